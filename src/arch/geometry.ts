@@ -1,0 +1,181 @@
+/**
+ * The shape of a tree of page tables: how many entries a table has, and which part of an address picks which entry.
+ *
+ * Source: PAGE_SHIFT … PGDIR_SHIFT, pXd_index() and pXd_addr_end() of Linux v7.0 (arch/x86/include/asm/pgtable_64_types.h,
+ * include/linux/pgtable.h). Four levels, pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without
+ * 5-level paging. Levels that fold at run time are left out: no machine built here has them.
+ *
+ * The number of entries is a parameter, so that exploration can split a "huge" page of 4 or 8 base pages. A small table
+ * still fills one page and uses the first entries of it; the code that walks, splits and frees is the same, so no race
+ * goes away, there are only fewer entries to lose it in.
+ *
+ * Addresses are signed numbers (see base/units.ts). A span is a power of two, so multiplying by its reciprocal is exact,
+ * and `floor(addr * 2^-shift) & mask` is the index at any size: `&` takes its operand modulo 2^32, which keeps the low
+ * bits that the mask asks for. `<<` and `>>` would cut the address first.
+ */
+import { UsageError } from '../base/errors.js'
+import type { VirtAddr } from '../base/units.js'
+
+/** Table levels from the root down. An entry of level 'pte' maps a base page. */
+export const LEVELS = ['pgd', 'pud', 'pmd', 'pte'] as const
+export type Level = (typeof LEVELS)[number]
+
+export interface GeometryOptions {
+  readonly levels: 4
+  /** log2 of the entries per table, 2 … 9. */
+  readonly indexBits: number
+  readonly pageShift: 12
+}
+
+const MIN_INDEX_BITS = 2 // two entries would make a huge page of which every page is head or last
+const MAX_INDEX_BITS = 9 // 512 entries of 8 bytes fill the page that a table is
+
+export class Geometry {
+  // `declare`: a field that is first defined as undefined loses its number representation, and an index costs 2.2 ns
+  // instead of 0.8.
+  declare readonly levels: 4
+  declare readonly indexBits: number
+  declare readonly ptrsPerTable: number
+  declare readonly pageShift: number
+  declare readonly pmdShift: number
+  declare readonly pudShift: number
+  declare readonly p4dShift: number
+  declare readonly pgdirShift: number
+  /** Bytes that one entry of each level spans. */
+  declare readonly pageSize: number
+  declare readonly pmdSize: number
+  declare readonly pudSize: number
+  declare readonly pgdirSize: number
+  /** Base pages in a huge page, and log2 of it. */
+  declare readonly hpagePmdNr: number
+  declare readonly hpagePmdOrder: number
+  /** First byte address past the user half. */
+  declare readonly taskSize: number
+  declare private readonly indexMask: number
+  declare private readonly invPageSize: number
+  declare private readonly invPmdSize: number
+  declare private readonly invPudSize: number
+  declare private readonly invPgdirSize: number
+
+  /** Throws UsageError for a shape that no table can have. */
+  constructor(options: GeometryOptions) {
+    const { levels, indexBits, pageShift } = options
+    checkShape(options)
+    this.levels = levels
+    this.indexBits = indexBits
+    this.ptrsPerTable = 2 ** indexBits
+    this.pageShift = pageShift
+    this.pmdShift = pageShift + indexBits
+    this.pudShift = pageShift + 2 * indexBits
+    this.pgdirShift = pageShift + 3 * indexBits
+    this.p4dShift = this.pgdirShift
+    this.pageSize = 2 ** this.pageShift
+    this.pmdSize = 2 ** this.pmdShift
+    this.pudSize = 2 ** this.pudShift
+    this.pgdirSize = 2 ** this.pgdirShift
+    this.hpagePmdNr = this.ptrsPerTable
+    this.hpagePmdOrder = indexBits
+    this.taskSize = userHalf(indexBits, pageShift)
+    this.indexMask = this.ptrsPerTable - 1
+    this.invPageSize = 1 / this.pageSize
+    this.invPmdSize = 1 / this.pmdSize
+    this.invPudSize = 1 / this.pudSize
+    this.invPgdirSize = 1 / this.pgdirSize
+  }
+
+  pgdIndex(addr: VirtAddr): number {
+    return Math.floor(addr * this.invPgdirSize) & this.indexMask
+  }
+
+  pudIndex(addr: VirtAddr): number {
+    return Math.floor(addr * this.invPudSize) & this.indexMask
+  }
+
+  pmdIndex(addr: VirtAddr): number {
+    return Math.floor(addr * this.invPmdSize) & this.indexMask
+  }
+
+  /** Also the base page of `addr` within the huge page that would cover it. */
+  pteIndex(addr: VirtAddr): number {
+    return Math.floor(addr * this.invPageSize) & this.indexMask
+  }
+
+  pageAlignDown(addr: VirtAddr): VirtAddr {
+    return (Math.floor(addr * this.invPageSize) * this.pageSize) as VirtAddr
+  }
+
+  /** The kernel's PAGE_ALIGN(): up to the next page boundary, or `addr` if it is on one. */
+  pageAlignUp(addr: VirtAddr): VirtAddr {
+    return (Math.floor((addr + this.pageSize - 1) * this.invPageSize) * this.pageSize) as VirtAddr
+  }
+
+  /** `addr & HPAGE_PMD_MASK`: where the huge page that would cover `addr` starts. */
+  pmdAlignDown(addr: VirtAddr): VirtAddr {
+    return (Math.floor(addr * this.invPmdSize) * this.pmdSize) as VirtAddr
+  }
+
+  pmdAlignUp(addr: VirtAddr): VirtAddr {
+    return (Math.floor((addr + this.pmdSize - 1) * this.invPmdSize) * this.pmdSize) as VirtAddr
+  }
+
+  /**
+   * Where a walk of [addr, end) leaves the entry that covers `addr`: the entry's end or `end`, whichever is first.
+   * Signed addresses need no care at the top: the last entry of the kernel half ends at 0, the smallest `end` past it.
+   */
+  pgdAddrEnd(addr: VirtAddr, end: VirtAddr): VirtAddr {
+    const boundary = (Math.floor(addr * this.invPgdirSize) + 1) * this.pgdirSize
+    return (boundary < end ? boundary : end) as VirtAddr
+  }
+
+  pudAddrEnd(addr: VirtAddr, end: VirtAddr): VirtAddr {
+    const boundary = (Math.floor(addr * this.invPudSize) + 1) * this.pudSize
+    return (boundary < end ? boundary : end) as VirtAddr
+  }
+
+  pmdAddrEnd(addr: VirtAddr, end: VirtAddr): VirtAddr {
+    const boundary = (Math.floor(addr * this.invPmdSize) + 1) * this.pmdSize
+    return (boundary < end ? boundary : end) as VirtAddr
+  }
+
+  /** log2 of the bytes that one entry of a table of `level` spans. Not for hot paths. */
+  tableShift(level: Level): number {
+    return this.pageShift + this.indexBits * (LEVELS.length - 1 - LEVELS.indexOf(level))
+  }
+
+  /** Bytes that one entry of a table of `level` spans. Not for hot paths. */
+  entrySize(level: Level): number {
+    return 2 ** this.tableShift(level)
+  }
+
+  /** Index of `addr` in a table of `level`. Not for hot paths. */
+  tableIndex(level: Level, addr: VirtAddr): number {
+    return Math.floor(addr / this.entrySize(level)) & this.indexMask
+  }
+}
+
+/** Four levels of 512 entries: x86-64 as it ships without 5-level paging. */
+export const X86_64_4LEVEL = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS, pageShift: 12 })
+
+/** Four levels of 2^indexBits entries, for exploration. */
+export function smallGeometry(indexBits: number): Geometry {
+  return new Geometry({ levels: 4, indexBits, pageShift: 12 })
+}
+
+/**
+ * Half of what the tree can address. On real x86-64 the last page is kept free (a SYSCALL at its end would return to a
+ * non-canonical address); a small tree has few pages and no such instruction, so it keeps them all.
+ */
+function userHalf(indexBits: number, pageShift: number): number {
+  const half = 2 ** (pageShift + 4 * indexBits - 1)
+  return indexBits === MAX_INDEX_BITS ? half - 2 ** pageShift : half
+}
+
+function checkShape({ levels, indexBits, pageShift }: GeometryOptions): void {
+  if (!Number.isInteger(indexBits) || indexBits < MIN_INDEX_BITS || indexBits > MAX_INDEX_BITS)
+    throw new UsageError(
+      `a page table cannot have 2^${indexBits} entries`,
+      `index bits are a whole number from ${MIN_INDEX_BITS} to ${MAX_INDEX_BITS} (4 to 512 entries per table)`,
+    )
+  if (levels !== 4 || pageShift !== 12)
+    throw new UsageError(`no geometry of ${levels} levels with pages of 2^${pageShift} bytes`, 'it is 4 levels, 2^12')
+}

@@ -1,0 +1,28 @@
+/**
+ * What architecture code needs of the kernel it is part of. mm's Kernel is one; the architecture knows no more of it.
+ */
+import type { PhysAddr } from '../base/units.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import type { Tlb } from '../machine/cpu/tlb.js'
+import type { Observer } from '../machine/trace/observer.js'
+import type { Geometry } from './geometry.js'
+import type { TlbFlush } from './x86_64/tlbFlush.js'
+
+/** How CPUs are made to forget translations: an interrupt each (x86), or a broadcast instruction (arm64, INVLPGB). */
+export type FlushStyle = 'ipi' | 'broadcast'
+
+/** How unlinked page tables are given back: at once after the flush IPI, or after an RCU grace period. */
+export type TableFree = 'ipi' | 'rcu'
+
+export interface ArchHost {
+  readonly cpu: Cpu
+  readonly geo: Geometry
+  readonly observer: Observer
+  readonly tlbs: readonly Tlb[]
+  readonly tlbFlush: TlbFlush
+  readonly config: { readonly flushStyle: FlushStyle; readonly tableFree: TableFree }
+  readonly regions: { readonly flushInfo: PhysAddr }
+  readonly memmap: { frame(pfn: number): PhysAddr; readonly frameBytes: number }
+  /** The mm that the VMA at `vma` belongs to. */
+  mmOf(vma: PhysAddr): PhysAddr
+}

@@ -1,0 +1,153 @@
+/**
+ * TLB flushes and the switch of address spaces.
+ *
+ * Source: arch/x86/mm/tlb.c (v6.12) for the interrupt style; the broadcast style stands for INVLPGB and for arm64's TLBI,
+ * completion included: when the call returns, no CPU is still inside an access that used an old translation.
+ *
+ * Contract: called after the page tables were changed; on return no CPU uses a translation older than the change.
+ *
+ * Left out: ASIDs and generations (a switch empties the TLB, so nothing is carried over that could be stale), lazy mode
+ * (no kernel threads: every CPU in the mask uses the mm), the full-flush ceiling of 33 pages.
+ */
+import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
+import { CPU_AREA } from '../../machine/cpu/area.js'
+import { isZero, type Cpu } from '../../machine/cpu/cpu.js'
+import type { IpiHandler } from '../../machine/cpu/ipi.js'
+import type { Step } from '../../machine/engine/engine.js'
+import { peek32, peekF64, poke32, pokeF64 } from '../../machine/image/image.js'
+import type { Layout } from '../../machine/image/layout.js'
+import { struct } from '../../machine/image/struct.js'
+import { MM_CONTEXT } from '../context.js'
+import type { ArchHost } from '../host.js'
+
+/** flush_tlb_info: what the sender of a flush asks of the others; one for each CPU, guarded by waiting for the answers. */
+export const FLUSH_INFO = struct('flushInfo', 64, {
+  mm: [0, 4],
+  vpn: [8, 8], // doubles: first page, and the page behind the last
+  end: [16, 8],
+})
+
+export function placeFlushInfo(layout: Layout, cpuCount: number): PhysAddr {
+  return layout.add('flushInfo', FLUSH_INFO, cpuCount)
+}
+
+export class TlbFlush {
+  protected readonly k: ArchHost
+  protected readonly cpu: Cpu
+  readonly #flushFunction: number
+  readonly #emptyFunction: number
+
+  constructor(k: ArchHost) {
+    this.k = k
+    this.cpu = k.cpu
+    const flush: IpiHandler = { ipi: (info) => this.flushTlbFunc(phys(info)) }
+    const nothing: IpiHandler = { ipi: () => this.tlbRemoveTableSmpSync() }
+    this.#flushFunction = k.cpu.ipi.register(flush)
+    this.#emptyFunction = k.cpu.ipi.register(nothing)
+  }
+
+  *flushTlbRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+    yield* this.flushTlbMmRange(this.k.mmOf(vma), start, end, false)
+  }
+
+  *flushTlbPage(vma: PhysAddr, addr: VirtAddr): Step<void> {
+    yield* this.flushTlbMmRange(this.k.mmOf(vma), addr, (addr + this.k.geo.pageSize) as VirtAddr, false)
+  }
+
+  *flushTlbMm(mm: PhysAddr): Step<void> {
+    yield* this.flushTlbMmRange(mm, 0 as VirtAddr, this.k.geo.taskSize as VirtAddr, true)
+  }
+
+  /** flush_tlb_mm_range(). `freedTables`: tables were unlinked, so that walks through them must end too. */
+  *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, _freedTables: boolean): Step<void> {
+    const { pageSize } = this.k.geo
+    const vpn = Math.floor(start / pageSize)
+    const endVpn = Math.ceil(end / pageSize)
+    this.cpu.preemptDisable()
+    // Full barrier: the table change before the mask is read. Otherwise a CPU that sets its bit and then walks the old
+    // table could be missed. Pairs with the barrier in switchMm().
+    yield* this.cpu.smpMb()
+    if (this.k.config.flushStyle === 'ipi') yield* this.#flushByInterrupt(mm, vpn, endVpn)
+    else yield* this.#flushByBroadcast(mm, vpn, endVpn)
+    this.cpu.preemptEnable()
+    this.k.observer.tlbFlushed(this.cpu, mm, vpn, endVpn)
+  }
+
+  *#flushByInterrupt(mm: PhysAddr, vpn: number, end: number): Step<void> {
+    const info = phys(this.k.regions.flushInfo + this.cpu.id * FLUSH_INFO.size)
+    poke32(info + FLUSH_INFO.at.mm, mm)
+    pokeF64(info + FLUSH_INFO.at.vpn, vpn)
+    pokeF64(info + FLUSH_INFO.at.end, end)
+    yield* this.cpu.ipi.callMany(phys(mm + MM_CONTEXT.at.cpumask), this.#flushFunction, info, true)
+    this.#flushLocal(mm, vpn, end)
+  }
+
+  /** flush_tlb_func(), in the interrupt. */
+  *flushTlbFunc(info: PhysAddr): Step<void> {
+    this.#flushLocal(peek32(info), peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end))
+  }
+
+  #flushLocal(mm: number, vpn: number, end: number): void {
+    const tlb = this.k.tlbs[this.cpu.id]
+    if (tlb !== undefined) tlb.flushRange(mm, vpn, end)
+  }
+
+  /**
+   * Each TLB is emptied while its CPU is between two accesses: an access holds tlbBusy from lookup to data, so that
+   * "the instruction was issued" cannot be taken for "it completed" (the DSB after arm64's TLBI).
+   */
+  *#flushByBroadcast(mm: PhysAddr, vpn: number, end: number): Step<void> {
+    for (let target = 0; target < this.cpu.cpuCount; target++) {
+      const busy = phys(this.cpu.areaOf(target) + CPU_AREA.at.tlbBusy)
+      yield* lockTlb(this.cpu, busy)
+      this.k.tlbs[target]?.flushRange(mm, vpn, end)
+      yield* unlockTlb(this.cpu, busy)
+    }
+  }
+
+  // ---- software walkers -------------------------------------------------------------------------------------------
+
+  /**
+   * tlb_remove_table_sync_one(): an empty IPI to all other CPUs, waited for. When it returns, every software walker
+   * that had IRQs off at the call has left its section, and its references are visible here.
+   * Empty where tables are freed after flush IPIs alone: there the flush was such an IPI.
+   */
+  *tlbRemoveTableSyncOne(): Step<void> {
+    if (this.k.config.tableFree === 'ipi') return
+    yield* this.cpu.ipi.callMany(phys(0), this.#emptyFunction, 0, true)
+  }
+
+  /** Runs in the interrupt; taking it is the point. */
+  *tlbRemoveTableSmpSync(): Step<void> {}
+
+  // ---- address spaces ---------------------------------------------------------------------------------------------
+
+  /** switch_mm(): this CPU's user accesses go to `mm` from now on; 0 for none. */
+  *switchMm(mm: PhysAddr): Step<void> {
+    const at = this.cpu.area + CPU_AREA.at.currentMm
+    const previous = peek32(at)
+    if (previous === mm) return
+    const bit = 1n << BigInt(this.cpu.id)
+    // Full barrier: this CPU's bit in the mask before its first walk of the new tables. Otherwise a flusher that
+    // changes an entry after the walk misses this CPU. Pairs with the barrier in flushTlbMmRange().
+    if (mm !== 0) yield* this.cpu.atomicFetchOr64(phys(mm + MM_CONTEXT.at.cpumask), bit)
+    this.cpu.localIrqSave()
+    poke32(at, mm)
+    this.k.tlbs[this.cpu.id]?.flushAll()
+    yield* this.cpu.localIrqRestore()
+    if (previous !== 0) yield* this.cpu.atomicFetchAnd64(phys(previous + MM_CONTEXT.at.cpumask), ~bit)
+  }
+}
+
+/** Claims a TLB: by its CPU for one access, by another for a broadcast flush. */
+export function* lockTlb(cpu: Cpu, busy: PhysAddr): Step<void> {
+  for (;;) {
+    if ((yield* cpu.cmpxchg32(busy, 0, 1)) === 0) return
+    yield* cpu.waitUntil(busy, isZero, 0)
+  }
+}
+
+export function* unlockTlb(cpu: Cpu, busy: PhysAddr): Step<void> {
+  yield* cpu.storeRelease32(busy, 0)
+  cpu.wakeWaiters(busy)
+}

@@ -1,0 +1,72 @@
+/**
+ * Words of the whole machine, and the area of each CPU. Words that several CPUs write sit on cache lines of their own.
+ *
+ * A CPU keeps its state in the image and not in JS objects: that makes it visible to reports and oracles from any
+ * thread, and restored with the image between controlled runs.
+ */
+import { struct } from '../image/struct.js'
+import type { Layout } from '../image/layout.js'
+import type { PhysAddr } from '../../base/units.js'
+
+export const CONTROL = struct('control', 384, {
+  stop: [0, 4], //      1: finish the operation at hand, then the program
+  panic: [4, 4], //     CPU + 1 that found a violation; everybody halts
+  phase: [64, 4], //    free-running: 0 waiting for all threads, 1 running, 2 all programs done
+  arrived: [128, 4], // free-running: threads that booted
+  finished: [192, 4], // free-running: programs that ended
+  clock: [256, 4], //   the observers' clock: ticks at events that oracles order
+  sleepers: [320, 4], // CPUs asleep in waitUntil()
+})
+
+export const CPU_AREA = struct('cpu', 256, {
+  irqDepth: [0, 4], //     local_irq_save nesting; 0: interrupts are taken
+  inIrq: [4, 4], //        depth of interrupt handlers
+  preemptCount: [8, 4], // spinlocks held and preempt_disable nesting
+  rcuNesting: [12, 4], //  rcu_read_lock nesting
+  currentMm: [16, 4], //   the mm whose tables the hardware walker uses; 0: none
+  opIndex: [20, 4], //     index in its program of the operation at hand
+  opKind: [24, 4], //      what the operation at hand is
+  opsDone: [28, 4], //     operations finished, wrapping: the sign of progress that the watchdog reads
+  prng: [32, 4], //        state of this CPU's choices in free runs
+  scratch: [36, 4, 'pad'],
+  ringNext: [40, 4], //    next slot of the event ring
+  opStamp: [44, 4], //     clock at the start of the operation at hand
+  callQueue: [64, 4], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
+  doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
+  waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU
+  waitSince: [136, 4], //  operation number in which the wait began
+  tlbBusy: [192, 4], //    1 while a user access goes through the TLB (broadcast flush waits for it)
+})
+
+/**
+ * Where one CPU stands in the queues of locks (sync/spinlock.ts, sync/rwsem.ts). A spinlock's queue uses one node a level
+ * of interrupt nesting; a CPU sleeps in one lock at a time. Other CPUs link themselves behind a node and hand over to it.
+ */
+export const LOCK_NODES = struct('lockNodes', 128, {
+  next0: [0, 4], //    next waiter behind this node; writer: that waiter
+  locked0: [4, 4], //  1: this node is at the head of its queue; writer: the one before it
+  depth: [8, 4], //    nodes of this CPU in use
+  next1: [16, 4],
+  locked1: [20, 4],
+  next2: [32, 4],
+  locked2: [36, 4],
+  next3: [48, 4],
+  locked3: [52, 4],
+  sleepNext: [64, 4], //    next sleeper of the same lock
+  sleepWrites: [68, 4], //  1: waits to write
+  sleepGranted: [72, 4], // 1: the lock is this CPU's
+})
+
+export interface CpuRegions {
+  readonly control: PhysAddr
+  readonly cpus: PhysAddr
+  readonly lockNodes: PhysAddr
+}
+
+export function placeCpuRegions(layout: Layout, cpuCount: number): CpuRegions {
+  return {
+    control: layout.add('control', CONTROL, 1),
+    cpus: layout.add('cpu', CPU_AREA, cpuCount),
+    lockNodes: layout.add('lockNodes', LOCK_NODES, cpuCount),
+  }
+}

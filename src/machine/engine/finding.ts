@@ -1,0 +1,50 @@
+/**
+ * A finding: what an oracle saw, as data. report/ turns it into words. It is thrown as a Panic from the place where it
+ * was seen, and ends the run it was found in.
+ */
+export interface Finding {
+  /** Which rule was broken: the oracle's name, stable for scripts. */
+  readonly oracle: string
+  /** One line in the kernel's manner: `BUG: KASAN: use-after-free in GupFast.gupPteRange`. */
+  readonly title: string
+  /** CPU that saw it; -1 when it was seen after all CPUs had stopped. */
+  readonly cpu: number
+  /** Byte offset in the image that it is about; null when there is none. */
+  readonly address: number | null
+  /** Further lines: expected, found, who allocated, who freed. */
+  readonly details: readonly string[]
+  /** Kernel functions on the CPU that saw it, innermost first. */
+  readonly stack: readonly string[]
+}
+
+/** Carries a finding out of the kernel. Kernel code has no handlers of its own, so nothing catches it on the way. */
+export class Panic extends Error {
+  override name = 'Panic'
+  readonly finding: Finding
+  constructor(finding: Finding) {
+    super(finding.title)
+    this.finding = finding
+  }
+}
+
+/** This CPU was told to halt because another one panicked. */
+export class Halted extends Error {
+  override name = 'Halted'
+}
+
+/**
+ * The kernel functions in a stack trace, innermost first: `GupFast.gupPteRange`. Frames of hardware, engine, oracles and
+ * laboratory are left out, since a reader asks for the kernel's place.
+ */
+export function kernelStack(trace: string): string[] {
+  const names: string[] = []
+  for (const line of trace.split('\n')) {
+    const frame = /^\s+at (?:async )?([\w.$#<>]+)(?: \[as [^\]]+\])? \((.*)\)$/.exec(line)
+    if (frame === null) continue
+    const [, name = '', file = ''] = frame
+    if (!/\/(?:sync|arch|mm|bug|program)\//.test(file) && !name.startsWith('patch.')) continue
+    const clean = name.replace(/\.next$/, '').replace(/^_?class\d*\./, '')
+    if (clean !== 'next' && names.at(-1) !== clean) names.push(clean)
+  }
+  return names
+}

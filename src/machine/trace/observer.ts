@@ -1,0 +1,88 @@
+/**
+ * Where the machine and the kernel tell observers what they do. The class is the empty twin: a machine without oracles
+ * runs it, at the cost of a call that V8 inlines to nothing. Oracles (check/) extend it.
+ *
+ * Methods are plain functions and no schedule points: in the controlled engine they belong to the step that calls them.
+ * In free runs they race like everything else, so each one says on which side of the real event it is called; an oracle
+ * that compares times (Cpu.tick) must be sound for that side.
+ */
+import type { TlbWatcher } from '../cpu/tlb.js'
+import type { Cpu } from '../cpu/cpu.js'
+
+/** What a frame is used for. */
+export const FrameKind = { free: 0, reserved: 1, data: 2, table: 3, batch: 4 } as const
+
+/** Level of a page-table entry. */
+export const Level = { pte: 1, pmd: 2, pud: 3, pgd: 4 } as const
+
+export class Observer implements TlbWatcher {
+  tlbFilled(_cpu: number, _pfn: number, _pages: number): void {}
+  tlbDropped(_cpu: number, _pfn: number, _pages: number): void {}
+
+  // ---- frames -----------------------------------------------------------------------------------------------------
+
+  /** 2^order frames from `pfn` left the allocator; nobody else knows them yet. `kind` is a FrameKind. */
+  pagesAllocated(_cpu: Cpu, _pfn: number, _order: number, _kind: number): void {}
+  /** 2^order frames from `pfn` are about to enter the allocator; the caller is their only owner. */
+  pagesFreed(_cpu: Cpu, _pfn: number, _order: number): void {}
+  /** A frame became a page table of `level`, all entries none, of mm at `mm`; not linked yet. */
+  tableCreated(_cpu: Cpu, _pfn: number, _level: number, _mm: number): void {}
+  /** A table was deposited for a later split (true) or withdrawn again (false), under the pmd lock. */
+  tableDeposited(_cpu: Cpu, _pfn: number, _deposited: boolean): void {}
+
+  // ---- references -------------------------------------------------------------------------------------------------
+
+  /** A reference count went from `before` by `delta`; called after the atomic operation. `pfn` is the head. */
+  referenced(_cpu: Cpu, _pfn: number, _before: number, _delta: number): void {}
+  /** A mapcount (stored minus one) changed from `before` by `delta`. */
+  mapped(_cpu: Cpu, _pfn: number, _before: number, _delta: number): void {}
+  /** PageAnonExclusive of the page is about to be cleared (fork, swap-out, migration) with the pin test passed. */
+  anonExclusiveCleared(_cpu: Cpu, _pfn: number): void {}
+
+  // ---- page tables ------------------------------------------------------------------------------------------------
+
+  /** The entry at `entry` (Level `level`, translating from `addr` in `mm`) went from `before` to `after`; just done. */
+  entryChanged(_cpu: Cpu, _level: number, _mm: number, _addr: number, _entry: number, _before: bigint, _after: bigint): void {}
+  /** A software walker (gup_fast, rmap) has just read the table word at `entry`, Level `level`. */
+  tableRead(_cpu: Cpu, _level: number, _entry: number): void {}
+  /** The hardware walker has just read the table word at `entry` while translating `addr`. */
+  tableWalked(_cpu: Cpu, _level: number, _entry: number): void {}
+  /** flush_tlb_*() of vpn … end-1 of `mm` has returned on this CPU. */
+  tlbFlushed(_cpu: Cpu, _mm: number, _vpn: number, _end: number): void {}
+
+  // ---- data -------------------------------------------------------------------------------------------------------
+
+  /** A user's load or store went to frame `pfn` for `addr` in `mm`, through a translation filled at clock `stamp`. */
+  userAccessed(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _stamp: number, _write: boolean): void {}
+  /** The kernel is about to read or write the data of frame `pfn` (copy, clear, write through a pin). */
+  kernelAccessed(_cpu: Cpu, _pfn: number, _write: boolean): void {}
+  /** Frame `pfn` now holds new contents for page `addr` of `mm`: zeroes, or a copy of frame `from` (-1: none). */
+  contentsCreated(_cpu: Cpu, _pfn: number, _from: number): void {}
+
+  // ---- get_user_pages ---------------------------------------------------------------------------------------------
+
+  /** gup is about to take its reference on a page that it has found. */
+  gupTaking(_cpu: Cpu): void {}
+  /** The time of this CPU's last gupTaking(). */
+  gupStamp(): number {
+    return 0
+  }
+  /** gup returns page `pfn` for `addr` of `mm` to its caller; `pinned` for FOLL_PIN, `write` for FOLL_WRITE. */
+  gupDone(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _stamp: number, _pinned: boolean, _write: boolean): void {}
+  /** A page that gup returned is about to be put or unpinned. */
+  gupReleased(_cpu: Cpu, _pfn: number, _pinned: boolean): void {}
+
+  // ---- operations -------------------------------------------------------------------------------------------------
+
+  /** A system call that removes translations of `start` … `end` (bytes) of `mm` begins; returns a stamp. */
+  callBegins(_cpu: Cpu): number {
+    return 0
+  }
+  /**
+   * It returns to user space. `kind`: what it promised: 'unmap' (munmap, mremap source, exit), 'discard' (MADV_DONTNEED),
+   * 'protect' (mprotect to `prot`). Called with mmap_lock still held by the call.
+   */
+  callReturns(_cpu: Cpu, _kind: CallKind, _mm: number, _start: number, _end: number, _stamp: number): void {}
+}
+
+export type CallKind = 'unmap' | 'discard' | 'protect'

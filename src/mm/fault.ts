@@ -1,0 +1,324 @@
+/**
+ * Page faults.
+ *
+ * Source: mm/memory.c handle_mm_fault() and below, arch/x86/mm/fault.c (v6.12); gup-and-thp dossier section 6. P1: what was
+ * decided from is compared with what is stored, under the lock, before anything changes. P2: a page's contents are visible
+ * before the entry that maps it.
+ *
+ * Left out: per-VMA locks (faults take mmap_lock for read, upstream's fallback, so more is excluded than upstream only
+ * where a VMA changes), swap-in, uffd, KSM, multi-size folios, and write notification of shared files.
+ */
+import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { pfnPte, pmdLeaf, pteMkdirty, pteMkspecial, pteMkwrite, pteMkyoung, pteNone, ptePfn } from '../arch/x86_64/pte.js'
+import { ptePresent, pteProtnone, pteSpecial, pteWrite, pmdProtnone, pmdWrite, vmGetPageProt } from '../arch/x86_64/pte.js'
+import { isMigrationEntry, isSwapPmd } from '../arch/x86_64/swap.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32 } from '../machine/image/image.js'
+import { FrameKind, Level } from '../machine/trace/observer.js'
+import { Part } from './kernel.js'
+import { MM, VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import { NO_PAGE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
+
+export const FAULT_FLAG_WRITE = 1
+/** From R/O pinning: end with a page that is exclusive, mapped read-only. */
+export const FAULT_FLAG_UNSHARE = 2
+
+export const VM_FAULT_OOM = 0x1
+export const VM_FAULT_SIGBUS = 0x2
+export const VM_FAULT_SIGSEGV = 0x40
+export const VM_FAULT_RETRY = 0x400
+/** The huge page path could not; try base pages. */
+export const VM_FAULT_FALLBACK = 0x800
+
+export class FaultHandler extends Part {
+  /**
+   * A fault of this CPU's user code at `addr`: 0 to try the access again, or VM_FAULT_SIGSEGV, SIGBUS, OOM.
+   * Takes and releases mmap_lock for read.
+   */
+  *userFault(addr: VirtAddr, write: boolean): Step<number> {
+    const mm = this.k.mms.currentMm()
+    if (mm === 0) return VM_FAULT_SIGSEGV
+    yield* this.k.mms.mmapReadLock(mm)
+    const vma = this.k.vmas.vmaLookup(mm, addr)
+    const needed = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC
+    let result = VM_FAULT_SIGSEGV
+    if (vma !== 0 && (peek32(vma + VMA.at.flags) & needed) !== 0)
+      result = yield* this.handleMmFault(mm, vma, addr, write ? FAULT_FLAG_WRITE : 0)
+    yield* this.k.mms.mmapReadUnlock(mm)
+    return result
+  }
+
+  /** Caller: mmap_lock held, in some mode; `addr` in `vma`; access rights checked. 0: handled, or to be tried again. */
+  *handleMmFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
+    const page = this.k.geo.pageAlignDown(addr)
+    const pmdp = yield* this.k.tables.walkToPmd(mm, page, true)
+    if (pmdp === 0) return VM_FAULT_OOM
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
+    if (pteNone(pmd)) {
+      if (!this.k.huge.thpAllowed(vma, this.k.geo.pmdAlignDown(page))) return yield* this.#ptes(mm, vma, page, pmdp, flags)
+      const result = yield* this.k.huge.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
+      return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.#ptes(mm, vma, page, pmdp, flags)
+    }
+    if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
+      const result = yield* this.#hugePmd(mm, vma, page, pmdp, pmd, flags)
+      if ((result & VM_FAULT_FALLBACK) === 0) return result
+    }
+    return yield* this.#ptes(mm, vma, page, pmdp, flags)
+  }
+
+  *#hugePmd(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, pmd: PteWord, flags: number): Step<number> {
+    if (isSwapPmd(pmd)) {
+      yield* this.k.migrate.pmdMigrationEntryWait(mm, pmdp)
+      return 0
+    }
+    if (pmdProtnone(pmd)) return yield* this.k.huge.doHugePmdNumaPage(vma, addr, pmdp, pmd)
+    const write = (flags & FAULT_FLAG_WRITE) !== 0
+    if (flags !== 0 && !pmdWrite(pmd)) return yield* this.k.huge.doHugePmdWpPage(vma, addr, pmdp, pmd, flags)
+    yield* this.k.huge.hugePmdSetAccessed(vma, addr, pmdp, pmd, write)
+    return 0
+  }
+
+  /** handle_pte_fault(). */
+  *#ptes(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+    if (!(yield* this.k.tables.pteAlloc(mm, pmdp, addr))) return VM_FAULT_OOM
+    const ptep = yield* this.k.tables.pteOffsetMap(pmdp, addr)
+    if (ptep === 0) return 0
+    const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+    this.k.observer.tableRead(this.cpu, Level.pte, ptep)
+    this.k.tables.pteUnmap()
+    if (pteNone(pte)) return yield* this.#missing(mm, vma, addr, pmdp, flags)
+    if (!ptePresent(pte)) {
+      if (isMigrationEntry(pte)) yield* this.k.migrate.migrationEntryWait(mm, pmdp, addr)
+      return 0
+    }
+    return yield* this.#present(mm, vma, addr, pmdp, pte, flags)
+  }
+
+  *#present(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, pte: PteWord, flags: number): Step<number> {
+    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    if (ptep === 0) return 0
+    if ((yield* this.cpu.readOnce64(ptep)) !== pte) {
+      yield* this.k.tables.pteUnmapUnlock(ptep)
+      return 0
+    }
+    if (pteProtnone(pte)) return yield* this.#numa(vma, addr, ptep, pte)
+    if (flags !== 0 && !pteWrite(pte)) return yield* this.#doWpPage(mm, vma, addr, pmdp, ptep, pte, flags)
+    const write = (flags & FAULT_FLAG_WRITE) !== 0
+    const entry = write ? pteMkdirty(pteMkyoung(pte)) : pteMkyoung(pte)
+    yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, write)
+    yield* this.k.tables.pteUnmapUnlock(ptep)
+    return 0
+  }
+
+  /** do_numa_page() without the migration: the entry gets its access rights back. */
+  *#numa(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
+    const entry = pfnPte(ptePfn(pte), this.pageProt(vma))
+    yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
+    yield* this.k.ops.ptepModifyProtCommit(vma, addr, ptep, pte, pteMkyoung(entry))
+    yield* this.k.tables.pteUnmapUnlock(ptep)
+    return 0
+  }
+
+  *#missing(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+    if (peek32(vma + VMA.at.file) !== 0) return yield* this.#fileFault(mm, vma, addr, pmdp, flags)
+    const write = (flags & FAULT_FLAG_WRITE) !== 0
+    return write ? yield* this.#anonWrite(mm, vma, addr, pmdp) : yield* this.#anonRead(mm, vma, addr, pmdp)
+  }
+
+  // ---- anonymous memory -------------------------------------------------------------------------------------------
+
+  /** do_anonymous_page() for a read: the zero page, read-only and special (no counts). */
+  *#anonRead(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+    const entry = pteMkspecial(pfnPte(this.k.pages.zeroPfn, this.pageProt(vma)))
+    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    if (ptep === 0) return 0
+    if (pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)) yield* this.k.ops.setPteAt(mm, addr, ptep, entry)
+    yield* this.k.tables.pteUnmapUnlock(ptep)
+    return 0
+  }
+
+  *#anonWrite(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+    if ((yield* this.k.anonVmas.anonVmaPrepare(vma)) !== 0) return VM_FAULT_OOM
+    const pfn = yield* this.#newZeroedPage()
+    if (pfn === NO_PAGE) return VM_FAULT_OOM
+    const page = this.k.memmap.page(pfn)
+    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
+    if (free) yield* this.#mapNewAnon(mm, vma, addr, ptep, page, true)
+    if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
+    if (!free) yield* this.k.folios.folioPut(page, 1)
+    return 0
+  }
+
+  /** A cleared page with one reference, uptodate; NO_PAGE without memory. */
+  *#newZeroedPage(): Step<Pfn> {
+    const pfn = yield* this.k.pages.allocPage(FrameKind.data)
+    if (pfn === NO_PAGE) return NO_PAGE
+    yield* this.k.pages.clearPage(pfn)
+    yield* this.#setUptodate(this.k.memmap.page(pfn))
+    return pfn
+  }
+
+  /**
+   * Write barrier: the contents before the flag, and so before the entry that is stored later (P2). Without it another
+   * CPU could find the page and read what its last owner left. A reader reaches the data through the entry (dependency).
+   */
+  *#setUptodate(page: PhysAddr): Step<void> {
+    yield* this.cpu.smpWmb()
+    yield* this.k.folios.setFlag(page, PG_UPTODATE)
+  }
+
+  /** Maps a new anonymous page, whose allocation reference becomes the mapping's. Caller: the table's lock. */
+  *#mapNewAnon(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, page: PhysAddr, write: boolean): Step<void> {
+    yield* this.k.rmap.folioAddNewAnonRmap(page, vma, addr)
+    this.k.tables.addCounter(phys(mm + MM.at.rssAnon), 1)
+    let entry = pteMkyoung(pfnPte(this.k.memmap.pfnOf(page), this.pageProt(vma)))
+    if (write) entry = pteMkdirty(entry)
+    if (write && (peek32(vma + VMA.at.flags) & VM_WRITE) !== 0) entry = pteMkwrite(entry)
+    yield* this.k.ops.setPteAt(mm, addr, ptep, entry)
+  }
+
+  // ---- files ------------------------------------------------------------------------------------------------------
+
+  /** do_fault(): read faults and shared mappings map the page cache; private writes get a copy at once. */
+  *#fileFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+    const page = yield* this.k.files.filemapFault(vma, this.k.rmap.linearPageIndex(vma, addr))
+    if (page === 0) return VM_FAULT_SIGBUS
+    const shared = (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
+    if ((flags & FAULT_FLAG_WRITE) !== 0 && !shared) return yield* this.#cowFault(mm, vma, addr, pmdp, page)
+    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
+    if (free) {
+      let entry = pteMkyoung(pfnPte(this.k.memmap.pfnOf(page), this.pageProt(vma)))
+      if ((flags & FAULT_FLAG_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry))
+      yield* this.k.rmap.folioAddFileRmapPte(page)
+      this.k.tables.addCounter(phys(mm + MM.at.rssFile), 1)
+      yield* this.k.ops.setPteAt(mm, addr, ptep, entry)
+    }
+    if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
+    if (!free) yield* this.k.folios.folioPut(page, 1)
+    return 0
+  }
+
+  /** do_cow_fault(): `page` comes with a reference, which is dropped. */
+  *#cowFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
+    const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
+    const copy = prepared === 0 ? yield* this.#copyOf(this.k.memmap.pfnOf(page)) : NO_PAGE
+    yield* this.k.folios.folioPut(page, 1)
+    if (copy === NO_PAGE) return VM_FAULT_OOM
+    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
+    if (free) yield* this.#mapNewAnon(mm, vma, addr, ptep, this.k.memmap.page(copy), true)
+    if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
+    if (!free) yield* this.k.folios.folioPut(this.k.memmap.page(copy), 1)
+    return 0
+  }
+
+  *#copyOf(pfn: Pfn): Step<Pfn> {
+    const copy = yield* this.k.pages.allocPage(FrameKind.data)
+    if (copy === NO_PAGE) return NO_PAGE
+    if (this.k.pages.isZeroPfn(pfn)) yield* this.k.pages.clearPage(copy)
+    else yield* this.k.pages.copyPage(copy, pfn)
+    yield* this.#setUptodate(this.k.memmap.page(copy))
+    return copy
+  }
+
+  // ---- write faults on present entries ------------------------------------------------------------------------------
+
+  /** do_wp_page(). Enters with the table locked and the entry equal to `pte`; leaves it unlocked. */
+  *#doWpPage(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    pmdp: PhysAddr,
+    ptep: PhysAddr,
+    pte: PteWord,
+    flags: number,
+  ): Step<number> {
+    const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0
+    const page = this.k.memmap.page(ptePfn(pte))
+    if (!pteSpecial(pte) && (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0)
+      return yield* this.#reuse(vma, addr, ptep, pte)
+    if (!pteSpecial(pte) && this.k.folios.isAnonPage(page)) {
+      if (yield* this.#anonReusable(page)) {
+        if (!unshare) return yield* this.#reuse(vma, addr, ptep, pte)
+        yield* this.k.tables.pteUnmapUnlock(ptep)
+        return 0
+      }
+    }
+    if (!pteSpecial(pte)) yield* this.k.folios.folioGet(yield* this.k.folios.compoundHead(page), 1)
+    yield* this.k.tables.pteUnmapUnlock(ptep)
+    return yield* this.#wpPageCopy(mm, vma, addr, pmdp, pte, unshare)
+  }
+
+  /** A4: an exclusive page is never copied; another one is reused only if this mapping is its only reference. */
+  *#anonReusable(page: PhysAddr): Step<boolean> {
+    const { folios } = this.k
+    if (yield* folios.testFlag(page, PG_ANON_EXCLUSIVE)) return true
+    const folio = yield* folios.compoundHead(page)
+    if ((yield* folios.folioRefCount(folio)) !== 1 || !(yield* folios.folioTrylock(folio))) return false
+    const alone = (yield* folios.folioRefCount(folio)) === 1
+    if (alone) yield* folios.setFlag(page, PG_ANON_EXCLUSIVE)
+    yield* folios.folioUnlock(folio)
+    return alone
+  }
+
+  /** wp_page_reuse(): the page stays, the entry becomes writable. Unlocks the table. */
+  *#reuse(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
+    let entry = pteMkdirty(pteMkyoung(pte))
+    if ((peek32(vma + VMA.at.flags) & VM_WRITE) !== 0) entry = pteMkwrite(entry)
+    yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, true)
+    yield* this.k.tables.pteUnmapUnlock(ptep)
+    return 0
+  }
+
+  /** wp_page_copy(). A non-special old page comes with a reference, which keeps it for the copy. */
+  *#wpPageCopy(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    pmdp: PhysAddr,
+    pte: PteWord,
+    unshare: boolean,
+  ): Step<number> {
+    const old = pteSpecial(pte) ? phys(0) : this.k.memmap.page(ptePfn(pte))
+    const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
+    const copy = prepared === 0 ? yield* this.#copyOf(ptePfn(pte)) : NO_PAGE
+    const ptep = copy === NO_PAGE ? phys(0) : yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    const same = ptep !== 0 && (yield* this.cpu.readOnce64(ptep)) === pte
+    if (same) yield* this.#replace(mm, vma, addr, ptep, old, this.k.memmap.page(copy), unshare)
+    if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
+    if (copy !== NO_PAGE && !same) yield* this.k.folios.folioPut(this.k.memmap.page(copy), 1)
+    // The copy's reference, and with the mapping replaced the mapping's own.
+    if (old !== 0) yield* this.k.folios.folioPut(yield* this.k.folios.compoundHead(old), same ? 2 : 1)
+    return copy === NO_PAGE ? VM_FAULT_OOM : 0
+  }
+
+  *#replace(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    ptep: PhysAddr,
+    old: PhysAddr,
+    page: PhysAddr,
+    unshare: boolean,
+  ): Step<void> {
+    // Cleared and flushed before the new entry is stored: otherwise another CPU could go on reading the old page while
+    // this one already writes the new.
+    yield* this.k.ops.ptepClearFlush(vma, addr, ptep)
+    if (old !== 0) {
+      const counter = this.k.folios.isAnonPage(old) ? MM.at.rssAnon : MM.at.rssFile
+      this.k.tables.addCounter(phys(mm + counter), -1)
+    }
+    yield* this.#mapNewAnon(mm, vma, addr, ptep, page, !unshare)
+    // After the new entry: whoever finds the old page's mapcount at zero may free or reuse it, and no TLB has it now.
+    if (old !== 0) yield* this.k.rmap.folioRemoveRmapPte(old)
+  }
+
+  /** Protection bits of `vma` for a page that is not (or not yet) writable: private mappings never start writable. */
+  protected pageProt(vma: PhysAddr): bigint {
+    return vmGetPageProt(peek32(vma + VMA.at.flags))
+  }
+}
+

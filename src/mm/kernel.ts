@@ -1,0 +1,215 @@
+/**
+ * The kernel of one CPU: its parts, composed at boot. A part is a class per subsystem; a bug of bug/ or a user's patch
+ * replaces parts by subclasses. Parts keep no state of their own: everything that outlives a call is in the image, so
+ * that all CPUs see it and restoring the image restores the kernel.
+ *
+ * Mainline follows Linux v6.12.
+ */
+import type { Geometry } from '../arch/geometry.js'
+import type { FlushStyle, TableFree } from '../arch/host.js'
+import type { Mmu } from '../arch/x86_64/walk.js'
+import type { PtOps } from '../arch/x86_64/ops.js'
+import type { TlbFlush } from '../arch/x86_64/tlbFlush.js'
+import { phys, type PhysAddr } from '../base/units.js'
+import { peek32 } from '../machine/image/image.js'
+import { VMA } from './mmStruct.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import type { Tlb } from '../machine/cpu/tlb.js'
+import type { Observer } from '../machine/trace/observer.js'
+import type { Rcu } from '../sync/rcu.js'
+import type { AnonVmas } from './anonVma.js'
+import type { Brk } from './brk.js'
+import type { Exit } from './exit.js'
+import type { FaultHandler } from './fault.js'
+import type { Files } from './file.js'
+import type { Folios } from './folio.js'
+import type { Fork } from './fork.js'
+import type { Gup } from './gup.js'
+import type { GupFast } from './gupFast.js'
+import type { HugeMemory } from './hugeMemory.js'
+import type { Khugepaged } from './khugepaged.js'
+import type { Madvise } from './madvise.js'
+import type { Migrate } from './migrate.js'
+import type { Mmap } from './mmap.js'
+import type { MmuGather } from './mmuGather.js'
+import type { Mms } from './mms.js'
+import type { Mprotect } from './mprotect.js'
+import type { Mremap } from './mremap.js'
+import type { Memmap } from './page.js'
+import type { PageAllocator } from './pageAllocator.js'
+import type { PageTables } from './pageTables.js'
+import type { Rmap } from './rmap.js'
+import type { SplitFolio } from './splitFolio.js'
+import type { Vmas } from './vma.js'
+import type { Zap } from './zap.js'
+
+export type { FlushStyle, TableFree }
+
+/** When a fault may use a huge page: always, in VM_HUGEPAGE areas only, never. */
+export type ThpEnabled = 'always' | 'madvise' | 'never'
+
+export interface KernelConfig {
+  readonly flushStyle: FlushStyle
+  readonly tableFree: TableFree
+  readonly thp: ThpEnabled
+  /** Percentage of GFP_NOWAIT allocations (table batches) that fail; a choice of the engine in each case. */
+  readonly failNowait: number
+  /** Slots of the tables of mms, VMAs, anon_vmas, files and cached file pages. */
+  readonly mms: number
+  readonly vmas: number
+  readonly anonVmas: number
+  readonly files: number
+  readonly filePages: number
+}
+
+/** Addresses of the kernel's regions in the image. */
+export interface KernelRegions {
+  readonly zone: PhysAddr
+  readonly memmap: PhysAddr
+  readonly mms: PhysAddr
+  readonly vmas: PhysAddr
+  readonly anonVmas: PhysAddr
+  readonly files: PhysAddr
+  readonly pageCache: PhysAddr
+  readonly tables: PhysAddr
+  readonly flushInfo: PhysAddr
+  readonly tlbs: PhysAddr
+  readonly pins: PhysAddr
+}
+
+/** The classes that a kernel is made of, by the name of their subsystem. */
+export interface PartClasses {
+  readonly PtOps: typeof PtOps
+  readonly TlbFlush: typeof TlbFlush
+  readonly Mmu: typeof Mmu
+  readonly PageAllocator: typeof PageAllocator
+  readonly Folios: typeof Folios
+  readonly Rmap: typeof Rmap
+  readonly AnonVmas: typeof AnonVmas
+  readonly PageTables: typeof PageTables
+  readonly MmuGather: typeof MmuGather
+  readonly Zap: typeof Zap
+  readonly FaultHandler: typeof FaultHandler
+  readonly GupFast: typeof GupFast
+  readonly Gup: typeof Gup
+  readonly HugeMemory: typeof HugeMemory
+  readonly SplitFolio: typeof SplitFolio
+  readonly Migrate: typeof Migrate
+  readonly Khugepaged: typeof Khugepaged
+  readonly Mms: typeof Mms
+  readonly Vmas: typeof Vmas
+  readonly Files: typeof Files
+  readonly Mmap: typeof Mmap
+  readonly Mprotect: typeof Mprotect
+  readonly Mremap: typeof Mremap
+  readonly Madvise: typeof Madvise
+  readonly Brk: typeof Brk
+  readonly Fork: typeof Fork
+  readonly Exit: typeof Exit
+}
+
+/** What the machine gives to the kernel of one CPU. */
+export interface Hardware {
+  readonly cpu: Cpu
+  readonly rcu: Rcu
+  /** TLBs by CPU number; a broadcast flush reaches into those of others. */
+  readonly tlbs: readonly Tlb[]
+  readonly memmap: Memmap
+  readonly geo: Geometry
+  readonly observer: Observer
+  readonly config: KernelConfig
+  readonly regions: KernelRegions
+}
+
+export class Kernel {
+  readonly cpu: Cpu
+  readonly rcu: Rcu
+  readonly tlbs: readonly Tlb[]
+  readonly memmap: Memmap
+  readonly geo: Geometry
+  readonly observer: Observer
+  readonly config: KernelConfig
+  readonly regions: KernelRegions
+
+  readonly ops: PtOps
+  readonly tlbFlush: TlbFlush
+  readonly mmu: Mmu
+  readonly pages: PageAllocator
+  readonly folios: Folios
+  readonly rmap: Rmap
+  readonly anonVmas: AnonVmas
+  readonly tables: PageTables
+  readonly gather: MmuGather
+  readonly zap: Zap
+  readonly fault: FaultHandler
+  readonly gupFast: GupFast
+  readonly gup: Gup
+  readonly huge: HugeMemory
+  readonly splitFolio: SplitFolio
+  readonly migrate: Migrate
+  readonly khugepaged: Khugepaged
+  readonly mms: Mms
+  readonly vmas: Vmas
+  readonly files: Files
+  readonly mmap: Mmap
+  readonly mprotect: Mprotect
+  readonly mremap: Mremap
+  readonly madvise: Madvise
+  readonly brk: Brk
+  readonly fork: Fork
+  readonly exit: Exit
+
+  constructor(hardware: Hardware, parts: PartClasses) {
+    this.cpu = hardware.cpu
+    this.rcu = hardware.rcu
+    this.tlbs = hardware.tlbs
+    this.memmap = hardware.memmap
+    this.geo = hardware.geo
+    this.observer = hardware.observer
+    this.config = hardware.config
+    this.regions = hardware.regions
+    this.tlbFlush = new parts.TlbFlush(this)
+    this.ops = new parts.PtOps(this)
+    this.mmu = new parts.Mmu(this)
+    this.pages = new parts.PageAllocator(this)
+    this.folios = new parts.Folios(this)
+    this.rmap = new parts.Rmap(this)
+    this.anonVmas = new parts.AnonVmas(this)
+    this.tables = new parts.PageTables(this)
+    this.gather = new parts.MmuGather(this)
+    this.zap = new parts.Zap(this)
+    this.fault = new parts.FaultHandler(this)
+    this.gupFast = new parts.GupFast(this)
+    this.gup = new parts.Gup(this)
+    this.huge = new parts.HugeMemory(this)
+    this.splitFolio = new parts.SplitFolio(this)
+    this.migrate = new parts.Migrate(this)
+    this.khugepaged = new parts.Khugepaged(this)
+    this.mms = new parts.Mms(this)
+    this.vmas = new parts.Vmas(this)
+    this.files = new parts.Files(this)
+    this.mmap = new parts.Mmap(this)
+    this.mprotect = new parts.Mprotect(this)
+    this.mremap = new parts.Mremap(this)
+    this.madvise = new parts.Madvise(this)
+    this.brk = new parts.Brk(this)
+    this.fork = new parts.Fork(this)
+    this.exit = new parts.Exit(this)
+  }
+
+  /** The mm that the VMA at `vma` belongs to. */
+  mmOf(vma: PhysAddr): PhysAddr {
+    return phys(peek32(vma + VMA.at.mm))
+  }
+}
+
+/** What every part has: the kernel it belongs to, and its CPU. */
+export abstract class Part {
+  readonly k: Kernel
+  readonly cpu: Cpu
+
+  constructor(k: Kernel) {
+    this.k = k
+    this.cpu = k.cpu
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * struct page: what the kernel knows of each frame, in the memmap, one 64-byte structure a frame.
+ *
+ * Source: include/linux/mm_types.h, page-flags.h (v6.12). Kept: reference and map counts, compound links, the flags that
+ * this model uses, the union of lru and rcu_head (their overlay is a bug class), the split page-table lock. A large folio
+ * keeps its entire mapcount, pin count and sum of mapcounts in its first tail page, as upstream does. Left out: zones and nodes,
+ * memcg, private data, the deferred-split list (partially mapped folios are split on request only).
+ *
+ * Counts: refcount 0 is free or frozen. mapcount and entireMapcount are stored minus one.
+ */
+import { phys, pfn as toPfn, type Pfn, type PhysAddr } from '../base/units.js'
+import { struct } from '../machine/image/struct.js'
+
+export const PAGE = struct('page', 64, {
+  flags: [0, 4], //        PG_ bits
+  refcount: [4, 4], //     head pages; always 0 in tails
+  mapcount: [8, 4], //     PTE mappings of this page, minus one
+  order: [12, 4], //       of a free block or a compound head
+  compoundHead: [16, 4], // tails: address of the head's struct page, plus 1
+  lruNext: [24, 4, 'lru'], // list links: free list, deposit ring
+  lruPrev: [28, 4, 'lru'],
+  rcuNext: [24, 4, 'lru'], // rcu_head, over the list links
+  rcuFunc: [28, 4, 'lru'],
+  mapping: [32, 4], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
+  largeMapcount: [36, 4], // first tail: sum of all mappings of the folio
+  index: [40, 8], //       double: page offset in the mapping
+  ptl: [48, 8, 'private'], // page tables: the split lock
+  entireMapcount: [48, 4, 'private'], // first tail: PMD mappings, minus one
+  pincount: [52, 4, 'private'], // first tail: FOLL_PIN references
+  pmdHugePte: [56, 4], //  PMD tables: newest of the deposited PTE tables
+})
+
+export const PG_LOCKED = 1 << 0
+export const PG_REFERENCED = 1 << 1
+export const PG_UPTODATE = 1 << 2
+export const PG_DIRTY = 1 << 3
+export const PG_LRU = 1 << 4
+export const PG_SWAPBACKED = 1 << 5
+export const PG_ANON_EXCLUSIVE = 1 << 6
+export const PG_HEAD = 1 << 7 //     first page of a large folio
+export const PG_TABLE = 1 << 8 //    page type: page table
+export const PG_BUDDY = 1 << 9 //    first page of a free block
+export const PG_RESERVED = 1 << 10 // never freed: frame 0, the zero pages
+
+/** Low bit of `mapping`: the rest is an anon_vma. */
+export const PAGE_MAPPING_ANON = 1
+
+/** References that one FOLL_PIN of a small folio counts for. */
+export const GUP_PIN_COUNTING_BIAS = 1024
+
+/** No page: what allocations return on failure. */
+export const NO_PAGE = -1 as Pfn
+
+/** Conversion between frame numbers, struct page addresses and frame addresses. All pure arithmetic. */
+export class Memmap {
+  readonly base: PhysAddr
+  readonly frameBase: PhysAddr
+  readonly frameBytes: number
+  readonly frameShift: number
+  readonly frameCount: number
+
+  constructor(base: PhysAddr, frameBase: PhysAddr, frameBytes: number, frameCount: number) {
+    this.base = base
+    this.frameBase = frameBase
+    this.frameBytes = frameBytes
+    this.frameShift = Math.log2(frameBytes)
+    this.frameCount = frameCount
+  }
+
+  /** Address of the struct page of frame `pfn`. */
+  page(pfn: number): PhysAddr {
+    return phys(this.base + pfn * 64)
+  }
+
+  /** Frame number of the struct page at `page`. */
+  pfnOf(page: number): Pfn {
+    return toPfn((page - this.base) >>> 6)
+  }
+
+  /** Address of the first byte of frame `pfn`. */
+  frame(pfn: number): PhysAddr {
+    return phys(this.frameBase + pfn * this.frameBytes)
+  }
+
+  /** Frame number of the byte at `addr`. */
+  pfnAt(addr: number): Pfn {
+    return toPfn((addr - this.frameBase) >>> this.frameShift)
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The lock order, as data: it documents the classes of locks and is what a checker runs.
+ *
+ * Source: the comments at the head of mm/rmap.c and mm/filemap.c (v6.12), reduced to the locks that are modelled. A lock
+ * may be taken while one from further up is held, never the other way round; waiting against the order is how two CPUs
+ * wait for each other.
+ */
+
+/** `sleeping`: its holder may sleep, its waiter does. `spin`: preemption is off. `irq`: a spinlock taken with IRQs off. */
+export type LockKind = 'sleeping' | 'spin' | 'irq'
+
+export interface LockClass {
+  readonly name: LockName
+  readonly kind: LockKind
+  /** When two locks of the class may be held at once, and in which order they are taken; null: never. */
+  readonly nesting: string | null
+  readonly guards: string
+}
+
+export type LockName = (typeof NAMES)[number]
+
+/** Outermost first. */
+const NAMES = [
+  'mmapLock',
+  'folioLock',
+  'vmaLock',
+  'iMmapRwsem',
+  'anonVmaRwsem',
+  'pmdLock',
+  'pageTableLock',
+  'pteLock',
+  'swapLock',
+  'splitQueueLock',
+  'lruLock',
+  'mmListLock',
+  'pcpLock',
+  'zoneLock',
+  'rcuGpLock',
+] as const
+
+type Row = Omit<LockClass, 'name'>
+
+const ROWS: Readonly<Record<LockName, Row>> = {
+  mmapLock: { kind: 'sleeping', nesting: 'fork: parent, then the child nobody knows yet', guards: 'the vmas of an mm' },
+  folioLock: { kind: 'sleeping', nesting: null, guards: 'a folio against truncation, splitting and migration' },
+  vmaLock: { kind: 'sleeping', nesting: null, guards: 'one vma against the writer of the mmap lock' },
+  iMmapRwsem: { kind: 'sleeping', nesting: null, guards: 'the tree of vmas that map a file' },
+  anonVmaRwsem: { kind: 'sleeping', nesting: null, guards: 'the tree of vmas that map anonymous folios; the root is locked' },
+  pmdLock: { kind: 'spin', nesting: 'fork and mremap: destination, then source', guards: 'entries of a PMD table' },
+  pageTableLock: { kind: 'spin', nesting: null, guards: 'upper levels, and the PMD entries where no lock is split off' },
+  pteLock: { kind: 'spin', nesting: 'fork and mremap: old, then new', guards: 'entries of a PTE table' },
+  swapLock: { kind: 'spin', nesting: null, guards: 'the swap map' },
+  splitQueueLock: { kind: 'irq', nesting: null, guards: 'the queue of folios to split' },
+  lruLock: { kind: 'irq', nesting: null, guards: 'the LRU lists of a node' },
+  mmListLock: { kind: 'spin', nesting: null, guards: 'the list of all mms, khugepaged slots' },
+  pcpLock: { kind: 'spin', nesting: null, guards: 'the free pages of one CPU' },
+  zoneLock: { kind: 'irq', nesting: null, guards: 'the buddy free lists' },
+  rcuGpLock: { kind: 'irq', nesting: null, guards: 'grace-period state; nothing is taken inside it' },
+}
+
+/** The table, outermost class first. */
+export const LOCK_ORDER: readonly LockClass[] = NAMES.map((name) => ({ name, ...ROWS[name] }))
+
+/** True when a lock of class `inner` may be taken while one of class `outer` is held. */
+export function nestsInside(outer: LockName, inner: LockName): boolean {
+  if (outer === inner) return ROWS[outer].nesting !== null
+  return NAMES.indexOf(outer) < NAMES.indexOf(inner)
+}
+
+/** True when holding a lock of the class forbids to sleep. */
+export const isAtomicClass = (name: LockName): boolean => ROWS[name].kind !== 'sleeping'

@@ -1,0 +1,221 @@
+/**
+ * Reader-writer semaphore, the class of mmap_lock: many readers or one writer, who may sleep while they wait and while
+ * they hold it. First come first served once somebody waits, so that writers do not starve.
+ *
+ * Source: kernel/locking/rwsem.c (v6.12): the count word and the wait list under a lock of its own.
+ *
+ * Left out: optimistic spinning, lock stealing and the hand-off timeout that limits it, and waking readers from behind a
+ * writer. They change who gets the lock first. Every order of critical sections that they allow also comes about here,
+ * when the loser arrives later; so they hide no race. Here the lock is handed over, never just released with waiters.
+ *
+ * A sleeper passes an RCU quiescent state and takes interrupts (Rcu.sleepUntil).
+ */
+import { phys, type PhysAddr } from '../base/units.js'
+import { LOCK_NODES } from '../machine/cpu/area.js'
+import { isNonZero, type Cpu } from '../machine/cpu/cpu.js'
+import type { Step } from '../machine/engine/engine.js'
+import { load32, peek32, poke32 } from '../machine/image/image.js'
+import { mightSleep } from './mightSleep.js'
+import type { Rcu } from './rcu.js'
+import { queuedSpinLock, queuedSpinUnlock } from './spinlock.js'
+
+// ---- the words ----------------------------------------------------------------------------------------------------
+//
+//   sem + 0    bit  0    writer    a writer holds it
+//              bit  1    waiters   the wait list is not empty; changed under the wait lock only
+//              bits 8-   readers   that hold it, or are about to find out that they do not
+//   sem + 4    writer that holds it, CPU + 1; 0: none
+//   sem + 8    first sleeper's LOCK_NODES, 0: none. Guarded by the wait lock, like the nodes' links
+//   sem + 12   wait lock (queuedSpinLock), IRQs off
+//
+// Written (readers, waiters, writer) below. While waiters is set, writer is set under the wait lock only.
+
+export const RWSEM_BYTES = 16
+const OWNER = 4
+const FIRST = 8
+const WAIT_LOCK = 12
+
+const WRITER = 1
+const WAITERS = 2
+const READER = 1 << 8
+
+// ---- lock ---------------------------------------------------------------------------------------------------------
+
+export function* downRead(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
+  mightSleep(cpu, 'down_read')
+  // (n,0,0) → (n+1,0,0). ACQUIRE: pairs with the RELEASE in upWrite().
+  const count = yield* cpu.atomicAddReturn32(sem, READER)
+  if ((count & (WRITER | WAITERS)) !== 0) yield* sleep(cpu, rcu, sem, false)
+}
+
+export function* downWrite(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
+  mightSleep(cpu, 'down_write')
+  // (0,0,0) → (0,0,1). ACQUIRE: pairs with the RELEASE in upRead() and upWrite().
+  if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) yield* sleep(cpu, rcu, sem, true)
+  poke32(sem + OWNER, cpu.id + 1)
+}
+
+/** Takes it to read if no writer holds it and nobody waits. Never sleeps. */
+export function* downReadTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
+  for (let seen = yield* cpu.readOnce32(sem); (seen & (WRITER | WAITERS)) === 0; ) {
+    // (n,0,0) → (n+1,0,0)
+    const before = yield* cpu.cmpxchg32(sem, seen, (seen + READER) | 0)
+    if (before === seen) return true
+    seen = before
+  }
+  return false
+}
+
+/** Takes it to write if nobody holds it or waits. Never sleeps. */
+export function* downWriteTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
+  // (0,0,0) → (0,0,1)
+  if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) return false
+  poke32(sem + OWNER, cpu.id + 1)
+  return true
+}
+
+/** Queues up and sleeps until the lock has been handed over. */
+function* sleep(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> {
+  if (rwsemOwner(sem) === cpu.id) reportMisuse(cpu, sem, 'waits for an rwsem that it holds to write')
+  const node = nodeOf(cpu, cpu.id)
+  const granted = phys(node + LOCK_NODES.at.sleepGranted)
+  poke32(node + LOCK_NODES.at.sleepNext, 0)
+  poke32(node + LOCK_NODES.at.sleepWrites, writes ? 1 : 0)
+  poke32(granted, 0)
+  yield* lockWaiters(cpu, sem)
+  const first = peek32(sem + FIRST) === 0
+  append(sem, node)
+  // (n,x,y) → (n,1,y), or (n,1,y) → (n-1,1,y) for a reader, whose attempt counted.
+  yield* cpu.atomicAdd32(sem, (first ? WAITERS : 0) - (writes ? 0 : READER))
+  // It may have become free since, or our own attempt may have kept it from a waiter.
+  yield* handOver(cpu, sem)
+  yield* unlockWaiters(cpu, sem)
+  // ACQUIRE: the sections of those who held it. Pairs with the RELEASE in grant().
+  yield* rcu.sleepUntil(granted, isNonZero, 0)
+}
+
+// ---- unlock -------------------------------------------------------------------------------------------------------
+
+export function* upRead(cpu: Cpu, sem: PhysAddr): Step<void> {
+  if (!isReadLocked(sem)) reportMisuse(cpu, sem, 'ends a read of an rwsem that nobody reads')
+  // (n,x,0) → (n-1,x,0). RELEASE: the section's accesses before it. Pairs with downWrite().
+  const count = yield* cpu.atomicAddReturn32(sem, -READER)
+  if (count === WAITERS) yield* wake(cpu, sem)
+}
+
+export function* upWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
+  if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'ends a write of an rwsem that it does not hold to write')
+  poke32(sem + OWNER, 0)
+  // (n,x,1) → (n,x,0). RELEASE: the section's accesses before it. Pairs with downRead() and downWrite().
+  const count = yield* cpu.atomicAddReturn32(sem, -WRITER)
+  if ((count & WAITERS) !== 0) yield* wake(cpu, sem)
+}
+
+/** The writer becomes a reader; no other writer comes in between. */
+export function* downgradeWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
+  if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'downgrades an rwsem that it does not hold to write')
+  poke32(sem + OWNER, 0)
+  // (n,x,1) → (n+1,x,0). RELEASE: the writes before other readers come in. Pairs with downRead().
+  const count = yield* cpu.atomicAddReturn32(sem, READER - WRITER)
+  if ((count & WAITERS) !== 0) yield* wake(cpu, sem)
+}
+
+function* wake(cpu: Cpu, sem: PhysAddr): Step<void> {
+  yield* lockWaiters(cpu, sem)
+  yield* handOver(cpu, sem)
+  yield* unlockWaiters(cpu, sem)
+}
+
+// ---- the wait list ------------------------------------------------------------------------------------------------
+
+/**
+ * Gives the lock to the first sleeper if it is free for that one: a writer alone, or all readers up to the next writer.
+ * When it is not, whoever makes it so comes here again: the last reader, the writer, or a reader whose attempt counted.
+ * Caller: holds the wait lock.
+ */
+function* handOver(cpu: Cpu, sem: PhysAddr): Step<void> {
+  const first = peek32(sem + FIRST)
+  if (first === 0) return
+  if (writes(first)) {
+    const rest = nextOf(first)
+    // (0,1,0) → (0,x,1)
+    const count = yield* cpu.cmpxchg32(sem, WAITERS, WRITER | (rest !== 0 ? WAITERS : 0))
+    if (count === WAITERS) yield* grant(cpu, sem, first, rest)
+    return
+  }
+  if (((yield* cpu.readOnce32(sem)) & WRITER) !== 0) return
+  let readers = 0
+  let end = first
+  for (; end !== 0 && !writes(end); end = nextOf(end)) readers++
+  // (n,1,0) → (n+readers,x,0). No writer can have come in: waiters is set and the wait lock is ours.
+  yield* cpu.atomicAdd32(sem, readers * READER - (end === 0 ? WAITERS : 0))
+  yield* grant(cpu, sem, first, end)
+}
+
+/** Takes the sleepers from `first` up to `end` off the list and lets them go. */
+function* grant(cpu: Cpu, sem: PhysAddr, first: number, end: number): Step<void> {
+  poke32(sem + FIRST, end)
+  for (let node = first; node !== end; ) {
+    const next = nextOf(node)
+    const granted = phys(node + LOCK_NODES.at.sleepGranted)
+    // RELEASE: pairs with the ACQUIRE in sleep(). The node is its owner's again after it.
+    yield* cpu.storeRelease32(granted, 1)
+    cpu.wakeWaiters(granted)
+    node = next
+  }
+}
+
+function* lockWaiters(cpu: Cpu, sem: PhysAddr): Step<void> {
+  cpu.localIrqSave()
+  cpu.preemptDisable()
+  yield* queuedSpinLock(cpu, phys(sem + WAIT_LOCK))
+}
+
+function* unlockWaiters(cpu: Cpu, sem: PhysAddr): Step<void> {
+  yield* queuedSpinUnlock(cpu, phys(sem + WAIT_LOCK))
+  cpu.preemptEnable()
+  yield* cpu.localIrqRestore()
+}
+
+function append(sem: PhysAddr, node: number): void {
+  let link = sem + FIRST
+  while (peek32(link) !== 0) link = peek32(link) + LOCK_NODES.at.sleepNext
+  poke32(link, node)
+}
+
+const nodeOf = (cpu: Cpu, of: number): number => cpu.lockNodes + of * LOCK_NODES.size
+const nextOf = (node: number): number => peek32(node + LOCK_NODES.at.sleepNext)
+const writes = (node: number): boolean => peek32(node + LOCK_NODES.at.sleepWrites) !== 0
+
+// ---- assertions ---------------------------------------------------------------------------------------------------
+
+/** CPU that holds it to write, -1 when none does. */
+export function rwsemOwner(sem: PhysAddr): number {
+  return peek32(sem + OWNER) - 1
+}
+
+export function isWriteLocked(sem: PhysAddr): boolean {
+  return (load32(sem) & WRITER) !== 0
+}
+
+/** May be true for a moment while a reader finds out that it has to wait. */
+export function isReadLocked(sem: PhysAddr): boolean {
+  return load32(sem) >= READER
+}
+
+/** rwsem_assert_held(): a finding unless somebody holds it; readers are not told apart. */
+export function rwsemAssertHeld(cpu: Cpu, sem: PhysAddr): void {
+  if (!isWriteLocked(sem) && !isReadLocked(sem)) reportMisuse(cpu, sem, 'needs an rwsem that nobody holds')
+  if (isWriteLocked(sem) && !isReadLocked(sem)) rwsemAssertHeldWrite(cpu, sem)
+}
+
+/** rwsem_assert_held_write(): a finding unless this CPU holds it to write. */
+export function rwsemAssertHeldWrite(cpu: Cpu, sem: PhysAddr): void {
+  if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'needs an rwsem that it does not hold to write')
+}
+
+function reportMisuse(cpu: Cpu, sem: PhysAddr, what: string): never {
+  const owner = rwsemOwner(sem)
+  const holder = owner >= 0 ? `CPU ${owner} holds it to write.` : isReadLocked(sem) ? 'It is read.' : 'Nobody holds it.'
+  return cpu.report('lock-misuse', `BUG: CPU ${cpu.id} ${what}`, sem, [holder])
+}

@@ -19,9 +19,8 @@
  * by all that is visible differ in some way, kept as a mark of its own, and so never merge.
  * All private memory counts as written to: it keeps its offset when mremap moves it, and `ac` when it becomes read-only,
  * and what a forked child inherited never merges with what the child maps itself.
- * Not modelled, refused by line: shmat, mbind, mseal and the like, mlockall, MAP_HUGETLB,
- * PROT_GROWSDOWN. Calls that failed change
- * nothing, but those that stop at a hole (ENOMEM of mprotect, madvise, mlock) changed what was before it.
+ * Not modelled, refused by line: shmat, mbind, mseal and the like, mlockall, MAP_HUGETLB, PROT_GROWSDOWN. Calls that
+ * failed change nothing, but those that stop at a hole (ENOMEM of mprotect, madvise, mlock) changed what was before it.
  */
 import { virt } from '../base/units.js'
 import type { MapsVma } from './maps.js'

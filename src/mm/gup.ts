@@ -131,6 +131,7 @@ export class Gup extends Part {
     const folio = yield* this.k.folios.compoundHead(page)
     if ((flags & FOLL_PIN) !== 0 && !writable && this.k.folios.isAnon(folio) && !(yield* this.#exclusive(page)))
       return UNSHARE
+    this.k.observer.gupBegins()
     this.k.observer.gupTaking(this.cpu)
     yield* this.k.folios.folioGet(folio, 1)
     if ((flags & FOLL_PIN) !== 0) yield* this.k.folios.addPins(folio, 1)

@@ -56,6 +56,7 @@ export class GupFast extends Part {
     const seq = phys(mm + MM.at.writeProtectSeq)
     const start = pin ? yield* rawReadSeqcount(this.cpu, seq) : 0
     if ((start & 1) !== 0) return 0
+    this.k.observer.gupBegins()
     this.cpu.localIrqSave()
     const got = yield* this.gupPgdRange(mm, addr, end, flags, pages)
     yield* this.cpu.localIrqRestore()

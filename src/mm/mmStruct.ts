@@ -52,6 +52,8 @@ export const VMA = struct('vma', 128, {
   //  vma table lock:
   inUse: [56, 4],
   nextFree: [60, 4],
+  //  mmap_lock:
+  anonForked: [64, 4], // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
 })
 
 export const VM_READ = 0x1
@@ -87,7 +89,9 @@ export const FILE = struct('file', 64, {
   id: [16, 4],
   pages: [20, 4], //    length in pages: an access beyond it is SIGBUS
   cache: [24, 4], //    address of its first slot in the page-cache table (i32 struct page addresses), 0: none
+  refcount: [28, 4], // VMAs that map it, and whoever opened it (atomic); 0: the slot is free
   lock: [32, 8], //     i_pages
+  zeroed: [40, 4], //   1: shared memory, whose pages start as zeroes; 0: as the file's contents
 })
 
 // Errors, negative as the kernel returns them.

@@ -170,7 +170,7 @@ export class Cpu {
   *cmpxchg32(addr: PhysAddr, expected: number, value: number): Step<number> {
     yield* this.point(Access.cmpxchg32, addr)
     const old = cmpxchg32(addr, expected, value)
-    this.wrote(addr)
+    if (old === (expected | 0)) this.wrote(addr)
     return old
   }
 

@@ -61,9 +61,11 @@ export class Observer implements TlbWatcher {
 
   // ---- get_user_pages ---------------------------------------------------------------------------------------------
 
+  /** A walk of gup begins on this CPU: forgets the time of the last one's references. */
+  gupBegins(): void {}
   /** gup is about to take its reference on a page that it has found. */
   gupTaking(_cpu: Cpu): void {}
-  /** The time of this CPU's last gupTaking(). */
+  /** The time of the first gupTaking() since gupBegins() on this CPU: no reference of the walk is older. */
   gupStamp(): number {
     return 0
   }

@@ -1,0 +1,251 @@
+/**
+ * Grace periods: who asks for one, who is waited for, when it is over.
+ *
+ * Source: kernel/rcu/tree.c (v6.12), flat (see rcuLayout.ts). A grace period starts with the CPUs that RCU watches in its
+ * mask; each leaves the mask when it reports a quiescent state, or goes idle; the last one ends it and starts the next.
+ *
+ * Left out: the grace-period kthread (whoever starts, reports last or ends does its work, under the lock), the tree of
+ * nodes, expedited grace periods, CPU hotplug and stall warnings (a stalled one shows as deadlock or step limit). Its
+ * steps are taken by CPUs in the middle of their own work, at points where the schedule may switch, so every delay that
+ * a kthread would add can come about.
+ *
+ * The protected methods are what a bug would have wrong; subclasses override them.
+ */
+import { phys, type PhysAddr } from '../base/units.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import type { Step } from '../machine/engine/engine.js'
+import { load32, peek32, poke32 } from '../machine/image/image.js'
+import { EventKind } from '../machine/trace/ring.js'
+import { RCU, RCU_CPU, RUNNING, isRunning, seqEnd, seqReached, seqSnap } from './rcuLayout.js'
+import { spinLockIrqsave, spinUnlockIrqrestore } from './spinlock.js'
+
+/** First argument of RCU's ring events. */
+export const RcuEvent = { queue: 0, start: 1, end: 2, callback: 3 } as const
+
+export class GracePeriod {
+  protected readonly cpu: Cpu
+  /** RCU, and this CPU's RCU_CPU. */
+  protected readonly base: PhysAddr
+  protected readonly own: PhysAddr
+  protected readonly gpSeq: PhysAddr
+
+  constructor(cpu: Cpu, base: PhysAddr) {
+    this.cpu = cpu
+    this.base = base
+    this.own = phys(base + RCU.size + cpu.id * RCU_CPU.size)
+    this.gpSeq = phys(base + RCU.at.gpSeq)
+  }
+
+  // ---- what a bug may have wrong ----------------------------------------------------------------------------------
+
+  /** The number that callbacks queued at `seq` wait for. */
+  protected snapshot(seq: number): number {
+    return seqSnap(seq)
+  }
+
+  /** True when the grace period may end: no CPU is awaited (the mask of those that are). */
+  protected isOver(low: number, high: number): boolean {
+    return (low | high) === 0
+  }
+
+  /** A reader was inside when the grace period began, and still is when it ends. */
+  protected outlived(reader: number, seq: number): void {
+    this.cpu.report('rcu-misuse', `BUG: RCU grace period ${seq >>> 2} ended while CPU ${reader} was in a reader`, null, [
+      `CPU ${reader} was in the same rcu_read_lock section when the grace period began.`,
+    ])
+  }
+
+  // ---- asking -----------------------------------------------------------------------------------------------------
+
+  /** Asks for a grace period from here on, starts it if none runs; returns the number to wait for. */
+  protected *requestGp(): Step<number> {
+    const { cpu, base } = this
+    const lock = phys(base + RCU.at.lock)
+    // Full barrier, by the lock: what the caller removed, before the look at gpSeq and everything that comes of it.
+    // Otherwise the grace period could begin before the removal, and a reader that it does not await find the old
+    // pointer. Pairs with the lock in reportQs() and with watchedAgain().
+    yield* spinLockIrqsave(cpu, lock)
+    const seq = yield* cpu.plainRead32(this.gpSeq)
+    const target = this.snapshot(seq)
+    if (!seqReached(peek32(base + RCU.at.needed), target)) poke32(base + RCU.at.needed, target)
+    if (!isRunning(seq)) yield* this.#advance()
+    yield* spinUnlockIrqrestore(cpu, lock)
+    return target
+  }
+
+  /** True when the current grace period awaits this CPU. Only this CPU's own report makes that false again. */
+  protected *isAwaited(): Step<boolean> {
+    const { cpu } = this
+    if (!isRunning(yield* cpu.readOnce32(this.gpSeq))) return false
+    return ((yield* cpu.readOnce32(this.#maskWord(cpu.id))) & this.#bit(cpu.id)) !== 0
+  }
+
+  /**
+   * Reports a quiescent state of this CPU for the grace period that awaits it. Caller: found isAwaited(), and has not been
+   * in a reader since.
+   */
+  protected *reportQs(): Step<void> {
+    const { cpu } = this
+    const lock = phys(this.base + RCU.at.lock)
+    // Full barrier, by the lock, both ways: the loads of sections that ended, before the grace period ends; what was
+    // removed before it began, before the loads of sections that come. Pairs with the lock in requestGp(), and with
+    // that of the CPU that ends it.
+    yield* spinLockIrqsave(cpu, lock)
+    const word = this.#maskWord(cpu.id)
+    const mask = yield* cpu.plainRead32(word)
+    if ((mask & this.#bit(cpu.id)) !== 0) {
+      yield* cpu.writeOnce32(word, mask & ~this.#bit(cpu.id))
+      if (yield* this.#isOver()) {
+        yield* this.#end()
+        yield* this.#advance()
+      } else this.#askStarter()
+    }
+    yield* spinUnlockIrqrestore(cpu, lock)
+  }
+
+  // ---- under the lock ---------------------------------------------------------------------------------------------
+
+  /** Starts grace periods as long as one is needed; ends at once those that await nobody. None runs. */
+  *#advance(): Step<void> {
+    for (;;) {
+      const seq = peek32(this.gpSeq)
+      if (seqReached(seq, peek32(this.base + RCU.at.needed))) return
+      yield* this.#start(seq)
+      if (!(yield* this.#isOver())) return
+      yield* this.#end()
+    }
+  }
+
+  *#start(seq: number): Step<void> {
+    const { cpu, base } = this
+    poke32(base + RCU.at.starter, cpu.id)
+    poke32(base + RCU.at.starterAsked, 0)
+    yield* cpu.writeOnce32(this.gpSeq, seq + RUNNING)
+    yield* cpu.writeOnce32(phys(base + RCU.at.qsLow), online(cpu.cpuCount, 0))
+    yield* cpu.writeOnce32(phys(base + RCU.at.qsHigh), online(cpu.cpuCount, 1))
+    // Full barrier (A): the full mask before the looks at who is idle. Otherwise a CPU could go idle unseen, see
+    // itself not awaited, and be awaited for ever. Pairs with (B) in Rcu.unwatch().
+    yield* cpu.smpMb()
+    for (let other = 0; other < cpu.cpuCount; other++) yield* this.#awaitCpu(other)
+    if (cpu.ring.on) cpu.ring.record(cpu.tick(), EventKind.rcu, RcuEvent.start, seq >>> 2, 0)
+  }
+
+  /** Takes `other` out of the mask if it is idle; otherwise it is to be asked. */
+  *#awaitCpu(other: number): Step<void> {
+    const { cpu } = this
+    const at = this.#cpuAt(other)
+    // ACQUIRE: what an idle CPU did before it went idle, before the grace period ends. Pairs with (B) in Rcu.unwatch().
+    const watching = yield* cpu.loadAcquire32(phys(at + RCU_CPU.at.watching))
+    const section = load32(at + RCU_CPU.at.section)
+    const idle = (watching & 1) === 0
+    poke32(at + RCU_CPU.at.sectionAtStart, idle || (section & 1) === 0 ? 0 : section)
+    const word = this.#maskWord(other)
+    if (idle) yield* cpu.writeOnce32(word, peek32(word) & ~this.#bit(other))
+    else if (other !== cpu.id) this.#ask(other, false)
+  }
+
+  *#isOver(): Step<boolean> {
+    const low = yield* this.cpu.plainRead32(phys(this.base + RCU.at.qsLow))
+    return this.isOver(low, yield* this.cpu.plainRead32(phys(this.base + RCU.at.qsHigh)))
+  }
+
+  *#end(): Step<void> {
+    const { cpu, base } = this
+    const seq = seqEnd(peek32(this.gpSeq))
+    this.#findOutlived(seq)
+    yield* cpu.writeOnce32(phys(base + RCU.at.qsLow), 0)
+    yield* cpu.writeOnce32(phys(base + RCU.at.qsHigh), 0)
+    // RELEASE: every report of a quiescent state before the end is seen. Pairs with the looks at gpSeq of those who wait.
+    yield* cpu.storeRelease32(this.gpSeq, seq)
+    cpu.wakeWaiters(this.gpSeq)
+    if (cpu.ring.on) cpu.ring.record(cpu.tick(), EventKind.rcu, RcuEvent.end, (seq >>> 2) - 1, 0)
+    // Full barrier (C): the end before the looks at who sleeps on callbacks. Otherwise one could fall asleep with
+    // callbacks to run and not be woken. Pairs with (D) in Rcu.goIdle().
+    yield* cpu.smpMb()
+    for (let other = 0; other < cpu.cpuCount; other++) {
+      if (other === cpu.id) continue
+      const at = this.#cpuAt(other)
+      if (((yield* cpu.loadAcquire32(phys(at + RCU_CPU.at.watching))) & 1) !== 0) continue
+      const waits = peek32(at + RCU_CPU.at.callbacks) !== 0
+      if (waits && seqReached(seq, peek32(at + RCU_CPU.at.wakeAt))) this.#ask(other, true)
+    }
+  }
+
+  /** The contract's own watchdog; free of steps, and exact in every engine because reports come before the end. */
+  #findOutlived(seq: number): void {
+    for (let other = 0; other < this.cpu.cpuCount; other++) {
+      const at = this.#cpuAt(other)
+      const atStart = peek32(at + RCU_CPU.at.sectionAtStart)
+      if (atStart !== 0 && load32(at + RCU_CPU.at.section) === atStart) this.outlived(other, (seq - RUNNING) | 0)
+    }
+  }
+
+  // ---- CPUs to be interrupted -------------------------------------------------------------------------------------
+
+  /**
+   * An interrupt finds a quiescent state in the middle of an operation, as the kernel's tick does. The starter asks the
+   * others; the first one to report asks the starter. Without it a pointer kept over the end of a reader, inside one
+   * operation, would always still be good.
+   */
+  #askStarter(): void {
+    const starter = peek32(this.base + RCU.at.starter)
+    if (peek32(this.base + RCU.at.starterAsked) !== 0 || starter === this.cpu.id) return
+    poke32(this.base + RCU.at.starterAsked, 1)
+    if ((peek32(this.#maskWord(starter)) & this.#bit(starter)) !== 0) this.#ask(starter, false)
+  }
+
+  #ask(other: number, now: boolean): void {
+    const word = this.own + (other < 32 ? RCU_CPU.at.askLow : RCU_CPU.at.askHigh)
+    poke32(word, peek32(word) | this.#bit(other))
+    if (now) poke32(this.own + RCU_CPU.at.askLooks, ASK_NOW)
+  }
+
+  /** True when this CPU has others to interrupt and need not wait for them to report by themselves. */
+  protected get hasAsks(): boolean {
+    if ((peek32(this.own + RCU_CPU.at.askLow) | peek32(this.own + RCU_CPU.at.askHigh)) === 0) return false
+    return !this.cpu.engine.threads || peek32(this.own + RCU_CPU.at.askLooks) >= LOOKS_BEFORE_ASKING
+  }
+
+  /** Interrupts those that are due with handler `func` and `info`. Caller: not in an interrupt, preemption on. */
+  protected *sendAsks(func: number, info: number): Step<void> {
+    const { own } = this
+    const looks = peek32(own + RCU_CPU.at.askLooks)
+    if (!this.hasAsks) {
+      poke32(own + RCU_CPU.at.askLooks, looks + 1)
+      return
+    }
+    const all = looks >= ASK_NOW
+    for (let other = 0; other < this.cpu.cpuCount; other++) {
+      const word = own + (other < 32 ? RCU_CPU.at.askLow : RCU_CPU.at.askHigh)
+      if ((peek32(word) & this.#bit(other)) === 0) continue
+      poke32(word, peek32(word) & ~this.#bit(other))
+      // An interrupt that is still on its way serves as well: what it is for is looked up when it comes.
+      if (all || (peek32(this.#maskWord(other)) & this.#bit(other)) !== 0) yield* this.cpu.ipi.callAsync(other, func, info)
+    }
+    poke32(own + RCU_CPU.at.askLooks, 0)
+  }
+
+  // ---- addresses --------------------------------------------------------------------------------------------------
+
+  #cpuAt(cpu: number): number {
+    return this.base + RCU.size + cpu * RCU_CPU.size
+  }
+
+  #maskWord(cpu: number): PhysAddr {
+    return phys(this.base + (cpu < 32 ? RCU.at.qsLow : RCU.at.qsHigh))
+  }
+
+  #bit(cpu: number): number {
+    return 1 << (cpu & 31)
+  }
+}
+
+/** Looks of a thread at CPUs that it is to interrupt before it does: most report between two operations anyway. */
+const LOOKS_BEFORE_ASKING = 8
+const ASK_NOW = 1 << 20
+
+/** Word `word` of the mask of all CPUs. */
+function online(cpuCount: number, word: number): number {
+  const count = Math.min(32, cpuCount - 32 * word)
+  return count <= 0 ? 0 : count === 32 ? -1 : (1 << count) - 1
+}

@@ -3,17 +3,18 @@
  * the snapshot of the real kernel and the simulator's own mm are compared.
  *
  * The rules that it takes for the recordings to agree with their snapshots, VMA for VMA (Linux 6.18, x86-64):
- * - Neighbours of one kind merge when a call made or changed one of them (vmaList.ts); munmap and a shrinking brk merge nothing.
- * - "One kind" includes flags that /proc/PID/maps does not show. Needed here: VM_ACCOUNT (`ac`), which a private mapping
- *   gets when it is or becomes writable and keeps for good (so the read-only data after a loader's mprotect stays apart
- *   from the read-only segment before it, with one path and a continuing offset); VM_NORESERVE (`nr`) of MAP_NORESERVE
- *   (the allocator's arenas), which also means no `ac`; VM_NOHUGEPAGE (`nh`) of MAP_STACK since Linux 6.7 (so a thread's
- *   stack stays apart from the anonymous memory above it).
- * - A private file mapping and the anonymous memory behind it (.bss) never merge; file mappings merge when path and
- *   protection are equal and the offset continues; each MAP_SHARED|MAP_ANONYMOUS is a file of its own.
+ * - Neighbours of one kind merge when a call made or changed one of them (vmaList.ts). munmap and a shrinking brk merge
+ *   nothing.
+ * - "One kind" includes flags that /proc/PID/maps does not show. Two of them decide here: VM_ACCOUNT (`ac`), which a
+ *   private mapping gets when it is or becomes writable and keeps for good (so the data that a loader makes read-only stays
+ *   apart from the read-only segment before it, with one path and a continuing offset), and VM_NOHUGEPAGE (`nh`), which
+ *   MAP_STACK sets since Linux 6.7 (so a thread's stack stays apart from the anonymous memory above it).
+ * - File mappings merge when path and protection are equal and the offset continues; never with anonymous memory (.bss).
  * - brk makes and merges anonymous memory from the page end of the old break to that of the new; `[heap]` is not a
  *   property but a name: private anonymous memory that overlaps [start_brk, brk). The first break seen is start_brk.
- * - [stack] grows down by faults, which no log shows: compareMaps() lets it begin lower.
+ * Further rules, on which no recording here depends: VM_NORESERVE (`nr`) of MAP_NORESERVE and no `ac` with it; the flags of
+ * madvise and mlock; mremap; each MAP_SHARED|MAP_ANONYMOUS is a file of its own. They are held against the mm-steps.
+ * [stack] grows down by faults, which no log shows: compareMaps() lets it begin lower.
  *
  * What the start does not show is taken to be the plainest: writable private memory has `ac`; neighbours that would merge
  * by all that is visible differ in some way, kept as a mark of its own, and so never merge.
@@ -152,7 +153,7 @@ export class AddressSpaceModel {
     this.#list = alter(this.#list, addr, addr + pageEnd(length), (part) => withFlags(part, change.set, change.clear))
   }
 
-  /** ENOMEM comes from a hole, or from pages that may not be touched (all is locked then), or from a limit (nothing is). */
+  /** ENOMEM is from a hole, or from pages that may not be touched (all is locked then), or from a limit (nothing is). */
   #mlock(event: CallNamed<'mlock' | 'mlock2' | 'munlock'>): void {
     const start = event.args.addr - (event.args.addr % PAGE)
     const asked = pageEnd(event.args.addr + event.args.length)

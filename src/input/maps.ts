@@ -75,4 +75,4 @@ export function formatVma(vma: MapsVma): string {
   return `${range} ${vma.perms} ${vma.offset.toString(16).padStart(8, '0')} ${vma.path}`.trimEnd()
 }
 
-const hex = (address: number): string => BigInt.asUintN(64, BigInt(address)).toString(16)
+const hex = (address: number): string => BigInt.asUintN(64, BigInt(address)).toString(16).padStart(8, '0')

@@ -123,7 +123,10 @@ class StepReader {
     const init = this.#init()
     const initial = this.#state()
     const steps = Array.from({ length: Number(header[2]) }, (_, n) => this.#step(n))
-    if (this.#at < this.#lines.length) this.#refuseNext(`a line after the last of ${header[2]} steps`)
+    if (this.#at < this.#lines.length) {
+      this.#next('nothing')
+      this.#refuse(`a line after the last of ${header[2]} steps`)
+    }
     return {
       file: this.#file,
       seed: Number(header[1]),
@@ -143,7 +146,10 @@ class StepReader {
       const [, callText, resultText] = /^init (.+\(.*\)) = (.+)$/.exec(this.#next('init')) ?? []
       init.push({ line: this.#at, ...this.#callAndResult(callText, resultText) })
     }
-    if (init.length === 0) this.#refuseNext('no `init` line after the header')
+    if (init.length === 0) {
+      this.#next('an `init` line')
+      this.#refuse('no `init` line after the header')
+    }
     return init
   }
 
@@ -217,11 +223,6 @@ class StepReader {
     const text = this.#lines[this.#at - 1] ?? ''
     const cut = this.#cut && this.#at === this.#lines.length
     refuse(this.#place(), `${cut ? 'the file ends in the middle of a line' : what}: ${excerpt(text)}`, RULE, REMEDY)
-  }
-
-  #refuseNext(what: string): never {
-    this.#at++
-    this.#refuse(what)
   }
 
   #place(): Place {

@@ -69,6 +69,8 @@ class LogReader {
   readonly #events: UnorderedEvent[] = []
   readonly #pending = new Map<number, Pending>()
   readonly #alive = new Set<number>()
+  /** Last line of each thread. */
+  readonly #lastLine = new Map<number, number>()
   #line = 0
   #latest = 0 // µs; the latest time seen
 
@@ -83,6 +85,7 @@ class LogReader {
     const tid = Number(match?.[1])
     const rest = match?.[6]
     if (match === null || rest === undefined) this.#notALine(text, cut)
+    this.#lastLine.set(tid, this.#line)
     const stamp = { line: this.#line, endLine: this.#line, tid, startTime: this.#time(match) }
     if (!this.#readBracketed(rest, stamp) && !this.#readCall(rest, stamp)) this.#notALine(text, cut)
   }
@@ -205,11 +208,9 @@ class LogReader {
 
   /** A thread whose clone is the last that the log says about it. */
   #checkChildren(): void {
-    const lastLine = new Map<number, number>()
-    for (const event of this.#events) lastLine.set(event.tid, Math.max(lastLine.get(event.tid) ?? 0, event.endLine))
     for (const event of this.#events) {
       if (event.kind !== 'call' || !('childTid' in event.args) || event.args.childTid === undefined) continue
-      if ((lastLine.get(event.args.childTid) ?? 0) < event.line) this.#endsWith(event.args.childTid)
+      if ((this.#lastLine.get(event.args.childTid) ?? 0) < event.line) this.#endsWith(event.args.childTid)
     }
   }
 

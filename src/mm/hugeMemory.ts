@@ -48,13 +48,14 @@ export class HugeMemory extends HugePmdFault {
     const old = yield* this.k.ops.pmdpHugeGetAndClear(mm, addr, pmdp)
     // Noted before the lock goes (M2): whoever finds the entry empty may rely on a flush being on its way.
     gather.tlbFlushPmdRange(addr, geo.pmdSize)
-    const folio = pmdPresent(old) ? this.folioOfPmd(old) : phys(0)
-    const counted = !this.k.pages.isHugeZeroPfn(pmdPfn(old, geo.hpagePmdNr)) || folio === 0
-    if (folio !== 0 && counted) yield* this.k.rmap.folioRemoveRmapPmd(folio)
+    const zero = this.isHugeZero(old)
+    const mapped = pmdPresent(old) && !zero
+    if (mapped) yield* this.k.rmap.folioRemoveRmapPmd(this.folioOfPmd(old))
     yield* this.zapDepositedTable(mm, pmdp)
-    if (counted) tables.addCounter(phys(mm + MM.at.rssAnon), -geo.hpagePmdNr)
+    if (!zero) tables.addCounter(phys(mm + MM.at.rssAnon), -geo.hpagePmdNr)
     yield* tables.pmdUnlock(pmdp)
-    if (folio !== 0 && counted) yield* this.releaseHuge(folio)
+    // A migration entry holds no reference, and the huge zero page is never freed.
+    if (mapped) yield* this.releaseHuge(this.folioOfPmd(old))
     return true
   }
 

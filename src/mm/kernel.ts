@@ -74,7 +74,6 @@ export interface KernelRegions {
   readonly tables: PhysAddr
   readonly flushInfo: PhysAddr
   readonly tlbs: PhysAddr
-  readonly pins: PhysAddr
 }
 
 /** The classes that a kernel is made of, by the name of their subsystem. */

@@ -202,27 +202,29 @@ export class GracePeriod {
 
   /** True when this CPU has others to interrupt and need not wait for them to report by themselves. */
   protected get hasAsks(): boolean {
-    if ((peek32(this.own + RCU_CPU.at.askLow) | peek32(this.own + RCU_CPU.at.askHigh)) === 0) return false
+    if (!this.#anyAsks) return false
     return !this.cpu.engine.threads || peek32(this.own + RCU_CPU.at.askLooks) >= LOOKS_BEFORE_ASKING
+  }
+
+  get #anyAsks(): boolean {
+    return (peek32(this.own + RCU_CPU.at.askLow) | peek32(this.own + RCU_CPU.at.askHigh)) !== 0
   }
 
   /** Interrupts those that are due with handler `func` and `info`. Caller: not in an interrupt, preemption on. */
   protected *sendAsks(func: number, info: number): Step<void> {
+    if (!this.#anyAsks) return
     const { own } = this
     const looks = peek32(own + RCU_CPU.at.askLooks)
-    if (!this.hasAsks) {
-      poke32(own + RCU_CPU.at.askLooks, looks + 1)
-      return
-    }
-    const all = looks >= ASK_NOW
+    poke32(own + RCU_CPU.at.askLooks, this.hasAsks ? 0 : looks + 1)
+    if (this.cpu.engine.threads && looks < LOOKS_BEFORE_ASKING) return
     for (let other = 0; other < this.cpu.cpuCount; other++) {
       const word = own + (other < 32 ? RCU_CPU.at.askLow : RCU_CPU.at.askHigh)
       if ((peek32(word) & this.#bit(other)) === 0) continue
       poke32(word, peek32(word) & ~this.#bit(other))
       // An interrupt that is still on its way serves as well: what it is for is looked up when it comes.
-      if (all || (peek32(this.#maskWord(other)) & this.#bit(other)) !== 0) yield* this.cpu.ipi.callAsync(other, func, info)
+      const awaited = looks >= ASK_NOW || ((yield* this.cpu.readOnce32(this.#maskWord(other))) & this.#bit(other)) !== 0
+      if (awaited) yield* this.cpu.ipi.callAsync(other, func, info)
     }
-    poke32(own + RCU_CPU.at.askLooks, 0)
   }
 
   // ---- addresses --------------------------------------------------------------------------------------------------

@@ -78,8 +78,19 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
       s.pteSwpMkexclusive(s.makeSwapPte(23, 2 ** 36 - 1)),
       s.makeSwapPte(s.SWP_HWPOISON, 33),
       s.makeSwapPte(s.SWP_PTE_MARKER, s.PTE_MARKER_GUARD),
+      s.makeSwapPte(s.SWP_PTE_MARKER, s.PTE_MARKER_UFFD_WP),
     ])
       expect(verdict('pte', word)).toBeNull()
+  })
+
+  it('are legal when protected for userfaultfd and not writable', () => {
+    expect(verdict('pte', withBit(pte(p.PAGE_READONLY), 10n))).toBeNull()
+  })
+
+  it('are illegal with a single bit, at every level', () => {
+    for (const level of ['pgd', 'pud', 'pmd', 'pte'] as const)
+      for (let bit = 0n; bit < 64n; bit++)
+        expect(verdict(level, pteWord(1n << bit)), `${level} bit ${bit}`).not.toBeNull()
   })
 
   it.each<[string, Level, PteWord, string]>([
@@ -229,6 +240,14 @@ describe.each(machines)('changes with huge pages of $nr', ({ nr }) => {
     ['a page replaced under a live entry', 'pte', pte, elsewhere, 'changed its frame'],
     ['a page replaced under a PROT_NONE entry', 'pte', p.pteModify(pte, p.PAGE_NONE), elsewhere, 'changed its frame'],
     ['a huge page replaced under a live entry', 'pmd', huge, otherHuge, 'changed its frame'],
+    [
+      'a PROT_NONE change that takes another frame',
+      'pte',
+      pte,
+      p.pteModify(elsewhere, p.PAGE_NONE),
+      'changed its frame',
+    ],
+    ['an invalidation of another frame', 'pmd', huge, p.pmdMkinvalid(otherHuge, nr), 'changed its frame'],
     ['a huge page replaced under an invalidated entry', 'pmd', invalid, otherHuge, 'changed its frame'],
     ['a table put over a usable huge page', 'pmd', huge, table, 'without being invalidated'],
     ['a huge page put over a table', 'pmd', table, huge, 'without being cleared'],

@@ -169,6 +169,22 @@ describe('changes of a pte', () => {
     holds((w) => change(w) === BigInt.asUintN(64, change(w)))
   })
 
+  it('touch no bit but their own', () => {
+    const own: Record<string, bigint> = {
+      wrprotect: p.PAGE_RW | p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY,
+      mkwrite: p.PAGE_RW | p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY,
+      mkwriteNovma: p.PAGE_RW,
+      mkdirty: p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY | p.PAGE_SOFT_DIRTY,
+      mkclean: p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY,
+      mkyoung: p.PAGE_ACCESSED,
+      mkold: p.PAGE_ACCESSED,
+      mkspecial: p.PAGE_SPECIAL,
+      mksoftDirty: p.PAGE_SOFT_DIRTY,
+      clearSoftDirty: p.PAGE_SOFT_DIRTY,
+    }
+    for (const [name, change] of Object.entries(changes)) holds((w) => ((change(w) ^ w) & ~own[name]!) === 0n)
+  })
+
   it('obey debug_vm_pgtable’s basic laws', () => {
     holds((w) => p.pteYoung(p.pteMkyoung(p.pteMkold(w))))
     holds((w) => !p.pteYoung(p.pteMkold(p.pteMkyoung(w))))
@@ -349,6 +365,15 @@ describe('an entry that points to a table', () => {
     const empty = pteWord(0n)
     expect([p.pmdPresent(empty), p.pudPresent(empty), p.p4dPresent(empty)]).toEqual([false, false, false])
     expect([p.pmdLeaf(empty), p.pudLeaf(empty), p.pmdBad(empty)]).toEqual([false, false, true])
+  })
+
+  it('answers present and leaf from those bits alone', () => {
+    for (let bit = 0n; bit < 64n; bit++) {
+      const word = pteWord(1n << bit)
+      expect(p.pmdPresent(word), `bit ${bit}`).toBe(bit === 0n || bit === 7n || bit === 8n)
+      expect([p.pudPresent(word), p.p4dPresent(word)]).toEqual([bit === 0n, bit === 0n])
+      expect([p.pmdLeaf(word), p.pudLeaf(word)]).toEqual([bit === 7n, bit === 7n])
+    }
   })
 
   it('is bad as a pmd with any flag but user and accessed different', () => {

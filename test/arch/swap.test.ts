@@ -75,6 +75,14 @@ describe('a swap word', () => {
       }
   })
 
+  it('answers each flag from its own bit', () => {
+    for (let bit = 0n; bit < 64n; bit++) {
+      const word = pteWord(1n << bit)
+      const flags = [s.pteSwpSoftDirty(word), s.pteSwpUffdWp(word), s.pteSwpExclusive(word)]
+      expect(flags, `bit ${bit}`).toEqual([bit === 1n, bit === 2n, bit === 3n])
+    }
+  })
+
   it('refuses a type or an offset that does not fit', () => {
     expect(() => s.makeSwapPte(32, 0)).toThrow(SimBug)
     expect(() => s.makeSwapPte(-1, 0)).toThrow(SimBug)
@@ -84,6 +92,15 @@ describe('a swap word', () => {
 })
 
 describe('isSwapPte', () => {
+  it('goes by the bits that mean present and the ones that mean nothing', () => {
+    for (let bit = 0n; bit < 64n; bit++) {
+      const word = pteWord(1n << bit)
+      const empty = bit === 5n || bit === 6n
+      expect(s.isSwapPte(word), `bit ${bit}`).toBe(!(empty || bit === 0n || bit === 8n))
+      expect(s.isSwapPmd(word), `bit ${bit}`).toBe(!(empty || bit === 0n || bit === 7n || bit === 8n))
+    }
+  })
+
   it('is false of empty, present, PROT_NONE and table words', () => {
     const others: PteWord[] = [
       pteWord(0n),

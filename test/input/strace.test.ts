@@ -325,7 +325,7 @@ describe('a log that was cut', () => {
     const text = logText('ls').slice(0, 2500)
     expect(complaint(() => parseStrace(text, 'ls.strace'))).toBe(
       [
-        'ls.strace: line 18: the file ends in the middle of a line: "4864  23:51:01.520919 mmap(0x7f2c2140a000, 24576, PROT_READ|…"',
+        'ls.strace: line 17: the file ends in the middle of a line: "4864  23:51:01.520919 mmap(0x7f2c2140a000, 24576, PROT_READ|…"',
         '  expected `TID HH:MM:SS.ssssss call(...) = result <seconds>`, `<... call resumed>...`, `--- SIGNAL ---` or `+++ exited with N +++`',
         '  take the whole file, or record it again and let the program come to its end',
       ].join('\n'),

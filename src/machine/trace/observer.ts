@@ -56,6 +56,8 @@ export class Observer implements TlbWatcher {
   userAccessed(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _stamp: number, _write: boolean): void {}
   /** The kernel is about to read or write the data of frame `pfn` (copy, clear, write through a pin). */
   kernelAccessed(_cpu: Cpu, _pfn: number, _write: boolean): void {}
+  /** The kernel wrote to page `addr` of `mm` for its user, through frame `pfn` that gup returned for writing. */
+  privateWrite(_cpu: Cpu, _mm: number, _addr: number, _pfn: number): void {}
   /** Frame `pfn` now holds new contents for page `addr` of `mm`: zeroes, or a copy of frame `from` (-1: none). */
   contentsCreated(_cpu: Cpu, _pfn: number, _from: number): void {}
 

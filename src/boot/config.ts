@@ -1,0 +1,74 @@
+/**
+ * What a machine is made of, as plain data: it crosses to worker threads and goes into tokens. Every thread lays the same
+ * image out from it.
+ */
+import { UsageError } from '../base/errors.js'
+import type { KernelConfig } from '../mm/kernel.js'
+
+export interface MachineConfig {
+  readonly cpus: number
+  /** log2 of the entries of a page table: 9 on real x86-64, 2 or 3 for exploration. */
+  readonly indexBits: number
+  readonly frames: number
+  /** Bytes of a frame in the image: 4096, or as little as a table needs in small geometries. */
+  readonly frameBytes: number
+  readonly tlbBase: number
+  readonly tlbHuge: number
+  /** Events that each CPU's ring holds; a power of two, or 0 for none. */
+  readonly ringLength: number
+  readonly oracles: boolean
+  readonly kernel: KernelConfig
+}
+
+export const CPUS_MAX = 64
+export const FRAMES_MAX = 1 << 19
+
+/** A machine in the real geometry: 2 MiB huge pages, `frames` frames of 4 KiB. */
+export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
+  return {
+    cpus,
+    indexBits: 9,
+    frames,
+    frameBytes: 4096,
+    tlbBase: 64,
+    tlbHuge: 8,
+    ringLength: 64,
+    oracles: true,
+    kernel: { ...KERNEL, mms: 64, vmas: 4096, anonVmas: 2048, files: 64, filePages: 8192 },
+  }
+}
+
+/** A machine for exploration: 4-entry tables, huge pages of 4 base pages, 64-byte frames. */
+export function smallMachine(cpus: number, frames = 64): MachineConfig {
+  return {
+    cpus,
+    indexBits: 2,
+    frames,
+    frameBytes: 64,
+    tlbBase: 4,
+    tlbHuge: 2,
+    ringLength: 0,
+    oracles: true,
+    kernel: { ...KERNEL, mms: 6, vmas: 32, anonVmas: 16, files: 2, filePages: 16 },
+  }
+}
+
+const KERNEL = { flushStyle: 'ipi', tableFree: 'rcu', thp: 'always', failNowait: 0 } as const
+
+/** Throws UsageError for a machine that cannot be built. */
+export function checkConfig(config: MachineConfig): void {
+  if (!Number.isInteger(config.cpus) || config.cpus < 1 || config.cpus > CPUS_MAX)
+    throw new UsageError(`${config.cpus} CPUs`, `a machine has 1 to ${CPUS_MAX} CPUs`, 'choose --cpus in that range')
+  const least = 4 * (1 << config.indexBits)
+  if (!Number.isInteger(config.frames) || config.frames < least || config.frames > FRAMES_MAX)
+    throw new UsageError(`${config.frames} frames`, `memory has ${least} to ${FRAMES_MAX} frames in this geometry`)
+  if (config.frameBytes < 8 << config.indexBits || config.frameBytes < 64)
+    throw new UsageError(`frames of ${config.frameBytes} bytes`, 'a frame holds a page table and at least 64 bytes')
+  const { flushStyle, tableFree } = config.kernel
+  if (flushStyle === 'broadcast' && tableFree === 'ipi')
+    throw new UsageError(
+      'tables freed after flush IPIs, with a flush that sends none',
+      'broadcast invalidation protects no software walker',
+      'use tableFree rcu with flushStyle broadcast',
+    )
+}

@@ -1,0 +1,150 @@
+/**
+ * Builds a machine from its configuration: the image's layout, the CPUs of this thread, the kernel on each.
+ *
+ * The thread that creates the memory boots it, on CPU 0 alone; other threads attach to it. Layout and registration order
+ * depend on nothing but the configuration, so that all threads agree on every address and number.
+ */
+import { Geometry, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
+import { placeFlushInfo } from '../arch/x86_64/tlbFlush.js'
+import { assert } from '../base/assert.js'
+import { cpuId, phys, type PhysAddr } from '../base/units.js'
+import type { Bug } from '../bug/bug.js'
+import { finalCheck } from '../check/finalCheck.js'
+import { Oracles } from '../check/oracles.js'
+import { placeShadow } from '../check/shadow.js'
+import { placeCpuRegions, CPU_AREA, type CpuRegions } from '../machine/cpu/area.js'
+import { Cpu } from '../machine/cpu/cpu.js'
+import { placeIpiRegions } from '../machine/cpu/ipi.js'
+import { placeTlbs, Tlb } from '../machine/cpu/tlb.js'
+import { drive, type Engine } from '../machine/engine/engine.js'
+import type { Finding } from '../machine/engine/finding.js'
+import { SoloEngine } from '../machine/engine/solo.js'
+import { attach, createMemory, poke32 } from '../machine/image/image.js'
+import { Layout } from '../machine/image/layout.js'
+import { Observer } from '../machine/trace/observer.js'
+import { EventRing, placeRings } from '../machine/trace/ring.js'
+import { Kernel, type KernelRegions } from '../mm/kernel.js'
+import { placeAddressSpaces } from '../mm/mms.js'
+import { Memmap, PAGE } from '../mm/page.js'
+import { placeZone } from '../mm/pageAllocator.js'
+import { Interpreter } from '../program/interpret.js'
+import { placeProgramRegions, type ProgramRegions } from '../program/state.js'
+import type { Program } from '../program/op.js'
+import { placeRcu, Rcu } from '../sync/rcu.js'
+import { checkConfig, type MachineConfig } from './config.js'
+import { composeParts } from './parts.js'
+
+export interface MachineRegions {
+  readonly cpus: CpuRegions
+  readonly csd: PhysAddr
+  readonly rings: PhysAddr
+  readonly rcu: PhysAddr
+  readonly kernel: KernelRegions
+  readonly shadow: PhysAddr
+  readonly program: ProgramRegions
+}
+
+/** One CPU as this thread sees it. */
+export interface BootedCpu {
+  readonly cpu: Cpu
+  readonly kernel: Kernel
+  readonly interpreter: Interpreter
+}
+
+export class Machine {
+  readonly config: MachineConfig
+  readonly geo: Geometry
+  readonly layout = new Layout()
+  readonly regions: MachineRegions
+  readonly memory: WebAssembly.Memory
+  readonly memmap: Memmap
+
+  /** Lays out the image and attaches this thread to `memory`, or to a new one. */
+  constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
+    checkConfig(config)
+    this.config = config
+    this.geo = config.indexBits === 9 ? X86_64_4LEVEL : smallGeometry(config.indexBits)
+    this.regions = place(this.layout, config)
+    this.memmap = new Memmap(this.regions.kernel.memmap, phys(this.layout.frameBase), config.frameBytes, config.frames)
+    this.memory = memory ?? createMemory(this.layout.size)
+    attach(this.memory)
+  }
+
+  /** CPU `id` with the kernel that `bug` makes of mainline, run by `engine`. */
+  makeCpu(id: number, engine: Engine, bug: Bug | null): BootedCpu {
+    const { config, regions } = this
+    const area = phys(regions.cpus.cpus + id * CPU_AREA.size)
+    const ring = new EventRing(regions.rings, id, config.ringLength, area)
+    const cpu = new Cpu(cpuId(id), config.cpus, regions.cpus, regions.csd, ring, engine)
+    const rcu = new Rcu(cpu, regions.rcu)
+    const observer = config.oracles ? new Oracles(this) : new Observer()
+    const sizes = { base: config.tlbBase, huge: config.tlbHuge }
+    const tlbs = Array.from({ length: config.cpus }, (_, c) => new Tlb(regions.kernel.tlbs, c, sizes, observer))
+    const kernelConfig = { ...config.kernel, ...bug?.config }
+    const { memmap, geo } = this
+    const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
+    const kernel = new Kernel(hardware, composeParts(bug))
+    if (observer instanceof Oracles) observer.bind(kernel)
+    return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
+  }
+
+  /**
+   * Boots a new image: formats memory, makes the first process, runs `program` in it on CPU 0, and leaves every CPU idle
+   * in that process. The kernel that boots is the one that runs, bug and all.
+   */
+  boot(program: Program, bug: Bug | null, files: readonly number[] = []): void {
+    const solo = Array.from({ length: this.config.cpus }, (_, id) => this.makeCpu(id, new SoloEngine(), bug))
+    const first = solo[0]
+    assert(first !== undefined, 'a machine has a CPU')
+    const { kernel } = first
+    kernel.pages.format()
+    kernel.mms.format()
+    kernel.vmas.format()
+    kernel.anonVmas.format()
+    kernel.files.format()
+    drive(kernel.rcu.eqsExit())
+    for (const pages of files) drive(kernel.files.openFile(pages))
+    const mm = drive(kernel.mms.mmAlloc())
+    assert(mm !== 0, 'the first process has memory')
+    drive(kernel.tlbFlush.switchMm(mm))
+    drive(kernel.rcu.eqsEnter())
+    drive(first.interpreter.runOnce(program))
+    for (const other of solo.slice(1)) {
+      drive(kernel.mms.mmget(mm))
+      drive(other.kernel.tlbFlush.switchMm(mm))
+    }
+  }
+
+  /** Seeds the CPUs' own choices, for runs in threads. */
+  seedChoices(seed: number): void {
+    for (let id = 0; id < this.config.cpus; id++)
+      poke32(this.regions.cpus.cpus + id * CPU_AREA.size + CPU_AREA.at.prng, (Math.imul(seed + 1, 0x9e3779b9) ^ Math.imul(id + 1, 0x85ebca6b)) | 1)
+  }
+
+  /** What the oracles find when all CPUs have stopped; null when all is well. Uses `cpu` to look. */
+  finalCheck(cpu: BootedCpu): Finding | null {
+    return this.config.oracles ? finalCheck(this, cpu.kernel) : null
+  }
+
+  /** Name of the word at `addr`, frames by what they are used for. */
+  nameOf(addr: number): string {
+    return this.layout.nameOf(addr)
+  }
+}
+
+function place(layout: Layout, config: MachineConfig): MachineRegions {
+  const { cpus } = config
+  const cpuRegions = placeCpuRegions(layout, cpus)
+  const csd = placeIpiRegions(layout, cpus)
+  const tlbs = placeTlbs(layout, cpus, { base: config.tlbBase, huge: config.tlbHuge })
+  const rings = placeRings(layout, cpus, config.ringLength)
+  const rcu = placeRcu(layout, cpus)
+  const flushInfo = placeFlushInfo(layout, cpus)
+  const zone = placeZone(layout)
+  const memmap = layout.add('page', PAGE, config.frames)
+  const spaces = placeAddressSpaces(layout, config.kernel)
+  const program = placeProgramRegions(layout, cpus)
+  const shadow = placeShadow(layout, config.frames)
+  layout.placeFrames(config.frames, config.frameBytes)
+  return { cpus: cpuRegions, csd, rings, rcu, shadow, program, kernel: { zone, memmap, flushInfo, tlbs, ...spaces } }
+}

@@ -1,0 +1,43 @@
+/**
+ * Composes a kernel: mainline's parts, some replaced by those of a bug.
+ */
+import { TlbFlush } from '../arch/x86_64/tlbFlush.js'
+import { PtOps } from '../arch/x86_64/ops.js'
+import { Mmu } from '../arch/x86_64/walk.js'
+import type { Bug } from '../bug/bug.js'
+import { AnonVmas } from '../mm/anonVma.js'
+import { Brk } from '../mm/brk.js'
+import { Exit } from '../mm/exit.js'
+import { FaultHandler } from '../mm/fault.js'
+import { Files } from '../mm/file.js'
+import { Folios } from '../mm/folio.js'
+import { Fork } from '../mm/fork.js'
+import { Gup } from '../mm/gup.js'
+import { GupFast } from '../mm/gupFast.js'
+import { HugeMemory } from '../mm/hugeMemory.js'
+import type { PartClasses } from '../mm/kernel.js'
+import { Khugepaged } from '../mm/khugepaged.js'
+import { Madvise } from '../mm/madvise.js'
+import { Migrate } from '../mm/migrate.js'
+import { Mmap } from '../mm/mmap.js'
+import { MmuGather } from '../mm/mmuGather.js'
+import { Mms } from '../mm/mms.js'
+import { Mprotect } from '../mm/mprotect.js'
+import { Mremap } from '../mm/mremap.js'
+import { PageAllocator } from '../mm/pageAllocator.js'
+import { PageTables } from '../mm/pageTables.js'
+import { Rmap } from '../mm/rmap.js'
+import { SplitFolio } from '../mm/splitFolio.js'
+import { Vmas } from '../mm/vma.js'
+import { Zap } from '../mm/zap.js'
+
+/** The fixed code. */
+export const MAINLINE: PartClasses = {
+  PtOps, TlbFlush, Mmu, PageAllocator, Folios, Rmap, AnonVmas, PageTables, MmuGather, Zap, FaultHandler, GupFast, Gup,
+  HugeMemory, SplitFolio, Migrate, Khugepaged, Mms, Vmas, Files, Mmap, Mprotect, Mremap, Madvise, Brk, Fork, Exit,
+}
+
+/** Mainline with the parts that `bug` had wrong. */
+export function composeParts(bug: Bug | null): PartClasses {
+  return bug === null ? MAINLINE : { ...MAINLINE, ...bug.parts }
+}

@@ -1,0 +1,38 @@
+/** Follows recorded picks; where they end or no longer fit, it stays on the current CPU and says so. */
+import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+
+export class ReplayStrategy implements Strategy {
+  readonly #picks: readonly number[]
+  #at = 0
+  /** Index of the first pick that was no possible action; -1 when all fitted. */
+  divergedAt = -1
+
+  constructor(picks: readonly number[]) {
+    this.#picks = picks
+  }
+
+  /** True when every recorded pick was used and fitted. */
+  get exact(): boolean {
+    return this.divergedAt < 0 && this.#at === this.#picks.length
+  }
+
+  pick(current: number, runnable: number, interruptible: number): number {
+    const wanted = this.#picks[this.#at++]
+    if (wanted !== undefined && possible(wanted, runnable, interruptible)) return wanted
+    if (this.divergedAt < 0) this.divergedAt = this.#at - 1
+    if (current >= 0) return current
+    return runnable !== 0 ? 31 - Math.clz32(runnable) : INTERRUPT + 31 - Math.clz32(interruptible)
+  }
+
+  choose(n: number): number {
+    const wanted = this.#picks[this.#at++]
+    if (wanted !== undefined && wanted >= 0 && wanted < n) return wanted
+    if (this.divergedAt < 0) this.divergedAt = this.#at - 1
+    return 0
+  }
+}
+
+function possible(action: number, runnable: number, interruptible: number): boolean {
+  const mask = action >= INTERRUPT ? interruptible : runnable
+  return ((mask >>> (action % INTERRUPT)) & 1) === 1
+}

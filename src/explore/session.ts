@@ -1,0 +1,78 @@
+/**
+ * One machine in this thread, booted once, run thousands of times: each execution restores the booted image and runs the
+ * programs under a strategy.
+ */
+import { assert } from '../base/assert.js'
+import type { Bug } from '../bug/bug.js'
+import { Machine, type BootedCpu } from '../boot/machine.js'
+import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
+import { Panic, type Finding } from '../machine/engine/finding.js'
+import { restore, snapshot } from '../machine/image/image.js'
+import { Interpreter } from '../program/interpret.js'
+import type { Program } from '../program/op.js'
+import { setUp, type Scenario } from '../scenario/scenario.js'
+import { describeDeadlock } from './deadlock.js'
+
+export interface Execution {
+  readonly finding: Finding | null
+  /** The ending that the scenario names, null without one or with a finding. */
+  readonly outcome: string | null
+}
+
+export class Session {
+  readonly machine: Machine
+  readonly scenario: Scenario
+  readonly engine: ControlledEngine
+  readonly #cpus: readonly BootedCpu[]
+  readonly #programs: readonly Program[]
+
+  constructor(scenario: Scenario, bug: Bug | null, cpus: number) {
+    const built = setUp(scenario, 'explore', cpus, bug?.config)
+    this.scenario = scenario
+    this.machine = new Machine(built.machine)
+    this.#programs = built.programs
+    assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
+    this.machine.boot(built.boot, bug, scenario.files)
+    const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
+    this.engine = new ControlledEngine(
+      Array.from({ length: cpus }, (_, cpu) => () => (handlers[cpu] as () => ReturnType<BootedCpu['cpu']['ipi']['handle']>)()),
+      { pick: (current) => current, choose: () => 0 },
+    )
+    this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, bug))
+    for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
+    snapshot(this.machine.layout.size)
+  }
+
+  /** Runs the programs once under `strategy`. The picks it took are in engine.picks. */
+  execute(strategy: Strategy, recorder: StepRecorder | null = null): Execution {
+    restore()
+    this.engine.strategy = strategy
+    this.engine.recorder = recorder
+    try {
+      const end = this.engine.run(this.#cpus.map((cpu, id) => cpu.interpreter.runOnce(this.#programs[id] as Program)))
+      if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
+      if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
+      const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
+      return finding === null ? this.#ending() : { finding, outcome: null }
+    } catch (error) {
+      if (error instanceof Panic) return { finding: error.finding, outcome: null }
+      throw error
+    }
+  }
+
+  #ending(): Execution {
+    const { outcome, allowed } = this.scenario
+    if (outcome === undefined) return { finding: null, outcome: null }
+    const ending = outcome((cpu, reg) => Interpreter.register(this.machine.regions.program, cpu, reg))
+    if (allowed === undefined || allowed.includes(ending)) return { finding: null, outcome: ending }
+    const details = [`ended with ${ending}`, `allowed: ${allowed.join(', ')}`]
+    const title = `${this.scenario.id}: an ending that is not allowed: ${ending}`
+    return { finding: { oracle: 'outcome', title, cpu: -1, address: null, details, stack: [] }, outcome: ending }
+  }
+}
+
+function livelock(limit: number): Finding {
+  const title = `no end after ${limit} accesses`
+  const details = ['The usual reason is a loop that waits for another CPU without waitUntil().']
+  return { oracle: 'livelock', title, cpu: -1, address: null, details, stack: [] }
+}

@@ -1,0 +1,88 @@
+/**
+ * What a CPU can be told to do: operations as plain data. A program can be sent to a worker, written to a file, replayed
+ * and shrunk. Addresses are bytes, multiples of the page size unless a load or store says otherwise.
+ */
+
+/** A fixed number, or one of `count` numbers from `from` in steps of `step`, chosen anew at each execution. */
+export type Pick = number | { readonly from: number; readonly step: number; readonly count: number }
+
+export type Op =
+  // ---- memory of the current process
+  | { op: 'mmap'; addr: number; len: number; prot: number; flags: number; file?: number; offset?: number; expect?: number }
+  | { op: 'munmap'; addr: Pick; len: number; expect?: number }
+  | { op: 'mprotect'; addr: Pick; len: number; prot: number; expect?: number }
+  | { op: 'madvise'; addr: Pick; len: number; advice: Advice; expect?: number }
+  | { op: 'mremap'; addr: number; oldLen: number; newLen: number; flags: number; newAddr: number; expect?: number }
+  | { op: 'brk'; addr: number; expect?: number }
+  /** A user's access of one word at each of `pages` pages (1 unless given). `value`: what is stored, 1 unless given. */
+  | { op: 'load'; addr: Pick; pages?: number; reg?: number; expect?: number }
+  | { op: 'store'; addr: Pick; pages?: number; value?: number; expect?: number }
+  // ---- get_user_pages
+  /** Takes and gives back `pages` pages, or keeps them (`hold`) until unpin. `pin`: FOLL_PIN instead of FOLL_GET. */
+  | { op: 'gup'; addr: Pick; pages: number; write?: boolean; pin?: boolean; fastOnly?: boolean; hold?: boolean }
+  | { op: 'unpin' }
+  /** Writes a word through a page that gup returned, as a device or ptrace does; `force`: FOLL_FORCE. */
+  | { op: 'gupWrite'; addr: Pick; value: number; force?: boolean; pin?: boolean; hold?: boolean }
+  // ---- huge pages and reverse map
+  | { op: 'splitPmd'; addr: Pick }
+  | { op: 'splitFolio'; addr: Pick }
+  | { op: 'collapse'; addr: Pick }
+  /** Compaction: moves the folio that is mapped at `addr` when the operation begins, knowing only its frame. */
+  | { op: 'migrate'; addr: Pick }
+  /** Arms a NUMA hint on the huge page at `addr`. */
+  | { op: 'numaHint'; addr: Pick }
+  /** A speculative walker by frame number: takes a reference on the frame mapped at `addr` when the operation begins. */
+  | { op: 'scanPfn'; addr: Pick }
+  // ---- processes
+  /** Forks the current process; the child's address space goes to `slot`, where adopt or reap finds it. */
+  | { op: 'fork'; slot: number }
+  /** Waits for the address space in `slot`, makes it this CPU's, and empties the slot. */
+  | { op: 'adopt'; slot: number }
+  /** Ends the process in `slot`, if there is one. */
+  | { op: 'reap'; slot: number }
+  /** Leaves the current process for an empty one, as exit and execve do. */
+  | { op: 'exec' }
+  | { op: 'exit' }
+  // ---- RCU
+  | { op: 'synchronizeRcu' }
+  // ---- words of a litmus test
+  | { op: 'readOnce'; word: number; reg: number }
+  | { op: 'writeOnce'; word: number; value: number }
+  | { op: 'loadAcquire'; word: number; reg: number }
+  | { op: 'storeRelease'; word: number; value: number }
+  | { op: 'xchg'; word: number; value: number; reg: number }
+  | { op: 'smpMb' }
+  | { op: 'smpRmb' }
+  | { op: 'smpWmb' }
+  // ---- control
+  | { op: 'repeat'; times: number; body: readonly Op[] }
+  /** One of the programs, chosen anew at each execution. */
+  | { op: 'oneOf'; of: readonly (readonly Op[])[] }
+
+export type Program = readonly Op[]
+export type OpName = Op['op']
+
+export type Advice =
+  | 'dontneed' | 'free' | 'hugepage' | 'nohugepage' | 'collapse' | 'populateRead' | 'populateWrite'
+  | 'dontfork' | 'dofork' | 'wipeonfork' | 'keeponfork' | 'normal' | 'random' | 'sequential' | 'willneed'
+  | 'dontdump' | 'dodump' | 'cold' | 'pageout'
+
+/** madvise's numbers, asm-generic/mman-common.h. */
+export const ADVICE: Readonly<Record<Advice, number>> = {
+  normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4, free: 8, dontfork: 10, dofork: 11, hugepage: 14,
+  nohugepage: 15, dontdump: 16, dodump: 17, wipeonfork: 18, keeponfork: 19, cold: 20, pageout: 21, populateRead: 22,
+  populateWrite: 23, collapse: 25,
+}
+
+/** Kinds of operations by number, as the image counts them. */
+export const OPS: readonly OpName[] = [
+  'mmap', 'munmap', 'mprotect', 'madvise', 'mremap', 'brk', 'load', 'store', 'gup', 'unpin', 'gupWrite', 'splitPmd',
+  'splitFolio', 'collapse', 'migrate', 'numaHint', 'scanPfn', 'fork', 'adopt', 'reap', 'exec', 'exit', 'synchronizeRcu',
+  'readOnce', 'writeOnce', 'loadAcquire', 'storeRelease', 'xchg', 'smpMb', 'smpRmb', 'smpWmb', 'repeat', 'oneOf',
+]
+
+export const OP_NUMBER = new Map<OpName, number>(OPS.map((name, index) => [name, index]))
+
+export const PROT = { none: 0, read: 1, write: 2, exec: 4 } as const
+export const MAP = { shared: 1, private: 2, fixed: 0x10, anonymous: 0x20, growsDown: 0x100, fixedNoreplace: 0x100000 } as const
+export const MREMAP = { mayMove: 1, fixed: 2, dontUnmap: 4 } as const

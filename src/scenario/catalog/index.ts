@@ -1,0 +1,18 @@
+/** The catalogue: every named race. */
+import { nearest } from '../../base/names.js'
+import type { Scenario } from '../scenario.js'
+import * as gup from './gup.js'
+import * as litmus from './litmus.js'
+import { mixed } from './mixed.js'
+import * as thp from './thp.js'
+import * as tlb from './tlb.js'
+
+export const scenarios: readonly Scenario[] = [
+  gup.gupVsSplit, gup.gupVsCollapse, gup.gupVsMunmap, gup.gupVsMunmapBroadcast, gup.gupVsDontneed,
+  gup.gupVsDontneedBroadcast, thp.faultVsSplit, thp.collapseVsMunmap, gup.forkVsGup, tlb.mremapVsTouch,
+  tlb.dontneedVsDontneed, tlb.protectVsTouch, thp.numaVsDontneed, thp.scanVsSplit, thp.compactionVsGup,
+  gup.forceWriteVsDontneed, mixed, litmus.messagePassing, litmus.messagePassingBroken, litmus.storeBuffering,
+]
+
+/** Throws UsageError, with what exists and the nearest match, for a name that is none. */
+export const scenarioById = (id: string): Scenario => nearest('scenario', id, scenarios)

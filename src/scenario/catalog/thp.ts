@@ -1,0 +1,73 @@
+/** Huge pages against faults, unmapping and each other. */
+import { defineScenario, dontneed, gup, load, mapAnonymous, roles, store } from '../scenario.js'
+import type { Op, Program } from '../../program/op.js'
+
+export const faultVsSplit = defineScenario({
+  id: 'fault-vs-split',
+  summary: 'stores and faults in a huge page while it is split and partly dropped',
+  arch: 'x86-64',
+  cpus: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const splitter: Program = [{ op: 'splitPmd', addr: at }, dontneed(at + s.pageSize, s.pageSize), { op: 'splitFolio', addr: at }, dontneed(at, s.hugeSize)]
+    const toucher: Program = [load(at), store(at + s.pageSize), store(at + s.hugeSize - s.pageSize), load(at + s.pageSize)]
+    return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs: roles(s, splitter, toucher) }
+  },
+})
+
+export const collapseVsMunmap = defineScenario({
+  id: 'collapse-vs-munmap',
+  summary: 'khugepaged collapses a range that is being unmapped, dropped and touched',
+  arch: 'x86-64',
+  cpus: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const map: Program = [mapAnonymous(at, s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' }, store(at, 1, 3), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'hugepage' }]
+    const collapse: Program = [{ op: 'collapse', addr: at }]
+    const unmap: Program = [load(at), dontneed(at, s.pageSize), { op: 'munmap', addr: at, len: s.hugeSize }, ...map]
+    return { boot: map, programs: roles(s, collapse, unmap, [[store(at + s.pageSize), load(at)]]) }
+  },
+})
+
+export const numaVsDontneed = defineScenario({
+  id: 'numa-vs-dontneed',
+  summary: 'a NUMA hint is armed on a huge page while MADV_DONTNEED drops it',
+  arch: 'x86-64',
+  cpus: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const arm: Program = [{ op: 'numaHint', addr: at }, load(at)]
+    return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs: roles(s, arm, [dontneed(at, s.hugeSize), store(at)]) }
+  },
+})
+
+export const scanVsSplit = defineScenario({
+  id: 'scan-vs-split',
+  summary: 'a speculative walker by frame number against gup on a tail page and a folio split',
+  arch: 'x86-64',
+  cpus: 3,
+  cpusMin: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const tail = at + s.pageSize
+    const splitter: Program = [{ op: 'splitFolio', addr: at }, dontneed(at, s.hugeSize), store(at)]
+    return {
+      boot: [mapAnonymous(at, s.hugeSize), store(at)],
+      programs: roles(s, splitter, [gup(tail)], [[{ op: 'scanPfn', addr: tail }]]),
+    }
+  },
+})
+
+export const compactionVsGup = defineScenario({
+  id: 'compaction-vs-gup',
+  summary: 'compaction moves pages, small and huge, that gup_fast references and user code writes',
+  arch: 'x86-64',
+  cpus: 2,
+  build: (s) => {
+    const [at, next] = [s.huge(0), s.huge(1)]
+    const mover: Program = [{ op: 'migrate', addr: at }, { op: 'migrate', addr: next }]
+    const user: Program = [gup(at), store(next), gup(next, 1, { pin: true, write: true }), load(at)]
+    const boot = [mapAnonymous(at, 2 * s.hugeSize), { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op, store(at), store(next)]
+    return { boot, programs: roles(s, mover, user) }
+  },
+})

@@ -1,0 +1,99 @@
+/**
+ * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored it
+ * runs once in a small machine, stressed its programs repeat in the real geometry.
+ */
+import { fullMachine, smallMachine, type MachineConfig } from '../boot/config.js'
+import type { KernelConfig } from '../mm/kernel.js'
+import type { Op, Program } from '../program/op.js'
+import { MAP, PROT } from '../program/op.js'
+
+/** What a scenario is written in terms of. */
+export interface Setting {
+  readonly cpus: number
+  /** True when programs repeat (stress); false when they run once (explore). */
+  readonly repeated: boolean
+  /** Address of base page `n` of the scenario's arena, which starts on a huge-page boundary. */
+  page(n: number): number
+  /** Address of huge page `n` of the arena. */
+  huge(n: number): number
+  readonly pageSize: number
+  readonly hugeSize: number
+}
+
+export interface Built {
+  /** Runs alone on CPU 0 before the CPUs start. */
+  readonly boot: Program
+  /** One program for each CPU. */
+  readonly programs: readonly Program[]
+}
+
+export interface Scenario {
+  readonly id: string
+  readonly summary: string
+  readonly arch: 'x86-64'
+  /** CPUs when nothing else is asked for. */
+  readonly cpus: number
+  readonly cpusMin?: number
+  /** Only for exploration: its programs say something once, not in a loop. */
+  readonly exploreOnly?: boolean
+  readonly config?: Partial<KernelConfig>
+  /** Files that exist, by their length in pages; operations name them by index. */
+  readonly files?: readonly number[]
+  readonly build: (setting: Setting) => Built
+  /** Names the ending from the registers, and the endings that are allowed. */
+  readonly outcome?: (reg: (cpu: number, reg: number) => number) => string
+  readonly allowed?: readonly string[]
+}
+
+export const defineScenario = (scenario: Scenario): Scenario => scenario
+
+export type Mode = 'explore' | 'stress'
+
+/** The machine and programs of `scenario` with `cpus` CPUs. */
+export function setUp(
+  scenario: Scenario,
+  mode: Mode,
+  cpus: number,
+  override: Partial<KernelConfig> = {},
+): Built & { readonly machine: MachineConfig } {
+  const base = mode === 'explore' ? smallMachine(cpus) : fullMachine(cpus, Math.max(16_384, 2048 * cpus))
+  const machine = { ...base, kernel: { ...base.kernel, ...scenario.config, ...override } }
+  return { ...scenario.build(settingOf(machine, mode === 'stress')), machine }
+}
+
+function settingOf(machine: MachineConfig, repeated: boolean): Setting {
+  const pageSize = 4096
+  const hugeSize = pageSize << machine.indexBits
+  const arena = hugeSize * 4
+  return {
+    cpus: machine.cpus,
+    repeated,
+    pageSize,
+    hugeSize,
+    page: (n) => arena + n * pageSize,
+    huge: (n) => arena + n * hugeSize,
+  }
+}
+
+// ---- words that scenarios are written with ------------------------------------------------------------------------
+
+/** A private anonymous mapping at exactly `addr`. */
+export const mapAnonymous = (addr: number, len: number, prot: number = PROT.read | PROT.write): Op => ({
+  op: 'mmap',
+  addr,
+  len,
+  prot,
+  flags: MAP.private | MAP.anonymous | MAP.fixed,
+})
+
+export const store = (addr: number, value = 1, pages = 1): Op => ({ op: 'store', addr, value, pages })
+export const load = (addr: number, reg?: number): Op => (reg === undefined ? { op: 'load', addr } : { op: 'load', addr, reg })
+export const gup = (addr: number, pages = 1, more: Partial<Extract<Op, { op: 'gup' }>> = {}): Op => ({ op: 'gup', addr, pages, ...more })
+export const dontneed = (addr: number, len: number): Op => ({ op: 'madvise', addr, len, advice: 'dontneed' })
+
+/** `first` on CPU 0, `second` on CPU 1, and on further CPUs `others` in turn (`second` unless given). */
+export function roles(setting: Setting, first: Program, second: Program, others: readonly Program[] = [second]): Program[] {
+  return Array.from({ length: setting.cpus }, (_, cpu) =>
+    cpu === 0 ? first : cpu === 1 ? second : (others[(cpu - 2) % others.length] as Program),
+  )
+}

@@ -3,7 +3,7 @@
  *
  * Sources: Intel SDM vol. 3A, "Paging" (reserved bits); Intel SDM vol. 3A, "Invalidation of TLBs and Paging-Structure
  * Caches" (one address must not be huge and small at once); Linux v7.0, what pXd_populate(), set_pte_at() and their
- * callers store. A rule is here only if mainline never breaks it, so that an answer is a finding and not a style remark.
+ * callers store. A rule is here only if mainline never breaks it, so that an answer is a finding, not a style remark.
  *
  * Judged are single words and single changes of one word. Left out, because they need more than the word: which lock is
  * held, whether a TLB flush came in between, and that a mapping which is not being destroyed never reads as empty
@@ -47,12 +47,12 @@ const NX = 0x8000_0000
 const TABLE_UNUSED = 0x7ff0_0000 // 52 … 62
 const LEAF_UNUSED = 0x7bf0_0000 //  the same but for 58, which is saved-dirty
 
-/** arch_max_swapfile_size() where L1TF has to be mitigated, in pages; a mapping whose P bit was lost decodes above it. */
+/** arch_max_swapfile_size() where L1TF has to be mitigated, in pages; a mapping that lost its P bit decodes above it. */
 export const MAX_SWAP_OFFSET = 2 ** 36
 
 /**
- * Why `entry` may not stand in a table of `level`, or null. `frameCount`: frames of the machine; `hpagePmdNr`: base pages
- * per huge page.
+ * Why `entry` may not stand in a table of `level`, or null. `frameCount`: frames of the machine; `hpagePmdNr`: base
+ * pages per huge page.
  */
 export function illegalEntry(level: Level, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
   switch (kindOf(level, entry)) {
@@ -71,7 +71,7 @@ export function illegalEntry(level: Level, entry: PteWord, frameCount: number, h
   }
 }
 
-/** Why no CPU and no kernel code may turn `old` into `next` with one store at `level`, or null. Both words are legal. */
+/** Why no CPU and no kernel code may turn `old` into `next` with one store, or null. Both words are legal. */
 export function illegalChange(level: Level, old: PteWord, next: PteWord, hpagePmdNr: number): string | null {
   if (pteSame(old, next)) return null
   if ((lowHalf(old) & PRESENT) === 0 && onlyAddsAccessedOrDirty(old, next))
@@ -133,7 +133,7 @@ function changeOfSwap(level: Level, old: PteWord, next: PteWord): string | null 
   return null
 }
 
-/** The walker's own kind of update; it re-checks P in the same atomic operation, so it cannot hit a non-present entry. */
+/** The walker's own kind of update; it re-checks P in the same atomic operation, so it never hits a non-present entry. */
 function onlyAddsAccessedOrDirty(old: PteWord, next: PteWord): boolean {
   const changed = lowHalf(old) ^ lowHalf(next)
   return highHalf(old) === highHalf(next) && (changed & ~(ACCESSED | DIRTY)) === 0 && (lowHalf(next) & changed) !== 0

@@ -6,15 +6,15 @@
  * arch/x86/include/asm/{pgtable_types,pgtable,pgtable-invert}.h and arch/x86/mm/pgprot.c. Names are the kernel's
  * (pte_mkdirty() is pteMkdirty()). Pure: words in, words or fields out; loading and storing is machine/atomics.
  *
- * Configured: soft-dirty, shadow stacks as far as keeping Write=0,Dirty=1 free of meaning needs them, L1TF pfn inversion.
+ * Configured: soft-dirty, shadow stacks as far as keeping Write=0,Dirty=1 unused needs them, L1TF pfn inversion.
  * Left out: shadow-stack vmas, protection keys, cache modes, memory encryption, kernel mappings, 5 levels, PTI. None of
  * them changes when an entry is written or which states it passes through, which is where races live.
  *
- * A small geometry has a smaller huge page, so the pfn field of a huge entry starts lower. The four functions that touch
+ * A small geometry has a smaller huge page, so the pfn field of a huge entry starts lower. The functions that touch
  * that field take `hpagePmdNr`, base pages per huge page; with 512 the words are the real ones, bit for bit.
  *
  * Written for V8: a result is `asUintN(64, …)` of one operation on masks that are literals or unexported constants of
- * this file, which optimises to a machine word (about 2 ns; 20 without the wrapper, twice 2 with exported masks). Fields
+ * this file, which optimises to a machine word (2 ns; 20 without the wrapper, 4 with exported masks). Fields
  * leave the word through a Uint32Array over a BigUint64Array, since Number(bigint) costs 14 ns.
  */
 import { assert, fail } from '../../base/assert.js'
@@ -22,7 +22,7 @@ import type { Pfn, PhysAddr, PteWord } from '../../base/units.js'
 
 //                                     in a leaf                                   in a table entry
 export const PAGE_PRESENT = 1n << 0n //  clear: the walker faults, other bits are ours   same
-export const PAGE_RW = 1n << 1n //       clear: a store faults                           clear: nothing below is writable
+export const PAGE_RW = 1n << 1n //       clear: a store faults                           same, for everything below
 export const PAGE_USER = 1n << 2n //     clear: a user-mode access faults                same, for everything below
 export const PAGE_PWT = 1n << 3n //      cache mode                                      cache mode of the table
 export const PAGE_PCD = 1n << 4n //      cache mode                                      cache mode of the table
@@ -303,7 +303,7 @@ function needsInvert(value: bigint): boolean {
   return (half[0]! & 1) === 0 && (half[0]! | half[1]!) !== 0
 }
 
-/** `kept` with the other bits from `prot`, and the pfn in `field` inverted anew if that changed whether it has to be. */
+/** `kept` with the other bits from `prot`, and the pfn in `field` inverted anew if that changed whether it must be. */
 function withProtection(old: bigint, kept: bigint, prot: bigint, field: bigint): bigint {
   const value = asUintN(64, kept | asUintN(64, prot & NOT_CHG))
   return needsInvert(old) === needsInvert(value) ? value : asUintN(64, value ^ field)

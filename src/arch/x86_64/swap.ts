@@ -9,8 +9,8 @@
  *
  *   63    59 58                                            9 8 7 6 5 4 3 2 1 0
  *   ┌───────┬───────────────────────────────────────────────┬─┬─┬─────┬─┬─┬─┬─┐
- *   │ type  │ offset, inverted (L1TF)                       │0│0│  0  │E│U│S│0│   E exclusive · U uffd-wp · S soft-dirty
- *   └───────┴───────────────────────────────────────────────┴─┴─┴─────┴─┴─┴─┴─┘   8 PROTNONE · 7 PSE · 0 PRESENT
+ *   │ type  │ offset, inverted (L1TF)                       │0│0│  0  │E│U│S│0│  E exclusive · U uffd-wp · S soft-dirty
+ *   └───────┴───────────────────────────────────────────────┴─┴─┴─────┴─┴─┴─┴─┘  8 PROTNONE · 7 PSE · 0 PRESENT
  *
  * A migration entry's offset is pfn | young << P | dirty << P+1 with P = MAX_PHYSMEM_BITS - PAGE_SHIFT, which is
  * 46 - 12 = 34 with 4 levels: bits 34 and 35 of 50. (Even the 40 bits of a 52-bit address would leave room.)
@@ -54,7 +54,7 @@ const half = new Uint32Array(word.buffer) // the same word: low half, high half 
 
 // ---- any entry
 
-/** Word for swap type `type` (0 … 31) and `offset` (0 … 2^50-1), no flags. Type 0 with all ones would be the empty word. */
+/** Word for swap type `type` (0 … 31) and `offset` (0 … 2^50-1), no flags. Type 0 with all ones is the empty word. */
 export function makeSwapPte(type: number, offset: number): PteWord {
   if (!(offset >= 0 && offset < OFFSET_LIMIT)) fail(`makeSwapPte: offset ${offset} is not in 0..2^50-1`)
   if (!(type >= 0 && type < 1 << SWP_TYPE_BITS)) fail(`makeSwapPte: type ${type} is not in 0..31`)
@@ -90,7 +90,7 @@ export function swpOffset(pte: PteWord): number {
 
 // ---- migration entries
 
-/** A page that was mapped read-only and may be shared. `offset`: its pfn, or all of another migration entry's offset. */
+/** A page that was mapped read-only and may be shared. `offset`: its pfn, or another migration entry's whole offset. */
 export const makeReadableMigrationEntry = (offset: number): PteWord => makeSwapPte(SWP_MIGRATION_READ, offset)
 /** Read-only, and no other process maps it (PageAnonExclusive). */
 export const makeReadableExclusiveMigrationEntry = (offset: number): PteWord =>

@@ -1,0 +1,182 @@
+/**
+ * What do the kernel's operations cost, free-running, beside the least that the same atomics could cost in a hand-written
+ * loop? One CPU, so that the code and not the contention is measured.
+ */
+import { Machine, type BootedCpu } from '../src/boot/machine.js'
+import { fullMachine } from '../src/boot/config.js'
+import { drive } from '../src/machine/engine/engine.js'
+import { FreeEngine } from '../src/machine/engine/free.js'
+import * as image from '../src/machine/image/image.js'
+import { add32, cmpxchg32, load32, load64, store32 } from '../src/machine/image/image.js'
+import { FOLL_FAST_ONLY, FOLL_GET } from '../src/mm/gupFast.js'
+import { MM } from '../src/mm/mmStruct.js'
+import { phys, type VirtAddr } from '../src/base/units.js'
+import { PAGE } from '../src/mm/page.js'
+import { spinLock, spinUnlock } from '../src/sync/spinlock.js'
+import { wordAt } from '../src/program/state.js'
+import { ptePfn } from '../src/arch/x86_64/pte.js'
+import type { PteWord } from '../src/base/units.js'
+import { ask, print, type Question } from './harness.js'
+
+const BATCH = 200
+const ARENA = 0x80_0000 as VirtAddr
+const HUGE = 0x20_0000
+
+export async function runFreeBenches(): Promise<void> {
+  const machine = new Machine({ ...fullMachine(1), oracles: false, ringLength: 0 })
+  machine.boot(
+    [
+      { op: 'mmap', addr: ARENA, len: 4 * HUGE, prot: 3, flags: 0x32 },
+      { op: 'madvise', addr: ARENA, len: 2 * HUGE, advice: 'nohugepage' },
+      { op: 'store', addr: ARENA, pages: 512 },
+    ],
+    null,
+  )
+  const cpu = machine.makeCpu(0, new FreeEngine(), null)
+  drive(cpu.kernel.rcu.eqsExit())
+  const questions = [
+    accessors(machine), gupOne(machine, cpu), gupMany(machine, cpu), fault(cpu), splitAndCollapse(machine, cpu),
+    spinlock(machine, cpu), rcuRead(machine, cpu),
+  ]
+  const answers = []
+  for (const question of questions) answers.push(await ask(question))
+  print(answers)
+}
+
+/** A 64-bit load: the wasm accessor, against JS Atomics on a BigUint64Array. */
+function accessors(machine: Machine): Question {
+  const at = wordAt(machine.regions.program, 0)
+  const longs = new BigUint64Array(machine.memory.buffer)
+  let sum = 0n
+  return {
+    question: 'a 64-bit atomic load: wasm accessor / Atomics.load',
+    batch: BATCH,
+    ways: [
+      { name: 'load64', run: () => { for (let i = 0; i < BATCH; i++) sum = BigInt.asUintN(64, sum ^ load64(at)) } },
+      { name: 'Atomics.load', run: () => { for (let i = 0; i < BATCH; i++) sum = BigInt.asUintN(64, sum ^ Atomics.load(longs, at >>> 3)) } },
+    ],
+  }
+}
+
+function gupOne(machine: Machine, { kernel }: BootedCpu): Question {
+  const pages = new Int32Array(1)
+  const pgd = image.peek32(kernel.mms.currentMm() + MM.at.pgd)
+  return {
+    question: 'gup_fast and put of one mapped page / hand-written walk',
+    batch: BATCH,
+    ways: [
+      {
+        name: 'getUserPagesFast + putPage',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) {
+            drive(kernel.gupFast.getUserPagesFast(ARENA, 1, FOLL_GET | FOLL_FAST_ONLY, pages))
+            drive(kernel.gup.putPage(pages[0] as number, FOLL_GET))
+          }
+        },
+      },
+      { name: 'the same atomics by hand', run: () => { for (let i = 0; i < BATCH; i++) walkByHand(machine, pgd, ARENA) } },
+    ],
+  }
+}
+
+/** Walk, reference with head re-check, both entries again, put: the accesses of gup_fast and nothing else. */
+function walkByHand(machine: Machine, pgd: number, addr: VirtAddr): number {
+  const { geo, memmap } = machine
+  const top = load64(pgd + geo.pgdIndex(addr) * 8) as PteWord
+  const pud = load64(memmap.frame(ptePfn(top)) + geo.pudIndex(addr) * 8) as PteWord
+  const pmdp = memmap.frame(ptePfn(pud)) + geo.pmdIndex(addr) * 8
+  const pmd = load64(pmdp) as PteWord
+  const ptep = memmap.frame(ptePfn(pmd)) + geo.pteIndex(addr) * 8
+  const pte = load64(ptep) as PteWord
+  const page = memmap.page(ptePfn(pte))
+  const head = load32(page + PAGE.at.compoundHead)
+  const count = load32(page + PAGE.at.refcount)
+  if (count === 0 || cmpxchg32(page + PAGE.at.refcount, count, count + 1) !== count) return -1
+  if (load32(page + PAGE.at.compoundHead) !== head || load64(pmdp) !== pmd || load64(ptep) !== pte) return -1
+  load32(page + PAGE.at.compoundHead)
+  return add32(page + PAGE.at.refcount, -1)
+}
+
+function gupMany(machine: Machine, { kernel }: BootedCpu): Question {
+  const pages = new Int32Array(512)
+  const pgd = image.peek32(kernel.mms.currentMm() + MM.at.pgd)
+  return {
+    question: 'gup_fast and put of 512 pages, per page / hand-written walk of one',
+    batch: 512,
+    ways: [
+      {
+        name: 'getUserPagesFast(512)',
+        run: () => {
+          const got = drive(kernel.gupFast.getUserPagesFast(ARENA, 512, FOLL_GET | FOLL_FAST_ONLY, pages))
+          for (let i = 0; i < got; i++) drive(kernel.gup.putPage(pages[i] as number, FOLL_GET))
+        },
+      },
+      { name: 'one walk by hand, 512 times', run: () => { for (let i = 0; i < 512; i++) walkByHand(machine, pgd, (ARENA + i * 4096) as VirtAddr) } },
+    ],
+  }
+}
+
+/** Write faults on 16 empty pages and MADV_DONTNEED, per page; the least is clearing the page twice over. */
+function fault({ kernel, interpreter }: BootedCpu): Question {
+  const at = ARENA + HUGE
+  const frame = kernel.memmap.frame(kernel.memmap.frameCount - 1)
+  return {
+    question: 'a write fault and its zap, per page / clearing one page',
+    batch: 16,
+    ways: [
+      {
+        name: 'store + MADV_DONTNEED',
+        run: () => {
+          drive(interpreter.execute({ op: 'store', addr: at, pages: 16 }))
+          drive(interpreter.execute({ op: 'madvise', addr: at, len: 16 * 4096, advice: 'dontneed' }))
+        },
+      },
+      { name: 'fill 4096 bytes', run: () => { for (let i = 0; i < 16; i++) image.fillBytes(frame, 0, 4096) } },
+    ],
+  }
+}
+
+function splitAndCollapse(_machine: Machine, { kernel, interpreter }: BootedCpu): Question {
+  const at = ARENA + 2 * HUGE
+  const [from, to] = [kernel.memmap.frame(kernel.memmap.frameCount - 2), kernel.memmap.frame(kernel.memmap.frameCount - 1)]
+  drive(interpreter.execute({ op: 'store', addr: at }))
+  return {
+    question: 'a PMD split, a folio split and a collapse / copying 512 pages',
+    batch: 1,
+    ways: [
+      {
+        name: 'splitPmd + splitFolio + collapse',
+        run: () => {
+          drive(interpreter.execute({ op: 'splitFolio', addr: at }))
+          drive(interpreter.execute({ op: 'collapse', addr: at }))
+        },
+      },
+      { name: 'copy 2 MiB', run: () => { for (let i = 0; i < 512; i++) image.copyBytes(to, from, 4096) } },
+    ],
+  }
+}
+
+function spinlock(machine: Machine, { cpu }: BootedCpu): Question {
+  const lock = wordAt(machine.regions.program, 2)
+  const bare = wordAt(machine.regions.program, 3)
+  return {
+    question: 'spin_lock and spin_unlock, uncontended / cmpxchg and store',
+    batch: BATCH,
+    ways: [
+      { name: 'spinLock + spinUnlock', run: () => { for (let i = 0; i < BATCH; i++) { drive(spinLock(cpu, lock)); drive(spinUnlock(cpu, lock)) } } },
+      { name: 'cmpxchg + store', run: () => { for (let i = 0; i < BATCH; i++) { cmpxchg32(bare, 0, 1); store32(bare, 0) } } },
+    ],
+  }
+}
+
+function rcuRead(machine: Machine, { kernel }: BootedCpu): Question {
+  const at = wordAt(machine.regions.program, 4)
+  return {
+    question: 'rcu_read_lock, load, rcu_read_unlock / the load',
+    batch: BATCH,
+    ways: [
+      { name: 'read-side section', run: () => { for (let i = 0; i < BATCH; i++) { kernel.rcu.rcuReadLock(); load32(at); kernel.rcu.rcuReadUnlock() } } },
+      { name: 'load', run: () => { for (let i = 0; i < BATCH; i++) load32(phys(at)) } },
+    ],
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What every bench shares: rounds of tinybench in which the ways compared take turns, medians, and the ratio of the first
+ * way to the second, taken in one run. Parameters have a smoke value, with which the tests run each bench once.
+ */
+import Table from 'cli-table3'
+import { Bench } from 'tinybench'
+
+export interface Way {
+  readonly name: string
+  /** Does the thing `batch` times. */
+  readonly run: () => void
+}
+
+export interface Question {
+  readonly question: string
+  /** The way measured, then what it is measured against. */
+  readonly ways: readonly Way[]
+  /** Operations that one run() stands for. */
+  readonly batch: number
+}
+
+export interface Answer {
+  readonly question: string
+  readonly rows: readonly { readonly name: string; readonly ns: number }[]
+  /** First way over last way. */
+  readonly ratio: number
+}
+
+export const SMOKE = process.env['RACEWALK_BENCH'] === 'smoke'
+const ROUNDS = SMOKE ? 1 : 5
+const ROUND_MS = SMOKE ? 5 : 200
+
+export async function ask(question: Question): Promise<Answer> {
+  const samples = question.ways.map((): number[] => [])
+  for (let round = 0; round < ROUNDS; round++) {
+    const bench = new Bench({ time: ROUND_MS, warmupTime: round === 0 ? ROUND_MS : 20 })
+    for (const way of question.ways) bench.add(way.name, way.run)
+    await bench.run()
+    bench.tasks.forEach((task, i) => {
+      const { result } = task
+      if ('latency' in result) samples[i]?.push((result.latency.p50 * 1e6) / question.batch)
+    })
+  }
+  const rows = question.ways.map((way, i) => ({ name: way.name, ns: median(samples[i] ?? []) }))
+  return { question: question.question, rows, ratio: (rows[0]?.ns ?? 0) / (rows.at(-1)?.ns ?? 1) }
+}
+
+export function print(answers: readonly Answer[]): void {
+  const table = new Table({ head: ['question', 'way', 'ns', 'ratio'], style: { head: [], border: [] } })
+  for (const answer of answers)
+    answer.rows.forEach((row, i) =>
+      table.push([i === 0 ? answer.question : '', row.name, row.ns.toFixed(1), i === 0 ? answer.ratio.toFixed(2) : '']),
+    )
+  console.log(table.toString())
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}

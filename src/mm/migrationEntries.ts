@@ -1,0 +1,219 @@
+/**
+ * Migration entries: mappings of a folio that stand still while it is moved or split, and the faults that wait for it.
+ * The first part of Migrate.
+ *
+ * Source: mm/rmap.c try_to_migrate(), mm/huge_memory.c set_pmd_migration_entry() and remove_migration_pmd(), mm/migrate.c
+ * remove_migration_ptes() and migration_entry_wait() (v6.12); gup-and-thp dossier 4.3, 5.10.
+ *
+ * Left out: batched TLB flushes (each entry is flushed before the next is touched, which is what the batch's barrier
+ * guarantees as a whole), soft-dirty and uffd bits, mlock, device-private entries, mmu notifiers (no secondary MMU).
+ */
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { pfnPmd, pfnPte, pmdDirty, pmdMkdirty, pmdMkhuge, pmdMkold, pmdMkwrite, pmdWrite, pmdYoung } from '../arch/x86_64/pte.js'
+import { pteDirty, pteMkdirty, pteMkold, pteMkwrite, pteNone, pteWrite, pteYoung } from '../arch/x86_64/pte.js'
+import { isMigrationEntry, isMigrationEntryDirty, isMigrationEntryYoung } from '../arch/x86_64/swap.js'
+import { isReadableMigrationEntry, isWritableMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import type { Step } from '../machine/engine/engine.js'
+import { PAGE, PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
+import { PageVmaMapped, PVMW_MIGRATION, PVMW_SYNC } from './pageVmaMapped.js'
+import { migrationEntry, pageProt } from './splitHugePmd.js'
+
+/** Split huge PMDs on the way, into migration entries. */
+export const TTU_SPLIT_HUGE_PMD = 0x4
+/** PVMW_SYNC for the walk. */
+export const TTU_SYNC = 0x10
+/** The caller holds the anon_vma lock. */
+export const TTU_RMAP_LOCKED = 0x80
+
+export abstract class MigrationEntries extends PageVmaMapped {
+  /**
+   * Replaces the mappings of an anonymous folio by migration entries, as far as its pages are not pinned; the folio's
+   * mapcount tells how far. Caller: folio lock and a reference; something keeps the anon_vma.
+   */
+  *tryToMigrate(folio: PhysAddr, flags = 0): Step<void> {
+    const anonVma = this.k.folios.anonVmaOf(folio)
+    const locked = (flags & TTU_RMAP_LOCKED) !== 0
+    if (!locked) yield* this.k.anonVmas.lockRead(anonVma)
+    const walk = (flags & TTU_SYNC) !== 0 ? PVMW_SYNC : 0
+    yield* this.rmapWalk(anonVma, walk | (flags & TTU_SPLIT_HUGE_PMD), folio, folio)
+    if (!locked) yield* this.k.anonVmas.unlockRead(anonVma)
+  }
+
+  /**
+   * Turns the migration entries of `src` back into mappings, of `dst`; both may be the same folio. Caller: the lock of
+   * both; `locked`: the anon_vma lock too.
+   */
+  *removeMigrationPtes(src: PhysAddr, dst: PhysAddr, locked = false): Step<void> {
+    const anonVma = this.k.folios.anonVmaOf(dst)
+    if (!locked) yield* this.k.anonVmas.lockRead(anonVma)
+    yield* this.rmapWalk(anonVma, PVMW_SYNC | PVMW_MIGRATION, dst, src)
+    if (!locked) yield* this.k.anonVmas.unlockRead(anonVma)
+  }
+
+  // ---- the walk's visits ------------------------------------------------------------------------------------------
+
+  /** A huge mapping that is to be split on the way is split before the walk looks at it. */
+  protected override *walkPmd(
+    vma: PhysAddr,
+    flags: number,
+    addr: VirtAddr,
+    end: VirtAddr,
+    pmdp: PhysAddr,
+    folio: PhysAddr,
+    old: PhysAddr,
+  ): Step<boolean> {
+    if ((flags & TTU_SPLIT_HUGE_PMD) !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, addr, true, folio)
+    return yield* super.walkPmd(vma, flags, addr, end, pmdp, folio, old)
+  }
+
+  protected override *visitPmd(
+    flags: number,
+    vma: PhysAddr,
+    haddr: VirtAddr,
+    pmdp: PhysAddr,
+    pmd: PteWord,
+    folio: PhysAddr,
+  ): Step<boolean> {
+    if ((flags & PVMW_MIGRATION) === 0) return yield* this.setPmdMigrationEntry(vma, haddr, pmdp, folio)
+    yield* this.removeMigrationPmd(vma, haddr, pmdp, pmd, folio)
+    return true
+  }
+
+  protected override *visitPte(
+    flags: number,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    ptep: PhysAddr,
+    pte: PteWord,
+    folio: PhysAddr,
+    index: number,
+  ): Step<boolean> {
+    const page = phys(folio + index * PAGE.size)
+    if ((flags & PVMW_MIGRATION) === 0) return yield* this.setPteMigrationEntry(vma, addr, ptep, folio, page)
+    yield* this.removeMigrationPte(vma, addr, ptep, pte, folio, page)
+    return true
+  }
+
+  /** try_to_migrate() is done when nothing maps the folio; only a complete walk knows that of migration entries. */
+  protected override *visitedVma(flags: number, folio: PhysAddr): Step<boolean> {
+    return (flags & PVMW_MIGRATION) !== 0 || (yield* this.k.folios.folioMapcount(folio)) > 0
+  }
+
+  // ---- mapping to migration entry ---------------------------------------------------------------------------------
+
+  /** The loop's body of try_to_migrate_one(). False: the page may be pinned, its mapping is as it was. */
+  protected *setPteMigrationEntry(
+    vma: PhysAddr,
+    addr: VirtAddr,
+    ptep: PhysAddr,
+    folio: PhysAddr,
+    page: PhysAddr,
+  ): Step<boolean> {
+    const { folios, ops, rmap } = this.k
+    const mm = this.k.mmOf(vma)
+    // Cleared and flushed first: only then are the dirty bit final and the pin count decisive (G3, dossier 4.3 c1).
+    const old = yield* ops.ptepClearFlush(vma, addr, ptep)
+    if (pteDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
+    const exclusive = yield* folios.testFlag(page, PG_ANON_EXCLUSIVE)
+    if (exclusive && !(yield* rmap.folioTryShareAnonRmapPte(page))) {
+      yield* ops.setPteAt(mm, addr, ptep, old)
+      return false
+    }
+    const from = { write: pteWrite(old), young: pteYoung(old), dirty: pteDirty(old), exclusive }
+    yield* ops.setPteAt(mm, addr, ptep, migrationEntry(this.k.memmap.pfnOf(page), from))
+    // Mapcount before reference (R1). The entry holds neither: the folio lock is what faults wait for.
+    yield* rmap.folioRemoveRmapPte(page)
+    yield* folios.folioPut(folio, 1)
+    return true
+  }
+
+  protected *setPmdMigrationEntry(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, folio: PhysAddr): Step<boolean> {
+    const { folios, ops, rmap } = this.k
+    const mm = this.k.mmOf(vma)
+    const old = yield* ops.pmdpInvalidate(vma, haddr, pmdp)
+    const exclusive = yield* folios.testFlag(folio, PG_ANON_EXCLUSIVE)
+    if (exclusive && !(yield* rmap.folioTryShareAnonRmapPmd(folio))) {
+      yield* ops.setPmdAt(mm, haddr, pmdp, old)
+      return false
+    }
+    if (pmdDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
+    const from = { write: pmdWrite(old), young: pmdYoung(old), dirty: pmdDirty(old), exclusive }
+    // The deposited table stays: the entry may be split while it waits.
+    yield* ops.setPmdAt(mm, haddr, pmdp, migrationEntry(this.k.memmap.pfnOf(folio), from))
+    yield* rmap.folioRemoveRmapPmd(folio)
+    yield* folios.folioPut(folio, 1)
+    return true
+  }
+
+  // ---- migration entry to mapping ---------------------------------------------------------------------------------
+
+  /** No flush: no TLB holds a translation of an entry that was not present. */
+  protected *removeMigrationPte(
+    vma: PhysAddr,
+    addr: VirtAddr,
+    ptep: PhysAddr,
+    old: PteWord,
+    folio: PhysAddr,
+    page: PhysAddr,
+  ): Step<void> {
+    const { folios, memmap, ops, rmap } = this.k
+    // Reference before mapcount before entry (R1).
+    yield* folios.folioGet(folio, 1)
+    let entry = pfnPte(memmap.pfnOf(page), pageProt(vma))
+    if (!isMigrationEntryYoung(old)) entry = pteMkold(entry)
+    if (isMigrationEntryDirty(old) && (yield* folios.testFlag(folio, PG_DIRTY))) entry = pteMkdirty(entry)
+    if (isWritableMigrationEntry(old)) entry = pteMkwrite(entry)
+    yield* rmap.folioAddAnonRmapPte(page, vma, addr, !isReadableMigrationEntry(old))
+    yield* ops.setPteAt(this.k.mmOf(vma), addr, ptep, entry)
+  }
+
+  protected *removeMigrationPmd(
+    vma: PhysAddr,
+    haddr: VirtAddr,
+    pmdp: PhysAddr,
+    old: PteWord,
+    folio: PhysAddr,
+  ): Step<void> {
+    const { folios, memmap, ops, rmap } = this.k
+    yield* folios.folioGet(folio, 1)
+    let entry = pmdMkhuge(pfnPmd(memmap.pfnOf(folio), pageProt(vma), this.k.geo.hpagePmdNr))
+    if (isWritableMigrationEntry(old)) entry = pmdMkwrite(entry)
+    if (!isMigrationEntryYoung(old)) entry = pmdMkold(entry)
+    if (isMigrationEntryDirty(old) && (yield* folios.testFlag(folio, PG_DIRTY))) entry = pmdMkdirty(entry)
+    yield* rmap.folioAddAnonRmapPmd(folio, vma, haddr, !isReadableMigrationEntry(old))
+    yield* ops.setPmdAt(this.k.mmOf(vma), haddr, pmdp, entry)
+  }
+
+  // ---- faults that wait -------------------------------------------------------------------------------------------
+
+  /**
+   * migration_entry_wait(): sleeps until the folio of the migration entry at `addr` was unlocked; returns at once when the
+   * entry is something else by now. Caller: mmap_lock for read, no spinlock. The fault is tried again afterwards.
+   */
+  *migrationEntryWait(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<void> {
+    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    if (ptep === 0) return
+    const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+    yield* this.k.tables.pteUnmapUnlock(ptep)
+    if (!pteNone(pte) && isMigrationEntry(pte)) yield* this.waitOnLocked(pte)
+  }
+
+  *pmdMigrationEntryWait(_mm: PhysAddr, pmdp: PhysAddr): Step<void> {
+    yield* this.k.tables.pmdLock(pmdp)
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    yield* this.k.tables.pmdUnlock(pmdp)
+    if (isMigrationEntry(pmd)) yield* this.waitOnLocked(pmd)
+  }
+
+  /**
+   * migration_entry_wait_on_locked(): waits without a reference, which would make the migration fail that is waited for.
+   * The struct page may belong to another owner by the time it is looked at; then this waits for that owner's lock once,
+   * or not at all, and the fault that is tried again finds out. Upstream queues itself before it drops the page-table
+   * lock and so never waits for a later owner; no lock is held across both here, and none is needed for progress, since
+   * whoever holds a folio lock never waits for a fault.
+   */
+  protected *waitOnLocked(entry: PteWord): Step<void> {
+    const page = this.k.memmap.page(swpOffsetPfn(entry))
+    yield* this.k.folios.folioWaitLocked(yield* this.k.folios.compoundHead(page))
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The walking side of the reverse map: from a folio to the entries that map it, or that wait for it.
+ *
+ * Source: mm/page_vma_mapped.c page_vma_mapped_walk(), mm/rmap.c rmap_walk_anon() (v6.12). Upstream hands one place after
+ * the other to its caller; here the caller is the subclass, which is visited under the lock of the place.
+ *
+ * Left out: file folios (none migrates here) and hugetlb. The PTE lock is held across the folio's entries of one table,
+ * as upstream's walk keeps it from the first that it finds.
+ */
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import { isMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32, peekF64 } from '../machine/image/image.js'
+import { Level } from '../machine/trace/observer.js'
+import { Part } from './kernel.js'
+import { ANON_VMA, VMA } from './mmStruct.js'
+import { PAGE } from './page.js'
+
+/** Take the lock even of what looks empty: a zap may have cleared it and not yet dropped the mapcount. */
+export const PVMW_SYNC = 1
+/** Look for migration entries instead of mappings. */
+export const PVMW_MIGRATION = 2
+
+export abstract class PageVmaMapped extends Part {
+  /**
+   * Visits every place where `old` is mapped (PVMW_MIGRATION: waited for), in all VMAs of `anonVma`; `folio` says where to
+   * look, and is `old` unless it replaces it. Ends early when a visit or visitedVma() returns false.
+   * Caller: the lock of both folios, the anon_vma lock.
+   */
+  protected *rmapWalk(anonVma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<void> {
+    for (let vma = peek32(anonVma + ANON_VMA.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.anonNext)) {
+      if (!(yield* this.walkVma(phys(vma), flags, folio, old))) return
+      if (!(yield* this.visitedVma(flags, folio))) return
+    }
+  }
+
+  /** A PMD that maps `old` as a whole, or is its migration entry; PMD lock held. False ends the walk. */
+  protected abstract visitPmd(
+    flags: number,
+    vma: PhysAddr,
+    haddr: VirtAddr,
+    pmdp: PhysAddr,
+    pmd: PteWord,
+    folio: PhysAddr,
+  ): Step<boolean>
+
+  /** A PTE that maps page `index` of `old`, or is its migration entry; PTE lock held. False ends the walk. */
+  protected abstract visitPte(
+    flags: number,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    ptep: PhysAddr,
+    pte: PteWord,
+    folio: PhysAddr,
+    index: number,
+  ): Step<boolean>
+
+  /** After each VMA; false ends the walk. */
+  protected abstract visitedVma(flags: number, folio: PhysAddr): Step<boolean>
+
+  /** The part of the folio's range that lies in `vma`, table by table. */
+  protected *walkVma(vma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<boolean> {
+    const index = peekF64(folio + PAGE.at.index)
+    const end = this.#clip(vma, index + this.k.folios.folioNrPages(folio))
+    for (let addr = this.#clip(vma, index); addr < end; ) {
+      const next = this.k.geo.pmdAddrEnd(addr, end)
+      const pmdp = yield* this.k.tables.mmFindPmd(this.k.mmOf(vma), addr)
+      if (pmdp !== 0 && !(yield* this.walkPmd(vma, flags, addr, next, pmdp, folio, old))) return false
+      addr = next
+    }
+    return true
+  }
+
+  /** Address of page `index` of the mapping, moved to the nearer end of `vma` when it is outside. */
+  #clip(vma: PhysAddr, index: number): VirtAddr {
+    const start = peekF64(vma + VMA.at.start)
+    const addr = start + (index - peekF64(vma + VMA.at.pgoff)) * this.k.geo.pageSize
+    return Math.min(Math.max(addr, start), peekF64(vma + VMA.at.end)) as VirtAddr
+  }
+
+  protected *walkPmd(
+    vma: PhysAddr,
+    flags: number,
+    addr: VirtAddr,
+    end: VirtAddr,
+    pmdp: PhysAddr,
+    folio: PhysAddr,
+    old: PhysAddr,
+  ): Step<boolean> {
+    const seen = yield* this.k.ops.pmdpGetLockless(pmdp)
+    this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
+    if (isHuge(seen)) {
+      // Under the lock it may have become a table (a split): then its PTEs are looked at.
+      const verdict = yield* this.lockedPmd(vma, flags, addr, pmdp, folio, old)
+      if (verdict !== PmdVerdict.table) return verdict === PmdVerdict.goOn
+    } else if (!pmdPresent(seen)) {
+      if ((flags & PVMW_SYNC) !== 0) yield* this.awaitZap(pmdp)
+      return true
+    }
+    return yield* this.walkPtes(vma, flags, addr, end, pmdp, folio, old)
+  }
+
+  /** Waits until a zap that has cleared the entry has also dropped the mapcount: it does both under the lock (BUG-49). */
+  protected *awaitZap(pmdp: PhysAddr): Step<void> {
+    yield* this.k.tables.pmdLock(pmdp)
+    yield* this.k.tables.pmdUnlock(pmdp)
+  }
+
+  protected *lockedPmd(
+    vma: PhysAddr,
+    flags: number,
+    addr: VirtAddr,
+    pmdp: PhysAddr,
+    folio: PhysAddr,
+    old: PhysAddr,
+  ): Step<PmdVerdict> {
+    yield* this.k.tables.pmdLock(pmdp)
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    const huge = isHuge(pmd)
+    const goOn = huge && this.#pmdMatches(flags, pmd, old)
+      ? yield* this.visitPmd(flags, vma, this.k.geo.pmdAlignDown(addr), pmdp, pmd, folio)
+      : true
+    yield* this.k.tables.pmdUnlock(pmdp)
+    if (!huge) return PmdVerdict.table
+    return goOn ? PmdVerdict.goOn : PmdVerdict.stop
+  }
+
+  protected *walkPtes(
+    vma: PhysAddr,
+    flags: number,
+    addr: VirtAddr,
+    end: VirtAddr,
+    pmdp: PhysAddr,
+    folio: PhysAddr,
+    old: PhysAddr,
+  ): Step<boolean> {
+    const { pageSize } = this.k.geo
+    if ((flags & PVMW_SYNC) === 0 && !(yield* this.anyPteMatches(flags, addr, end, pmdp, old))) return true
+    const first = yield* this.k.tables.pteOffsetMapLock(this.k.mmOf(vma), pmdp, addr)
+    if (first === 0) return true
+    let goOn = true
+    let ptep = first
+    for (let at = addr; at < end && goOn; at = (at + pageSize) as VirtAddr) {
+      const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+      const index = this.#pteIndexIn(flags, pte, old)
+      if (index >= 0) goOn = yield* this.visitPte(flags, vma, at, ptep, pte, folio, index)
+      ptep = phys(ptep + 8)
+    }
+    yield* this.k.tables.pteUnmapUnlock(first)
+    return goOn
+  }
+
+  /** A look without the lock. What it finds is looked at again under it; what it misses is for PVMW_SYNC to care about. */
+  protected *anyPteMatches(flags: number, addr: VirtAddr, end: VirtAddr, pmdp: PhysAddr, old: PhysAddr): Step<boolean> {
+    let ptep = yield* this.k.tables.pteOffsetMap(pmdp, addr)
+    if (ptep === 0) return false
+    let found = false
+    for (let at: number = addr; at < end && !found; at += this.k.geo.pageSize) {
+      const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+      this.k.observer.tableRead(this.cpu, Level.pte, ptep)
+      found = this.#pteIndexIn(flags, pte, old) >= 0
+      ptep = phys(ptep + 8)
+    }
+    this.k.tables.pteUnmap()
+    return found
+  }
+
+  #pmdMatches(flags: number, pmd: PteWord, old: PhysAddr): boolean {
+    const migration = isMigrationEntry(pmd)
+    if (migration !== ((flags & PVMW_MIGRATION) !== 0)) return false
+    const pfn = migration ? swpOffsetPfn(pmd) : pmdPfn(pmd, this.k.geo.hpagePmdNr)
+    return pfn === this.k.memmap.pfnOf(old)
+  }
+
+  /** Which page of `old` the entry is about, -1 for none. */
+  #pteIndexIn(flags: number, pte: PteWord, old: PhysAddr): number {
+    const wanted = (flags & PVMW_MIGRATION) !== 0 ? isMigrationEntry(pte) : ptePresent(pte)
+    if (!wanted) return -1
+    const pfn = (flags & PVMW_MIGRATION) !== 0 ? swpOffsetPfn(pte) : ptePfn(pte)
+    const index = pfn - this.k.memmap.pfnOf(old)
+    return index >= 0 && index < this.k.folios.folioNrPages(old) ? index : -1
+  }
+}
+
+const PmdVerdict = { goOn: 0, stop: 1, table: 2 } as const
+type PmdVerdict = (typeof PmdVerdict)[keyof typeof PmdVerdict]
+
+const isHuge = (pmd: PteWord): boolean => pmdTransHuge(pmd) || isMigrationEntry(pmd)

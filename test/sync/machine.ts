@@ -1,0 +1,256 @@
+/**
+ * A small machine for the tests of sync/: CPUs, interrupts, RCU and a few words, without an mm.
+ *
+ * The programs that CPUs run are in programs/*.js, written once as generators and lowered when they are loaded, so that
+ * every guarantee is tested in both forms of the kernel: `Machine` runs them on the controlled engine, under a schedule
+ * drawn from a seed; `runThreads` runs them on worker threads, free or perturbed.
+ */
+import { readFileSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { Prng } from '../../dist/src/base/prng.js'
+import { cpuId, phys, type PhysAddr } from '../../dist/src/base/units.js'
+import { lowerForLoad } from '../../dist/src/boot/lower.js'
+import * as area from '../../dist/src/machine/cpu/area.js'
+import * as cpuModule from '../../dist/src/machine/cpu/cpu.js'
+import { Cpu } from '../../dist/src/machine/cpu/cpu.js'
+import { placeIpiRegions } from '../../dist/src/machine/cpu/ipi.js'
+import { ControlledEngine, INTERRUPT, type RunEnd, type Strategy } from '../../dist/src/machine/engine/controlled.js'
+import type { Engine, Step } from '../../dist/src/machine/engine/engine.js'
+import { Panic, type Finding } from '../../dist/src/machine/engine/finding.js'
+import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
+import * as image from '../../dist/src/machine/image/image.js'
+import { Layout } from '../../dist/src/machine/image/layout.js'
+import { struct } from '../../dist/src/machine/image/struct.js'
+import { EventRing, placeRings } from '../../dist/src/machine/trace/ring.js'
+import * as completion from '../../dist/src/sync/completion.js'
+import * as list from '../../dist/src/sync/list.js'
+import * as mightSleep from '../../dist/src/sync/mightSleep.js'
+import * as rcuModule from '../../dist/src/sync/rcu.js'
+import { Rcu, placeRcu } from '../../dist/src/sync/rcu.js'
+import * as rcuLayout from '../../dist/src/sync/rcuLayout.js'
+import * as rwsem from '../../dist/src/sync/rwsem.js'
+import * as seqcount from '../../dist/src/sync/seqcount.js'
+import * as spinlock from '../../dist/src/sync/spinlock.js'
+
+const KIT = {
+  ...area,
+  ...cpuModule,
+  ...image,
+  ...completion,
+  ...list,
+  ...mightSleep,
+  ...rcuLayout,
+  ...rcuModule,
+  ...rwsem,
+  ...seqcount,
+  ...spinlock,
+  phys,
+}
+
+/** Words of the tests, each on a cache line of its own. */
+const WORD = struct('word', 64, { a: [0, 4], b: [4, 4], c: [8, 4], d: [12, 4] })
+const WORDS = 256
+
+/** Addresses that every thread of a machine needs. */
+export interface Places {
+  readonly cpuCount: number
+  readonly regions: area.CpuRegions
+  readonly csds: PhysAddr
+  readonly rings: PhysAddr
+  readonly rcu: PhysAddr
+  readonly words: PhysAddr
+  readonly bytes: number
+}
+
+export function place(cpuCount: number): Places {
+  const layout = new Layout()
+  const regions = area.placeCpuRegions(layout, cpuCount)
+  const csds = placeIpiRegions(layout, cpuCount)
+  const rings = placeRings(layout, cpuCount, 0)
+  const rcu = placeRcu(layout, cpuCount)
+  const words = layout.add('words', WORD, WORDS)
+  return { cpuCount, regions, csds, rings, rcu, words, bytes: layout.size }
+}
+
+/** What a file of programs/ makes of the kernel's exports. `own` is what boot() returned on this CPU. */
+export interface Programs {
+  /** RCU as this file wants it; mainline otherwise. */
+  readonly Rcu?: typeof Rcu
+  /** Registers handlers and callbacks, the same on every CPU. */
+  boot?(cpu: Cpu, rcu: Rcu, args: unknown): unknown
+  readonly [program: string]: unknown
+}
+type Program = (cpu: Cpu, rcu: Rcu, args: unknown, own: unknown) => Step<unknown>
+
+const codeOf = (file: string): string => readFileSync(new URL(`programs/${file}.js`, import.meta.url), 'utf8')
+
+async function load(file: string, places: Places): Promise<Programs> {
+  const code = lowerForLoad(codeOf(file), `${file}.js`, 'controlled')
+  const url = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`
+  const module = (await import(/* @vite-ignore */ url)) as { default(kit: object, places: Places): Programs }
+  return module.default(KIT, places)
+}
+
+/** Uniform over what can happen next, but lets a CPU go on for a while: every 2nd to 17th point is a choice. */
+export class RandomStrategy implements Strategy {
+  readonly #prng: Prng
+  readonly #every: number
+
+  constructor(seed: number) {
+    this.#prng = new Prng(seed)
+    this.#every = 1 + this.#prng.below(16)
+  }
+
+  pick(current: number, runnable: number, interruptible: number): number {
+    if (current >= 0 && ((runnable >>> current) & 1) === 1 && this.#prng.below(this.#every) !== 0) return current
+    const actions: number[] = []
+    for (let cpu = 0; cpu < 30; cpu++) {
+      if ((runnable >>> cpu) & 1) actions.push(cpu)
+      if ((interruptible >>> cpu) & 1) actions.push(INTERRUPT + cpu)
+    }
+    return actions[this.#prng.below(actions.length)] as number
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}
+
+export type Outcome =
+  | { readonly kind: 'done'; readonly results: readonly unknown[] }
+  | { readonly kind: 'panic'; readonly finding: Finding }
+  | Exclude<RunEnd, { kind: 'done' }>
+
+/** What one CPU runs: a program's name and its arguments. */
+export type Task = readonly [program: string, args?: unknown]
+
+/** A machine on the controlled engine. Only one at a time: the image is attached to the thread. */
+export class Machine {
+  readonly places: Places
+  readonly cpus: readonly Cpu[]
+  readonly rcus: readonly Rcu[]
+  readonly engine: ControlledEngine
+  readonly #programs: Programs
+  readonly #own: readonly unknown[]
+
+  private constructor(places: Places, programs: Programs, bootArgs: unknown) {
+    image.attach(image.createMemory(places.bytes))
+    this.places = places
+    this.#programs = programs
+    const handlers = Array.from({ length: places.cpuCount }, (_, cpu) => () => (this.cpus[cpu] as Cpu).ipi.handle())
+    this.engine = new ControlledEngine(handlers, new RandomStrategy(0))
+    this.cpus = handlers.map((_, cpu) => makeCpu(places, cpu, this.engine))
+    this.rcus = this.cpus.map((cpu) => new (programs.Rcu ?? Rcu)(cpu, places.rcu))
+    this.#own = this.cpus.map((cpu, index) => programs.boot?.(cpu, this.rcus[index] as Rcu, bootArgs))
+    image.snapshot(places.bytes)
+  }
+
+  static async boot(cpuCount: number, file: string, bootArgs?: unknown): Promise<Machine> {
+    const places = place(cpuCount)
+    return new Machine(places, await load(file, places), bootArgs)
+  }
+
+  /** One execution from the booted state, CPU c running task c (those without a task are idle). */
+  run(seed: number, tasks: readonly Task[]): Outcome {
+    image.restore()
+    this.engine.strategy = new RandomStrategy(seed)
+    const results: unknown[] = []
+    try {
+      const end = this.engine.run(tasks.map((task, cpu) => this.#start(cpu, task, results)))
+      return end.kind === 'done' ? { kind: 'done', results } : end
+    } catch (error) {
+      if (error instanceof Panic) return { kind: 'panic', finding: error.finding }
+      throw error
+    }
+  }
+
+  *#start(cpu: number, [name, args]: Task, results: unknown[]): Step<void> {
+    const program = this.#programs[name] as Program
+    const step = program(this.cpus[cpu] as Cpu, this.rcus[cpu] as Rcu, args, this.#own[cpu])
+    results[cpu] = yield* step
+  }
+
+  /** Address of test word `index`. */
+  word(index: number): PhysAddr {
+    return phys(this.places.words + index * WORD.size)
+  }
+
+  peek(index: number): number {
+    return image.peek32(this.word(index))
+  }
+}
+
+function makeCpu(places: Places, cpu: number, engine: Engine): Cpu {
+  const areaAt = phys(places.regions.cpus + cpu * area.CPU_AREA.size)
+  const ring = new EventRing(places.rings, cpu, 0, areaAt)
+  return new Cpu(cpuId(cpu), places.cpuCount, places.regions, places.csds, ring, engine)
+}
+
+/** One CPU alone, for calls that need no other; its RCU watches it. */
+export function soloCpu(): { cpu: Cpu; rcu: Rcu; word(index: number): PhysAddr } {
+  const places = place(1)
+  image.attach(image.createMemory(places.bytes))
+  const cpu = makeCpu(places, 0, new SoloEngine())
+  return { cpu, rcu: new Rcu(cpu, places.rcu), word: (index) => phys(places.words + index * WORD.size) }
+}
+
+// ---- many executions ----------------------------------------------------------------------------------------------
+
+/** Outcomes of `executions` schedules, counted by what `classify` calls them (the kind, or the finding's oracle). */
+export function survey(
+  machine: Machine,
+  executions: number,
+  tasks: readonly Task[],
+  classify: (outcome: Outcome) => string = name,
+): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (let seed = 1; seed <= executions; seed++) {
+    const key = classify(machine.run(seed, tasks))
+    counts[key] = (counts[key] ?? 0) + 1
+  }
+  return counts
+}
+
+export function name(outcome: Outcome): string {
+  return outcome.kind === 'panic' ? outcome.finding.oracle : outcome.kind
+}
+
+// ---- threads ------------------------------------------------------------------------------------------------------
+
+export interface ThreadsResult {
+  /** What each program returned; null where one panicked or halted. */
+  readonly results: readonly unknown[]
+  readonly findings: readonly Finding[]
+  /** First word of each test word. */
+  readonly words: Int32Array
+}
+
+/** Runs task c on worker thread c, all over one memory: `free` is the stripped form, `perturb` generators with pauses. */
+export async function runThreads(
+  form: 'free' | 'perturb',
+  file: string,
+  tasks: readonly Task[],
+  options: { seed?: number; bootArgs?: unknown } = {},
+): Promise<ThreadsResult> {
+  const places = place(tasks.length)
+  const memory = image.createMemory(places.bytes)
+  const code = lowerForLoad(codeOf(file), `${file}.js`, form === 'free' ? 'free' : 'controlled')
+  const shared = { form, memory, places, code, seed: options.seed ?? 1, bootArgs: options.bootArgs }
+  const replies = await Promise.all(tasks.map((task, cpu) => runThread({ ...shared, cpu, task })))
+  const all = new Int32Array(memory.buffer)
+  return {
+    results: replies.map((reply) => reply.result ?? null),
+    findings: replies.flatMap((reply) => (reply.finding === undefined ? [] : [reply.finding])),
+    words: Int32Array.from({ length: WORDS }, (_, i) => all[(places.words + i * WORD.size) >>> 2] as number),
+  }
+}
+
+function runThread(workerData: object): Promise<{ result?: unknown; finding?: Finding }> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('worker.mjs', import.meta.url), { workerData })
+    let reply: { result?: unknown; finding?: Finding } | null = null
+    worker.on('message', (message) => (reply = message))
+    worker.on('error', reject)
+    worker.on('exit', (code) => (reply ? resolve(reply) : reject(new Error(`a CPU's thread ended with ${code}`))))
+  })
+}

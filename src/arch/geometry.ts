@@ -2,8 +2,9 @@
  * The shape of a tree of page tables: how many entries a table has, and which part of an address picks which entry.
  *
  * Source: PAGE_SHIFT … PGDIR_SHIFT, pXd_index() and pXd_addr_end() of Linux v7.0
- * (arch/x86/include/asm/pgtable_64_types.h, include/linux/pgtable.h). Four levels, pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without
- * 5-level paging. Levels that fold at run time are left out: no machine built here has them.
+ * (arch/x86/include/asm/pgtable_64_types.h, include/linux/pgtable.h). Four levels,
+ * pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without 5-level paging. Levels that fold at run
+ * time are left out: no machine built here has them.
  *
  * The number of entries is a parameter, so that exploration can split a "huge" page of 4 or 8 base pages. A small table
  * still fills one page and uses the first entries of it; the code that walks, splits and frees is the same, so no race

@@ -10,7 +10,7 @@
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdAccessPermitted, pmdLeaf, pmdPfn, pmdPresent, pmdProtnone, pmdWrite } from '../arch/x86_64/pte.js'
-import { pteAccessPermitted, pteNone, ptePfn, ptePresent, pteProtnone, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
+import { pteAccessPermitted, pteNone, ptePfn, ptePresent, pteProtnone, pteSame, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Level } from '../machine/trace/observer.js'
 import { rawReadSeqcount, readSeqcountRetry } from '../sync/seqcount.js'
@@ -173,12 +173,12 @@ export class GupFast extends Part {
    * full barrier, read the count" of every updater.
    */
   protected *pteUnchanged(pmd: PteWord, pmdp: PhysAddr, pte: PteWord, ptep: PhysAddr): Step<boolean> {
-    const pmdNow = yield* this.cpu.readOnce64(pmdp)
+    const pmdNow = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
-    if (pmdNow !== pmd) return false
-    const pteNow = yield* this.cpu.readOnce64(ptep)
+    if (!pteSame(pmdNow, pmd)) return false
+    const pteNow = (yield* this.cpu.readOnce64(ptep)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pte, ptep)
-    return pteNow === pte
+    return pteSame(pteNow, pte)
   }
 
   /** gup_fast_pmd_leaf(). */
@@ -209,9 +209,9 @@ export class GupFast extends Part {
   }
 
   protected *pmdUnchanged(pmd: PteWord, pmdp: PhysAddr): Step<boolean> {
-    const now = yield* this.cpu.readOnce64(pmdp)
+    const now = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
-    return now === pmd
+    return pteSame(now, pmd)
   }
 
   // ---- references -------------------------------------------------------------------------------------------------

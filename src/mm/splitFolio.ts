@@ -8,14 +8,13 @@
  * deferred split queue. The queue's lock is taken upstream around the freeze because its shrinker raises counts by
  * try-get; without a shrinker there is nothing that the lock would keep out.
  */
-import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import { Part } from './kernel.js'
 import { TTU_RMAP_LOCKED, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from './migrationEntries.js'
 import { EAGAIN, EBUSY } from './mmStruct.js'
-import { PAGE, PG_ANON_EXCLUSIVE, PG_DIRTY, PG_HEAD, PG_LOCKED, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
+import { PAGE, PG_DIRTY, PG_HEAD, PG_LOCKED, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
 
 /** What a tail takes over from the head. It starts locked: its migration entries are still in place. */
 const INHERITED_FLAGS = PG_LOCKED | PG_REFERENCED | PG_UPTODATE | PG_DIRTY | PG_SWAPBACKED
@@ -129,7 +128,6 @@ export class SplitFolio extends Part {
   /** VM_BUG_ON_PAGE(atomic_read(&page_tail->_mapcount) != -1). */
   protected checkUnmapped(tail: PhysAddr): void {
     const mapcount = peek32(tail + PAGE.at.mapcount) + 1
-    assert((peek32(tail + PAGE.at.flags) & PG_ANON_EXCLUSIVE) === 0 || mapcount > 0, 'an unmapped page is not exclusive')
     if (mapcount === 0) return
     this.cpu.report('kernel-bug', 'kernel BUG at mm/huge_memory.c: tail is mapped in __split_huge_page_tail()', tail, [
       `mapcount ${mapcount} of a frozen folio's tail`,

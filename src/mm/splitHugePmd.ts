@@ -192,7 +192,8 @@ export function pageProt(vma: PhysAddr): bigint {
   return vmGetPageProt(peek32(vma + VMA.at.flags))
 }
 
-function shapeOfPmd(old: PteWord, vma: PhysAddr, migration: boolean, exclusive: boolean): PteShape {
+/** What a split hands on of a present PMD. */
+export function shapeOfPmd(old: PteWord, vma: PhysAddr, migration: boolean, exclusive: boolean): PteShape {
   const [write, young, dirty] = [pmdWrite(old), pmdYoung(old), pmdDirty(old)]
   return { migration, prot: pageProt(vma), write, young, dirty, exclusive }
 }

@@ -8,9 +8,9 @@ import { isEqual, isNonZero } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
 import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import { EventKind } from '../machine/trace/ring.js'
-import { pmdLeaf, pteNone } from '../arch/x86_64/pte.js'
+import { PAGE_NONE, pmdLeaf, pteNone } from '../arch/x86_64/pte.js'
 import { FAULT } from '../arch/x86_64/walk.js'
-import type { PteWord } from '../base/units.js'
+import type { Pfn, PteWord } from '../base/units.js'
 import { FOLL_FAST_ONLY, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../mm/gupFast.js'
 import { Part, type Kernel } from '../mm/kernel.js'
 import { ADVICE, OP_NUMBER, type Op, type Pick, type Program } from './op.js'
@@ -179,7 +179,10 @@ export class Interpreter extends Part {
         return 0
       case 'storeRelease':
         yield* cpu.storeRelease32(wordAt(this.#regions, op.word), op.value)
+        cpu.wakeWaiters(wordAt(this.#regions, op.word))
         return 0
+      case 'awaitWord':
+        return yield* k.rcu.sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
       case 'xchg':
         return this.#setReg(op.reg, yield* cpu.xchg32(wordAt(this.#regions, op.word), op.value))
       case 'smpMb':
@@ -340,7 +343,7 @@ export class Interpreter extends Part {
 
   *#migrate(addr: VirtAddr): Step<number> {
     const pfn = yield* this.#frameAt(addr)
-    return pfn < 0 ? 0 : yield* this.k.migrate.migratePfn(pfn)
+    return pfn < 0 ? 0 : yield* this.k.migrate.migratePfn(pfn as Pfn)
   }
 
   *#numaHint(addr: VirtAddr): Step<number> {
@@ -352,7 +355,7 @@ export class Interpreter extends Part {
     const pmd = pmdp === 0 ? 0n : yield* this.cpu.readOnce64(pmdp)
     if (pmdp !== 0 && !pteNone(pmd as PteWord) && pmdLeaf(pmd as PteWord)) {
       yield* this.k.gather.incTlbFlushPending(mm)
-      yield* this.k.huge.changeHugePmd(vma, pmdp, haddr, this.k.huge.numaProt, true)
+      yield* this.k.huge.changeHugePmd(vma, pmdp, haddr, PAGE_NONE, true)
       yield* this.k.tlbFlush.flushTlbRange(vma, haddr, v(haddr + this.k.geo.pmdSize))
       yield* this.k.gather.decTlbFlushPending(mm)
     }
@@ -382,9 +385,7 @@ export class Interpreter extends Part {
   }
 
   *#adopt(slot: PhysAddr): Step<number> {
-    yield* this.k.rcu.eqsEnter()
-    yield* this.cpu.waitUntil(slot, isNonZero, 0)
-    yield* this.k.rcu.eqsExit()
+    yield* this.k.rcu.sleepUntil(slot, isNonZero, 0)
     return yield* this.#enter(phys(yield* this.cpu.xchg32(slot, 0)))
   }
 

@@ -51,6 +51,8 @@ export type Op =
   | { op: 'loadAcquire'; word: number; reg: number }
   | { op: 'storeRelease'; word: number; value: number }
   | { op: 'xchg'; word: number; value: number; reg: number }
+  /** Waits, asleep, until the word has this value. */
+  | { op: 'awaitWord'; word: number; value: number }
   | { op: 'smpMb' }
   | { op: 'smpRmb' }
   | { op: 'smpWmb' }
@@ -78,7 +80,7 @@ export const ADVICE: Readonly<Record<Advice, number>> = {
 export const OPS: readonly OpName[] = [
   'mmap', 'munmap', 'mprotect', 'madvise', 'mremap', 'brk', 'load', 'store', 'gup', 'unpin', 'gupWrite', 'splitPmd',
   'splitFolio', 'collapse', 'migrate', 'numaHint', 'scanPfn', 'fork', 'adopt', 'reap', 'exec', 'exit', 'synchronizeRcu',
-  'readOnce', 'writeOnce', 'loadAcquire', 'storeRelease', 'xchg', 'smpMb', 'smpRmb', 'smpWmb', 'repeat', 'oneOf',
+  'readOnce', 'writeOnce', 'loadAcquire', 'storeRelease', 'xchg', 'awaitWord', 'smpMb', 'smpRmb', 'smpWmb', 'repeat', 'oneOf',
 ]
 
 export const OP_NUMBER = new Map<OpName, number>(OPS.map((name, index) => [name, index]))

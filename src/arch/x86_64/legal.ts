@@ -47,7 +47,7 @@ const NX = 0x8000_0000
 const TABLE_UNUSED = 0x7ff0_0000 // 52 … 62
 const LEAF_UNUSED = 0x7bf0_0000 //  the same but for 58, which is saved-dirty
 
-/** arch_max_swapfile_size() where L1TF has to be mitigated, in pages; a mapping that lost its P bit decodes above it. */
+/** arch_max_swapfile_size() where L1TF is mitigated, in pages; a mapping that lost its P bit decodes above it. */
 export const MAX_SWAP_OFFSET = 2 ** 36
 
 /**
@@ -133,7 +133,7 @@ function changeOfSwap(level: Level, old: PteWord, next: PteWord): string | null 
   return null
 }
 
-/** The walker's own kind of update; it re-checks P in the same atomic operation, so it never hits a non-present entry. */
+/** The walker's own kind of update; it re-checks P in the same operation, so it never hits a non-present entry. */
 function onlyAddsAccessedOrDirty(old: PteWord, next: PteWord): boolean {
   const changed = lowHalf(old) ^ lowHalf(next)
   return highHalf(old) === highHalf(next) && (changed & ~(ACCESSED | DIRTY)) === 0 && (lowHalf(next) & changed) !== 0

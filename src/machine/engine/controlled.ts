@@ -68,6 +68,8 @@ export class ControlledEngine implements Engine {
   #pending = 0
   #masked = 0
   #blocked = 0
+  /** Coroutines that wait, those below an interrupt handler among them. */
+  #waits = 0
   #next = -1
   #steps = 0
   #running = false
@@ -116,7 +118,7 @@ export class ControlledEngine implements Engine {
   }
 
   #reset(programs: readonly Step<void>[]): void {
-    this.#runnable = this.#pending = this.#masked = this.#blocked = this.#steps = 0
+    this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.picks.length = 0
     this.#running = true
     programs.forEach((step, cpu) => {
@@ -173,13 +175,14 @@ export class ControlledEngine implements Engine {
   }
 
   wrote(addr: number): void {
-    if (this.#blocked === 0) return
+    if (this.#waits === 0) return
     for (let cpu = 0; cpu < this.#stacks.length; cpu++) {
       const stack = this.#stacks[cpu] as Frame[]
       for (let level = 0; level < stack.length; level++) {
         const frame = stack[level] as Frame
         if (frame.blockedOn === 0 || frame.blockedOn >>> 3 !== addr >>> 3) continue
         frame.blockedOn = 0
+        this.#waits--
         if (level === stack.length - 1) this.#unblock(cpu)
       }
     }
@@ -189,6 +192,7 @@ export class ControlledEngine implements Engine {
     const stack = this.#stacks[cpu] as Frame[]
     const top = stack[stack.length - 1] as Frame
     top.blockedOn = addr
+    this.#waits++
     this.#runnable &= ~(1 << cpu)
     this.#blocked |= 1 << cpu
   }

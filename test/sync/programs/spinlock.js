@@ -82,7 +82,7 @@ export default (k, m) => {
     /** Queues for one lock with IRQs on, while its interrupts queue for another. */
     *interrupted(cpu, _rcu, rounds, tick) {
       for (let round = 0; round < rounds; round++) {
-        yield* cpu.ipi.callMany(k.phys(0), tick, 0, round % 2 === 0)
+        yield* cpu.ipi.callMany(k.phys(0), tick, 0, round % 2 === 1)
         yield* k.spinLock(cpu, OTHER)
         const count = yield* cpu.plainRead32(PLACE)
         yield* cpu.plainWrite32(PLACE, count + 1)

@@ -1,0 +1,27 @@
+/**
+ * A bug: the parts of the kernel that upstream had wrong, each a subclass of the fixed part. It overrides the methods that
+ * the fix changed and nothing else, so that it reads like that diff, backwards.
+ */
+import type { KernelConfig, PartClasses } from '../mm/kernel.js'
+
+export interface Bug {
+  /** Short name of the dossier (`kernel/gup-and-thp.md`, 8.1) in kebab case; mutants have names of their own. */
+  readonly id: string
+  /** `BUG-02` of the dossier; `mutant` for a fault that no release had, but that a test must find. */
+  readonly number: `BUG-${string}` | 'mutant'
+  /** Of the fix; null for mutants. */
+  readonly year: number | null
+  /** Abbreviated commits; null for mutants. */
+  readonly upstream: { readonly introduced?: string; readonly fixed: string } | null
+  /** What was wrong. */
+  readonly summary: string
+  /** What came of it. */
+  readonly symptom: string
+  /** Scenarios of the catalogue that show it. */
+  readonly scenarios: readonly string[]
+  readonly parts: Partial<PartClasses>
+  /** Settings without which it does not show: some bugs live only where TLBs are flushed without interrupts. */
+  readonly config?: Partial<KernelConfig>
+}
+
+export const defineBug = (bug: Bug): Bug => bug

@@ -1,0 +1,36 @@
+/** Every bug that can be switched on, oldest number first, then the mutants. */
+import type { Bug } from './bug.js'
+import { dirtyCow } from './dirtyCow.js'
+import { dontneedNuma } from './dontneedNuma.js'
+import { forkGupfast } from './forkGupfast.js'
+import { gupCollapsePmd } from './gupCollapsePmd.js'
+import { gupCollapseUaf } from './gupCollapseUaf.js'
+import { gupHeadRecheck } from './gupHeadRecheck.js'
+import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod } from './mutants.js'
+import { pmdpInvalAddr } from './pmdpInvalAddr.js'
+import { splitMigentryInval } from './splitMigentryInval.js'
+import { splitNoneExit } from './splitNoneExit.js'
+import { splitZapSync } from './splitZapSync.js'
+import { tailRef } from './tailRef.js'
+import { zapZapTlb } from './zapZapTlb.js'
+
+export type { Bug } from './bug.js'
+
+export const bugs: readonly Bug[] = [
+  pmdpInvalAddr,
+  gupCollapsePmd,
+  gupCollapseUaf,
+  dirtyCow,
+  forkGupfast,
+  gupHeadRecheck,
+  dontneedNuma,
+  splitMigentryInval,
+  tailRef,
+  splitZapSync,
+  zapZapTlb,
+  splitNoneExit,
+  noRecheck,
+  missingTlbFlush,
+  freeBeforeFlush,
+  tableNoGracePeriod,
+]

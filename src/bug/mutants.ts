@@ -1,0 +1,79 @@
+/**
+ * Faults that no release had: one protection each is taken out, to see that its absence is found.
+ */
+import { phys, type PhysAddr } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { GupFast } from '../mm/gupFast.js'
+import { MmuGather } from '../mm/mmuGather.js'
+import { defineBug } from './bug.js'
+
+class LooksOnce extends GupFast {
+  protected override *pteUnchanged(): Step<boolean> {
+    return true
+  }
+
+  protected override *pmdUnchanged(): Step<boolean> {
+    return true
+  }
+}
+
+export const noRecheck = defineBug({
+  id: 'no-recheck',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'gup_fast does not look at the entries again after it has taken its reference',
+  symptom: 'gup returns a page that was unmapped, freed and reused before the reference was taken',
+  scenarios: ['gup-vs-dontneed', 'gup-vs-munmap', 'gup-vs-split'],
+  parts: { GupFast: LooksOnce },
+})
+
+class NeverFlushes extends MmuGather {
+  protected override *tlbFlushRange(): Step<void> {}
+}
+
+export const missingTlbFlush = defineBug({
+  id: 'missing-tlb-flush',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'unmapping does not flush TLBs',
+  symptom: 'another thread goes on using pages that were unmapped and freed',
+  scenarios: ['gup-vs-dontneed', 'gup-vs-munmap', 'dontneed-vs-dontneed'],
+  parts: { MmuGather: NeverFlushes },
+})
+
+class DropsAtOnce extends MmuGather {
+  override *tlbRemovePage(page: PhysAddr): Step<void> {
+    yield* this.k.folios.folioPut(yield* this.k.folios.compoundHead(page), 1)
+  }
+}
+
+export const freeBeforeFlush = defineBug({
+  id: 'free-before-flush',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'unmapping drops the references of pages before TLBs were flushed',
+  symptom: 'a page is freed, and perhaps reused, while a TLB still translates to it',
+  scenarios: ['gup-vs-dontneed', 'dontneed-vs-dontneed'],
+  parts: { MmuGather: DropsAtOnce },
+})
+
+class FreesTablesAtOnce extends MmuGather {
+  protected override *freeTableBatch(batch: PhysAddr): Step<void> {
+    yield* this.tlbRemoveTableRcu(phys(batch))
+  }
+}
+
+export const tableNoGracePeriod = defineBug({
+  id: 'table-no-grace-period',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'unlinked page tables are freed after a TLB flush that waits for no software walker',
+  symptom: 'gup_fast reads a page table that was freed or reused',
+  scenarios: ['gup-vs-munmap-broadcast'],
+  parts: { MmuGather: FreesTablesAtOnce },
+  config: { flushStyle: 'broadcast', tableFree: 'rcu' },
+})

@@ -1,0 +1,188 @@
+/**
+ * Files and shared memory, as far as mappings need them: a page cache indexed by page offset.
+ *
+ * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup() (v6.12). Left out: reclaim, truncation, writeback, read-ahead
+ * and large folios. So a cached page stays until its file goes, the lookup can be done under the i_pages lock instead of
+ * lockless, and no rmap walk of a file is needed: races between those and unmapping are not modelled. i_mmap_rwsem is
+ * there for the lock order of mremap. fault-around is left out too: a fault maps one page.
+ *
+ * The contents of a file are made up from its number and the page offset, so that a page from elsewhere shows.
+ */
+import { assert } from '../base/assert.js'
+import { UsageError } from '../base/errors.js'
+import { phys, type Pfn, type PhysAddr } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { fillBytes, peek32, poke32, pokeF64 } from '../machine/image/image.js'
+import { FrameKind } from '../machine/trace/observer.js'
+import { spinLock, spinUnlock } from '../sync/spinlock.js'
+import { Part } from './kernel.js'
+import { TABLES } from './mms.js'
+import { FILE, VMA } from './mmStruct.js'
+import { NO_PAGE, PAGE, PG_UPTODATE } from './page.js'
+
+const NO_FILE = phys(0)
+
+export class Files extends Part {
+  /** Boot, one CPU: no files, an empty page cache. */
+  format(): void {
+    const { regions, config } = this.k
+    fillBytes(regions.files, 0, FILE.size * config.files)
+    fillBytes(regions.pageCache, 0, 4 * config.filePages)
+  }
+
+  // ---- life -------------------------------------------------------------------------------------------------------
+
+  /** A file of `pages` pages, held open for ever. Boot. */
+  *openFile(pages: number): Step<PhysAddr> {
+    const file = yield* this.#create(pages, false)
+    if (file !== 0) return file
+    const { files, filePages } = this.k.config
+    throw new UsageError(
+      `no room for a file of ${pages} pages`,
+      `this machine has ${files} files and ${filePages} pages for them`,
+    )
+  }
+
+  /** shmem_zero_setup(): memory for one shared anonymous mapping, with one reference; 0 without room. */
+  *shmemZeroSetup(pages: number): Step<PhysAddr> {
+    return yield* this.#create(pages, true)
+  }
+
+  *getFile(file: PhysAddr): Step<void> {
+    yield* this.cpu.atomicAdd32(phys(file + FILE.at.refcount), 1)
+  }
+
+  /** Drops a reference; the file and its pages go with the last one. */
+  *fput(file: PhysAddr): Step<void> {
+    // Full barrier: this user's accesses before another one finds itself the last.
+    const count = yield* this.cpu.atomicAddReturn32(phys(file + FILE.at.refcount), -1)
+    assert(count >= 0, 'fput() without getFile()')
+    if (count > 0) return
+    for (let index = 0; index < peek32(file + FILE.at.pages); index++) yield* this.#dropPage(this.#slotOf(file, index))
+    const lock = phys(this.k.regions.tables + TABLES.at.fileLock)
+    yield* spinLock(this.cpu, lock)
+    poke32(file + FILE.at.id, 0)
+    yield* spinUnlock(this.cpu, lock)
+  }
+
+  *#dropPage(slot: PhysAddr): Step<void> {
+    const page = phys(peek32(slot))
+    poke32(slot, 0)
+    if (page !== 0) yield* this.k.folios.folioPut(page, 1)
+  }
+
+  *#create(pages: number, zeroed: boolean): Step<PhysAddr> {
+    const { tables } = this.k.regions
+    yield* spinLock(this.cpu, phys(tables + TABLES.at.fileLock))
+    const [file, cache] = [this.#freeFile(), this.#freeCache(pages)]
+    if (file !== 0 && cache !== 0) this.#setUp(file, pages, cache, zeroed)
+    yield* spinUnlock(this.cpu, phys(tables + TABLES.at.fileLock))
+    return file !== 0 && cache !== 0 ? file : NO_FILE
+  }
+
+  #setUp(file: PhysAddr, pages: number, cache: PhysAddr, zeroed: boolean): void {
+    const counter = this.k.regions.tables + TABLES.at.nextFileId
+    const id = peek32(counter) + 1
+    poke32(counter, id)
+    fillBytes(file, 0, FILE.size)
+    poke32(file + FILE.at.id, id)
+    poke32(file + FILE.at.pages, pages)
+    poke32(file + FILE.at.cache, cache)
+    poke32(file + FILE.at.refcount, 1)
+    poke32(file + FILE.at.zeroed, zeroed ? 1 : 0)
+  }
+
+  #freeFile(): PhysAddr {
+    for (let i = 0; i < this.k.config.files; i++) {
+      const file = this.k.regions.files + i * FILE.size
+      if (peek32(file + FILE.at.id) === 0) return phys(file)
+    }
+    return NO_FILE
+  }
+
+  /** `pages` slots in a row that no file has; 0 when there are none. First fit: files are few. */
+  #freeCache(pages: number): PhysAddr {
+    const { pageCache } = this.k.regions
+    const end = pageCache + 4 * this.k.config.filePages
+    let at: number = pageCache
+    for (;;) {
+      const taken = this.#fileBetween(at, at + 4 * pages)
+      if (taken === 0) return at + 4 * pages <= end ? phys(at) : NO_FILE
+      at = peek32(taken + FILE.at.cache) + 4 * peek32(taken + FILE.at.pages)
+    }
+  }
+
+  /** A file whose cache overlaps start … end, or 0. */
+  #fileBetween(start: number, end: number): number {
+    for (let i = 0; i < this.k.config.files; i++) {
+      const file = this.k.regions.files + i * FILE.size
+      const first = peek32(file + FILE.at.cache)
+      const last = first + 4 * peek32(file + FILE.at.pages)
+      if (peek32(file + FILE.at.id) !== 0 && first < end && start < last) return file
+    }
+    return 0
+  }
+
+  #slotOf(file: PhysAddr, index: number): PhysAddr {
+    return phys(peek32(file + FILE.at.cache) + 4 * index)
+  }
+
+  // ---- faults -----------------------------------------------------------------------------------------------------
+
+  /**
+   * filemap_fault(): page `pgoff` of the file that `vma` maps, with a reference for the caller; 0 beyond the end of the
+   * file (SIGBUS) and without memory. Caller: mmap_lock, no spinlock.
+   */
+  *filemapFault(vma: PhysAddr, pgoff: number): Step<PhysAddr> {
+    const file = phys(peek32(vma + VMA.at.file))
+    if (pgoff >= peek32(file + FILE.at.pages)) return phys(0)
+    const cached = yield* this.#filemapGetPage(file, pgoff, phys(0))
+    if (cached !== 0) return cached
+    const pfn = yield* this.k.pages.allocPage(FrameKind.data)
+    if (pfn === NO_PAGE) return phys(0)
+    yield* this.#readPage(file, pgoff, pfn)
+    const page = this.k.memmap.page(pfn)
+    const winner = yield* this.#filemapGetPage(file, pgoff, page)
+    if (winner !== page) yield* this.k.folios.folioPut(page, 1)
+    return winner
+  }
+
+  /** The cached page, referenced; if there is none, `fresh` becomes it, and its reference is the cache's. */
+  *#filemapGetPage(file: PhysAddr, index: number, fresh: PhysAddr): Step<PhysAddr> {
+    const slot = this.#slotOf(file, index)
+    yield* spinLock(this.cpu, phys(file + FILE.at.lock))
+    let page = phys(yield* this.cpu.plainRead32(slot))
+    if (page === 0 && fresh !== 0) {
+      yield* this.cpu.plainWrite32(slot, fresh)
+      page = fresh
+    }
+    if (page !== 0) yield* this.k.folios.folioGet(page, 1)
+    yield* spinUnlock(this.cpu, phys(file + FILE.at.lock))
+    return page
+  }
+
+  /** Fills a new page and makes it one of the file; nobody else knows it yet. */
+  *#readPage(file: PhysAddr, index: number, pfn: Pfn): Step<void> {
+    const page = this.k.memmap.page(pfn)
+    if (peek32(file + FILE.at.zeroed) !== 0) yield* this.k.pages.clearPage(pfn)
+    else yield* this.#fillPage(pfn, fileByte(peek32(file + FILE.at.id), index))
+    poke32(page + PAGE.at.mapping, file)
+    pokeF64(page + PAGE.at.index, index)
+    // Write barrier: the contents before the flag, and so before the entry that maps the page (P2).
+    yield* this.cpu.smpWmb()
+    yield* this.k.folios.setFlag(page, PG_UPTODATE)
+  }
+
+  *#fillPage(pfn: Pfn, byte: number): Step<void> {
+    const { memmap, observer } = this.k
+    yield* this.cpu.touch(memmap.frame(pfn))
+    observer.kernelAccessed(this.cpu, pfn, true)
+    fillBytes(memmap.frame(pfn), byte, memmap.frameBytes)
+    observer.contentsCreated(this.cpu, pfn, -1)
+  }
+}
+
+/** What every byte of page `index` of file `id` is; never 0, which is what cleared memory holds. */
+export function fileByte(id: number, index: number): number {
+  return 1 + ((id * 89 + index * 7) % 255)
+}

@@ -1,0 +1,127 @@
+/**
+ * mlock(), munlock(), and populating memory: faulting pages in before they are touched.
+ *
+ * Source: mm/mlock.c, mm/gup.c __mm_populate() and faultin_page_range() (v6.12). Left out: PG_mlocked, the unevictable list and
+ * RLIMIT_MEMLOCK: nothing is reclaimed here, so a locked page is one that is there.
+ *
+ * Populating looks at each page and faults until it is usable. That is gup without references; entries are read
+ * without locks, which is enough to decide whether to fault once more.
+ */
+import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { pmdLeaf, pmdPresent, pmdProtnone, pmdWrite, pteNone } from '../arch/x86_64/pte.js'
+import { ptePresent, pteProtnone, pteWrite } from '../arch/x86_64/pte.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './fault.js'
+import { Part } from './kernel.js'
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, VM_EXEC, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+
+/** Locked when touched, not before. */
+export const VM_LOCKONFAULT = 0x80000
+export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT
+
+export class Mlock extends Part {
+  // ---- the system calls -----------------------------------------------------------------------------------------------
+
+  /** mlock2(): `onfault` for MLOCK_ONFAULT. 0 or a negative errno. */
+  *doMlock(mm: PhysAddr, start: number, len: number, onfault: boolean): Step<number> {
+    const first = this.k.geo.pageAlignDown(start as VirtAddr)
+    const end = first + this.k.mmap.pageAlign(len + (start - first))
+    const error = yield* this.#lockRange(mm, first, end, onfault ? VM_LOCKED_MASK : VM_LOCKED)
+    if (error !== 0) return error
+    const populated = yield* this.mmPopulate(mm, first, end)
+    // What POSIX wants mlock() to say.
+    return populated === -EFAULT ? -ENOMEM : populated === -ENOMEM ? -EAGAIN : populated
+  }
+
+  *doMunlock(mm: PhysAddr, start: number, len: number): Step<number> {
+    const first = this.k.geo.pageAlignDown(start as VirtAddr)
+    return yield* this.#lockRange(mm, first, first + this.k.mmap.pageAlign(len + (start - first)), 0)
+  }
+
+  *#lockRange(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
+    if (end < start) return -EINVAL
+    if (end === start) return 0
+    yield* this.k.mms.mmapWriteLock(mm)
+    const result = yield* this.#applyVmaLockFlags(mm, start, end, flags)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return result
+  }
+
+  /** apply_vma_lock_flags(): up to the first hole, which is -ENOMEM. mmap_lock for write. */
+  *#applyVmaLockFlags(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
+    for (let at = start; at < end; ) {
+      const vma = this.k.vmas.vmaLookup(mm, at)
+      if (vma === 0) return -ENOMEM
+      const to = Math.min(end, peekF64(vma + VMA.at.end))
+      const wanted = (peek32(vma + VMA.at.flags) & ~VM_LOCKED_MASK) | flags
+      if (wanted !== peek32(vma + VMA.at.flags)) {
+        const changed = yield* this.k.vmas.vmaModifyFlags(vma, at as VirtAddr, to as VirtAddr, wanted)
+        if (changed === 0) return -ENOMEM
+        poke32(changed + VMA.at.flags, wanted)
+      }
+      at = to
+    }
+    return 0
+  }
+
+  // ---- populate -------------------------------------------------------------------------------------------------------
+
+  /** __mm_populate(): every mapped page of start … end. 0 or a negative errno; stops at the first. Takes mmap_lock. */
+  *mmPopulate(mm: PhysAddr, start: number, end: number): Step<number> {
+    yield* this.k.mms.mmapReadLock(mm)
+    let error = 0
+    for (let at = start; at < end && error === 0; ) {
+      const vma = this.k.vmas.findVmaIntersection(mm, at, end)
+      if (vma === 0) break
+      const to = Math.min(end, peekF64(vma + VMA.at.end))
+      error = yield* this.populateVmaPageRange(vma, Math.max(at, peekF64(vma + VMA.at.start)), to)
+      at = to
+    }
+    yield* this.k.mms.mmapReadUnlock(mm)
+    return error
+  }
+
+  /** populate_vma_page_range(): private writable memory as if written to. mmap_lock held. 0 or a negative errno. */
+  *populateVmaPageRange(vma: PhysAddr, start: number, end: number): Step<number> {
+    const flags = peek32(vma + VMA.at.flags)
+    if ((flags & VM_LOCKONFAULT) !== 0) return 0
+    if ((flags & (VM_READ | VM_WRITE | VM_EXEC)) === 0) return -EFAULT
+    return yield* this.faultinRange(vma, start, end, (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE)
+  }
+
+  /** Faults until every page of start … end, all in `vma`, can be read or written. mmap_lock held. */
+  *faultinRange(vma: PhysAddr, start: number, end: number, write: boolean): Step<number> {
+    const mm = this.k.mmOf(vma)
+    for (let at = start; at < end; ) {
+      const mapped = yield* this.#mappedUpTo(mm, at as VirtAddr, write)
+      if (mapped > at) {
+        at = mapped
+        continue
+      }
+      const result = yield* this.k.fault.handleMmFault(mm, vma, at as VirtAddr, write ? FAULT_FLAG_WRITE : 0)
+      if ((result & VM_FAULT_OOM) !== 0) return -ENOMEM
+      if ((result & ~VM_FAULT_RETRY) !== 0) return -EFAULT
+      yield* this.cpu.cpuRelax()
+    }
+    return 0
+  }
+
+  /** End of the page, base or huge, that is usable at `addr`; `addr` when there is none. */
+  *#mappedUpTo(mm: PhysAddr, addr: VirtAddr, write: boolean): Step<number> {
+    const { geo, tables } = this.k
+    const pmdp = yield* tables.mmFindPmd(mm, addr)
+    if (pmdp === 0) return addr
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    if (pmdLeaf(pmd)) {
+      const usable = pmdPresent(pmd) && !pmdProtnone(pmd) && (!write || pmdWrite(pmd))
+      return usable ? geo.pmdAlignDown(addr) + geo.pmdSize : addr
+    }
+    const ptep = yield* tables.pteOffsetMap(pmdp, addr)
+    if (ptep === 0) return addr
+    const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+    tables.pteUnmap()
+    const usable = !pteNone(pte) && ptePresent(pte) && !pteProtnone(pte) && (!write || pteWrite(pte))
+    return usable ? addr + geo.pageSize : addr
+  }
+}

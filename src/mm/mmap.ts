@@ -1,0 +1,315 @@
+/**
+ * mmap() and munmap().
+ *
+ * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap() (v6.12); the search for room as v6.18
+ * aligns it for huge pages. Left out: limits on the number of maps and on locked or promised memory, mmap_min_addr,
+ * hugetlb and device mappings, sealing. None of them changes when an entry or a table goes.
+ *
+ * A mapping over an existing one unmaps first and then maps, mmap_lock held throughout, so nobody sees the gap.
+ */
+import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { Part, type Kernel } from './kernel.js'
+import { EEXIST, EINVAL, ENOMEM, MM, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED } from './mmStruct.js'
+import { VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NOHUGEPAGE, VM_NORESERVE } from './mmStruct.js'
+import { VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import { Mlock } from './mlock.js'
+
+export const PROT_NONE = 0
+export const PROT_READ = 1
+export const PROT_WRITE = 2
+export const PROT_EXEC = 4
+
+export const MAP_SHARED = 0x1
+export const MAP_PRIVATE = 0x2
+export const MAP_FIXED = 0x10
+export const MAP_ANONYMOUS = 0x20
+export const MAP_GROWSDOWN = 0x100
+export const MAP_LOCKED = 0x2000
+export const MAP_NORESERVE = 0x4000
+export const MAP_POPULATE = 0x8000
+export const MAP_NONBLOCK = 0x10000
+export const MAP_STACK = 0x20000
+export const MAP_FIXED_NOREPLACE = 0x100000
+
+const MAP_TYPE = MAP_SHARED | MAP_PRIVATE
+/** Pages that stay free below an area that grows down. */
+const STACK_GUARD_GAP = 256
+
+export class Mmap extends Part {
+  /** Locking and populating memory; here because only calls of this family use it. */
+  readonly mlock: Mlock
+
+  constructor(k: Kernel) {
+    super(k)
+    this.mlock = new Mlock(k)
+  }
+
+  // ---- mmap -------------------------------------------------------------------------------------------------------
+
+  /**
+   * The system call: maps `len` bytes of `file` (0: anonymous) from page `pgoff`. Returns the address or a negative
+   * errno. Takes and releases mmap_lock, then populates if asked to.
+   */
+  *doMmap(
+    mm: PhysAddr,
+    addr: number,
+    len: number,
+    prot: number,
+    flags: number,
+    file: PhysAddr,
+    pgoff: number,
+  ): Step<number> {
+    if (len <= 0) return -EINVAL
+    const size = this.pageAlign(len)
+    const stamp = this.k.observer.callBegins(this.cpu)
+    yield* this.k.mms.mmapWriteLock(mm)
+    const at = this.#place(mm, addr, size, flags, file, pgoff)
+    const vmFlags = vmFlagsOf(prot, flags)
+    const result = at < 0 ? at : yield* this.#mapAt(mm, at, size, vmFlags, file, pgoff)
+    if (result >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, result, result + size, stamp)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    const populate = (vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
+    if (result >= 0 && populate) yield* this.mlock.mmPopulate(mm, result, result + size)
+    return result
+  }
+
+  /** Where the mapping goes, or a negative errno. */
+  #place(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
+    const at = this.getUnmappedArea(mm, addr, len, flags, file, pgoff)
+    if (at < 0) return at
+    const taken = (flags & MAP_FIXED_NOREPLACE) !== 0 && this.k.vmas.findVmaIntersection(mm, at, at + len) !== 0
+    if (taken) return -EEXIST
+    return (flags & MAP_TYPE) === 0 || (flags & MAP_TYPE) === MAP_TYPE ? -EINVAL : at
+  }
+
+  *#mapAt(mm: PhysAddr, at: number, len: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
+    const shared = (flags & VM_SHARED) !== 0
+    const anonPgoff = shared ? 0 : at / this.k.geo.pageSize
+    const error = yield* this.mmapRegion(mm, at, len, flags, file, file === 0 ? anonPgoff : pgoff)
+    return error < 0 ? error : at
+  }
+
+  /** mmap_region(): makes the VMA, over whatever is there. 0 or a negative errno. mmap_lock for write. */
+  *mmapRegion(mm: PhysAddr, at: number, len: number, vmFlags: number, file: PhysAddr, pgoff: number): Step<number> {
+    const end = at + len
+    const error = yield* this.unmapRange(mm, at, end)
+    if (error < 0) return error
+    const accountable = (vmFlags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE
+    const flags = accountable ? vmFlags | VM_ACCOUNT : vmFlags
+    const [prev, next] = [this.k.vmas.findVmaPrev(mm, at), this.k.vmas.findVma(mm, at)]
+    const range = { prev, next, middle: phys(0), start: at, end, pgoff, flags, file, anonOf: phys(0) }
+    if ((yield* this.k.vmas.vmaMergeNewRange(range, false)) !== 0) return 0
+    return yield* this.#newVma(mm, at, end, flags, file, pgoff)
+  }
+
+  *#newVma(mm: PhysAddr, at: number, end: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
+    const vma = yield* this.k.vmas.vmaAlloc(mm)
+    if (vma === 0) return -ENOMEM
+    const shmem = file === 0 && (flags & VM_SHARED) !== 0
+    const mapped = shmem ? yield* this.k.files.shmemZeroSetup((end - at) / this.k.geo.pageSize) : file
+    if (shmem && mapped === 0) {
+      yield* this.k.vmas.vmaFree(vma)
+      return -ENOMEM
+    }
+    if (file !== 0) yield* this.k.files.getFile(file)
+    this.k.vmas.setRange(vma, at, end, pgoff)
+    poke32(vma + VMA.at.flags, flags)
+    poke32(vma + VMA.at.file, mapped)
+    this.k.vmas.linkVma(vma)
+    return 0
+  }
+
+  // ---- room ---------------------------------------------------------------------------------------------------------
+
+  /** get_unmapped_area(): an address for `len` bytes, or a negative errno. mmap_lock held. */
+  getUnmappedArea(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
+    const { taskSize, pageSize, pmdSize } = this.k.geo
+    if (len > taskSize) return -ENOMEM
+    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0)
+      return addr > taskSize - len ? -ENOMEM : addr % pageSize !== 0 || addr < 0 ? -EINVAL : addr
+    const hint = Math.floor(addr / pageSize) * pageSize
+    if (hint > 0 && hint <= taskSize - len && this.#isFree(mm, hint, len)) return hint
+    const align = file !== 0 || (hint === 0 && len % pmdSize === 0 && (flags & MAP_SHARED) === 0)
+    const aligned = align ? this.#thpGetUnmappedArea(mm, len, file === 0 ? 0 : pgoff * pageSize) : -1
+    return aligned >= 0 ? aligned : this.#vmUnmappedArea(mm, len)
+  }
+
+  /** __thp_get_unmapped_area(): so that offsets in the file and addresses are aligned alike; -1 when it does not pay. */
+  #thpGetUnmappedArea(mm: PhysAddr, len: number, offset: number): number {
+    const { pmdSize } = this.k.geo
+    const firstHuge = Math.ceil(offset / pmdSize) * pmdSize
+    if (offset + len <= firstHuge || offset + len - firstHuge < pmdSize) return -1
+    const at = this.#vmUnmappedArea(mm, len + pmdSize)
+    if (at < 0) return -1
+    const missing = (((offset - at) % pmdSize) + pmdSize) % pmdSize
+    return missing === 0 ? at + pmdSize : at + missing
+  }
+
+  /** The highest free room below mmapBase; failing that, the lowest above it. */
+  #vmUnmappedArea(mm: PhysAddr, len: number): number {
+    const base = peekF64(mm + MM.at.mmapBase)
+    const below = this.#searchDown(mm, len, base)
+    return below > 0 ? below : this.#searchUp(mm, len, base)
+  }
+
+  #searchDown(mm: PhysAddr, len: number, limit: number): number {
+    let best = 0
+    let from = this.k.geo.pageSize
+    for (let vma = peek32(mm + MM.at.firstVma); ; vma = peek32(vma + VMA.at.next)) {
+      const to = Math.min(limit, vma === 0 ? limit : this.#vmStartGap(vma))
+      if (to - from >= len) best = to - len
+      if (vma === 0 || peekF64(vma + VMA.at.start) >= limit) return best
+      from = Math.max(from, peekF64(vma + VMA.at.end))
+    }
+  }
+
+  #searchUp(mm: PhysAddr, len: number, start: number): number {
+    let at = start
+    for (;;) {
+      const vma = this.k.vmas.findVma(mm, at)
+      if ((vma === 0 ? this.k.geo.taskSize : this.#vmStartGap(vma)) - at >= len) return at
+      if (vma === 0) return -ENOMEM
+      at = peekF64(vma + VMA.at.end)
+    }
+  }
+
+  #isFree(mm: PhysAddr, at: number, len: number): boolean {
+    const vma = this.k.vmas.findVma(mm, at)
+    return vma === 0 || at + len <= this.#vmStartGap(vma)
+  }
+
+  /** vm_start_gap(): where other mappings must end. */
+  #vmStartGap(vma: number): number {
+    const grows = (peek32(vma + VMA.at.flags) & VM_GROWSDOWN) !== 0
+    return Math.max(0, peekF64(vma + VMA.at.start) - (grows ? STACK_GUARD_GAP * this.k.geo.pageSize : 0))
+  }
+
+  /** vm_start_gap(), for brk(). */
+  vmStartGap(vma: PhysAddr): number {
+    return this.#vmStartGap(vma)
+  }
+
+  /** PAGE_ALIGN(). */
+  pageAlign(bytes: number): number {
+    return Math.ceil(bytes / this.k.geo.pageSize) * this.k.geo.pageSize
+  }
+
+  // ---- munmap -------------------------------------------------------------------------------------------------------
+
+  /**
+   * The system call. 0 or a negative errno. Takes mmap_lock for write; once the VMAs are off the list a reader's lock is
+   * enough, so that faults elsewhere go on while this one zaps, and so do their races with it.
+   */
+  *doMunmap(mm: PhysAddr, start: number, len: number): Step<number> {
+    const stamp = this.k.observer.callBegins(this.cpu)
+    const end = start + this.pageAlign(len)
+    yield* this.k.mms.mmapWriteLock(mm)
+    const first = this.isRange(start, len) ? yield* this.#gatherMunmap(mm, start, end) : -EINVAL
+    if (first > 0) {
+      yield* this.k.mms.mmapWriteDowngrade(mm)
+      yield* this.#completeMunmap(mm, phys(first), start, end)
+    }
+    if (first >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, start, end, stamp)
+    if (first > 0) yield* this.k.mms.mmapReadUnlock(mm)
+    else yield* this.k.mms.mmapWriteUnlock(mm)
+    return Math.min(first, 0)
+  }
+
+  /** do_vmi_munmap(): checks, then unmapRange(). mmap_lock for write. */
+  *doVmiMunmap(mm: PhysAddr, start: number, len: number): Step<number> {
+    return this.isRange(start, len) ? yield* this.unmapRange(mm, start, start + this.pageAlign(len)) : -EINVAL
+  }
+
+  /** Page aligned, not empty, within user space. */
+  protected isRange(start: number, len: number): boolean {
+    const { pageSize, taskSize } = this.k.geo
+    return start % pageSize === 0 && start >= 0 && start <= taskSize && len > 0 && len <= taskSize - start
+  }
+
+  /** do_vmi_align_munmap() without giving the lock away. 0 or -ENOMEM. mmap_lock for write. */
+  *unmapRange(mm: PhysAddr, start: number, end: number): Step<number> {
+    const first = yield* this.#gatherMunmap(mm, start, end)
+    if (first > 0) yield* this.#completeMunmap(mm, phys(first), start, end)
+    return Math.min(first, 0)
+  }
+
+  /**
+   * vms_gather_munmap_vmas(): cuts the VMAs at the edges of the range and takes those inside off the list; returns the
+   * first of them, chained by `next`, 0 when nothing is mapped, or -ENOMEM. mmap_lock for write.
+   */
+  *#gatherMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
+    const { vmas } = this.k
+    const hit = vmas.findVmaIntersection(mm, start, end)
+    if (hit === 0) return 0
+    if (peekF64(hit + VMA.at.start) < start && (yield* vmas.splitVma(hit, start as VirtAddr, true)) !== 0) return -ENOMEM
+    const last = vmas.vmaLookup(mm, end - 1)
+    if (last !== 0 && peekF64(last + VMA.at.end) > end && (yield* vmas.splitVma(last, end as VirtAddr, false)) !== 0)
+      return -ENOMEM
+    return this.#detach(mm, start, end)
+  }
+
+  /** vms_complete_munmap_vmas(). mmap_lock in some mode: it keeps the neighbours, and with them floor and ceiling. */
+  *#completeMunmap(mm: PhysAddr, first: PhysAddr, start: number, end: number): Step<void> {
+    const [prev, next] = [this.k.vmas.findVmaPrev(mm, start), this.k.vmas.findVma(mm, end)]
+    const floor = prev === 0 ? 0 : peekF64(prev + VMA.at.end)
+    yield* this.unmapRegion(mm, first, floor, next === 0 ? this.tablesEnd : peekF64(next + VMA.at.start), false)
+    yield* this.removeVmas(first)
+  }
+
+  /** Takes the VMAs in start … end off the list; they stay chained by `next`, the last one to 0. */
+  #detach(mm: PhysAddr, start: number, end: number): PhysAddr {
+    const first = this.k.vmas.findVma(mm, start)
+    let last = first
+    for (let vma = first; vma !== 0 && peekF64(vma + VMA.at.start) < end; vma = this.k.vmas.next(vma)) {
+      this.k.vmas.unlinkVma(vma)
+      last = vma
+    }
+    poke32(last + VMA.at.next, 0)
+    return first
+  }
+
+  /**
+   * unmap_region(): zaps the detached VMAs from `first` and frees tables in floor … ceiling that nobody else needs, with one
+   * gather: flushed before anything is released. The VMAs leave their anon_vmas before the tables go, so that no rmap
+   * walk can be in them.
+   */
+  *unmapRegion(mm: PhysAddr, first: PhysAddr, floor: number, ceiling: number, fullmm: boolean): Step<void> {
+    const start = peekF64(first + VMA.at.start) as VirtAddr
+    let end = start
+    for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) end = peekF64(vma + VMA.at.end) as VirtAddr
+    yield* this.k.gather.tlbGatherMmu(mm, fullmm)
+    yield* this.k.zap.unmapVmas(mm, first, start, end)
+    for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) yield* this.k.anonVmas.unlinkAnonVma(vma)
+    yield* this.k.zap.freePgtables(mm, start, end, floor as VirtAddr, ceiling as VirtAddr)
+    yield* this.k.gather.tlbFinishMmu()
+  }
+
+  /** Frees a chain of detached VMAs. */
+  *removeVmas(first: PhysAddr): Step<void> {
+    for (let vma = first; vma !== 0; ) {
+      const next = this.k.vmas.next(vma)
+      yield* this.k.vmas.removeVma(vma)
+      vma = next
+    }
+  }
+
+  /** USER_PGTABLES_CEILING: tables may be freed up to here, the end of the last user entry of the pgd. */
+  get tablesEnd(): number {
+    return (this.k.geo.pgdirSize * this.k.geo.ptrsPerTable) / 2
+  }
+}
+
+/** calc_vm_prot_bits(), calc_vm_flag_bits(), and what a mapping may become later. Files are opened for read and write. */
+function vmFlagsOf(prot: number, flags: number): number {
+  let vm = prot & (VM_READ | VM_WRITE | VM_EXEC)
+  vm |= VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+  if ((flags & MAP_SHARED) !== 0) vm |= VM_SHARED | VM_MAYSHARE
+  if ((flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED
+  if ((flags & MAP_NORESERVE) !== 0) vm |= VM_NORESERVE
+  if ((flags & MAP_GROWSDOWN) !== 0) vm |= VM_GROWSDOWN
+  // Since v6.7, so that the stacks of threads are not made of huge pages.
+  if ((flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE
+  return vm
+}

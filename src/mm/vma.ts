@@ -1,0 +1,308 @@
+/**
+ * VMAs: finding, splitting and merging.
+ *
+ * Source: mm/vma.c, mm/mmap.c (v6.12, merging as of v6.18, see vmaMerge.ts). The VMAs of an mm are a sorted list instead of a
+ * maple tree: it is read and written under mmap_lock only, so the kernel's lockless lookups (per-VMA locks) are absent
+ * and with them the races of tree nodes. Left out: map_count's limit (the slots of the table are one), accounting of
+ * memory promised, hugetlb, vm_ops.
+ *
+ * Fields of a VMA change under mmap_lock for write, and start, end and pgoff under the anon_vma lock for write too:
+ * rmap walkers hold nothing else.
+ */
+import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { spinLock, spinUnlock } from '../sync/spinlock.js'
+import { Part } from './kernel.js'
+import { TABLES } from './mms.js'
+import { ENOMEM, MM, VMA } from './mmStruct.js'
+import { canMergeLeft, canMergeRight, type MergeRange } from './vmaMerge.js'
+
+const NO_VMA = phys(0)
+
+/** What a merge does: `target` gets start … end, `adjusted` begins at `end`, `removed` VMAs go. 0: no such VMA. */
+interface MergePlan {
+  readonly target: PhysAddr
+  readonly start: number
+  readonly end: number
+  readonly pgoff: number
+  readonly adjusted: PhysAddr
+  readonly removed: readonly PhysAddr[]
+}
+
+export class Vmas extends Part {
+  /** Boot, one CPU: every slot is free. */
+  format(): void {
+    let next = 0
+    for (let i = this.k.config.vmas - 1; i >= 0; i--) {
+      const slot = this.k.regions.vmas + i * VMA.size
+      poke32(slot + VMA.at.nextFree, next)
+      next = slot
+    }
+    poke32(this.k.regions.tables + TABLES.at.freeVma, next)
+  }
+
+  // ---- finding: mmap_lock held --------------------------------------------------------------------------------------
+
+  /** The first VMA that ends behind `addr`, or 0. */
+  findVma(mm: PhysAddr, addr: number): PhysAddr {
+    let vma = peek32(mm + MM.at.firstVma)
+    while (vma !== 0 && peekF64(vma + VMA.at.end) <= addr) vma = peek32(vma + VMA.at.next)
+    return phys(vma)
+  }
+
+  /** The VMA that contains `addr`, or 0. */
+  vmaLookup(mm: PhysAddr, addr: number): PhysAddr {
+    const vma = this.findVma(mm, addr)
+    return vma !== 0 && peekF64(vma + VMA.at.start) <= addr ? vma : NO_VMA
+  }
+
+  /** The first VMA that overlaps start … end, or 0. */
+  findVmaIntersection(mm: PhysAddr, start: number, end: number): PhysAddr {
+    const vma = this.findVma(mm, start)
+    return vma !== 0 && peekF64(vma + VMA.at.start) < end ? vma : NO_VMA
+  }
+
+  /** The last VMA that starts before `addr`, or 0. */
+  findVmaPrev(mm: PhysAddr, addr: number): PhysAddr {
+    let prev = 0
+    for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
+      if (peekF64(vma + VMA.at.start) >= addr) break
+      prev = vma
+    }
+    return phys(prev)
+  }
+
+  next(vma: PhysAddr): PhysAddr {
+    return phys(peek32(vma + VMA.at.next))
+  }
+
+  prev(vma: PhysAddr): PhysAddr {
+    return phys(peek32(vma + VMA.at.prev))
+  }
+
+  // ---- slots and the list -------------------------------------------------------------------------------------------
+
+  /** A VMA that is linked nowhere, all fields 0; 0 without a free slot. */
+  *vmaAlloc(mm: PhysAddr): Step<PhysAddr> {
+    const { tables } = this.k.regions
+    yield* spinLock(this.cpu, phys(tables + TABLES.at.vmaLock))
+    const vma = peek32(tables + TABLES.at.freeVma)
+    if (vma !== 0) {
+      poke32(tables + TABLES.at.freeVma, peek32(vma + VMA.at.nextFree))
+      fillBytes(vma, 0, VMA.size)
+      poke32(vma + VMA.at.inUse, 1)
+      poke32(vma + VMA.at.mm, mm)
+    }
+    yield* spinUnlock(this.cpu, phys(tables + TABLES.at.vmaLock))
+    return phys(vma)
+  }
+
+  /** Caller: nobody can find the VMA any more. */
+  *vmaFree(vma: PhysAddr): Step<void> {
+    const { tables } = this.k.regions
+    yield* spinLock(this.cpu, phys(tables + TABLES.at.vmaLock))
+    poke32(vma + VMA.at.inUse, 0)
+    poke32(vma + VMA.at.nextFree, peek32(tables + TABLES.at.freeVma))
+    poke32(tables + TABLES.at.freeVma, vma)
+    yield* spinUnlock(this.cpu, phys(tables + TABLES.at.vmaLock))
+  }
+
+  /** vm_area_dup(): a copy that is linked nowhere and has no anon_vma yet; 0 without a free slot. Takes the file. */
+  *vmAreaDup(vma: PhysAddr, mm: PhysAddr): Step<PhysAddr> {
+    const copy = yield* this.vmaAlloc(mm)
+    if (copy === 0) return NO_VMA
+    this.setRange(copy, peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end), peekF64(vma + VMA.at.pgoff))
+    poke32(copy + VMA.at.flags, peek32(vma + VMA.at.flags))
+    const file = phys(peek32(vma + VMA.at.file))
+    poke32(copy + VMA.at.file, file)
+    if (file !== 0) yield* this.k.files.getFile(file)
+    return copy
+  }
+
+  /** remove_vma(): lets go of what an unlinked VMA holds, and of the VMA. */
+  *removeVma(vma: PhysAddr): Step<void> {
+    yield* this.k.anonVmas.unlinkAnonVma(vma)
+    const file = phys(peek32(vma + VMA.at.file))
+    if (file !== 0) yield* this.k.files.fput(file)
+    yield* this.vmaFree(vma)
+  }
+
+  /** Links `vma` into its mm. mmap_lock for write. */
+  linkVma(vma: PhysAddr): void {
+    const mm = phys(peek32(vma + VMA.at.mm))
+    const prev = this.findVmaPrev(mm, peekF64(vma + VMA.at.start))
+    const next = prev === 0 ? peek32(mm + MM.at.firstVma) : this.next(prev)
+    poke32(vma + VMA.at.prev, prev)
+    poke32(vma + VMA.at.next, next)
+    if (next !== 0) poke32(next + VMA.at.prev, vma)
+    if (prev === 0) poke32(mm + MM.at.firstVma, vma)
+    else poke32(prev + VMA.at.next, vma)
+    this.#countMaps(mm, 1)
+  }
+
+  /** Takes `vma` off the list of its mm; its own links stay as they are. mmap_lock for write. */
+  unlinkVma(vma: PhysAddr): void {
+    const mm = phys(peek32(vma + VMA.at.mm))
+    const [prev, next] = [this.prev(vma), this.next(vma)]
+    if (next !== 0) poke32(next + VMA.at.prev, prev)
+    if (prev === 0) poke32(mm + MM.at.firstVma, next)
+    else poke32(prev + VMA.at.next, next)
+    this.#countMaps(mm, -1)
+  }
+
+  #countMaps(mm: PhysAddr, delta: number): void {
+    poke32(mm + MM.at.mapCount, peek32(mm + MM.at.mapCount) + delta)
+  }
+
+  /** vma_set_range(). */
+  setRange(vma: PhysAddr, start: number, end: number, pgoff: number): void {
+    pokeF64(vma + VMA.at.start, start)
+    pokeF64(vma + VMA.at.end, end)
+    pokeF64(vma + VMA.at.pgoff, pgoff)
+  }
+
+  /** The page offset in the mapping of `addr`, in or at the edge of `vma`. */
+  pgoffOf(vma: PhysAddr, addr: number): number {
+    return peekF64(vma + VMA.at.pgoff) + (addr - peekF64(vma + VMA.at.start)) / this.k.geo.pageSize
+  }
+
+  // ---- splitting ----------------------------------------------------------------------------------------------------
+
+  /** split_vma(): cuts `vma` at `addr`; the new VMA is the lower part if `newBelow`. 0 or -ENOMEM. mmap_lock for write. */
+  *splitVma(vma: PhysAddr, addr: VirtAddr, newBelow: boolean): Step<number> {
+    const fresh = yield* this.vmAreaDup(vma, phys(peek32(vma + VMA.at.mm)))
+    if (fresh === 0) return -ENOMEM
+    const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
+    const [pgoff, middle] = [peekF64(vma + VMA.at.pgoff), this.pgoffOf(vma, addr)]
+    if (newBelow) this.setRange(fresh, start, addr, pgoff)
+    else this.setRange(fresh, addr, end, middle)
+    yield* this.k.anonVmas.anonVmaClone(fresh, vma)
+    const anonVma = phys(peek32(vma + VMA.at.anonVma))
+    if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
+    // A huge page has one VMA around it: an rmap walk or a zap of one half must not meet the other's PMD entry.
+    yield* this.#splitHugePmdIfNeeded(vma, addr)
+    if (newBelow) this.#resize(vma, addr, end, middle)
+    else this.#resize(vma, start, addr, pgoff)
+    if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    this.linkVma(fresh)
+    return 0
+  }
+
+  /** Gives `vma` a new range, in its place in the anon_vma's list too. Anon_vma lock for write. */
+  #resize(vma: PhysAddr, start: number, end: number, pgoff: number): void {
+    const anonVma = phys(peek32(vma + VMA.at.anonVma))
+    if (anonVma !== 0) this.k.anonVmas.removeVma(anonVma, vma)
+    this.setRange(vma, start, end, pgoff)
+    if (anonVma !== 0) this.k.anonVmas.insertVma(anonVma, vma)
+  }
+
+  /** split_huge_pmd_if_needed(): if a huge page of `vma` could straddle the boundary `addr`. */
+  *#splitHugePmdIfNeeded(vma: PhysAddr, addr: number): Step<void> {
+    const { geo, tables } = this.k
+    const first = geo.pmdAlignDown(addr as VirtAddr)
+    if (first === addr || first < peekF64(vma + VMA.at.start)) return
+    if (first + geo.pmdSize > peekF64(vma + VMA.at.end)) return
+    const pmdp = yield* tables.mmFindPmd(phys(peek32(vma + VMA.at.mm)), addr as VirtAddr)
+    if (pmdp !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, addr as VirtAddr, false, phys(0))
+  }
+
+  // ---- merging ------------------------------------------------------------------------------------------------------
+
+  /**
+   * vma_modify_flags(): start … end of `vma`, which is to get `flags`, as a VMA of its own or merged into a neighbour that
+   * has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
+   */
+  *vmaModifyFlags(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number): Step<PhysAddr> {
+    const merged = yield* this.#mergeExisting(vma, start, end, flags)
+    if (merged !== 0) return merged
+    if (peekF64(vma + VMA.at.start) < start && (yield* this.splitVma(vma, start, true)) !== 0) return NO_VMA
+    if (peekF64(vma + VMA.at.end) > end && (yield* this.splitVma(vma, end, false)) !== 0) return NO_VMA
+    return vma
+  }
+
+  /** vma_merge_existing_range(): the neighbour that start … end of `middle` became part of, or 0. */
+  *#mergeExisting(middle: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
+    const { pageSize } = this.k.geo
+    const atStart = start === peekF64(middle + VMA.at.start)
+    const atEnd = end === peekF64(middle + VMA.at.end)
+    const [prev, next] = [atStart ? this.prev(middle) : NO_VMA, atEnd ? this.next(middle) : NO_VMA]
+    const [pgoff, file] = [this.pgoffOf(middle, start), phys(peek32(middle + VMA.at.file))]
+    const range: MergeRange = { prev, next, middle, start, end, pgoff, flags, file, anonOf: middle }
+    const left = canMergeLeft(range, pageSize)
+    const right = canMergeRight(range, left, pageSize)
+    if (left) {
+      const donor = right && peek32(next + VMA.at.anonVma) !== 0 ? next : middle
+      yield* this.#dupAnonVma(prev, donor)
+      yield* this.#commitMerge(planLeft(range, right, atEnd))
+      return prev
+    }
+    if (!right) return NO_VMA
+    yield* this.#dupAnonVma(next, middle)
+    yield* this.#commitMerge(this.#planRight(range, atStart))
+    return next
+  }
+
+  /** The range leaves `middle` for `next`: all of it, or its end. */
+  #planRight(range: MergeRange, atStart: boolean): MergePlan {
+    const { middle, next, start, pgoff } = range
+    if (atStart) {
+      const end = peekF64(next + VMA.at.end)
+      return { target: next, start, end, pgoff, adjusted: NO_VMA, removed: [middle] }
+    }
+    const [first, firstPgoff] = [peekF64(middle + VMA.at.start), peekF64(middle + VMA.at.pgoff)]
+    return { target: middle, start: first, end: start, pgoff: firstPgoff, adjusted: next, removed: [] }
+  }
+
+  /**
+   * vma_merge_new_range(): a neighbour that grew over a range where nothing is mapped; 0: none could. `justExpand`: only
+   * the one before it may.
+   */
+  *vmaMergeNewRange(range: MergeRange, justExpand: boolean): Step<PhysAddr> {
+    const { prev, next, anonOf } = range
+    const left = canMergeLeft(range, this.k.geo.pageSize)
+    const right = !justExpand && canMergeRight(range, left, this.k.geo.pageSize)
+    if (!left && !right) return NO_VMA
+    const target = left ? prev : next
+    if (left && right) yield* this.#dupAnonVma(target, next)
+    if (anonOf !== 0) yield* this.#dupAnonVma(target, anonOf)
+    const [start, pgoff] = left
+      ? [peekF64(prev + VMA.at.start), peekF64(prev + VMA.at.pgoff)]
+      : [range.start, range.pgoff]
+    const end = right ? peekF64(next + VMA.at.end) : range.end
+    yield* this.#commitMerge({ target, start, end, pgoff, adjusted: NO_VMA, removed: left && right ? [next] : [] })
+    return target
+  }
+
+  /** dup_anon_vma(): before `dst` takes over pages of `src`. */
+  *#dupAnonVma(dst: PhysAddr, src: PhysAddr): Step<void> {
+    if (peek32(dst + VMA.at.anonVma) === 0) yield* this.k.anonVmas.anonVmaClone(dst, src)
+  }
+
+  /** commit_merge(): the anon_vmas of all VMAs in the plan are one by now, or none. */
+  *#commitMerge(plan: MergePlan): Step<void> {
+    const { target, start, end, pgoff, adjusted, removed } = plan
+    const own = peek32(target + VMA.at.anonVma)
+    const anonVma = phys(own !== 0 || adjusted === 0 ? own : peek32(adjusted + VMA.at.anonVma))
+    if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
+    yield* this.#splitHugePmdIfNeeded(target, start)
+    yield* this.#splitHugePmdIfNeeded(target, end)
+    if (adjusted !== 0) yield* this.#splitHugePmdIfNeeded(adjusted, end)
+    this.#resize(target, start, end, pgoff)
+    if (adjusted !== 0) this.#resize(adjusted, end, peekF64(adjusted + VMA.at.end), this.pgoffOf(adjusted, end))
+    if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    for (const vma of removed) {
+      this.unlinkVma(vma)
+      yield* this.removeVma(vma)
+    }
+  }
+}
+
+/** The range leaves `middle` for `prev`: all of it, with `next` too or not, or its beginning. */
+function planLeft(range: MergeRange, right: boolean, atEnd: boolean): MergePlan {
+  const { prev, middle, next } = range
+  const [start, pgoff] = [peekF64(prev + VMA.at.start), peekF64(prev + VMA.at.pgoff)]
+  const end = right ? peekF64(next + VMA.at.end) : range.end
+  const removed = right ? [middle, next] : atEnd ? [middle] : []
+  return { target: prev, start, end, pgoff, adjusted: atEnd ? NO_VMA : middle, removed }
+}

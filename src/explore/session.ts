@@ -6,10 +6,11 @@ import { assert } from '../base/assert.js'
 import type { Bug } from '../bug/bug.js'
 import { Machine, type BootedCpu } from '../boot/machine.js'
 import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
+import type { Step } from '../machine/engine/engine.js'
 import { Panic, type Finding } from '../machine/engine/finding.js'
 import { restore, snapshot } from '../machine/image/image.js'
 import { Interpreter } from '../program/interpret.js'
-import type { Program } from '../program/op.js'
+import { isBare, type Program } from '../program/op.js'
 import { setUp, type Scenario } from '../scenario/scenario.js'
 import { describeDeadlock } from './deadlock.js'
 
@@ -25,12 +26,14 @@ export class Session {
   readonly engine: ControlledEngine
   readonly #cpus: readonly BootedCpu[]
   readonly #programs: readonly Program[]
+  readonly #bare: boolean
 
   constructor(scenario: Scenario, bug: Bug | null, cpus: number) {
     const built = setUp(scenario, 'explore', cpus, bug?.config)
     this.scenario = scenario
     this.machine = new Machine(built.machine)
     this.#programs = built.programs
+    this.#bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     this.machine.boot(built.boot, bug, scenario.files)
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
@@ -49,15 +52,21 @@ export class Session {
     this.engine.strategy = strategy
     this.engine.recorder = recorder
     try {
-      const end = this.engine.run(this.#cpus.map((cpu, id) => cpu.interpreter.runOnce(this.#programs[id] as Program)))
+      const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
+      // A litmus test has no memory management to check: its ending is its oracle.
+      if (this.#bare) return this.#ending()
       const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
       return finding === null ? this.#ending() : { finding, outcome: null }
     } catch (error) {
       if (error instanceof Panic) return { finding: error.finding, outcome: null }
       throw error
     }
+  }
+
+  #start({ interpreter }: BootedCpu, program: Program): Step<void> {
+    return this.#bare ? interpreter.runBare(program) : interpreter.runOnce(program)
   }
 
   #ending(): Execution {

@@ -43,6 +43,11 @@ export class Files extends Part {
     )
   }
 
+  /** The file opened as number `index`, from 0. */
+  fileAt(index: number): PhysAddr {
+    return phys(this.k.regions.files + index * FILE.size)
+  }
+
   /** shmem_zero_setup(): memory for one shared anonymous mapping, with one reference; 0 without room. */
   *shmemZeroSetup(pages: number): Step<PhysAddr> {
     return yield* this.#create(pages, true)

@@ -51,6 +51,11 @@ export class Interpreter extends Part {
     yield* this.k.rcu.eqsEnter()
   }
 
+  /** Runs a litmus test (isBare): its accesses and nothing else. */
+  *runBare(program: Program): Step<void> {
+    for (let index = 0; index < program.length; index++) yield* this.#executeRest(program[index] as Op)
+  }
+
   /** Runs the program again and again until the stop word is set (or once), then serves interrupts until all have ended. */
   *runAsThread(program: Program, repeat: boolean): Step<void> {
     const { cpu, k } = this

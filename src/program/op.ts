@@ -88,3 +88,8 @@ export const OP_NUMBER = new Map<OpName, number>(OPS.map((name, index) => [name,
 export const PROT = { none: 0, read: 1, write: 2, exec: 4 } as const
 export const MAP = { shared: 1, private: 2, fixed: 0x10, anonymous: 0x20, growsDown: 0x100, fixedNoreplace: 0x100000 } as const
 export const MREMAP = { mayMove: 1, fixed: 2, dontUnmap: 4 } as const
+
+const BARE: ReadonlySet<OpName> = new Set(['readOnce', 'writeOnce', 'loadAcquire', 'storeRelease', 'xchg', 'smpMb', 'smpRmb', 'smpWmb'])
+
+/** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
+export const isBare = (program: Program): boolean => program.every((op) => BARE.has(op.op))

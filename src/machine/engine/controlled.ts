@@ -121,9 +121,9 @@ export class ControlledEngine implements Engine {
     this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.picks.length = 0
     this.#running = true
+    for (const stack of this.#stacks) stack.length = 0
     programs.forEach((step, cpu) => {
       const stack = this.#stacks[cpu] as Frame[]
-      stack.length = 0
       stack.push({ step, blockedOn: 0, kind: 0, addr: 0 })
       this.#runnable |= 1 << cpu
     })

@@ -1,0 +1,49 @@
+/**
+ * brk(): the end of the heap.
+ *
+ * Source: mm/mmap.c brk() and do_brk_flags() (v6.12). Left out: RLIMIT_DATA, mlockall(), and the early release of mmap_lock.
+ */
+import { phys, type PhysAddr } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peekF64, pokeF64 } from '../machine/image/image.js'
+import { Part } from './kernel.js'
+import { MM, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from './mmStruct.js'
+
+const STACK_GUARD_GAP = 256
+const HEAP = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
+
+export class Brk extends Part {
+  /** The system call: sets the end of the heap if it can; returns where it is now. Takes and releases mmap_lock. */
+  *doBrk(mm: PhysAddr, brk: number): Step<number> {
+    const stamp = this.k.observer.callBegins(this.cpu)
+    yield* this.k.mms.mmapWriteLock(mm)
+    const old = peekF64(mm + MM.at.brk)
+    const [oldEnd, newEnd] = [this.k.mmap.pageAlign(old), this.k.mmap.pageAlign(brk)]
+    if (brk >= peekF64(mm + MM.at.brkStart) && (yield* this.#resize(mm, oldEnd, newEnd))) {
+      pokeF64(mm + MM.at.brk, brk)
+      if (newEnd < oldEnd) this.k.observer.callReturns(this.cpu, 'unmap', mm, newEnd, oldEnd, stamp)
+    }
+    const now = peekF64(mm + MM.at.brk)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return now
+  }
+
+  *#resize(mm: PhysAddr, from: number, to: number): Step<boolean> {
+    if (to === from) return true
+    return to < from ? yield* this.#shrink(mm, to, from) : yield* this.#grow(mm, from, to)
+  }
+
+  *#shrink(mm: PhysAddr, from: number, to: number): Step<boolean> {
+    if (this.k.vmas.findVmaIntersection(mm, from, to) === 0) return false
+    return (yield* this.k.mmap.unmapRange(mm, from, to)) === 0
+  }
+
+  /** do_brk_flags(): a page must stay free behind the heap, and a gap below a stack. */
+  *#grow(mm: PhysAddr, from: number, to: number): Step<boolean> {
+    const { pageSize, taskSize } = this.k.geo
+    if (to > taskSize) return false
+    const next = this.k.vmas.findVmaIntersection(mm, from, to + pageSize + STACK_GUARD_GAP * pageSize)
+    if (next !== 0 && to + pageSize > this.k.mmap.vmStartGap(next)) return false
+    return (yield* this.k.mmap.mmapRegion(mm, from, to - from, HEAP, phys(0), from / pageSize)) === 0
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * mprotect(), and the NUMA hints that use the same walk.
+ *
+ * Source: mm/mprotect.c do_mprotect_pkey(), mprotect_fixup(), change_protection() (v6.12). Left out: PROT_GROWSDOWN, protection keys,
+ * READ_IMPLIES_EXEC, soft-dirty and uffd write protection, hugetlb.
+ *
+ * All entries are changed first, each under the lock of its table, and flushed once at the end, through a gather. In
+ * between other CPUs use the old rights; mm.tlbFlushPending, which the gather raises before the first lock, tells those
+ * who would conclude something from an entry.
+ */
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { PAGE_NONE, pmdLeaf, pteDirty, pteMkwrite, pteModify, pteNone, ptePfn } from '../arch/x86_64/pte.js'
+import { ptePresent, pteProtnone, pteSpecial, pteWrite, vmGetPageProt } from '../arch/x86_64/pte.js'
+import { isSwapPmd, isWritableMigrationEntry, makeReadableExclusiveMigrationEntry } from '../arch/x86_64/swap.js'
+import { makeReadableMigrationEntry, swpOffset, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { Part } from './kernel.js'
+import { EACCES, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_LOCKED, VM_NORESERVE, VM_READ } from './mmStruct.js'
+import { VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import { PG_ANON_EXCLUSIVE } from './page.js'
+
+const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC
+
+/** What an entry is changed to, and how (MM_CP_ flags). */
+interface Change {
+  readonly prot: bigint
+  /** A hint: the page's rights do not change, its next use is to be seen. mmap_lock is held for read only. */
+  readonly numa: boolean
+  /** MM_CP_TRY_CHANGE_WRITABLE: spare the write fault where it would just make the entry writable. */
+  readonly tryWritable: boolean
+}
+
+export class Mprotect extends Part {
+  // ---- the system call ----------------------------------------------------------------------------------------------
+
+  /** 0 or a negative errno; at a hole it stops with -ENOMEM, what came before is done. Takes and releases mmap_lock. */
+  *doMprotect(mm: PhysAddr, start: number, len: number, prot: number): Step<number> {
+    const { pageSize } = this.k.geo
+    if (start % pageSize !== 0) return -EINVAL
+    if (len === 0) return 0
+    const end = start + this.k.mmap.pageAlign(len)
+    if (end <= start) return -ENOMEM
+    if ((prot & ~VM_ACCESS_FLAGS) !== 0) return -EINVAL
+    const stamp = this.k.observer.callBegins(this.cpu)
+    yield* this.k.mms.mmapWriteLock(mm)
+    const result = yield* this.#protectVmas(mm, start, end, prot)
+    if (result === 0) this.k.observer.callReturns(this.cpu, 'protect', mm, start, end, stamp)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return result
+  }
+
+  *#protectVmas(mm: PhysAddr, start: number, end: number, prot: number): Step<number> {
+    let vma = this.k.vmas.vmaLookup(mm, start)
+    if (vma === 0) return -ENOMEM
+    yield* this.k.gather.tlbGatherMmu(mm, false)
+    let error = 0
+    let at = start
+    while (at < end && error === 0) {
+      if (vma === 0 || peekF64(vma + VMA.at.start) > at) {
+        error = -ENOMEM
+        break
+      }
+      const fixed: number = yield* this.#fixup(vma, at, Math.min(end, peekF64(vma + VMA.at.end)), prot)
+      if (fixed < 0) error = fixed
+      else {
+        // Merged with a neighbour that had these rights already, it may reach further than the range asked for.
+        at = peekF64(fixed + VMA.at.end)
+        vma = this.k.vmas.next(phys(fixed))
+      }
+    }
+    yield* this.k.gather.tlbFinishMmu()
+    return error
+  }
+
+  /** mprotect_fixup(): the VMA that start … end of `vma` is in afterwards, or a negative errno. */
+  *#fixup(vma: PhysAddr, start: number, end: number, prot: number): Step<number> {
+    const old = peek32(vma + VMA.at.flags)
+    const wanted = (old & ~VM_ACCESS_FLAGS) | prot
+    // VM_MAYREAD … are the same bits, four places up.
+    if ((wanted & ~(wanted >>> 4) & VM_ACCESS_FLAGS) !== 0) return -EACCES
+    if (wanted === old) return vma
+    const flags = accounted(vma, old, wanted)
+    const changed = yield* this.k.vmas.vmaModifyFlags(vma, start as VirtAddr, end as VirtAddr, flags)
+    if (changed === 0) return -ENOMEM
+    poke32(changed + VMA.at.flags, flags)
+    const tryWritable = (flags & VM_WRITE) !== 0 && (flags & VM_SHARED) === 0
+    yield* this.changeProtection(changed, start, end, { prot: vmGetPageProt(flags), numa: false, tryWritable })
+    // Locked memory that becomes writable: break COW now instead of at the first write.
+    if ((old & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (flags & VM_WRITE) !== 0)
+      yield* this.k.mmap.mlock.populateVmaPageRange(changed, start, end)
+    return changed
+  }
+
+  /**
+   * change_prot_numa(): makes the pages of start … end, all in `vma`, inaccessible, so that their next use faults and tells
+   * which CPU it came from. mmap_lock for read.
+   */
+  *changeProtNuma(vma: PhysAddr, start: number, end: number): Step<void> {
+    yield* this.k.gather.tlbGatherMmu(this.k.mmOf(vma), false)
+    yield* this.changeProtection(vma, start, end, { prot: PAGE_NONE, numa: true, tryWritable: false })
+    yield* this.k.gather.tlbFinishMmu()
+  }
+
+  // ---- the walk -------------------------------------------------------------------------------------------------------
+
+  /** change_protection(): inside a gather, which flushes later. */
+  *changeProtection(vma: PhysAddr, start: number, end: number, change: Change): Step<void> {
+    const { geo, tables } = this.k
+    const mm = this.k.mmOf(vma)
+    for (let addr = start as VirtAddr; addr < end; ) {
+      const next = geo.pmdAddrEnd(addr, end as VirtAddr)
+      const pmdp = yield* tables.mmFindPmd(mm, addr)
+      if (pmdp !== 0) yield* this.#changePmd(vma, pmdp, addr, next, change)
+      addr = next
+    }
+  }
+
+  *#changePmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, change: Change): Step<void> {
+    const { geo, huge, gather } = this.k
+    for (;;) {
+      // Peeked at without a lock: what is decided from it is checked again under one.
+      const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+      if (pteNone(pmd)) return
+      if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
+        if (end - addr !== geo.pmdSize) yield* huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
+        else {
+          const changed = yield* huge.changeHugePmd(vma, pmdp, addr, change.prot, change.numa)
+          if (changed === geo.hpagePmdNr) gather.tlbFlushPmdRange(addr, geo.pmdSize)
+          if (changed !== 0) return
+        }
+      }
+      // No table: the entry changed under our eyes. Look again.
+      if (yield* this.#changePtes(vma, pmdp, addr, end, change)) return
+    }
+  }
+
+  /** change_pte_range(): false when there is no table (any more). */
+  *#changePtes(vma: PhysAddr, pmdp: PhysAddr, start: VirtAddr, end: VirtAddr, change: Change): Step<boolean> {
+    const { pageSize } = this.k.geo
+    const first = yield* this.k.tables.pteOffsetMapLock(this.k.mmOf(vma), pmdp, start)
+    if (first === 0) return false
+    let ptep = first
+    for (let addr = start; addr < end; addr = (addr + pageSize) as VirtAddr) {
+      yield* this.#changePte(vma, addr, ptep, change)
+      ptep = phys(ptep + 8)
+    }
+    yield* this.k.tables.pteUnmapUnlock(first)
+    return true
+  }
+
+  *#changePte(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, change: Change): Step<void> {
+    const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+    if (pteNone(pte)) return
+    if (!ptePresent(pte)) return yield* this.#changeMigrationEntry(vma, addr, ptep, pte)
+    // A hint on the zero page would say nothing about where the process runs, and one is enough.
+    if (change.numa && (pteProtnone(pte) || pteSpecial(pte))) return
+    const old = yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
+    let entry = pteModify(old, change.prot)
+    if (change.tryWritable && !pteWrite(entry) && (yield* this.canChangePteWritable(vma, entry))) entry = pteMkwrite(entry)
+    yield* this.k.ops.ptepModifyProtCommit(vma, addr, ptep, old, entry)
+    if (pteNeedsFlush(old, entry)) this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
+  }
+
+  /** Rights of a page on its way: not writable when it arrives; the next write will tell. */
+  *#changeMigrationEntry(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
+    if (!isWritableMigrationEntry(pte)) return
+    const anon = this.k.folios.isAnonPage(this.k.memmap.page(swpOffsetPfn(pte)))
+    const offset = swpOffset(pte)
+    const entry = anon ? makeReadableExclusiveMigrationEntry(offset) : makeReadableMigrationEntry(offset)
+    yield* this.k.ops.setPteAt(this.k.mmOf(vma), addr, ptep, entry)
+  }
+
+  /**
+   * can_change_pte_writable(): a write fault would make the entry writable without a look at anything but the page, under
+   * the lock that is held. In private memory that means anonymous and exclusive (A4).
+   */
+  protected *canChangePteWritable(vma: PhysAddr, pte: PteWord): Step<boolean> {
+    if (pteProtnone(pte)) return false
+    if ((peek32(vma + VMA.at.flags) & VM_SHARED) !== 0) return pteDirty(pte)
+    if (pteSpecial(pte)) return false
+    const page = this.k.memmap.page(ptePfn(pte))
+    return this.k.folios.isAnonPage(page) && (yield* this.k.folios.testFlag(page, PG_ANON_EXCLUSIVE))
+  }
+}
+
+/**
+ * Memory that becomes writable and private is promised from then on (VM_ACCOUNT); the promise is taken back only while no
+ * page can exist.
+ */
+function accounted(vma: PhysAddr, old: number, wanted: number): number {
+  if ((wanted & VM_WRITE) !== 0) {
+    const promised = (old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) !== 0
+    return promised ? wanted : wanted | VM_ACCOUNT
+  }
+  const untouched = peek32(vma + VMA.at.file) === 0 && peek32(vma + VMA.at.anonVma) === 0
+  return (old & VM_ACCOUNT) !== 0 && untouched ? wanted & ~VM_ACCOUNT : wanted
+}
+
+/** Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, PSE, GLOBAL, NX. */
+const FLUSH_ON_CLEAR = 0x41n
+const FLUSH_ON_CHANGE = (1n << 63n) | 0x19en
+
+/**
+ * pte_needs_flush(): may a TLB hold a translation of `old` that `pte` no longer grants? Not of an entry that was not
+ * present. The accessed bit does not count: a TLB that keeps it only delays the next setting.
+ */
+export function pteNeedsFlush(old: PteWord, pte: PteWord): boolean {
+  if ((old & 1n) === 0n) return false
+  const changed = old ^ pte
+  return (changed & old & FLUSH_ON_CLEAR) !== 0n || (changed & FLUSH_ON_CHANGE) !== 0n
+}

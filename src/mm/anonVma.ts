@@ -146,13 +146,6 @@ export class AnonVmas extends Part {
     else poke32(before + VMA.at.anonNext, after)
   }
 
-  /** True when a walk of the anon_vma meets `first` before `second`. Caller: the lock, or mmap_lock for write. */
-  walksBefore(first: PhysAddr, second: PhysAddr): boolean {
-    for (let vma = peek32(first + VMA.at.anonNext); vma !== 0; vma = peek32(vma + VMA.at.anonNext))
-      if (vma === second) return true
-    return false
-  }
-
   // ---- lock and references --------------------------------------------------------------------------------------------
 
   *lockRead(anonVma: PhysAddr): Step<void> {

@@ -197,7 +197,7 @@ function accounted(vma: PhysAddr, old: number, wanted: number): number {
   return (old & VM_ACCOUNT) !== 0 && untouched ? wanted & ~VM_ACCOUNT : wanted
 }
 
-/** Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, PSE, GLOBAL, NX. */
+/** Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, cache mode, PSE, GLOBAL, NX. */
 const FLUSH_ON_CLEAR = 0x41n
 const FLUSH_ON_CHANGE = (1n << 63n) | 0x19en
 

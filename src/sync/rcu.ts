@@ -129,24 +129,18 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     const count = phys(base + RCU.at.barrierCount)
     // 0 → 1. ACQUIRE: the barrier before is over, its heads are free. Pairs with the RELEASE below.
     while ((yield* cpu.cmpxchg32(busy, 0, 1)) !== 0) yield* this.sleepUntil(busy, isZero, 0)
-    // One for us, so that the count cannot reach 0 before all are queued.
-    yield* cpu.writeOnce32(count, this.barrierBias())
     if (yield* this.#findCallbacks()) {
       yield* cpu.ipi.callMany(phys(this.own + RCU_CPU.at.scratchMask), this.#ipi, ASK_ENTRAIN, true)
     }
     cpu.localIrqSave()
     yield* this.#entrain()
     yield* cpu.localIrqRestore()
-    // Full barrier: all are queued before the count can be seen to be 0.
-    if ((yield* cpu.atomicAddReturn32(count, -this.barrierBias())) !== 0) yield* this.sleepUntil(count, isZero, 0)
+    // All are queued, so 0 means that all have run. (The kernel's count starts higher, since its waiter is woken by it.)
+    // ACQUIRE: pairs with the RELEASE in BarrierCallback.
+    if ((yield* cpu.loadAcquire32(count)) !== 0) yield* this.sleepUntil(count, isZero, 0)
     // RELEASE: pairs with the ACQUIRE above.
     yield* cpu.storeRelease32(busy, 0)
     cpu.wakeWaiters(busy)
-  }
-
-  /** What rcuBarrier() counts from. */
-  protected barrierBias(): number {
-    return 1
   }
 
   // ---- quiescent states -------------------------------------------------------------------------------------------

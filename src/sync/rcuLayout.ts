@@ -19,7 +19,7 @@ export const RCU = struct('rcu', 256, {
   qsLow: [72, 4], //    CPUs 0-31 whose quiescent state the current grace period awaits
   qsHigh: [76, 4], //   CPUs 32-63
   barrierBusy: [128, 4], //  1: a CPU is inside rcuBarrier()
-  barrierCount: [136, 4], // callbacks of the barrier that have not run, and one for the CPU that still queues them
+  barrierCount: [136, 4], // callbacks of the barrier that have not run
 })
 
 /** Of one CPU. The first line is read by others; the second is the CPU's own, and accessed with its IRQs off. */

@@ -72,11 +72,11 @@ export function place(cpuCount: number): Places {
   return { cpuCount, regions, csds, rings, rcu, words, bytes: layout.size }
 }
 
-/** What a file of programs/ makes of the kernel's exports. `own` is what boot() returned on this CPU. */
+/** What a file of programs/ makes of the kernel's exports; bootArgs may choose a variant. */
 export interface Programs {
   /** RCU as this file wants it; mainline otherwise. */
   readonly Rcu?: typeof Rcu
-  /** Registers handlers and callbacks, the same on every CPU. */
+  /** Registers handlers and callbacks, the same on every CPU; programs get what it returns as their last argument. */
   boot?(cpu: Cpu, rcu: Rcu, args: unknown): unknown
   readonly [program: string]: unknown
 }
@@ -84,11 +84,11 @@ type Program = (cpu: Cpu, rcu: Rcu, args: unknown, own: unknown) => Step<unknown
 
 const codeOf = (file: string): string => readFileSync(new URL(`programs/${file}.js`, import.meta.url), 'utf8')
 
-async function load(file: string, places: Places): Promise<Programs> {
+async function load(file: string, places: Places, bootArgs: unknown): Promise<Programs> {
   const code = lowerForLoad(codeOf(file), `${file}.js`, 'controlled')
   const url = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`
-  const module = (await import(/* @vite-ignore */ url)) as { default(kit: object, places: Places): Programs }
-  return module.default(KIT, places)
+  const module = (await import(/* @vite-ignore */ url)) as { default(kit: object, places: Places, bootArgs: unknown): Programs }
+  return module.default(KIT, places, bootArgs)
 }
 
 /** Uniform over what can happen next, but lets a CPU go on for a while: every 2nd to 17th point is a choice. */
@@ -147,7 +147,7 @@ export class Machine {
 
   static async boot(cpuCount: number, file: string, bootArgs?: unknown): Promise<Machine> {
     const places = place(cpuCount)
-    return new Machine(places, await load(file, places), bootArgs)
+    return new Machine(places, await load(file, places, bootArgs), bootArgs)
   }
 
   /** One execution from the booted state, CPU c running task c (those without a task are idle). */

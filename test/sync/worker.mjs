@@ -29,7 +29,7 @@ const image = await import(new URL('machine/image/image.js', root).href)
 image.attach(memory)
 const modules = await Promise.all(MODULES.map((name) => import(new URL(`${name}.js`, root).href)))
 const kit = Object.assign({}, image, ...modules)
-const programs = (await import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)).default(kit, places)
+const programs = (await import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)).default(kit, places, bootArgs)
 
 const { CONTROL, CPU_AREA } = kit
 const control = places.regions.control

@@ -1,0 +1,227 @@
+/**
+ * madvise().
+ *
+ * Source: mm/madvise.c (v6.12). Left out: MADV_REMOVE, KSM, memory failure, guard pages (v6.13). WILLNEED, COLD and PAGEOUT only
+ * check their arguments: there is neither swap nor reclaim that could act on them, so no entry changes. MADV_FREE makes
+ * PTEs clean and old, as upstream; nothing ever discards the pages, and huge PMDs it leaves alone: only reclaim would look
+ * at the difference.
+ */
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { pmdLeaf, pteDirty, pteMkclean, pteMkold, pteNone, ptePresent, pteSpecial, pteYoung } from '../arch/x86_64/pte.js'
+import { isSwapPmd } from '../arch/x86_64/swap.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { Part } from './kernel.js'
+import { EINVAL, ENOMEM, VM_DONTCOPY, VM_DONTDUMP, VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE } from './mmStruct.js'
+import { VM_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, VMA } from './mmStruct.js'
+import { VM_SPECIAL } from './vmaMerge.js'
+
+export const MADV_NORMAL = 0
+export const MADV_RANDOM = 1
+export const MADV_SEQUENTIAL = 2
+export const MADV_WILLNEED = 3
+export const MADV_DONTNEED = 4
+export const MADV_FREE = 8
+export const MADV_DONTFORK = 10
+export const MADV_DOFORK = 11
+export const MADV_HUGEPAGE = 14
+export const MADV_NOHUGEPAGE = 15
+export const MADV_DONTDUMP = 16
+export const MADV_DODUMP = 17
+export const MADV_WIPEONFORK = 18
+export const MADV_KEEPONFORK = 19
+export const MADV_COLD = 20
+export const MADV_PAGEOUT = 21
+export const MADV_POPULATE_READ = 22
+export const MADV_POPULATE_WRITE = 23
+export const MADV_DONTNEED_LOCKED = 24
+export const MADV_COLLAPSE = 25
+
+export const VM_SEQ_READ = 0x8000
+export const VM_RAND_READ = 0x10000
+
+/** Flags that advice sets and clears; all other advice is about pages. */
+const FLAG_CHANGES: ReadonlyMap<number, { readonly set: number; readonly clear: number }> = new Map([
+  [MADV_NORMAL, { set: 0, clear: VM_SEQ_READ | VM_RAND_READ }],
+  [MADV_RANDOM, { set: VM_RAND_READ, clear: VM_SEQ_READ }],
+  [MADV_SEQUENTIAL, { set: VM_SEQ_READ, clear: VM_RAND_READ }],
+  [MADV_DONTFORK, { set: VM_DONTCOPY, clear: 0 }],
+  [MADV_DOFORK, { set: 0, clear: VM_DONTCOPY }],
+  [MADV_HUGEPAGE, { set: VM_HUGEPAGE, clear: VM_NOHUGEPAGE }],
+  [MADV_NOHUGEPAGE, { set: VM_NOHUGEPAGE, clear: VM_HUGEPAGE }],
+  [MADV_DONTDUMP, { set: VM_DONTDUMP, clear: 0 }],
+  [MADV_DODUMP, { set: 0, clear: VM_DONTDUMP }],
+  [MADV_WIPEONFORK, { set: VM_WIPEONFORK, clear: 0 }],
+  [MADV_KEEPONFORK, { set: 0, clear: VM_WIPEONFORK }],
+])
+
+/** Advice about the pages that are there, under mmap_lock for read. */
+const PAGE_ADVICE: readonly number[] = [
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_DONTNEED_LOCKED,
+  MADV_COLLAPSE,
+]
+
+export class Madvise extends Part {
+  /** The system call. 0 or a negative errno; over a hole it goes on and returns -ENOMEM at the end. */
+  *doMadvise(mm: PhysAddr, start: number, len: number, advice: number): Step<number> {
+    const populate = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE
+    if (!populate && !PAGE_ADVICE.includes(advice) && !FLAG_CHANGES.has(advice)) return -EINVAL
+    if (start % this.k.geo.pageSize !== 0) return -EINVAL
+    const end = start + this.k.mmap.pageAlign(len)
+    if (end < start) return -EINVAL
+    if (end === start) return 0
+    if (populate) return yield* this.#populate(mm, start, end, advice === MADV_POPULATE_WRITE)
+    return FLAG_CHANGES.has(advice)
+      ? yield* this.#adviseFlags(mm, start, end, advice)
+      : yield* this.#advisePages(mm, start, end, advice)
+  }
+
+  // ---- flags --------------------------------------------------------------------------------------------------------
+
+  *#adviseFlags(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
+    yield* this.k.mms.mmapWriteLock(mm)
+    let [at, error, unmapped] = [start, 0, 0]
+    while (at < end && error === 0) {
+      const vma = this.k.vmas.findVma(mm, at)
+      if (vma === 0 || peekF64(vma + VMA.at.start) > at) unmapped = -ENOMEM
+      if (vma === 0 || peekF64(vma + VMA.at.start) >= end) break
+      const from = Math.max(at, peekF64(vma + VMA.at.start))
+      const to = Math.min(end, peekF64(vma + VMA.at.end))
+      error = yield* this.#updateVma(vma, from, to, advice)
+      at = to
+    }
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return error !== 0 ? error : unmapped
+  }
+
+  /** madvise_update_vma(). */
+  *#updateVma(vma: PhysAddr, start: number, end: number, advice: number): Step<number> {
+    const old = peek32(vma + VMA.at.flags)
+    const change = FLAG_CHANGES.get(advice)
+    const shared = peek32(vma + VMA.at.file) !== 0 || (old & VM_SHARED) !== 0
+    if (change === undefined || (advice === MADV_WIPEONFORK && shared)) return -EINVAL
+    if (advice === MADV_DODUMP && (old & VM_SPECIAL) !== 0) return -EINVAL
+    const wanted = (old & ~change.clear) | change.set
+    if (wanted === old) return 0
+    const changed = yield* this.k.vmas.vmaModifyFlags(vma, start as VirtAddr, end as VirtAddr, wanted)
+    if (changed === 0) return -ENOMEM
+    poke32(changed + VMA.at.flags, wanted)
+    return 0
+  }
+
+  // ---- pages --------------------------------------------------------------------------------------------------------
+
+  *#advisePages(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
+    const stamp = this.k.observer.callBegins(this.cpu)
+    yield* this.k.mms.mmapReadLock(mm)
+    let [at, error, unmapped] = [start, 0, 0]
+    while (at < end && error === 0) {
+      const vma = this.k.vmas.findVma(mm, at)
+      if (vma === 0 || peekF64(vma + VMA.at.start) > at) unmapped = -ENOMEM
+      if (vma === 0 || peekF64(vma + VMA.at.start) >= end) break
+      const from = Math.max(at, peekF64(vma + VMA.at.start))
+      const to = Math.min(end, peekF64(vma + VMA.at.end))
+      error = yield* this.#adviseVma(mm, vma, from as VirtAddr, to as VirtAddr, advice)
+      at = to
+    }
+    const discards = advice === MADV_DONTNEED || advice === MADV_DONTNEED_LOCKED
+    if (discards && error === 0) this.k.observer.callReturns(this.cpu, 'discard', mm, start, end, stamp)
+    yield* this.k.mms.mmapReadUnlock(mm)
+    return error !== 0 ? error : unmapped
+  }
+
+  *#adviseVma(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr, advice: number): Step<number> {
+    const locked = (peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0
+    const file = peek32(vma + VMA.at.file) !== 0
+    switch (advice) {
+      case MADV_DONTNEED:
+      case MADV_DONTNEED_LOCKED:
+        if (locked && advice === MADV_DONTNEED) return -EINVAL
+        yield* this.k.zap.zapPageRange(mm, vma, start, end)
+        return 0
+      case MADV_FREE:
+        if (locked || file) return -EINVAL
+        yield* this.#freeRange(mm, start, end)
+        return 0
+      case MADV_COLD:
+      case MADV_PAGEOUT:
+        return locked ? -EINVAL : 0
+      case MADV_COLLAPSE:
+        return yield* this.#collapse(mm, start, end)
+      default:
+        return 0
+    }
+  }
+
+  /** madvise_collapse() gives mmap_lock away: the caller looks its VMA up again. */
+  *#collapse(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
+    yield* this.k.mms.mmapReadUnlock(mm)
+    const result = yield* this.k.khugepaged.madviseCollapse(mm, start, end)
+    yield* this.k.mms.mmapReadLock(mm)
+    return result
+  }
+
+  // ---- MADV_FREE ----------------------------------------------------------------------------------------------------
+
+  *#freeRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+    const { gather, geo, tables } = this.k
+    yield* gather.tlbGatherMmu(mm, false)
+    for (let addr = start; addr < end; ) {
+      const next = geo.pmdAddrEnd(addr, end)
+      const pmdp = yield* tables.mmFindPmd(mm, addr)
+      if (pmdp !== 0) yield* this.#freePmd(mm, pmdp, addr, next)
+      addr = next
+    }
+    yield* gather.tlbFinishMmu()
+  }
+
+  *#freePmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    if (pteNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
+    const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
+    if (first === 0) return
+    let ptep = first
+    for (let at = addr; at < end; at = (at + this.k.geo.pageSize) as VirtAddr) {
+      yield* this.#freePte(mm, at, ptep)
+      ptep = phys(ptep + 8)
+    }
+    yield* this.k.tables.pteUnmapUnlock(first)
+  }
+
+  /**
+   * Clean and old. Taken out in between, so that the hardware sets no bit that gets lost; flushed by the gather, or the
+   * next store would go through a dirty translation and leave the entry clean.
+   */
+  *#freePte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+    const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
+    if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte) || !(pteYoung(pte) || pteDirty(pte))) return
+    const old = yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)
+    yield* this.k.ops.setPteAt(mm, addr, ptep, pteMkold(pteMkclean(old)))
+    this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
+  }
+
+  // ---- MADV_POPULATE ------------------------------------------------------------------------------------------------
+
+  /** madvise_populate(): up to the first hole (-ENOMEM) or wrong right (-EINVAL). */
+  *#populate(mm: PhysAddr, start: number, end: number, write: boolean): Step<number> {
+    yield* this.k.mms.mmapReadLock(mm)
+    let error = 0
+    for (let at = start; at < end && error === 0; ) {
+      const vma = this.k.vmas.vmaLookup(mm, at)
+      const allowed = vma !== 0 && (peek32(vma + VMA.at.flags) & (write ? VM_WRITE : VM_READ)) !== 0
+      if (vma === 0 || !allowed) error = vma === 0 ? -ENOMEM : -EINVAL
+      else {
+        const to = Math.min(end, peekF64(vma + VMA.at.end))
+        error = yield* this.k.mmap.mlock.faultinRange(vma, at, to, write)
+        at = to
+      }
+    }
+    yield* this.k.mms.mmapReadUnlock(mm)
+    return error
+  }
+}

@@ -6,6 +6,7 @@ import { forkGupfast } from './forkGupfast.js'
 import { gupCollapsePmd } from './gupCollapsePmd.js'
 import { gupCollapseUaf } from './gupCollapseUaf.js'
 import { gupHeadRecheck } from './gupHeadRecheck.js'
+import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
@@ -20,6 +21,7 @@ export const bugs: readonly Bug[] = [
   pmdpInvalAddr,
   gupCollapsePmd,
   gupCollapseUaf,
+  mremapTlb,
   dirtyCow,
   forkGupfast,
   gupHeadRecheck,

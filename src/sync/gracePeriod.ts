@@ -141,7 +141,7 @@ export class GracePeriod {
     poke32(at + RCU_CPU.at.sectionAtStart, idle || (section & 1) === 0 ? 0 : section)
     const word = this.#maskWord(other)
     if (idle) yield* cpu.writeOnce32(word, peek32(word) & ~this.#bit(other))
-    else if (other !== cpu.id) this.#ask(other, false)
+    else if (other !== cpu.id) this.#ask(RCU_CPU.at.askLow, other)
   }
 
   *#isOver(): Step<boolean> {
@@ -167,7 +167,7 @@ export class GracePeriod {
       const at = this.#cpuAt(other)
       if (((yield* cpu.loadAcquire32(phys(at + RCU_CPU.at.watching))) & 1) !== 0) continue
       const waits = peek32(at + RCU_CPU.at.callbacks) !== 0
-      if (waits && seqReached(seq, peek32(at + RCU_CPU.at.wakeAt))) this.#ask(other, true)
+      if (waits && seqReached(seq, peek32(at + RCU_CPU.at.wakeAt))) this.#ask(RCU_CPU.at.wakeLow, other)
     }
   }
 
@@ -180,7 +180,7 @@ export class GracePeriod {
     }
   }
 
-  // ---- CPUs to be interrupted -------------------------------------------------------------------------------------
+  // ---- CPUs to interrupt -----------------------------------------------------------------------------------------
 
   /**
    * An interrupt finds a quiescent state in the middle of an operation, as the kernel's tick does. The starter asks the
@@ -191,39 +191,49 @@ export class GracePeriod {
     const starter = peek32(this.base + RCU.at.starter)
     if (peek32(this.base + RCU.at.starterAsked) !== 0 || starter === this.cpu.id) return
     poke32(this.base + RCU.at.starterAsked, 1)
-    if ((peek32(this.#maskWord(starter)) & this.#bit(starter)) !== 0) this.#ask(starter, false)
+    if ((peek32(this.#maskWord(starter)) & this.#bit(starter)) !== 0) this.#ask(RCU_CPU.at.askLow, starter)
   }
 
-  #ask(other: number, now: boolean): void {
-    const word = this.own + (other < 32 ? RCU_CPU.at.askLow : RCU_CPU.at.askHigh)
+  /** Notes `other` in the mask of this CPU at `mask`, askLow or wakeLow. */
+  #ask(mask: number, other: number): void {
+    const word = this.own + mask + (other >>> 5) * 4
     poke32(word, peek32(word) | this.#bit(other))
-    if (now) poke32(this.own + RCU_CPU.at.askLooks, ASK_NOW)
   }
 
-  /** True when this CPU has others to interrupt and need not wait for them to report by themselves. */
+  /** Takes `other` out of that mask; true when it was in. */
+  #take(mask: number, other: number): boolean {
+    const word = this.own + mask + (other >>> 5) * 4
+    const before = peek32(word)
+    poke32(word, before & ~this.#bit(other))
+    return (before & this.#bit(other)) !== 0
+  }
+
+  #anyIn(mask: number): boolean {
+    return (peek32(this.own + mask) | peek32(this.own + mask + 4)) !== 0
+  }
+
+  /** True when this CPU has sleepers to wake, or CPUs to ask that have had their time to report by themselves. */
   protected get hasAsks(): boolean {
-    if (!this.#anyAsks) return false
-    return !this.cpu.engine.threads || peek32(this.own + RCU_CPU.at.askLooks) >= LOOKS_BEFORE_ASKING
+    return this.#anyIn(RCU_CPU.at.wakeLow) || (this.#anyIn(RCU_CPU.at.askLow) && this.#asksAreDue)
   }
 
-  get #anyAsks(): boolean {
-    return (peek32(this.own + RCU_CPU.at.askLow) | peek32(this.own + RCU_CPU.at.askHigh)) !== 0
+  get #asksAreDue(): boolean {
+    return !this.cpu.engine.threads || peek32(this.own + RCU_CPU.at.askLooks) >= LOOKS_BEFORE_ASKING
   }
 
   /** Interrupts those that are due with handler `func` and `info`. Caller: not in an interrupt, preemption on. */
   protected *sendAsks(func: number, info: number): Step<void> {
-    if (!this.#anyAsks) return
-    const { own } = this
-    const looks = peek32(own + RCU_CPU.at.askLooks)
-    poke32(own + RCU_CPU.at.askLooks, this.hasAsks ? 0 : looks + 1)
-    if (this.cpu.engine.threads && looks < LOOKS_BEFORE_ASKING) return
+    if (!this.#anyIn(RCU_CPU.at.askLow) && !this.#anyIn(RCU_CPU.at.wakeLow)) return
+    const looks = this.own + RCU_CPU.at.askLooks
+    const due = this.#asksAreDue
+    poke32(looks, due ? 0 : peek32(looks) + 1)
     for (let other = 0; other < this.cpu.cpuCount; other++) {
-      const word = own + (other < 32 ? RCU_CPU.at.askLow : RCU_CPU.at.askHigh)
-      if ((peek32(word) & this.#bit(other)) === 0) continue
-      poke32(word, peek32(word) & ~this.#bit(other))
+      let send = this.#take(RCU_CPU.at.wakeLow, other)
+      // Those that have reported meanwhile are spared.
+      if (due && this.#take(RCU_CPU.at.askLow, other) && !send)
+        send = ((yield* this.cpu.readOnce32(this.#maskWord(other))) & this.#bit(other)) !== 0
       // An interrupt that is still on its way serves as well: what it is for is looked up when it comes.
-      const awaited = looks >= ASK_NOW || ((yield* this.cpu.readOnce32(this.#maskWord(other))) & this.#bit(other)) !== 0
-      if (awaited) yield* this.cpu.ipi.callAsync(other, func, info)
+      if (send) yield* this.cpu.ipi.callAsync(other, func, info)
     }
   }
 
@@ -244,7 +254,6 @@ export class GracePeriod {
 
 /** Looks of a thread at CPUs that it is to interrupt before it does: most report between two operations anyway. */
 const LOOKS_BEFORE_ASKING = 8
-const ASK_NOW = 1 << 20
 
 /** Word `word` of the mask of all CPUs. */
 function online(cpuCount: number, word: number): number {

@@ -40,9 +40,11 @@ export const RCU_CPU = struct('rcuCpu', 192, {
   nextFirst: [96, 4],
   nextLast: [100, 4],
   inCore: [104, 4], //   1: reports and callbacks are being worked on
-  askLow: [108, 4], //   CPUs that this one is to interrupt
+  askLow: [108, 4], //   CPUs that this one is to interrupt for a quiescent state
   askHigh: [112, 4],
   askLooks: [116, 4], // looks at them so far
+  wakeLow: [120, 4], //  sleepers that this one is to interrupt, to run their callbacks
+  wakeHigh: [124, 4],
   barrierHead: [128, 8], // rcu_head of a barrier's callback
   scratchMask: [136, 8],
 })

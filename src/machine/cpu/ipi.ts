@@ -81,16 +81,19 @@ export class Ipi {
     const cpu = this.#cpu
     if (wait && !cpu.irqsEnabled) this.#waitWithIrqsOff()
     cpu.preemptDisable()
+    let [sentLow, sentHigh, mask] = [0, 0, -1]
     for (let target = 0; target < cpu.cpuCount; target++) {
-      if (target === cpu.id || (maskAddr !== 0 && !(yield* this.#inMask(maskAddr, target)))) continue
+      if (maskAddr !== 0 && (target & 31) === 0) mask = yield* cpu.readOnce32(phys(maskAddr + (target >>> 5) * 4))
+      if (target === cpu.id || !inMask(mask, target)) continue
       yield* this.#queueRequest(target, func, info, wait)
+      if (target < 32) sentLow |= 1 << target
+      else sentHigh |= 1 << (target & 31)
     }
-    if (wait)
-      for (let target = 0; target < cpu.cpuCount; target++) {
-        if (target === cpu.id) continue
-        // ACQUIRE: pairs with the release of the request in handle(); requests that were not sent are not locked.
-        yield* cpu.waitUntil(this.#lockOf(target), isZero, 0)
-      }
+    for (let target = 0; wait && target < cpu.cpuCount; target++) {
+      if (!inMask(target < 32 ? sentLow : sentHigh, target)) continue
+      // ACQUIRE: pairs with the release of the request in handle().
+      yield* cpu.waitUntil(this.#lockOf(target), isZero, 0)
+    }
     cpu.preemptEnable()
   }
 
@@ -171,11 +174,6 @@ export class Ipi {
     if (cpu.engine.threads) cpu.ringDoorbell(target)
   }
 
-  *#inMask(maskAddr: PhysAddr, target: number): Step<boolean> {
-    const word = yield* this.#cpu.readOnce32(phys(maskAddr + (target >>> 5) * 4))
-    return ((word >>> (target & 31)) & 1) === 1
-  }
-
   #lockOf(target: number): PhysAddr {
     return phys(this.#csds + target * CSD.size + CSD.at.lock)
   }
@@ -199,6 +197,8 @@ export class Ipi {
     ])
   }
 }
+
+const inMask = (word: number, target: number): boolean => ((word >>> (target & 31)) & 1) === 1
 
 /** Reverses the queue, which is last in first out, into the order of sending; the requests are ours alone by now. */
 function inOrder(newest: number): number {

@@ -12,8 +12,9 @@ export const gupVsSplit = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const [last, half] = [at + s.hugeSize - s.pageSize, at + s.hugeSize / 2]
-    const splitter: Program = [{ op: 'splitPmd', addr: at }, { op: 'splitFolio', addr: at }, store(half), dontneed(at, s.hugeSize), store(at)]
-    const walker: Program = [gup(at, 2), pinRoundTrip(last), load(half)]
+    const again: Program = [store(half), dontneed(at, s.hugeSize), store(at), { op: 'splitPmd', addr: at }]
+    const splitter: Program = [{ op: 'splitFolio', addr: at }, ...(s.repeated ? again : [dontneed(at, s.hugeSize)])]
+    const walker: Program = [gup(at, 2), pinRoundTrip(last), ...(s.repeated ? [load(half)] : [])]
     return { boot: [mapAnonymous(at, 2 * s.hugeSize), store(at)], programs: roles(s, splitter, walker) }
   },
 })

@@ -172,6 +172,8 @@ export class Mremap extends MoveTables {
     }
     if (asked.oldLen <= newLen) return yield* this.#moveAnywhere(asked, source)
     const shrunk = yield* this.#shrink(asked)
+    // Cut: which of the parts kept the name of the whole is munmap's affair.
+    source = this.k.vmas.vmaLookup(mm, addr)
     return shrunk < 0 ? shrunk : yield* this.#moveAnywhere({ ...asked, oldLen: newLen }, source)
   }
 

@@ -19,6 +19,8 @@ import { ENOMEM, MM, VMA } from './mmStruct.js'
 import { canMergeLeft, canMergeRight, type MergeRange } from './vmaMerge.js'
 
 const NO_VMA = phys(0)
+/** SLUB's, for objects that were freed. */
+const POISON_FREE = 0x6b
 
 /** What a merge does: `target` gets start … end, `adjusted` begins at `end`, `removed` VMAs go. 0: no such VMA. */
 interface MergePlan {
@@ -98,9 +100,10 @@ export class Vmas extends Part {
     return phys(vma)
   }
 
-  /** Caller: nobody can find the VMA any more. */
+  /** Caller: nobody can find the VMA any more. It is poisoned, so that one who kept its address notices. */
   *vmaFree(vma: PhysAddr): Step<void> {
     const { tables } = this.k.regions
+    fillBytes(vma, POISON_FREE, VMA.size)
     yield* spinLock(this.cpu, phys(tables + TABLES.at.vmaLock))
     poke32(vma + VMA.at.inUse, 0)
     poke32(vma + VMA.at.nextFree, peek32(tables + TABLES.at.freeVma))

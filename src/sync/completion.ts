@@ -46,7 +46,7 @@ export function* completeAll(cpu: Cpu, word: PhysAddr): Step<void> {
 /** Sleeps until it is done, and uses up one complete(). */
 export function* waitForCompletion(cpu: Cpu, rcu: Rcu, word: PhysAddr): Step<void> {
   mightSleep(cpu, 'wait_for_completion')
-  for (let seen = yield* cpu.readOnce32(word); seen !== COMPLETE_ALL; ) {
+  for (let seen = yield* cpu.readOnce32(word); seen !== COMPLETE_ALL;) {
     if (seen === 0) seen = yield* rcu.sleepUntil(word, isNonZero, 0)
     else {
       // n → n-1. ACQUIRE: pairs with complete().

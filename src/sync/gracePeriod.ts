@@ -50,9 +50,12 @@ export class GracePeriod {
 
   /** A reader was inside when the grace period began, and still is when it ends. */
   protected outlived(reader: number, seq: number): void {
-    this.cpu.report('rcu-misuse', `BUG: RCU grace period ${seq >>> 2} ended while CPU ${reader} was in a reader`, null, [
-      `CPU ${reader} was in the same rcu_read_lock section when the grace period began.`,
-    ])
+    this.cpu.report(
+      'rcu-misuse',
+      `BUG: RCU grace period ${seq >>> 2} ended while CPU ${reader} was in a reader`,
+      null,
+      [`CPU ${reader} was in the same rcu_read_lock section when the grace period began.`],
+    )
   }
 
   // ---- asking -----------------------------------------------------------------------------------------------------

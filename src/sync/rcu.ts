@@ -248,7 +248,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     const busy = this.own + RCU_CPU.at.inCore
     if (peek32(busy) !== 0) return
     poke32(busy, 1)
-    for (let asked = true; asked; ) {
+    for (let asked = true; asked;) {
       // A grace period that starts now may await this CPU too: it is quiescent, and says so in the next round.
       if (yield* this.isAwaited()) yield* this.reportQs()
       if (this.#list.count === 0) break

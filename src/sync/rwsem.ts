@@ -57,7 +57,7 @@ export function* downWrite(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
 
 /** Takes it to read if no writer holds it and nobody waits. Never sleeps. */
 export function* downReadTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
-  for (let seen = yield* cpu.readOnce32(sem); (seen & (WRITER | WAITERS)) === 0; ) {
+  for (let seen = yield* cpu.readOnce32(sem); (seen & (WRITER | WAITERS)) === 0;) {
     // (n,0,0) → (n+1,0,0)
     const before = yield* cpu.cmpxchg32(sem, seen, (seen + READER) | 0)
     if (before === seen) return true
@@ -155,7 +155,7 @@ function* handOver(cpu: Cpu, sem: PhysAddr): Step<void> {
 /** Takes the sleepers from `first` up to `end` off the list and lets them go. */
 function* grant(cpu: Cpu, sem: PhysAddr, first: number, end: number): Step<void> {
   poke32(sem + FIRST, end)
-  for (let node = first; node !== end; ) {
+  for (let node = first; node !== end;) {
     const next = nextOf(node)
     const granted = phys(node + LOCK_NODES.at.sleepGranted)
     // RELEASE: pairs with the ACQUIRE in sleep(). The node is its owner's again after it.

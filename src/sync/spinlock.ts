@@ -124,7 +124,7 @@ function* queueUp(cpu: Cpu, word: PhysAddr): Step<void> {
  * next waiter's link, or the hand-over, could be overwritten. Pairs with the exchange of the next waiter.
  */
 function* xchgTail(cpu: Cpu, word: PhysAddr, tail: number): Step<number> {
-  for (let seen = yield* cpu.readOnce32(word); ; ) {
+  for (let seen = yield* cpu.readOnce32(word); ;) {
     const before = yield* cpu.cmpxchg32(word, seen, (seen & ~TAIL_MASK) | tail)
     if (before === seen) return before
     seen = before

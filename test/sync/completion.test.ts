@@ -4,21 +4,35 @@ import { Machine, name, runThreads, survey, type Task } from './machine.js'
 describe('completion, every schedule', () => {
   it('lets one waiter go for each complete(), after what was done', async () => {
     const machine = await Machine.boot(4, 'completion')
-    const tasks: Task[] = [['wait', 7], ['wait', 7], ['wait', 7], ['finish', { data: 7, times: 3 }]]
+    const tasks: Task[] = [
+      ['wait', 7],
+      ['wait', 7],
+      ['wait', 7],
+      ['finish', { data: 7, times: 3 }],
+    ]
     const outcomes = survey(machine, 2000, tasks, (outcome) => `${name(outcome)} ${machine.peek(2)} ${machine.peek(0)}`)
     expect(outcomes).toEqual({ 'done 3 0': 2000 })
   })
 
   it('keeps those asleep for whom nothing was done', async () => {
     const machine = await Machine.boot(3, 'completion')
-    const tasks: Task[] = [['wait', 7], ['wait', 7], ['finish', { data: 7, times: 1 }]]
+    const tasks: Task[] = [
+      ['wait', 7],
+      ['wait', 7],
+      ['finish', { data: 7, times: 1 }],
+    ]
     const outcomes = survey(machine, 500, tasks, (outcome) => `${name(outcome)} ${machine.peek(2)}`)
     expect(outcomes).toEqual({ 'deadlock 1': 500 })
   })
 
   it('lets all go at completeAll(), and for good', async () => {
     const machine = await Machine.boot(4, 'completion')
-    const tasks: Task[] = [['wait', 7], ['wait', 7], ['wait', 7], ['finishAll', 7]]
+    const tasks: Task[] = [
+      ['wait', 7],
+      ['wait', 7],
+      ['wait', 7],
+      ['finishAll', 7],
+    ]
     const outcomes = survey(machine, 1000, tasks, (outcome) => `${name(outcome)} ${machine.peek(2)} ${machine.peek(0)}`)
     expect(outcomes).toEqual({ [`done 3 ${0x7fff_ffff}`]: 1000 })
   })
@@ -36,13 +50,21 @@ describe('completion, every schedule', () => {
 
 describe('completion on threads', () => {
   it.each(['free', 'perturb'] as const)('lets one waiter go for each complete() (%s)', async (form) => {
-    const tasks: Task[] = [['wait', 7], ['wait', 7], ['wait', 7], ['finish', { data: 7, times: 3 }]]
+    const tasks: Task[] = [
+      ['wait', 7],
+      ['wait', 7],
+      ['wait', 7],
+      ['finish', { data: 7, times: 3 }],
+    ]
     const { findings, words } = await runThreads(form, 'completion', tasks)
     expect([findings, words[2]]).toEqual([[], 3])
   })
 
-  it.each(['free', 'perturb'] as const)('is done by an RCU callback of the CPU that sleeps on it (%s)', async (form) => {
-    const { findings } = await runThreads(form, 'completion', [['ownCallback'], ['ownCallback'], ['dwell']])
-    expect(findings).toEqual([])
-  })
+  it.each(['free', 'perturb'] as const)(
+    'is done by an RCU callback of the CPU that sleeps on it (%s)',
+    async (form) => {
+      const { findings } = await runThreads(form, 'completion', [['ownCallback'], ['ownCallback'], ['dwell']])
+      expect(findings).toEqual([])
+    },
+  )
 })

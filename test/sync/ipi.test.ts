@@ -13,7 +13,11 @@ describe('inter-processor interrupts, every schedule', () => {
     const machine = await Machine.boot(3, 'ipi')
     let open = 0
     for (let seed = 1; seed <= 2000; seed++) {
-      const outcome = machine.run(seed, [['sections', 5], ['outwait', 3], ['outwait', 3]])
+      const outcome = machine.run(seed, [
+        ['sections', 5],
+        ['outwait', 3],
+        ['outwait', 3],
+      ])
       expect(outcome.kind).toBe('done')
       if (outcome.kind === 'done') open += (outcome.results[1] as number) + (outcome.results[2] as number)
     }
@@ -65,7 +69,11 @@ describe('inter-processor interrupts on threads', () => {
     ['free', 3000],
     ['perturb', 300],
   ] as const)('wait for sections with IRQs off (%s)', async (form, rounds) => {
-    const { findings } = await runThreads(form, 'ipi', [['sections', rounds * 4], ['outwait', rounds], ['outwait', rounds]])
+    const { findings } = await runThreads(form, 'ipi', [
+      ['sections', rounds * 4],
+      ['outwait', rounds],
+      ['outwait', rounds],
+    ])
     expect(findings).toEqual([])
   })
 

@@ -82,12 +82,19 @@ export interface Programs {
 }
 type Program = (cpu: Cpu, rcu: Rcu, args: unknown, own: unknown) => Step<unknown>
 
+/** A module of this text; the source URL keeps stack traces readable. */
+function urlOf(code: string, file: string): string {
+  const named = `${code}\n//# sourceURL=programs/${file}.js\n`
+  return `data:text/javascript;base64,${Buffer.from(named).toString('base64')}`
+}
+
 const codeOf = (file: string): string => readFileSync(new URL(`programs/${file}.js`, import.meta.url), 'utf8')
 
 async function load(file: string, places: Places, bootArgs: unknown): Promise<Programs> {
   const code = lowerForLoad(codeOf(file), `${file}.js`, 'controlled')
-  const url = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`
-  const module = (await import(/* @vite-ignore */ url)) as { default(kit: object, places: Places, bootArgs: unknown): Programs }
+  const module = (await import(/* @vite-ignore */ urlOf(code, file))) as {
+    default(kit: object, places: Places, bootArgs: unknown): Programs
+  }
   return module.default(KIT, places, bootArgs)
 }
 
@@ -235,7 +242,7 @@ export async function runThreads(
   const places = place(tasks.length)
   const memory = image.createMemory(places.bytes)
   const code = lowerForLoad(codeOf(file), `${file}.js`, form === 'free' ? 'free' : 'controlled')
-  const shared = { form, memory, places, code, seed: options.seed ?? 1, bootArgs: options.bootArgs }
+  const shared = { form, memory, places, url: urlOf(code, file), seed: options.seed ?? 1, bootArgs: options.bootArgs }
   const replies = await Promise.all(tasks.map((task, cpu) => runThread({ ...shared, cpu, task })))
   const all = new Int32Array(memory.buffer)
   return {

@@ -130,7 +130,15 @@ describe('RCU, misused', () => {
     const double = 'rcu-misuse: BUG: call_rcu() of an rcu_head that is already queued'
     expect(title((await Machine.boot(1, 'rcu', {})).run(1, [['queueSame', 2]]))).toBe(double)
     const machine = await Machine.boot(2, 'rcu', {})
-    const outcomes = survey(machine, 500, [['queueSame', 1], ['queueSame', 1]], title)
+    const outcomes = survey(
+      machine,
+      500,
+      [
+        ['queueSame', 1],
+        ['queueSame', 1],
+      ],
+      title,
+    )
     expect(Object.keys(outcomes).sort()).toEqual(['done', double])
   })
 
@@ -163,7 +171,9 @@ describe('RCU on threads', () => {
     ['free', 64, 30],
     ['perturb', 4, 300],
   ] as const)('outlives no reader and loses no callback (%s, %i CPUs)', async (form, cpus, rounds) => {
-    const tasks = Array.from({ length: cpus }, (_, cpu) => (cpu < 2 ? (['recycler', rounds] as const) : reader(KINDS, rounds)))
+    const tasks = Array.from({ length: cpus }, (_, cpu) =>
+      cpu < 2 ? (['recycler', rounds] as const) : reader(KINDS, rounds),
+    )
     const { findings, results, words } = await runThreads(form, 'rcu', tasks, { bootArgs: {} })
     expect(findings).toEqual([])
     expect(words[1]).toBe((results[0] as number) + (results[1] as number))
@@ -172,7 +182,13 @@ describe('RCU on threads', () => {
 
   it.each(['free', 'perturb'] as const)('waits in synchronizeRcu() and rcuBarrier() (%s)', async (form) => {
     const rounds = form === 'free' ? 1000 : 100
-    const tasks: Task[] = [updater('wait', 40), updater('wait', 40), ['recycler', rounds], reader(KINDS, rounds), ['barrier', { rounds: 20 }]]
+    const tasks: Task[] = [
+      updater('wait', 40),
+      updater('wait', 40),
+      ['recycler', rounds],
+      reader(KINDS, rounds),
+      ['barrier', { rounds: 20 }],
+    ]
     const { findings } = await runThreads(form, 'rcu', tasks, { bootArgs: {} })
     expect(findings).toEqual([])
   })

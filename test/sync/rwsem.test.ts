@@ -51,7 +51,8 @@ describe('rwsem, misused', () => {
   }
 
   it.each(['spinlock', 'irqs', 'rcu'])('is not slept in: %s', async (how) => {
-    const title = (call: string): string => `sleep-in-atomic: BUG: sleeping function called from invalid context: ${call}()`
+    const title = (call: string): string =>
+      `sleep-in-atomic: BUG: sleeping function called from invalid context: ${call}()`
     expect(await misuse(how, 'downRead')).toBe(title('down_read'))
     expect(await misuse(how, 'downWrite')).toBe(title('down_write'))
   })
@@ -83,5 +84,6 @@ describe('rwsem on threads', () => {
 
 /** Rounds of mix() in which CPU `cpu` writes. */
 function writesOf(cpu: number, rounds: number): number {
-  return Array.from({ length: rounds }, (_, round) => (cpu + round) % 5).filter((kind) => [0, 1, 3].includes(kind)).length
+  return Array.from({ length: rounds }, (_, round) => (cpu + round) % 5).filter((kind) => [0, 1, 3].includes(kind))
+    .length
 }

@@ -4,7 +4,12 @@ import { Machine, name, runThreads, survey } from './machine.js'
 describe('seqcount, every schedule', () => {
   it('lets no reader keep half of a write', async () => {
     const machine = await Machine.boot(4, 'seqcount')
-    const tasks = [['writer', 3], ['writer', 3], ['reader', 3], ['rawReader', 3]] as const
+    const tasks = [
+      ['writer', 3],
+      ['writer', 3],
+      ['reader', 3],
+      ['rawReader', 3],
+    ] as const
     expect(survey(machine, 3000, tasks)).toEqual({ done: 3000 })
   })
 
@@ -12,7 +17,11 @@ describe('seqcount, every schedule', () => {
     const machine = await Machine.boot(3, 'seqcount')
     let [again, writing] = [0, 0]
     for (let seed = 1; seed <= 300; seed++) {
-      const outcome = machine.run(seed, [['writer', 2], ['reader', 2], ['rawReader', 2]])
+      const outcome = machine.run(seed, [
+        ['writer', 2],
+        ['reader', 2],
+        ['rawReader', 2],
+      ])
       if (outcome.kind !== 'done') throw new Error(outcome.kind)
       again += outcome.results[1] as number
       writing += outcome.results[2] as number
@@ -38,7 +47,12 @@ describe('seqcount on threads', () => {
     ['free', 20_000],
     ['perturb', 300],
   ] as const)('lets no reader keep half of a write (%s)', async (form, rounds) => {
-    const tasks = [['writer', rounds], ['writer', rounds], ['reader', rounds], ['rawReader', rounds]] as const
+    const tasks = [
+      ['writer', rounds],
+      ['writer', rounds],
+      ['reader', rounds],
+      ['rawReader', rounds],
+    ] as const
     const { findings, words } = await runThreads(form, 'seqcount', tasks)
     expect(findings).toEqual([])
     expect([words[0], words[1]]).toEqual([4 * rounds, 2 * rounds])

@@ -60,8 +60,18 @@ describe('queued spinlock, every schedule', () => {
   it('ends two locks taken in opposite orders in success or a reported deadlock, nothing else', async () => {
     const machine = await Machine.boot(2, 'spinlock')
     const end = (outcome: ReturnType<Machine['run']>): string =>
-      outcome.kind === 'deadlock' ? outcome.waiting.map(({ cpu, addr }) => `${cpu}:${addr - machine.word(0)}`).join() : name(outcome)
-    const outcomes = survey(machine, 500, [['bothLocks', [0, 3]], ['bothLocks', [3, 0]]], end)
+      outcome.kind === 'deadlock'
+        ? outcome.waiting.map(({ cpu, addr }) => `${cpu}:${addr - machine.word(0)}`).join()
+        : name(outcome)
+    const outcomes = survey(
+      machine,
+      500,
+      [
+        ['bothLocks', [0, 3]],
+        ['bothLocks', [3, 0]],
+      ],
+      end,
+    )
     expect(Object.keys(outcomes).sort()).toEqual(['0:192,1:0', 'done'])
   })
 })

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { form, memory, places, code, seed, bootArgs, cpu: id, task } = workerData
+const { form, memory, places, url, seed, bootArgs, cpu: id, task } = workerData
 const root = new URL(form === 'free' ? '../../dist/free/src/' : '../../dist/src/', import.meta.url)
 const MODULES = [
   'base/units',
@@ -29,7 +29,7 @@ const image = await import(new URL('machine/image/image.js', root).href)
 image.attach(memory)
 const modules = await Promise.all(MODULES.map((name) => import(new URL(`${name}.js`, root).href)))
 const kit = Object.assign({}, image, ...modules)
-const programs = (await import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)).default(kit, places, bootArgs)
+const programs = (await import(url)).default(kit, places, bootArgs)
 
 const { CONTROL, CPU_AREA } = kit
 const control = places.regions.control

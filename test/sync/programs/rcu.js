@@ -119,7 +119,11 @@ export default (k, m, variant) => {
 
     boot(cpu, rcu) {
       rcu.preemptible = variant?.preemptible === true
-      return { kill: rcu.register(new Kill(cpu)), again: new Again(cpu, rcu).func, peek: cpu.ipi.register(new Peeks(cpu)) }
+      return {
+        kill: rcu.register(new Kill(cpu)),
+        again: new Again(cpu, rcu).func,
+        peek: cpu.ipi.register(new Peeks(cpu)),
+      }
     },
 
     *reader(cpu, rcu, { kinds, rounds }) {

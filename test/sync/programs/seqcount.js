@@ -24,7 +24,7 @@ export default (k, m) => {
     /** Returns how often it had to look again. */
     *reader(cpu, _rcu, rounds) {
       let again = 0
-      for (let round = 0; round < rounds; ) {
+      for (let round = 0; round < rounds;) {
         const start = yield* k.readSeqcountBegin(cpu, SEQ)
         const left = yield* cpu.readOnce32(LEFT)
         const right = yield* cpu.readOnce32(RIGHT)

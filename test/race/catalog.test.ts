@@ -1,0 +1,15 @@
+import { describe, expect, it } from 'vitest'
+import { explore } from '../../dist/src/explore/explore.js'
+import { scenarios } from '../../dist/src/scenario/catalog/index.js'
+
+// Fixed code survives. The budget is a smoke test of each scenario; the long runs are `npm run bench` and the README's.
+const SEED = 11
+const EXECUTIONS = 1500
+
+describe(`the catalogue on mainline, controlled (seed ${SEED}, ${EXECUTIONS} executions each)`, () => {
+  for (const scenario of scenarios.filter((s) => s.id !== 'message-passing-reversed'))
+    it(`${scenario.id} is clean`, () => {
+      const result = explore({ scenario, seed: SEED, executions: scenario.id === 'mixed' ? EXECUTIONS / 3 : EXECUTIONS })
+      expect(result.finding).toBeNull()
+    })
+})

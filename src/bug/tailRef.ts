@@ -19,8 +19,8 @@ import { SplitFolio } from '../mm/splitFolio.js'
 import { defineBug } from './bug.js'
 
 class CountsTailsFast extends GupFast {
-  override *gupPgdRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
-    const got = yield* super.gupPgdRange(mm, start, end, flags, pages)
+  override *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
+    const got = yield* super.gupRange(mm, start, end, flags, pages)
     for (let i = 0; i < got; i++) yield* getHugePageTail(this, this.k.memmap.page(pages[i] as number))
     return got
   }

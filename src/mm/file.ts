@@ -72,8 +72,11 @@ export class Files extends Part {
 
   *#dropPage(slot: PhysAddr): Step<void> {
     const page = phys(peek32(slot))
+    if (page === 0) return
     poke32(slot, 0)
-    if (page !== 0) yield* this.k.folios.folioPut(page, 1)
+    // Somebody may hold the page longer than the file lives; its slot can be another file by then.
+    poke32(page + PAGE.at.mapping, 0)
+    yield* this.k.folios.folioPut(page, 1)
   }
 
   *#create(pages: number, zeroed: boolean): Step<PhysAddr> {

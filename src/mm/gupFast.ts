@@ -10,7 +10,7 @@
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdAccessPermitted, pmdLeaf, pmdPfn, pmdPresent, pmdProtnone, pmdWrite } from '../arch/x86_64/pte.js'
-import { pteAccessPermitted, pteNone, ptePfn, ptePresent, pteProtnone, pteSame, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
+import { pteAccessPermitted, ptePfn, ptePresent, pteProtnone, pteSame, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Level } from '../machine/trace/observer.js'
 import { rawReadSeqcount, readSeqcountRetry } from '../sync/seqcount.js'
@@ -58,7 +58,7 @@ export class GupFast extends Part {
     if ((start & 1) !== 0) return 0
     this.k.observer.gupBegins()
     this.cpu.localIrqSave()
-    const got = yield* this.gupPgdRange(mm, addr, end, flags, pages)
+    const got = yield* this.gupRange(mm, addr, end, flags, pages)
     yield* this.cpu.localIrqRestore()
     // A fork that write-protects meanwhile may have judged the pages unpinned: the pins are worth nothing.
     if (pin && got > 0 && (yield* this.forkRaced(seq, start))) {
@@ -84,7 +84,11 @@ export class GupFast extends Part {
 
   // ---- the walk, IRQs off -----------------------------------------------------------------------------------------
 
-  *gupPgdRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
+  /**
+   * gup_fast_pgd_range() and the levels below it, down to the PMD. The upper entries are read anew for each PMD range
+   * and not once for all of theirs: it keeps the walk in one loop, whose words stay in registers.
+   */
+  *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
     const { geo, tables, observer } = this.k
     let nr = 0
     for (let addr = start; addr < end; ) {
@@ -92,40 +96,14 @@ export class GupFast extends Part {
       const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord
       observer.tableRead(this.cpu, Level.pgd, pgdp)
       if (!ptePresent(pgd)) return nr
-      const next = geo.pgdAddrEnd(addr, end)
-      const want = nr + (next - addr) / geo.pageSize
-      nr = yield* this.#pudRange(pgd, addr, next, flags, pages, nr)
-      if (nr !== want) return nr
-      addr = next
-    }
-    return nr
-  }
-
-  *#pudRange(pgd: PteWord, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array, from: number): Step<number> {
-    const { geo, tables, observer } = this.k
-    let nr = from
-    for (let addr = start; addr < end; ) {
       const pudp = tables.pudOffset(pgd, addr)
       const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
       observer.tableRead(this.cpu, Level.pud, pudp)
       if (!ptePresent(pud)) return nr
-      const next = geo.pudAddrEnd(addr, end)
-      const want = nr + (next - addr) / geo.pageSize
-      nr = yield* this.#pmdRange(pud, addr, next, flags, pages, nr)
-      if (nr !== want) return nr
-      addr = next
-    }
-    return nr
-  }
-
-  *#pmdRange(pud: PteWord, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array, from: number): Step<number> {
-    const { geo, tables, observer } = this.k
-    let nr = from
-    for (let addr = start; addr < end; ) {
       const pmdp = tables.pmdOffset(pud, addr)
       const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
       observer.tableRead(this.cpu, Level.pmd, pmdp)
-      if (pteNone(pmd) || !pmdPresent(pmd)) return nr
+      if (!pmdPresent(pmd)) return nr
       const next = geo.pmdAddrEnd(addr, end)
       const want = nr + (next - addr) / geo.pageSize
       if (pmdLeaf(pmd)) nr = yield* this.gupHugePmd(pmd, pmdp, addr, next, flags, pages, nr)

@@ -1,76 +1,25 @@
 import { it } from 'vitest'
-import { Machine, runThreads } from './machine.js'
-it('dl', async () => {
-  const m = await Machine.boot(4, 'rcu', {})
-  let n = 0
-  for (let seed = 1; seed < 3000 && n < 3; seed++) {
-    const o = m.run(seed, [
-      ['barrier', { rounds: 2 }],
-      ['queuer', { count: 3, then: 'work' }],
-      ['queuer', { count: 2, then: 'sleep' }],
-      ['barrier', { rounds: 1 }],
-    ])
-    if (o.kind === 'done') continue
-    n++
-    console.log(
-      seed,
-      o.kind,
-      o.kind === 'deadlock'
-        ? o.waiting.map((w) => [w.cpu, w.addr - m.places.rcu, w.addr - m.places.words, w.addr - m.places.csds])
-        : '',
-    )
-    const { peek32 } = await import('../../dist/src/machine/image/image.js')
-    const b = m.places.rcu
-    console.log(
-      'gpSeq',
-      peek32(b + 64),
-      'needed',
-      peek32(b + 8),
-      'mask',
-      peek32(b + 72),
-      'busy',
-      peek32(b + 128),
-      'count',
-      peek32(b + 136),
-      'flag',
-      m.peek(2),
-      'queued',
-      m.peek(4),
-      'ran',
-      m.peek(1),
-    )
-    for (let c = 0; c < 4; c++) {
-      const a = b + 256 + c * 192
-      console.log(
-        c,
-        'watching',
-        peek32(a),
-        'wakeAt',
-        peek32(a + 12),
-        'cbs',
-        peek32(a + 16),
-        'segs',
-        [64, 72, 80, 84, 92, 96].map((o) => peek32(a + o)),
-        'core',
-        peek32(a + 104),
-        'ask',
-        peek32(a + 108),
-      )
-    }
+import { Machine, runThreads, type Task } from './machine.js'
+const tasks = (cpus: number, rounds: number): Task[] =>
+  Array.from({ length: cpus }, (_, cpu) => [cpu === 0 ? 'write' : cpu === 1 ? 'wait' : 'read', rounds])
+it.each([['free', 6, 3000, 10000],['free', 6, 3000, 30000],['free', 8, 3000, 30000],['perturb', 6, 600, 100],['perturb', 6, 600, 300]] as const)('x', async (form, cpus, rounds, long) => {
+  for (let i = 0; i < 6; i++) {
+    const t = performance.now()
+    const { results } = await runThreads(form, 'rcutorture', tasks(cpus, rounds), { seed: i, bootArgs: { early: true, long } })
+    const ages = new Array(11).fill(0)
+    for (const r of results) if (Array.isArray(r)) r.forEach((n, i) => (ages[i] += n))
+    console.log(form, cpus, long, ages.join(' '), JSON.stringify(results[0]), Math.round(performance.now() - t))
   }
 })
-it('perturb', async () => {
-  try {
-    await runThreads(
-      'perturb',
-      'rcu',
-      [
-        ['recycler', 10],
-        ['reader', { kinds: ['rcu'], rounds: 5 }],
-      ],
-      { bootArgs: {} },
-    )
-  } catch (e) {
-    console.log(e, (e as Error).stack)
+it('c', async () => {
+  for (const long of [60, 150, 300]) {
+  const machine = await Machine.boot(4, 'rcutorture', { early: true, long })
+    const t = performance.now()
+    const ages = new Array(11).fill(0)
+    let runs=0
+    for (let seed = 1; seed < 600; seed++) { const o = machine.run(seed, tasks(4, 12)); if (o.kind !== 'done') {console.log(o.kind); continue}
+      if (o.results.some(r => Array.isArray(r) && r.slice(2).some(x=>x>0))) runs++
+    for (const r of o.results) if (Array.isArray(r)) r.forEach((n, i) => (ages[i] += n)) }
+    console.log('controlled', long, ages.join(' '), runs, Math.round(performance.now() - t))
   }
 })

@@ -1,0 +1,180 @@
+/**
+ * What the oracles remember of each frame, in the image: all CPUs share it, threads or not, and restoring the image
+ * restores it.
+ *
+ * Time. The observers' clock (Cpu.clock) is ticked by those who ask, and only read by those who are asked about: an event
+ * that has just happened is noted as clock + 1, and a question about the past first takes t = tick(). Then
+ * `happenedBefore(event, t)` holds exactly if the event's read of the clock came before the tick; both are atomic, so the
+ * event came before the tick in every CPU's view. An event still under way may count as later than it was, never as
+ * earlier. The clock wraps: times are compared by difference, which is right within 2^31 ticks and otherwise takes an old
+ * event for a later one, which is the harmless side everywhere.
+ *
+ * Writers. A frame's state, sites and birth are written by whoever owns the frame (the allocator hands it over under its
+ * lock). Counts are atomic. mapMm and mapVpn: see mappings.ts.
+ */
+import { assert } from '../base/assert.js'
+import { phys, type PhysAddr } from '../base/units.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { add32, cmpxchg32, load32, note, peek32, poke32, store32 } from '../machine/image/image.js'
+import type { Layout } from '../machine/image/layout.js'
+import { struct } from '../machine/image/struct.js'
+import { FrameKind } from '../machine/trace/observer.js'
+import type { CheckedMachine } from './checkedMachine.js'
+
+export const SHADOW = struct('shadow', 128, {
+  state: [0, 4], //      FrameKind | level << 4 | STATE_DEPOSITED
+  linked: [4, 4], //     tables: 1 while an entry of the level above points here
+  writable: [8, 4], //   1: was mapped writable since it was allocated
+  generation: [12, 4], // allocations so far
+  allocCpu: [16, 4], //  CPU + 1, 0: never; kind of its operation << 8
+  allocOp: [20, 4], //   index of its operation
+  allocClock: [24, 4],
+  allocStack: [28, 4], // 0: none kept
+  freeCpu: [32, 4],
+  freeOp: [36, 4],
+  freeClock: [40, 4],
+  freeStack: [44, 4],
+  gets: [48, 4], //      references that gup returned and that were not given back yet
+  pins: [52, 4], //      likewise, pins
+  birth: [56, 4], //     when a user could first write the contents; 0: not yet
+  //  mapped by PTEs (maps …), and from here as a huge page (huge …): see mappings.ts
+  maps: [64, 4],
+  unmapClock: [68, 4], // not before the last time a mapping went
+  mapMm: [72, 4], //     the only mapping is in this mm …
+  tlbBase: [76, 4], //   TLB entries that translate to this page alone
+  mapVpn: [80, 8], //    … at this page (double)
+  hugeMaps: [88, 4],
+  hugeUnmapClock: [92, 4],
+  hugeMm: [96, 4],
+  tlbHuge: [100, 4], //  TLB entries that translate to the huge page from here
+  hugeVpn: [104, 8],
+})
+
+const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4] })
+const SHADOW_CPU = struct('shadowCpu', 64, { tlbDrops: [0, 4] })
+/** As many CPUs as a machine can have. */
+const SHADOW_CPUS = 64
+const CONTROL_BEFORE = SHADOW_CONTROL.size + SHADOW_CPUS * SHADOW_CPU.size
+
+/** A PTE table that waits for the split of a huge page. */
+export const STATE_DEPOSITED = 0x100
+
+const AT = SHADOW.at
+
+/** Places the shadow of `frames` frames; returns the address of the first one's. */
+export function placeShadow(layout: Layout, frames: number): PhysAddr {
+  const control = layout.add('shadowControl', SHADOW_CONTROL, 1)
+  layout.add('shadowCpu', SHADOW_CPU, SHADOW_CPUS)
+  const shadow = layout.add('shadow', SHADOW, frames)
+  assert(shadow - control === CONTROL_BEFORE, 'the shadow follows its control words')
+  return shadow
+}
+
+/** `event` (clock + 1 as it was noted) was over before the tick that returned `time`. */
+export const happenedBefore = (event: number, time: number): boolean => ((event - time) | 0) <= 0
+
+/** Notes `event` unless a later one is there. */
+export function raise(at: number, event: number): void {
+  for (let seen = load32(at); ((event - seen) | 0) > 0; ) {
+    const old = cmpxchg32(at, seen, event)
+    if (old === seen) return note(at)
+    seen = old
+  }
+}
+
+export function count(at: number, delta: number): number {
+  const before = add32(at, delta)
+  note(at)
+  return before
+}
+
+export function set32(at: number, value: number): void {
+  store32(at, value)
+  note(at)
+}
+
+export class Shadow {
+  readonly frames: number
+  readonly hugePages: number
+  readonly #base: number
+  readonly #frameBase: number
+  readonly #frameShift: number
+
+  constructor(machine: CheckedMachine) {
+    this.frames = machine.config.frames
+    this.hugePages = machine.geo.hpagePmdNr
+    this.#base = machine.regions.shadow
+    this.#frameBase = machine.memmap.frameBase
+    this.#frameShift = machine.memmap.frameShift
+  }
+
+  /** Address of the shadow of frame `pfn`. */
+  of(pfn: number): number {
+    return this.#base + pfn * SHADOW.size
+  }
+
+  /** Of the frame in which the byte at `addr` is; nonsense outside of memory, see pfnAt(). */
+  at(addr: number): number {
+    return this.#base + ((addr - this.#frameBase) >>> this.#frameShift) * SHADOW.size
+  }
+
+  /** Of the frame with which the huge page around `pfn` begins. */
+  ofHuge(pfn: number): number {
+    return this.#base + (pfn & -this.hugePages) * SHADOW.size
+  }
+
+  /** Frame of the byte at `addr`, -1 outside of memory. */
+  pfnAt(addr: number): number {
+    const pfn = addr < this.#frameBase ? -1 : (addr - this.#frameBase) >>> this.#frameShift
+    return this.exists(pfn) ? pfn : -1
+  }
+
+  exists(pfn: number): boolean {
+    return pfn >= 0 && pfn < this.frames
+  }
+
+  /** The kind of an existing frame. */
+  kind(pfn: number): number {
+    return peek32(this.of(pfn) + AT.state) & 0xf
+  }
+
+  isData(pfn: number): boolean {
+    return this.exists(pfn) && this.kind(pfn) === FrameKind.data
+  }
+
+  isReserved(pfn: number): boolean {
+    return this.exists(pfn) && this.kind(pfn) === FrameKind.reserved
+  }
+
+  /** Address of a word that counts the entries that the TLB of `cpu` dropped. */
+  tlbDrops(cpu: number): number {
+    return this.#base - (SHADOW_CPUS - cpu) * SHADOW_CPU.size + SHADOW_CPU.at.tlbDrops
+  }
+
+  // ---- has anything happened since the boot ----------------------------------------------------------------------
+
+  get #changedAt(): number {
+    return this.#base - CONTROL_BEFORE + SHADOW_CONTROL.at.changed
+  }
+
+  /** Something that finalCheck() looks at may have changed. */
+  touch(): void {
+    if (peek32(this.#changedAt) === 0) poke32(this.#changedAt, 1)
+  }
+
+  /** False: nothing was touched since settle(). */
+  get touched(): boolean {
+    return peek32(this.#changedAt) !== 0
+  }
+
+  /** The state now is known to be good. */
+  settle(): void {
+    poke32(this.#changedAt, 0)
+  }
+}
+
+/** The time of an event that has just happened on `cpu`. Never 0, which stands for no event. */
+export function now(cpu: Cpu): number {
+  const event = (cpu.clock + 1) | 0
+  return event === 0 ? 1 : event
+}

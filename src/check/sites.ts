@@ -1,0 +1,93 @@
+/**
+ * Who allocated a frame and who freed it: CPU, operation, clock, and on demand the kernel functions, for reports in the
+ * manner of KASAN. Written by the owner of the frame, so plain stores do.
+ *
+ * Stacks are kept by number; the texts are in this thread only, so they are kept where all CPUs are coroutines of one.
+ */
+import { CPU_AREA } from '../machine/cpu/area.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { kernelStack } from '../machine/engine/finding.js'
+import { peek32, poke32 } from '../machine/image/image.js'
+import { FrameKind } from '../machine/trace/observer.js'
+import type { CheckedMachine } from './checkedMachine.js'
+import { SHADOW, STATE_DEPOSITED, type Shadow } from './shadow.js'
+
+const AT = SHADOW.at
+const KINDS = Object.fromEntries(Object.entries(FrameKind).map(([name, kind]) => [kind, name]))
+const LEVELS = ['', 'pte', 'pmd', 'pud', 'pgd'] as const
+
+/** Stacks seen in this thread, from 1. */
+const stacks: string[][] = [[]]
+const stackNumbers = new Map<string, number>()
+
+export class Sites {
+  readonly #machine: CheckedMachine
+  readonly #shadow: Shadow
+
+  constructor(machine: CheckedMachine, shadow: Shadow) {
+    this.#machine = machine
+    this.#shadow = shadow
+  }
+
+  allocated(cpu: Cpu, pfn: number, clock: number): void {
+    const at = this.#shadow.of(pfn)
+    poke32(at + AT.allocCpu, who(cpu))
+    poke32(at + AT.allocOp, peek32(cpu.area + CPU_AREA.at.opIndex))
+    poke32(at + AT.allocClock, clock)
+    poke32(at + AT.allocStack, this.#stack(cpu))
+    poke32(at + AT.freeCpu, 0)
+  }
+
+  freed(cpu: Cpu, pfn: number, clock: number): void {
+    const at = this.#shadow.of(pfn)
+    poke32(at + AT.freeCpu, who(cpu))
+    poke32(at + AT.freeOp, peek32(cpu.area + CPU_AREA.at.opIndex))
+    poke32(at + AT.freeClock, clock)
+    poke32(at + AT.freeStack, this.#stack(cpu))
+  }
+
+  #stack(cpu: Cpu): number {
+    if (this.#machine.config.sites !== 'full' || cpu.engine.threads) return 0
+    const stack = kernelStack(new Error().stack ?? '')
+    const key = stack.join('\n')
+    const known = stackNumbers.get(key)
+    if (known !== undefined) return known
+    stacks.push(stack)
+    stackNumbers.set(key, stacks.length - 1)
+    return stacks.length - 1
+  }
+
+  // ---- words ------------------------------------------------------------------------------------------------------
+
+  /** `frame 0x2a is a pte table, deposited`, and where it came from and went. */
+  describe(pfn: number): string[] {
+    if (!this.#shadow.exists(pfn)) return [`0x${pfn.toString(16)} is no frame of this machine`]
+    const at = this.#shadow.of(pfn)
+    const lines = [`frame 0x${pfn.toString(16)} is ${this.#use(at)}, generation ${peek32(at + AT.generation)}`]
+    if (peek32(at + AT.allocCpu) !== 0) lines.push(...this.#site('allocated', at + AT.allocCpu))
+    if (peek32(at + AT.freeCpu) !== 0) lines.push(...this.#site('freed', at + AT.freeCpu))
+    return lines
+  }
+
+  #use(at: number): string {
+    const state = peek32(at + AT.state)
+    const level = LEVELS[(state >>> 4) & 0xf] ?? ''
+    const kind = KINDS[state & 0xf] ?? `of kind ${state & 0xf}`
+    if ((state & 0xf) !== FrameKind.table) return kind === 'batch' ? 'a table batch' : kind
+    return `a ${level} table${(state & STATE_DEPOSITED) !== 0 ? ', deposited' : ''}`
+  }
+
+  /** The four words of a site, from its first. */
+  #site(what: string, at: number): string[] {
+    const cpu = (peek32(at) & 0xff) - 1
+    const kind = peek32(at) >>> 8
+    const name = this.#machine.opNames?.[kind] ?? `kind ${kind}`
+    const stack = stacks[peek32(at + 12)] ?? []
+    const line = `${what} by CPU ${cpu} in operation ${peek32(at + 4)} (${name}), clock ${peek32(at + 8)}`
+    return stack.length === 0 ? [line] : [line, ...stack.map((name) => `  ${name}`)]
+  }
+}
+
+function who(cpu: Cpu): number {
+  return (cpu.id + 1) | (peek32(cpu.area + CPU_AREA.at.opKind) << 8)
+}

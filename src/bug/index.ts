@@ -1,4 +1,5 @@
 /** Every bug that can be switched on, oldest number first, then the mutants. */
+import { nearest } from '../base/names.js'
 import type { Bug } from './bug.js'
 import { dirtyCow } from './dirtyCow.js'
 import { dontneedNuma } from './dontneedNuma.js'
@@ -36,3 +37,6 @@ export const bugs: readonly Bug[] = [
   freeBeforeFlush,
   tableNoGracePeriod,
 ]
+
+/** Throws UsageError, with what exists and the nearest match, for a name that is none. */
+export const bugById = (id: string): Bug => nearest('bug', id, bugs)

@@ -21,6 +21,8 @@ export interface ExploreOptions {
   readonly executions?: number
   /** Asked every few executions; true ends the exploration. Time limits and Ctrl-C come in through it. */
   readonly stop?: (executions: number) => boolean
+  /** What is looked for; any finding unless given. The first other one is reported if nothing wanted turns up. */
+  readonly wanted?: (finding: Finding) => boolean
 }
 
 export interface FoundFinding extends Finding {
@@ -31,33 +33,107 @@ export interface FoundFinding extends Finding {
 
 export interface ExploreResult {
   readonly executions: number
+  /** Accesses made, in all executions. */
   readonly steps: number
+  /** Operations of programs that ended, in all executions. */
+  readonly operations: number
   readonly finding: FoundFinding | null
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
+  /** The machine as the last execution left it. Another session in this thread takes the image away from it. */
+  readonly session: Session
 }
 
+/** Executions between two looks at the stop callback and, asynchronously, at the clock. */
 const STOP_EVERY = 32
+/** How long an exploration holds on to its thread before timers and signals get their turn. */
+const SLICE_MS = 50
 
 /** Runs executions until one finds something, or the budget is used up. */
 export function explore(options: ExploreOptions): ExploreResult {
-  const { scenario, bug = null, seed = 1, executions = Infinity } = options
-  const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus)
-  const session = new Session(scenario, bug, cpus)
-  const outcomes = new Map<string, number>()
-  let steps = 0
-  let done = 0
-  while (done < executions) {
-    if (done % STOP_EVERY === 0 && options.stop?.(done) === true) break
-    const { finding, outcome } = session.execute(new RandomStrategy(seed, done))
-    done++
-    steps += session.engine.steps
-    if (outcome !== null) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
-    if (finding === null) continue
-    const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, cpus, picks: session.engine.picks })
-    return { executions: done, steps, finding: { ...finding, token, execution: done }, outcomes }
+  const exploration = new Exploration(options)
+  while (exploration.runSome(STOP_EVERY));
+  return exploration.result()
+}
+
+/**
+ * The same in slices, with a turn of the event loop between them, so that Ctrl-C, timers and progress get through.
+ * `onProgress` is called once a slice. Start no other machine in this thread until it is done.
+ */
+export async function exploreAsync(
+  options: ExploreOptions & { readonly onProgress?: (executions: number) => void },
+): Promise<ExploreResult> {
+  const exploration = new Exploration(options)
+  for (;;) {
+    const sliceEnd = performance.now() + SLICE_MS
+    let more = true
+    while (more && performance.now() < sliceEnd) more = exploration.runSome(STOP_EVERY)
+    options.onProgress?.(exploration.executions)
+    if (!more) return exploration.result()
+    await new Promise((resolve) => setImmediate(resolve))
   }
-  return { executions: done, steps, finding: null, outcomes }
+}
+
+class Exploration {
+  executions = 0
+  readonly #options: ExploreOptions
+  readonly #session: Session
+  readonly #seed: number
+  readonly #cpus: number
+  readonly #outcomes = new Map<string, number>()
+  #steps = 0
+  #operations = 0
+  #finding: FoundFinding | null = null
+
+  constructor(options: ExploreOptions) {
+    const { scenario, bug = null, seed = 1 } = options
+    this.#options = options
+    this.#seed = seed
+    this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus)
+    this.#session = new Session(scenario, bug, this.#cpus)
+  }
+
+  /** At most `count` executions; false when the exploration is over. */
+  runSome(count: number): boolean {
+    const { executions = Infinity, stop } = this.#options
+    if (stop?.(this.executions) === true) return false
+    for (let i = 0; i < count; i++) {
+      if (this.executions >= executions) return false
+      if (this.#runOne()) return false
+    }
+    return true
+  }
+
+  /** True when it found what is wanted. */
+  #runOne(): boolean {
+    const session = this.#session
+    const { finding, outcome } = session.execute(new RandomStrategy(this.#seed, this.executions))
+    this.executions++
+    this.#steps += session.engine.steps
+    this.#operations += session.operationsDone
+    if (outcome !== null) this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1)
+    if (finding === null) return false
+    const isWanted = this.#options.wanted?.(finding) ?? true
+    if (isWanted || this.#finding === null) this.#finding = this.#withToken(finding)
+    return isWanted
+  }
+
+  #withToken(finding: Finding): FoundFinding {
+    const { scenario, bug } = this.#options
+    const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, cpus: this.#cpus, picks: this.#session.engine.picks })
+    return { ...finding, token, execution: this.executions }
+  }
+
+  result(): ExploreResult {
+    const [steps, operations, finding, outcomes, session] = [this.#steps, this.#operations, this.#finding, this.#outcomes, this.#session]
+    return { executions: this.executions, steps, operations, finding, outcomes, session }
+  }
+}
+
+/** Hears every step of a replay, and where a CPU comes to a point at which another goes on. */
+export interface ReplayRecorder extends StepRecorder {
+  /** CPU `cpu` has come to an access; its kernel functions are on the JS stack now, and only now if it is suspended here. */
+  point(cpu: number): void
 }
 
 export interface ReplayResult {
@@ -73,11 +149,12 @@ export function replay(
   token: Token,
   scenario: Scenario,
   bug: Bug | null,
-  record: (session: Session) => StepRecorder | null = () => null,
+  record: (session: Session) => ReplayRecorder | null = () => null,
 ): ReplayResult {
   const session = new Session(scenario, bug, checkCpus(scenario, token.cpus))
-  const strategy = new ReplayStrategy(token.picks)
-  const { finding } = session.execute(strategy, record(session))
+  const recorder = record(session)
+  const strategy = new ReplayStrategy(token.picks, recorder === null ? undefined : (cpu) => recorder.point(cpu))
+  const { finding } = session.execute(strategy, recorder)
   return { finding, exact: strategy.exact, divergedAt: strategy.divergedAt, session }
 }
 

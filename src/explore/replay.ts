@@ -3,12 +3,15 @@ import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 
 export class ReplayStrategy implements Strategy {
   readonly #picks: readonly number[]
+  readonly #onPoint: ((cpu: number) => void) | undefined
   #at = 0
   /** Index of the first pick that was no possible action; -1 when all fitted. */
   divergedAt = -1
 
-  constructor(picks: readonly number[]) {
+  /** `onPoint` hears of each point at which CPU `cpu` might be left. */
+  constructor(picks: readonly number[], onPoint?: (cpu: number) => void) {
     this.#picks = picks
+    this.#onPoint = onPoint
   }
 
   /** True when every recorded pick was used and fitted. */
@@ -17,6 +20,7 @@ export class ReplayStrategy implements Strategy {
   }
 
   pick(current: number, runnable: number, interruptible: number): number {
+    if (current >= 0) this.#onPoint?.(current)
     const wanted = this.#picks[this.#at++]
     if (wanted !== undefined && possible(wanted, runnable, interruptible)) return wanted
     if (this.divergedAt < 0) this.divergedAt = this.#at - 1

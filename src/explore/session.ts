@@ -5,14 +5,15 @@
 import { assert } from '../base/assert.js'
 import type { Bug } from '../bug/bug.js'
 import { Machine, type BootedCpu } from '../boot/machine.js'
+import { CPU_AREA } from '../machine/cpu/area.js'
 import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Panic, type Finding } from '../machine/engine/finding.js'
-import { restore, snapshot } from '../machine/image/image.js'
+import { peek32, restore, snapshot } from '../machine/image/image.js'
 import { Interpreter } from '../program/interpret.js'
 import { isBare, type Program } from '../program/op.js'
 import { setUp, type Scenario } from '../scenario/scenario.js'
-import { describeDeadlock } from './deadlock.js'
+import { describeDeadlock } from '../boot/deadlock.js'
 
 export interface Execution {
   readonly finding: Finding | null
@@ -27,6 +28,8 @@ export class Session {
   readonly #cpus: readonly BootedCpu[]
   readonly #programs: readonly Program[]
   readonly #bare: boolean
+  readonly #bareOperations: number
+  readonly #bootOperations: number
 
   constructor(scenario: Scenario, bug: Bug | null, cpus: number) {
     const built = setUp(scenario, 'explore', cpus, bug?.config)
@@ -43,7 +46,21 @@ export class Session {
     )
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, bug))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
+    this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
+    this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
     snapshot(this.machine.layout.size)
+  }
+
+  /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
+  get operationsDone(): number {
+    if (this.#bare) return this.#bareOperations
+    let sum = -this.#bootOperations
+    for (let cpu = 0; cpu < this.#cpus.length; cpu++) sum += this.#opsDone(cpu)
+    return sum
+  }
+
+  #opsDone(cpu: number): number {
+    return peek32(this.machine.regions.cpus.cpus + cpu * CPU_AREA.size + CPU_AREA.at.opsDone)
   }
 
   /** Runs the programs once under `strategy`. The picks it took are in engine.picks. */

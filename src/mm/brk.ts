@@ -7,9 +7,9 @@ import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peekF64, pokeF64 } from '../machine/image/image.js'
 import { Part } from './kernel.js'
+import { STACK_GUARD_GAP } from './unmappedArea.js'
 import { MM, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from './mmStruct.js'
 
-const STACK_GUARD_GAP = 256
 const HEAP = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
 export class Brk extends Part {

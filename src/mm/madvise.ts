@@ -7,7 +7,16 @@
  * at the difference.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdLeaf, pteDirty, pteMkclean, pteMkold, pteNone, ptePresent, pteSpecial, pteYoung } from '../arch/x86_64/pte.js'
+import {
+  pmdLeaf,
+  pteDirty,
+  pteMkclean,
+  pteMkold,
+  pteNone,
+  ptePresent,
+  pteSpecial,
+  pteYoung,
+} from '../arch/x86_64/pte.js'
 import { isSwapPmd } from '../arch/x86_64/swap.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
@@ -171,7 +180,7 @@ export class Madvise extends Part {
   *#freeRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     const { gather, geo, tables } = this.k
     yield* gather.tlbGatherMmu(mm, false)
-    for (let addr = start; addr < end; ) {
+    for (let addr = start; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end)
       const pmdp = yield* tables.mmFindPmd(mm, addr)
       if (pmdp !== 0) yield* this.#freePmd(mm, pmdp, addr, next)
@@ -211,7 +220,7 @@ export class Madvise extends Part {
   *#populate(mm: PhysAddr, start: number, end: number, write: boolean): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
     let error = 0
-    for (let at = start; at < end && error === 0; ) {
+    for (let at = start; at < end && error === 0;) {
       const vma = this.k.vmas.vmaLookup(mm, at)
       const allowed = vma !== 0 && (peek32(vma + VMA.at.flags) & (write ? VM_WRITE : VM_READ)) !== 0
       if (vma === 0 || !allowed) error = vma === 0 ? -ENOMEM : -EINVAL

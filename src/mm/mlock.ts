@@ -50,7 +50,7 @@ export class Mlock extends Part {
 
   /** apply_vma_lock_flags(): up to the first hole, which is -ENOMEM. mmap_lock for write. */
   *#applyVmaLockFlags(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const vma = this.k.vmas.vmaLookup(mm, at)
       if (vma === 0) return -ENOMEM
       const to = Math.min(end, peekF64(vma + VMA.at.end))
@@ -71,7 +71,7 @@ export class Mlock extends Part {
   *mmPopulate(mm: PhysAddr, start: number, end: number): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
     let error = 0
-    for (let at = start; at < end && error === 0; ) {
+    for (let at = start; at < end && error === 0;) {
       const vma = this.k.vmas.findVmaIntersection(mm, at, end)
       if (vma === 0) break
       const to = Math.min(end, peekF64(vma + VMA.at.end))
@@ -93,7 +93,7 @@ export class Mlock extends Part {
   /** Faults until every page of start … end, all in `vma`, can be read or written. mmap_lock held. */
   *faultinRange(vma: PhysAddr, start: number, end: number, write: boolean): Step<number> {
     const mm = this.k.mmOf(vma)
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const mapped = yield* this.#mappedUpTo(mm, at as VirtAddr, write)
       if (mapped > at) {
         at = mapped

@@ -1,43 +1,29 @@
 /**
  * mmap() and munmap().
  *
- * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap() (v6.12); the search for room as v6.18
- * aligns it for huge pages. Left out: limits on the number of maps and on locked or promised memory, mmap_min_addr,
- * hugetlb and device mappings, sealing. None of them changes when an entry or a table goes.
+ * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap() (v6.12). Left out: limits on the number
+ * of maps and on locked or promised memory, hugetlb and device mappings, sealing. None of them changes when an entry or a
+ * table goes.
  *
  * A mapping over an existing one unmaps first and then maps, mmap_lock held throughout, so nobody sees the gap.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
-import { Part, type Kernel } from './kernel.js'
-import { EEXIST, EINVAL, ENOMEM, MM, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED } from './mmStruct.js'
+import { peekF64, poke32 } from '../machine/image/image.js'
+import type { Kernel } from './kernel.js'
+import { EEXIST, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED } from './mmStruct.js'
 import { VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NOHUGEPAGE, VM_NORESERVE } from './mmStruct.js'
 import { VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { Mlock } from './mlock.js'
-
-export const PROT_NONE = 0
-export const PROT_READ = 1
-export const PROT_WRITE = 2
-export const PROT_EXEC = 4
-
-export const MAP_SHARED = 0x1
-export const MAP_PRIVATE = 0x2
-export const MAP_FIXED = 0x10
-export const MAP_ANONYMOUS = 0x20
-export const MAP_GROWSDOWN = 0x100
-export const MAP_LOCKED = 0x2000
-export const MAP_NORESERVE = 0x4000
-export const MAP_POPULATE = 0x8000
-export const MAP_NONBLOCK = 0x10000
-export const MAP_STACK = 0x20000
-export const MAP_FIXED_NOREPLACE = 0x100000
+import { MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE } from './mmapFlags.js'
+import { MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_STACK } from './mmapFlags.js'
+import { UnmappedArea } from './unmappedArea.js'
 
 const MAP_TYPE = MAP_SHARED | MAP_PRIVATE
-/** Pages that stay free below an area that grows down. */
-const STACK_GUARD_GAP = 256
 
-export class Mmap extends Part {
+export * from './mmapFlags.js'
+
+export class Mmap extends UnmappedArea {
   /** Locking and populating memory; here because only calls of this family use it. */
   readonly mlock: Mlock
 
@@ -121,81 +107,6 @@ export class Mmap extends Part {
     return 0
   }
 
-  // ---- room ---------------------------------------------------------------------------------------------------------
-
-  /** get_unmapped_area(): an address for `len` bytes, or a negative errno. mmap_lock held. */
-  getUnmappedArea(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
-    const { taskSize, pageSize, pmdSize } = this.k.geo
-    if (len > taskSize) return -ENOMEM
-    if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0)
-      return addr > taskSize - len ? -ENOMEM : addr % pageSize !== 0 || addr < 0 ? -EINVAL : addr
-    const hint = Math.floor(addr / pageSize) * pageSize
-    if (hint > 0 && hint <= taskSize - len && this.#isFree(mm, hint, len)) return hint
-    const align = file !== 0 || (hint === 0 && len % pmdSize === 0 && (flags & MAP_SHARED) === 0)
-    const aligned = align ? this.#thpGetUnmappedArea(mm, len, file === 0 ? 0 : pgoff * pageSize) : -1
-    return aligned >= 0 ? aligned : this.#vmUnmappedArea(mm, len)
-  }
-
-  /** __thp_get_unmapped_area(): so that offsets in the file and addresses are aligned alike; -1 when it does not pay. */
-  #thpGetUnmappedArea(mm: PhysAddr, len: number, offset: number): number {
-    const { pmdSize } = this.k.geo
-    const firstHuge = Math.ceil(offset / pmdSize) * pmdSize
-    if (offset + len <= firstHuge || offset + len - firstHuge < pmdSize) return -1
-    const at = this.#vmUnmappedArea(mm, len + pmdSize)
-    if (at < 0) return -1
-    const missing = (((offset - at) % pmdSize) + pmdSize) % pmdSize
-    return missing === 0 ? at + pmdSize : at + missing
-  }
-
-  /** The highest free room below mmapBase; failing that, the lowest above it. */
-  #vmUnmappedArea(mm: PhysAddr, len: number): number {
-    const base = peekF64(mm + MM.at.mmapBase)
-    const below = this.#searchDown(mm, len, base)
-    return below > 0 ? below : this.#searchUp(mm, len, base)
-  }
-
-  #searchDown(mm: PhysAddr, len: number, limit: number): number {
-    let best = 0
-    let from = this.k.geo.pageSize
-    for (let vma = peek32(mm + MM.at.firstVma); ; vma = peek32(vma + VMA.at.next)) {
-      const to = Math.min(limit, vma === 0 ? limit : this.#vmStartGap(vma))
-      if (to - from >= len) best = to - len
-      if (vma === 0 || peekF64(vma + VMA.at.start) >= limit) return best
-      from = Math.max(from, peekF64(vma + VMA.at.end))
-    }
-  }
-
-  #searchUp(mm: PhysAddr, len: number, start: number): number {
-    let at = start
-    for (;;) {
-      const vma = this.k.vmas.findVma(mm, at)
-      if ((vma === 0 ? this.k.geo.taskSize : this.#vmStartGap(vma)) - at >= len) return at
-      if (vma === 0) return -ENOMEM
-      at = peekF64(vma + VMA.at.end)
-    }
-  }
-
-  #isFree(mm: PhysAddr, at: number, len: number): boolean {
-    const vma = this.k.vmas.findVma(mm, at)
-    return vma === 0 || at + len <= this.#vmStartGap(vma)
-  }
-
-  /** vm_start_gap(): where other mappings must end. */
-  #vmStartGap(vma: number): number {
-    const grows = (peek32(vma + VMA.at.flags) & VM_GROWSDOWN) !== 0
-    return Math.max(0, peekF64(vma + VMA.at.start) - (grows ? STACK_GUARD_GAP * this.k.geo.pageSize : 0))
-  }
-
-  /** vm_start_gap(), for brk(). */
-  vmStartGap(vma: PhysAddr): number {
-    return this.#vmStartGap(vma)
-  }
-
-  /** PAGE_ALIGN(). */
-  pageAlign(bytes: number): number {
-    return Math.ceil(bytes / this.k.geo.pageSize) * this.k.geo.pageSize
-  }
-
   // ---- munmap -------------------------------------------------------------------------------------------------------
 
   /**
@@ -243,7 +154,8 @@ export class Mmap extends Part {
     const { vmas } = this.k
     const hit = vmas.findVmaIntersection(mm, start, end)
     if (hit === 0) return 0
-    if (peekF64(hit + VMA.at.start) < start && (yield* vmas.splitVma(hit, start as VirtAddr, true)) !== 0) return -ENOMEM
+    if (peekF64(hit + VMA.at.start) < start && (yield* vmas.splitVma(hit, start as VirtAddr, true)) !== 0)
+      return -ENOMEM
     const last = vmas.vmaLookup(mm, end - 1)
     if (last !== 0 && peekF64(last + VMA.at.end) > end && (yield* vmas.splitVma(last, end as VirtAddr, false)) !== 0)
       return -ENOMEM
@@ -288,7 +200,7 @@ export class Mmap extends Part {
 
   /** Frees a chain of detached VMAs. */
   *removeVmas(first: PhysAddr): Step<void> {
-    for (let vma = first; vma !== 0; ) {
+    for (let vma = first; vma !== 0;) {
       const next = this.k.vmas.next(vma)
       yield* this.k.vmas.removeVma(vma)
       vma = next

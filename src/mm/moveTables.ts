@@ -23,7 +23,14 @@ export abstract class MoveTables extends Part {
    * move_page_tables(): returns the bytes moved, fewer than `len` without memory for a table. `locks`: every step excludes
    * rmap walks. Caller: mmap_lock for write; nothing is mapped at the target.
    */
-  *movePageTables(vma: PhysAddr, from: number, newVma: PhysAddr, to: number, len: number, locks: boolean): Step<number> {
+  *movePageTables(
+    vma: PhysAddr,
+    from: number,
+    newVma: PhysAddr,
+    to: number,
+    len: number,
+    locks: boolean,
+  ): Step<number> {
     const { pageSize } = this.k.geo
     let done = 0
     while (done < len) {
@@ -63,9 +70,11 @@ export abstract class MoveTables extends Part {
       const pmd = (yield* this.cpu.readOnce64(oldPmdp)) as PteWord
       if (pteNone(pmd)) return true
       if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
-        if (extent === geo.pmdSize && (yield* this.#moveHuge(vma, oldPmdp, oldAddr, newPmdp, newAddr, locks))) return true
+        if (extent === geo.pmdSize && (yield* this.#moveHuge(vma, oldPmdp, oldAddr, newPmdp, newAddr, locks)))
+          return true
         yield* huge.splitHugePmd(vma, oldPmdp, oldAddr, false, phys(0))
-      } else if (extent === geo.pmdSize && (yield* this.#moveTable(vma, oldPmdp, oldAddr, newPmdp, newAddr))) return true
+      } else if (extent === geo.pmdSize && (yield* this.#moveTable(vma, oldPmdp, oldAddr, newPmdp, newAddr)))
+        return true
       if (!(yield* tables.pteAlloc(this.k.mmOf(newVma), newPmdp, newAddr))) return false
       if (yield* this.#movePtes(vma, oldPmdp, oldAddr, newPmdp, newAddr, extent, locks)) return true
     }

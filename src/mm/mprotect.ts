@@ -108,7 +108,7 @@ export class Mprotect extends Part {
   *changeProtection(vma: PhysAddr, start: number, end: number, change: Change): Step<void> {
     const { geo, tables } = this.k
     const mm = this.k.mmOf(vma)
-    for (let addr = start as VirtAddr; addr < end; ) {
+    for (let addr = start as VirtAddr; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end as VirtAddr)
       const pmdp = yield* tables.mmFindPmd(mm, addr)
       if (pmdp !== 0) yield* this.#changePmd(vma, pmdp, addr, next, change)
@@ -157,7 +157,8 @@ export class Mprotect extends Part {
     if (change.numa && (pteProtnone(pte) || pteSpecial(pte))) return
     const old = yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
     let entry = pteModify(old, change.prot)
-    if (change.tryWritable && !pteWrite(entry) && (yield* this.canChangePteWritable(vma, entry))) entry = pteMkwrite(entry)
+    if (change.tryWritable && !pteWrite(entry) && (yield* this.canChangePteWritable(vma, entry)))
+      entry = pteMkwrite(entry)
     yield* this.k.ops.ptepModifyProtCommit(vma, addr, ptep, old, entry)
     if (pteNeedsFlush(old, entry)) this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
   }

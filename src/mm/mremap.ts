@@ -10,7 +10,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { EFAULT, EINVAL, ENOMEM, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_SHARED, VMA } from './mmStruct.js'
 import { VM_LOCKED_MASK } from './mlock.js'
-import { MAP_FIXED, MAP_SHARED } from './mmap.js'
+import { MAP_FIXED, MAP_SHARED } from './mmapFlags.js'
 import { MoveTables } from './moveTables.js'
 
 export const MREMAP_MAYMOVE = 1
@@ -31,14 +31,7 @@ interface Remap {
 
 export class Mremap extends MoveTables {
   /** The system call. The new address, or a negative errno. Takes and releases mmap_lock. */
-  *doMremap(
-    mm: PhysAddr,
-    addr: number,
-    oldLen: number,
-    newLen: number,
-    flags: number,
-    newAddr: number,
-  ): Step<number> {
+  *doMremap(mm: PhysAddr, addr: number, oldLen: number, newLen: number, flags: number, newAddr: number): Step<number> {
     const [oldSize, newSize] = [this.k.mmap.pageAlign(oldLen), this.k.mmap.pageAlign(newLen)]
     const asked: Remap = { mm, addr, oldLen: oldSize, newLen: newSize, flags, newAddr }
     const refused = this.#checkParams(asked)
@@ -143,7 +136,7 @@ export class Mremap extends MoveTables {
     const end = addr + oldLen
     const first = this.k.vmas.findVmaIntersection(mm, addr, end)
     if (first === 0 || peekF64(first + VMA.at.start) > addr) return -EFAULT
-    for (let at = addr; at < end; ) {
+    for (let at = addr; at < end;) {
       const vma = this.k.vmas.findVmaIntersection(mm, at, end)
       if (vma === 0) break
       const from = Math.max(at, peekF64(vma + VMA.at.start))

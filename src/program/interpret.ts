@@ -4,7 +4,7 @@
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import { CONTROL, CPU_AREA } from '../machine/cpu/area.js'
-import { isEqual, isNonZero } from '../machine/cpu/cpu.js'
+import { isEqual, isNonZero, type WaitCondition } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
 import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import { EventKind } from '../machine/trace/ring.js'
@@ -63,7 +63,7 @@ export class Interpreter extends Part {
     yield* k.rcu.eqsExit()
     if (program.length > 0)
       do yield* this.#runAll(program)
-      while (repeat && load32(cpu.control + CONTROL.at.stop) === 0)
+      while (repeat && !this.#stopped)
     yield* this.#releaseAll()
     yield* k.rcu.drain()
     yield* k.rcu.eqsEnter()
@@ -79,7 +79,7 @@ export class Interpreter extends Part {
     for (let index = 0; index < program.length; index++) {
       const op = program[index] as Op
       if (op.op === 'repeat') {
-        for (let i = 0; i < op.times; i++) yield* this.#runAll(op.body)
+        for (let i = 0; i < op.times && !this.#stopped; i++) yield* this.#runAll(op.body)
         continue
       }
       if (op.op === 'oneOf') {
@@ -87,8 +87,18 @@ export class Interpreter extends Part {
         continue
       }
       yield* this.#runOne(op, index)
-      if (this.cpu.engine.threads && load32(this.cpu.control + CONTROL.at.stop) !== 0) return
+      if (this.#stopped) return
     }
+  }
+
+  /** Threads: the operation at hand is the last one. */
+  get #stopped(): boolean {
+    return this.cpu.engine.threads && load32(this.cpu.control + CONTROL.at.stop) !== 0
+  }
+
+  /** Waits for what another program does. A stop request ends it too, since that program may have stopped before. */
+  *#sleepUntil(addr: PhysAddr, until: WaitCondition, operand: number): Step<number> {
+    return yield* this.k.rcu.sleepUntil(addr, (seen, wanted) => until(seen, wanted) || this.#stopped, operand)
   }
 
   *#runOne(op: Op, index: number): Step<void> {
@@ -187,7 +197,7 @@ export class Interpreter extends Part {
         cpu.wakeWaiters(wordAt(this.#regions, op.word))
         return 0
       case 'awaitWord':
-        return yield* k.rcu.sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
+        return yield* this.#sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
       case 'xchg':
         return this.#setReg(op.reg, yield* cpu.xchg32(wordAt(this.#regions, op.word), op.value))
       case 'smpMb':
@@ -390,8 +400,9 @@ export class Interpreter extends Part {
   }
 
   *#adopt(slot: PhysAddr): Step<number> {
-    yield* this.k.rcu.sleepUntil(slot, isNonZero, 0)
-    return yield* this.#enter(phys(yield* this.cpu.xchg32(slot, 0)))
+    yield* this.#sleepUntil(slot, isNonZero, 0)
+    const child = phys(yield* this.cpu.xchg32(slot, 0))
+    return child === 0 ? 0 : yield* this.#enter(child)
   }
 
   *#reap(slot: PhysAddr): Step<number> {

@@ -141,6 +141,7 @@ export class PtOps {
   // ---- shared forms -----------------------------------------------------------------------------------------------
 
   protected *exchange(level: number, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, next: PteWord): Step<PteWord> {
+    this.k.observer.entryChanging(this.cpu, level, mm, addr, entry, next)
     const old = (yield* this.cpu.xchg64(entry, next)) as PteWord
     this.k.observer.entryChanged(this.cpu, level, mm, addr, entry, old, next)
     return old
@@ -148,6 +149,7 @@ export class PtOps {
 
   *#wrprotect(level: number, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr): Step<void> {
     let old = (yield* this.cpu.readOnce64(entry)) as PteWord
+    this.k.observer.entryChanging(this.cpu, level, mm, addr, entry, pteWrprotect(old))
     for (;;) {
       const next = pteWrprotect(old)
       const seen = (yield* this.cpu.cmpxchg64(entry, old, next)) as PteWord

@@ -6,7 +6,7 @@
  */
 import { struct } from '../image/struct.js'
 import type { Layout } from '../image/layout.js'
-import type { PhysAddr } from '../../base/units.js'
+import { phys, type PhysAddr } from '../../base/units.js'
 
 export const CONTROL = struct('control', 384, {
   stop: [0, 4], //      1: finish the operation at hand, then the program
@@ -70,3 +70,6 @@ export function placeCpuRegions(layout: Layout, cpuCount: number): CpuRegions {
     lockNodes: layout.add('lockNodes', LOCK_NODES, cpuCount),
   }
 }
+
+/** Address of the CPU_AREA of `cpu`. */
+export const cpuAreaAt = (regions: CpuRegions, cpu: number): PhysAddr => phys(regions.cpus + cpu * CPU_AREA.size)

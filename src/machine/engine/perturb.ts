@@ -2,38 +2,41 @@
  * The third way of running: generators in worker threads, true concurrency with the windows stretched.
  *
  * At a point the CPU sometimes pauses, for a time drawn from a range of three decades: most windows are a few accesses
- * wide, some are as wide as a whole operation of another CPU. The pauses are seeded; what the threads make of them is not.
+ * wide, some are as wide as a whole operation of another CPU. How often it pauses is drawn anew for each operation. The
+ * pauses are seeded; what the threads make of them is not.
  */
 import { Prng } from '../../base/prng.js'
-import { load32, words } from '../image/image.js'
-import { FreeEngine } from './free.js'
+import type { PhysAddr } from '../../base/units.js'
+import { CPU_AREA } from '../cpu/area.js'
+import { load32, peek32, words } from '../image/image.js'
 import type { Step } from './engine.js'
+import { FreeEngine } from './free.js'
 
-/** One point in this many pauses, on average; drawn anew for each operation by vary(). */
+/** One point in this many pauses, on average. */
 const PAUSE_ODDS = [16, 64, 256, 1024] as const
-/** Pause lengths: spins of one atomic load (about 5 ns each), or a sleep that gives the core away. */
+/** Pause lengths: spins of one atomic load (about 5 ns each); a further choice sleeps and gives the core away. */
 const SPINS = [50, 400, 3000] as const
 const SLEEP_MS = 1
 
 export class PerturbEngine extends FreeEngine {
   readonly #prng: Prng
+  readonly #opsDone: number
   readonly #idle: number
+  #op = -1
   #odds: number = PAUSE_ODDS[0]
+  #pointsLeft = 0
 
-  /** `idleWord` is an address that nobody writes, to spin and sleep on. */
-  constructor(seed: number, cpu: number, idleWord: number) {
+  /** For CPU `cpu`, whose area is at `area`: there it reads that an operation has ended, and spins on a quiet word. */
+  constructor(seed: number, cpu: number, area: PhysAddr) {
     super()
     this.#prng = Prng.split(seed, cpu)
-    this.#idle = idleWord
-  }
-
-  /** Draws how often to pause from here on; called between operations. */
-  vary(): void {
-    this.#odds = PAUSE_ODDS[this.#prng.below(PAUSE_ODDS.length)] as number
+    this.#opsDone = area + CPU_AREA.at.opsDone
+    this.#idle = area + CPU_AREA.at.scratch
   }
 
   override decide(_cpu: number, _kind: number, _addr: number): boolean {
-    return this.#prng.below(this.#odds) === 0
+    if (peek32(this.#opsDone) !== this.#op) this.#vary()
+    return --this.#pointsLeft < 0
   }
 
   /** Runs a kernel function to its end and pauses wherever it suspends. */
@@ -42,16 +45,19 @@ export class PerturbEngine extends FreeEngine {
       const result = step.next()
       if (result.done === true) return result.value
       this.#pause()
+      this.#pointsLeft = this.#prng.below(2 * this.#odds)
     }
   }
 
+  #vary(): void {
+    this.#op = peek32(this.#opsDone)
+    this.#odds = PAUSE_ODDS[this.#prng.below(PAUSE_ODDS.length)] as number
+    this.#pointsLeft = this.#prng.below(2 * this.#odds)
+  }
+
   #pause(): void {
-    const length = this.#prng.below(SPINS.length + 1)
-    const spins = SPINS[length]
-    if (spins === undefined) {
-      Atomics.wait(words, this.#idle >>> 2, load32(this.#idle), SLEEP_MS)
-      return
-    }
-    for (let i = 0; i < spins; i++) load32(this.#idle)
+    const spins = SPINS[this.#prng.below(SPINS.length + 1)]
+    if (spins === undefined) Atomics.wait(words, this.#idle >>> 2, load32(this.#idle), SLEEP_MS)
+    else for (let i = 0; i < spins; i++) load32(this.#idle)
   }
 }

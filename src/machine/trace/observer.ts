@@ -41,6 +41,11 @@ export class Observer implements TlbWatcher {
 
   // ---- page tables ------------------------------------------------------------------------------------------------
 
+  /**
+   * The entry at `entry` is about to become `after`; called before the store, by whom entryChanged() is called after it.
+   * Nobody but the hardware's accessed and dirty bits changes the entry in between.
+   */
+  entryChanging(_cpu: Cpu, _level: number, _mm: number, _addr: number, _entry: number, _after: bigint): void {}
   /** The entry at `entry` (Level `level`, translating from `addr` in `mm`) went from `before` to `after`; just done. */
   entryChanged(_cpu: Cpu, _level: number, _mm: number, _addr: number, _entry: number, _before: bigint, _after: bigint): void {}
   /** A software walker (gup_fast, rmap) has just read the table word at `entry`, Level `level`. */

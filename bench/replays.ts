@@ -1,0 +1,25 @@
+/** Do recorded findings replay? The number on the command line (1,000 unless given), over the bugs of the corpus. */
+import { bugs } from '../src/bug/index.js'
+import { explore, replay } from '../src/explore/explore.js'
+import { decodeToken } from '../src/explore/token.js'
+import { scenarioById } from '../src/scenario/catalog/index.js'
+import { SMOKE } from './harness.js'
+
+const wanted = SMOKE ? 3 : Number(process.argv[2] ?? 1000)
+let found = 0
+let same = 0
+let bytes = 0
+for (let seed = 1; found < wanted && seed < 100_000; seed++)
+  for (const bug of bugs) {
+    const scenario = scenarioById(bug.scenarios[0] as string)
+    const { finding } = explore({ scenario, bug, seed, executions: 2000 })
+    if (finding === null || found >= wanted) continue
+    found++
+    bytes += finding.token.length
+    const again = replay(decodeToken(finding.token), scenario, bug)
+    const { token: _token, execution: _execution, ...expected } = finding
+    if (again.exact && JSON.stringify(again.finding) === JSON.stringify(expected)) same++
+    else console.log(`${bug.id} seed ${seed}: replayed to ${again.finding?.title ?? 'nothing'} (exact: ${again.exact})`)
+  }
+console.log(`${same} of ${found} findings replay to the same finding; tokens of ${Math.round(bytes / Math.max(1, found))} bytes on average`)
+if (same !== found) process.exitCode = 1

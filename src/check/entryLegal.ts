@@ -1,0 +1,72 @@
+/**
+ * entry-legal: what page-table entries may say and what they may become in one store (arch/x86_64/legal.ts), and that
+ * leaves name frames that can be mapped.
+ *
+ * Sound in free runs: both words come from the atomic operation that made the change; a page that was just mapped, or that
+ * a migration entry names, is kept by the mapping's or the migrator's reference while the lock of the table is held.
+ */
+import type { Level as LevelName } from '../arch/geometry.js'
+import { illegalChange, illegalEntry } from '../arch/x86_64/legal.js'
+import { isMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import type { PteWord } from '../base/units.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { Level } from '../machine/trace/observer.js'
+import { hugeFrame, lowHalf, pteFrame } from './entryWord.js'
+import type { CheckedMachine } from './checkedMachine.js'
+import type { Shadow } from './shadow.js'
+import type { Sites } from './sites.js'
+import { hex, violation } from './violation.js'
+
+const ORACLE = 'entry-legal'
+const LEVEL_NAMES: readonly LevelName[] = ['pte', 'pte', 'pmd', 'pud', 'pgd']
+
+export class EntryLegal {
+  readonly #machine: CheckedMachine
+  readonly #shadow: Shadow
+  readonly #sites: Sites
+
+  constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites) {
+    this.#machine = machine
+    this.#shadow = shadow
+    this.#sites = sites
+  }
+
+  entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
+    const name = LEVEL_NAMES[level] as LevelName
+    const { hugePages, frames } = this.#shadow
+    const reason =
+      illegalEntry(name, after as PteWord, frames, hugePages) ??
+      illegalChange(name, before as PteWord, after as PteWord, hugePages)
+    if (reason !== null) this.#report(cpu, name, reason, mm, addr, entry, before, after)
+    const frame = this.#frameOf(level, after)
+    if (frame < 0 || this.#shadow.isData(frame) || this.#shadow.isReserved(frame)) return
+    this.#report(cpu, name, 'it names a frame that is no page', mm, addr, entry, before, after)
+  }
+
+  /** The frame that a leaf maps, or that a migration entry waits for; -1: none. */
+  #frameOf(level: number, entry: bigint): number {
+    if (level > Level.pmd) return -1
+    const low = lowHalf(entry)
+    const frame = level === Level.pte ? pteFrame(low) : hugeFrame(low, this.#shadow.hugePages)
+    if (frame >= 0) return frame
+    return isMigrationEntry(entry as PteWord) ? swpOffsetPfn(entry as PteWord) : -1
+  }
+
+  #report(
+    cpu: Cpu,
+    level: string,
+    reason: string,
+    mm: number,
+    addr: number,
+    entry: number,
+    before: bigint,
+    after: bigint,
+  ): never {
+    const frame = this.#frameOf(level === 'pmd' ? Level.pmd : Level.pte, after)
+    violation(cpu, ORACLE, `Bad page map: illegal ${level}`, entry, [
+      reason,
+      `${hex(addr)} of mm ${hex(mm)}: ${hex(before)} → ${hex(after)}`,
+      ...(frame >= 0 ? this.#sites.describe(frame) : []),
+    ])
+  }
+}

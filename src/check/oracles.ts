@@ -1,0 +1,203 @@
+/**
+ * The oracles of one CPU: hears what the machine and the kernel do and hands it to those whom it concerns.
+ *
+ * Everything they remember is in the image (shadow.ts), so that the objects of other CPUs, in other threads, see it. Only
+ * the time of the gup walk under way is in an object.
+ *
+ * Where several hear of one event, frame-state comes first: what happens to a frame that is not in use is best told so.
+ * Bookkeeping (mappings) comes before the oracles that use it; at a removal after those that judge the entry.
+ */
+import { Observer, type CallKind } from '../machine/trace/observer.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
+import { Contents, DiscardKept } from './discardKept.js'
+import { EntryLegal } from './entryLegal.js'
+import { FrameState } from './frameState.js'
+import { GupIdentity } from './gupIdentity.js'
+import { Mappings } from './mappings.js'
+import { PinExclusive } from './pinExclusive.js'
+import { Refcount } from './refcount.js'
+import { Shadow } from './shadow.js'
+import { Sites } from './sites.js'
+import { TlbStale } from './tlbStale.js'
+import { ZeroPage } from './zeroPage.js'
+
+export class Oracles extends Observer {
+  readonly #shadow: Shadow
+  readonly #mappings: Mappings
+  readonly #contents: Contents
+  readonly #frames: FrameState
+  readonly #tlb: TlbStale
+  readonly #identity: GupIdentity
+  readonly #pins: PinExclusive
+  readonly #refcount: Refcount
+  readonly #legal: EntryLegal
+  readonly #discard: DiscardKept
+  readonly #zero: ZeroPage
+
+  constructor(machine: CheckedMachine) {
+    super()
+    const shadow = new Shadow(machine)
+    const sites = new Sites(machine, shadow)
+    this.#shadow = shadow
+    this.#mappings = new Mappings(machine, shadow)
+    this.#contents = new Contents(machine, shadow)
+    this.#frames = new FrameState(machine, shadow, sites, this.#mappings)
+    this.#tlb = new TlbStale(machine, shadow, sites, this.#contents)
+    this.#identity = new GupIdentity(machine, shadow, sites, this.#mappings)
+    this.#pins = new PinExclusive(machine, shadow, sites, this.#mappings, this.#contents)
+    this.#refcount = new Refcount(machine, shadow, sites)
+    this.#legal = new EntryLegal(machine, shadow, sites)
+    this.#discard = new DiscardKept(machine, shadow, sites, this.#contents)
+    this.#zero = new ZeroPage(machine, shadow, sites, this.#contents)
+  }
+
+  /** The kernel of the CPU that this observer watches; before the first event. */
+  bind(kernel: CheckedKernel): void {
+    this.#tlb.bind(kernel)
+  }
+
+  // ---- TLBs -------------------------------------------------------------------------------------------------------
+
+  override tlbFilled(_cpu: number, pfn: number, pages: number): void {
+    this.#tlb.tlbFilled(pfn, pages)
+  }
+
+  override tlbDropped(cpu: number, pfn: number, pages: number): void {
+    this.#tlb.tlbDropped(cpu, pfn, pages)
+  }
+
+  // ---- frames -----------------------------------------------------------------------------------------------------
+
+  override pagesAllocated(cpu: Cpu, pfn: number, order: number, kind: number): void {
+    this.#shadow.touch()
+    this.#frames.pagesAllocated(cpu, pfn, order, kind)
+  }
+
+  override pagesFreed(cpu: Cpu, pfn: number, order: number): void {
+    this.#shadow.touch()
+    this.#tlb.pagesFreed(cpu, pfn, order)
+    this.#frames.pagesFreed(cpu, pfn, order)
+  }
+
+  override tableCreated(_cpu: Cpu, pfn: number, level: number): void {
+    this.#frames.tableCreated(pfn, level)
+  }
+
+  override tableDeposited(cpu: Cpu, pfn: number, deposited: boolean): void {
+    this.#frames.tableDeposited(cpu, pfn, deposited)
+  }
+
+  // ---- references -------------------------------------------------------------------------------------------------
+
+  override referenced(cpu: Cpu, pfn: number, before: number, delta: number): void {
+    this.#shadow.touch()
+    this.#refcount.referenced(cpu, pfn, before, delta)
+  }
+
+  override mapped(cpu: Cpu, pfn: number, before: number, delta: number): void {
+    this.#shadow.touch()
+    this.#refcount.mapped(cpu, pfn, before, delta)
+  }
+
+  override anonExclusiveCleared(cpu: Cpu, pfn: number): void {
+    this.#pins.anonExclusiveCleared(cpu, pfn)
+  }
+
+  // ---- page tables ------------------------------------------------------------------------------------------------
+
+  override entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
+    this.#frames.entryChanging(cpu, level, entry, after)
+    this.#mappings.entryChanging(level, mm, addr, entry, after)
+  }
+
+  override entryChanged(
+    cpu: Cpu,
+    level: number,
+    mm: number,
+    addr: number,
+    entry: number,
+    before: bigint,
+    after: bigint,
+  ): void {
+    this.#shadow.touch()
+    this.#frames.entryChanged(cpu, level, entry)
+    this.#legal.entryChanged(cpu, level, mm, addr, entry, before, after)
+    this.#zero.entryChanged(cpu, level, mm, addr, after)
+    this.#mappings.entryChanged(cpu, level, entry, before, after)
+    this.#contents.entryChanged(cpu, level, before, after)
+    this.#tlb.entryChanged(cpu, level, mm, addr, entry, before, after)
+  }
+
+  override tableRead(cpu: Cpu, level: number, entry: number): void {
+    this.#frames.tableRead(cpu, level, entry)
+  }
+
+  override tableWalked(cpu: Cpu, level: number, entry: number): void {
+    this.#frames.tableRead(cpu, level, entry)
+  }
+
+  // ---- data -------------------------------------------------------------------------------------------------------
+
+  override userAccessed(cpu: Cpu, mm: number, addr: number, pfn: number, _stamp: number, write: boolean): void {
+    this.#frames.userAccessed(cpu, mm, addr, pfn, write)
+    this.#zero.accessed(cpu, pfn, write)
+  }
+
+  override kernelAccessed(cpu: Cpu, pfn: number, write: boolean): void {
+    this.#frames.kernelAccessed(cpu, pfn, write)
+    this.#zero.accessed(cpu, pfn, write)
+  }
+
+  override privateWrite(cpu: Cpu, mm: number, addr: number, pfn: number): void {
+    this.#zero.privateWrite(cpu, mm, addr, pfn)
+  }
+
+  override contentsCreated(_cpu: Cpu, pfn: number, from: number): void {
+    this.#contents.contentsCreated(pfn, from)
+  }
+
+  // ---- get_user_pages ---------------------------------------------------------------------------------------------
+
+  override gupBegins(): void {
+    this.#identity.gupBegins()
+  }
+
+  override gupTaking(cpu: Cpu): void {
+    this.#shadow.touch()
+    this.#identity.gupTaking(cpu)
+  }
+
+  override gupStamp(): number {
+    return this.#identity.gupStamp()
+  }
+
+  override gupDone(
+    cpu: Cpu,
+    mm: number,
+    addr: number,
+    pfn: number,
+    stamp: number,
+    pinned: boolean,
+    write: boolean,
+  ): void {
+    this.#identity.gupDone(cpu, mm, addr, pfn, stamp)
+    this.#pins.gupDone(cpu, mm, addr, pfn, pinned)
+    this.#zero.gupDone(cpu, mm, addr, pfn, write)
+  }
+
+  override gupReleased(cpu: Cpu, pfn: number, pinned: boolean): void {
+    this.#pins.gupReleased(cpu, pfn, pinned)
+  }
+
+  // ---- operations -------------------------------------------------------------------------------------------------
+
+  override callBegins(cpu: Cpu): number {
+    return cpu.tick()
+  }
+
+  override callReturns(cpu: Cpu, kind: CallKind, mm: number, start: number, end: number, stamp: number): void {
+    if (kind === 'discard') this.#discard.callReturns(cpu, mm, start, end, stamp)
+    this.#tlb.callReturns(cpu, kind, mm, start, end, stamp)
+  }
+}

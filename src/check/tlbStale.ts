@@ -1,0 +1,196 @@
+/**
+ * tlb-stale: translations that should have been forgotten.
+ *
+ * - A frame is freed while a TLB translates to it. Counted by frame, huge translations at the first frame of the huge
+ *   page, so that a fill costs the same for both.
+ * - munmap, mremap, mprotect return while a TLB has a translation of the range from before the call (mprotect: that
+ *   allows more than the VMA); MADV_DONTNEED while one leads to contents from before the call.
+ * - An entry is set to another frame than a TLB has for the page, and no flush is under way that would explain it.
+ * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
+ *   entry appears over pages that a TLB has one by one.
+ *
+ * Sound in free runs, because a user access has IRQs off (or holds its TLB busy) from before it reads the stamp to after
+ * it has told of the fill, and a flush waits for it:
+ * - Freed: the mapping was cleared and flushed before its reference was dropped. Walks that found the mapping were waited
+ *   for, fill counted and dropped again; later walks do not find it.
+ * - After an unmap: a translation with a stamp from before the call's tick comes from a walk that began before. Everything
+ *   it can have found was mapped before the call took mmap_lock, and nothing is mapped in the range until the lock goes
+ *   (which is after the hook), so it found what the call has cleared, and the call's flush waited for it. mprotect: the
+ *   same, for what allowed more; entries put back meanwhile by an rmap walk have the new rights already.
+ * - After MADV_DONTNEED the stamp says too little: faults go on under mmap_lock for read, and a walk from before may find
+ *   a new page. So the page itself is asked how old it is, and file pages, whose contents stay anyway, are not.
+ * - Another frame: the setter holds the lock of the table. Everybody who clears an entry flushes before he drops that
+ *   lock, or has raised tlbFlushPending before he took it and drops it after his flush. So with tlbFlushPending seen at
+ *   zero first, all earlier translations of the page are gone, and later walks find the new frame.
+ * - Two sizes: the PMD lock is held. Huge entries leave through the invalidated state with a flush under the lock. A PMD
+ *   gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap under
+ *   mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
+ */
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
+import { load32, peek32, peekF64 } from '../machine/image/image.js'
+import { Level, type CallKind } from '../machine/trace/observer.js'
+import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
+import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
+import type { Contents } from './discardKept.js'
+import { hugeFrame, isHuge, isUsable, lowHalf, pteFrame, tableFrame } from './entryWord.js'
+import { SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
+import type { Sites } from './sites.js'
+import { TlbView } from './tlbView.js'
+import { hex, violation } from './violation.js'
+
+const ORACLE = 'tlb-stale'
+const AT = SHADOW.at
+
+export class TlbStale {
+  readonly #machine: CheckedMachine
+  readonly #shadow: Shadow
+  readonly #sites: Sites
+  readonly #contents: Contents
+  readonly #view: TlbView
+  #tlbs: readonly Tlb[] = []
+
+  constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites, contents: Contents) {
+    this.#machine = machine
+    this.#shadow = shadow
+    this.#sites = sites
+    this.#contents = contents
+    this.#view = new TlbView(shadow)
+  }
+
+  bind(kernel: CheckedKernel): void {
+    this.#tlbs = kernel.tlbs
+  }
+
+  // ---- counts -----------------------------------------------------------------------------------------------------
+
+  tlbFilled(pfn: number, pages: number): void {
+    this.#count(pfn, pages, 1)
+  }
+
+  tlbDropped(cpu: number, pfn: number, pages: number): void {
+    count(this.#shadow.tlbDrops(cpu), 1)
+    this.#count(pfn, pages, -1)
+  }
+
+  #count(pfn: number, pages: number, delta: number): void {
+    if (this.#shadow.exists(pfn)) count(this.#shadow.of(pfn) + (pages === 1 ? AT.tlbBase : AT.tlbHuge), delta)
+  }
+
+  pagesFreed(cpu: Cpu, pfn: number, order: number): void {
+    for (let i = pfn; i < pfn + (1 << order); i++) {
+      const translated = load32(this.#shadow.of(i) + AT.tlbBase) + load32(this.#shadow.ofHuge(i) + AT.tlbHuge)
+      if (translated > 0) this.#freedInTlb(cpu, i)
+    }
+  }
+
+  #freedInTlb(cpu: Cpu, pfn: number): never {
+    const holders: string[] = []
+    this.#tlbs.forEach((tlb, owner) => {
+      for (let slot = 0; slot < tlb.entryCount; slot++)
+        if (this.#view.read(owner, tlb.entry(slot)) && this.#covers(pfn)) holders.push(this.#describe(owner))
+    })
+    const details = [...holders, ...this.#sites.describe(pfn)]
+    violation(cpu, ORACLE, 'page freed while a TLB translates to it', this.#machine.memmap.page(pfn), details)
+  }
+
+  #covers(pfn: number): boolean {
+    return pfn >= this.#view.pfn && pfn < this.#view.pfn + this.#view.pages
+  }
+
+  // ---- after system calls -----------------------------------------------------------------------------------------
+
+  callReturns(cpu: Cpu, kind: CallKind, mm: number, start: number, end: number, stamp: number): void {
+    const { pageSize } = this.#machine.geo
+    const [vpn, endVpn] = [Math.floor(start / pageSize), Math.ceil(end / pageSize)]
+    for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      const tlb = this.#tlbs[owner] as Tlb
+      for (let slot = 0; slot < tlb.entryCount; slot++) {
+        const entry = tlb.entry(slot)
+        if (!this.#view.read(owner, entry) || !this.#view.overlaps(mm, vpn, endVpn)) continue
+        if (!happenedBefore(this.#view.stamp + 1, stamp) || !this.#forbidden(kind, vpn, endVpn, stamp)) continue
+        violation(cpu, ORACLE, `stale TLB entry after ${CALLS[kind]}`, entry, [
+          `${hex(start)} … ${hex(end)} of mm ${hex(mm)}, call began at clock ${stamp}`,
+          this.#describe(owner),
+          ...this.#sites.describe(this.#view.pfn),
+        ])
+      }
+    }
+  }
+
+  #forbidden(kind: CallKind, vpn: number, end: number, stamp: number): boolean {
+    if (kind === 'unmap') return true
+    for (let page = Math.max(vpn, this.#view.vpn); page < Math.min(end, this.#view.vpn + this.#view.pages); page++) {
+      const pfn = this.#view.pfn + (page - this.#view.vpn)
+      if (kind === 'discard' ? this.#contents.isOlder(pfn, stamp) : this.#exceeds(page)) return true
+    }
+    return false
+  }
+
+  /** The entry allows more than the VMA around page `vpn`. mmap_lock is held for write. */
+  #exceeds(vpn: number): boolean {
+    const addr = vpn * this.#machine.geo.pageSize
+    let vma = peek32(this.#view.mm + MM.at.firstVma)
+    while (vma !== 0 && peekF64(vma + VMA.at.end) <= addr) vma = peek32(vma + VMA.at.next)
+    if (vma === 0 || peekF64(vma + VMA.at.start) > addr) return false
+    const rights = peek32(vma + VMA.at.flags) & (VM_READ | VM_WRITE | VM_EXEC)
+    return rights === 0 || ((this.#view.flags & TLB_WRITE) !== 0 && (rights & VM_WRITE) === 0)
+  }
+
+  // ---- changes of entries -----------------------------------------------------------------------------------------
+
+  entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
+    const [old, next] = [lowHalf(before), lowHalf(after)]
+    if (level === Level.pte) {
+      if (isUsable(next) && pteFrame(next) !== pteFrame(old)) this.#checkRemapped(cpu, mm, addr, entry, pteFrame(next))
+    } else if (level === Level.pmd) this.#pmdChanged(cpu, mm, addr, entry, old, next)
+  }
+
+  #pmdChanged(cpu: Cpu, mm: number, addr: number, entry: number, old: number, next: number): void {
+    const { hugePages } = this.#shadow
+    if (isHuge(old) && tableFrame(next) >= 0) this.#checkMultiHit(cpu, mm, addr, entry, true)
+    if (!isHuge(next) || !isUsable(next)) return
+    if (!isHuge(old)) this.#checkMultiHit(cpu, mm, addr, entry, false)
+    const frame = hugeFrame(next, hugePages)
+    if (frame === hugeFrame(old, hugePages)) return
+    this.#checkRemapped(cpu, mm, Math.floor(addr / this.#machine.geo.pmdSize) * this.#machine.geo.pmdSize, entry, frame)
+  }
+
+  /** The page at `addr` is frame `frame` from now on: no TLB may say otherwise. */
+  #checkRemapped(cpu: Cpu, mm: number, addr: number, entry: number, frame: number): void {
+    if (load32(mm + MM.at.tlbFlushPending) !== 0) return
+    const vpn = Math.floor(addr / this.#machine.geo.pageSize)
+    for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages)
+      if (found === 0 || !this.#view.read(owner, found) || !this.#view.overlaps(mm, vpn, vpn + 1)) continue
+      if (this.#view.pfn + (vpn - this.#view.vpn) === frame) continue
+      violation(cpu, ORACLE, 'page replaced while a TLB has the old one', entry, [
+        `${hex(addr)} of mm ${hex(mm)} is frame ${hex(frame)} now`,
+        this.#describe(owner),
+      ])
+    }
+  }
+
+  /** No TLB may translate pages of the huge range around `addr` by huge (or, false, by small) entries. */
+  #checkMultiHit(cpu: Cpu, mm: number, addr: number, entry: number, huge: boolean): void {
+    const first = Math.floor(addr / this.#machine.geo.pmdSize) * this.#shadow.hugePages
+    for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      const tlb = this.#tlbs[owner] as Tlb
+      for (let slot = 0; slot < tlb.entryCount; slot++) {
+        if (!this.#view.read(owner, tlb.entry(slot)) || this.#view.pages > 1 !== huge) continue
+        if (!this.#view.overlaps(mm, first, first + this.#shadow.hugePages)) continue
+        const what = huge ? 'huge PMD became a table' : 'huge PMD appeared'
+        violation(cpu, ORACLE, `TLB multi-hit: ${what} while a TLB has the other size`, entry, [this.#describe(owner)])
+      }
+    }
+  }
+
+  #describe(owner: number): string {
+    const { vpn, pfn, pages, mm, stamp } = this.#view
+    const addr = hex(vpn * this.#machine.geo.pageSize)
+    const size = pages === 1 ? '' : ` (${pages} pages)`
+    return `TLB of CPU ${owner}: ${addr} of mm ${hex(mm)} → frame ${hex(pfn)}${size}, walked at clock ${stamp}`
+  }
+}
+
+const CALLS: Record<CallKind, string> = { unmap: 'unmapping', discard: 'MADV_DONTNEED', protect: 'mprotect' }

@@ -1,0 +1,110 @@
+/**
+ * Names for addresses of the image, by what lives there at the moment: the layout knows regions and fields, struct page
+ * and the live address spaces know what a frame is used for. For use when nothing runs, or between two controlled steps.
+ */
+import type { Machine } from '../boot/machine.js'
+import { SHADOW } from '../check/shadow.js'
+import { peek32, peek64 } from '../machine/image/image.js'
+import { Level } from '../machine/trace/observer.js'
+import { pmdLeaf, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import type { PteWord } from '../base/units.js'
+import { MM } from '../mm/mmStruct.js'
+import { PAGE, PAGE_MAPPING_ANON, PG_BUDDY, PG_RESERVED, PG_TABLE } from '../mm/page.js'
+import { hex } from './entry.js'
+
+/** A word of a page table. `owner` is the mm and the address the entry translates, null for a table linked nowhere. */
+export interface TableWord {
+  readonly pfn: number
+  readonly level: number
+  readonly index: number
+  readonly owner: { readonly mm: number; readonly addr: number } | null
+}
+
+/** What lives at `addr`: `mm0.pmd[0] of 0x10000`, `page[0x2a].refcount`, `frame 0x2a (anonymous)`, `word 1`. */
+export function describeAddress(machine: Machine, addr: number): string {
+  const { memmap } = machine
+  const table = tableWordAt(machine, addr)
+  if (table !== null) return describeTableWord(table)
+  if (addr >= memmap.frameBase) return describeFrame(machine, addr)
+  const inPages = addr - memmap.base
+  if (inPages >= 0 && inPages < machine.config.frames * PAGE.size) return describePage(machine, addr)
+  const name = machine.layout.nameOf(addr)
+  return name.replace(/^word\[0x([0-9a-f]+)\]\.value$/, 'word $1').replace(/\[0x([0-9a-f]+)\]/, (_, n: string) => `[${parseInt(n, 16)}]`)
+}
+
+const LEVEL_NAMES: Readonly<Record<number, string>> = { [Level.pte]: 'pte', [Level.pmd]: 'pmd', [Level.pud]: 'pud', [Level.pgd]: 'pgd' }
+
+function describeTableWord({ pfn, level, index, owner }: TableWord): string {
+  const name = LEVEL_NAMES[level] ?? 'page'
+  if (owner === null) return `${name} table ${hex(pfn)}[${index}], not linked`
+  return `mm${owner.mm}.${name}[${index}] of ${hex(owner.addr)}`
+}
+
+/** The table word at `addr`, or null when its frame is no page table. */
+export function tableWordAt(machine: Machine, addr: number): TableWord | null {
+  const { memmap, config, regions, layout } = machine
+  if (addr < memmap.frameBase || addr >= layout.size) return null
+  const pfn = memmap.pfnAt(addr)
+  if ((peek32(memmap.page(pfn) + PAGE.at.flags) & PG_TABLE) === 0) return null
+  const index = ((addr - memmap.frame(pfn)) >>> 3) & (machine.geo.ptrsPerTable - 1)
+  for (let slot = 0; slot < config.kernel.mms; slot++) {
+    const mm = regions.kernel.mms + slot * MM.size
+    const pgd = peek32(mm + MM.at.inUse) === 0 ? 0 : peek32(mm + MM.at.pgd)
+    const found = pgd === 0 ? null : findTable(machine, memmap.pfnAt(pgd), Level.pgd, 0, pfn)
+    if (found === null) continue
+    const span = entrySpan(machine, found.level)
+    return { pfn, level: found.level, index, owner: { mm: slot, addr: found.base + index * span } }
+  }
+  const level = config.oracles ? (peek32(regions.shadow + pfn * SHADOW.size + SHADOW.at.state) >>> 4) & 0xf : Level.pte
+  return { pfn, level: level === 0 ? Level.pte : level, index, owner: null }
+}
+
+/** Where below table `at` of `level` the table `wanted` hangs: its level and the first address that it translates. */
+function findTable(machine: Machine, at: number, level: number, base: number, wanted: number): { level: number; base: number } | null {
+  if (at === wanted) return { level, base }
+  if (level === Level.pte) return null
+  const { geo, memmap } = machine
+  const span = entrySpan(machine, level)
+  for (let i = 0; i < geo.ptrsPerTable; i++) {
+    const entry = peek64(memmap.frame(at) + i * 8) as PteWord
+    if (entry === 0n || !ptePresent(entry) || pmdLeaf(entry)) continue
+    const below = ptePfn(entry)
+    const found = below < machine.config.frames ? findTable(machine, below, level - 1, base + i * span, wanted) : null
+    if (found !== null) return found
+  }
+  return null
+}
+
+function entrySpan({ geo }: Machine, level: number): number {
+  return geo.pageSize * geo.ptrsPerTable ** (level - 1)
+}
+
+function describeFrame(machine: Machine, addr: number): string {
+  const { memmap } = machine
+  const pfn = memmap.pfnAt(addr)
+  const offset = addr - memmap.frame(pfn)
+  return `frame ${hex(pfn)}${offset === 0 ? '' : `+${hex(offset)}`} (${frameUse(machine, pfn)})`
+}
+
+function frameUse({ memmap }: Machine, pfn: number): string {
+  const page = memmap.page(pfn)
+  const flags = peek32(page + PAGE.at.flags)
+  if ((flags & PG_BUDDY) !== 0) return 'free'
+  if ((flags & PG_RESERVED) !== 0) return 'reserved'
+  const link = peek32(page + PAGE.at.compoundHead)
+  const head = (link & 1) === 1 ? link - 1 : page
+  const mapping = peek32(head + PAGE.at.mapping)
+  const part = head === page ? '' : `, tail of ${hex(memmap.pfnOf(head))}`
+  if (peek32(head + PAGE.at.refcount) === 0) return `no references${part}`
+  if (mapping === 0) return `data${part}`
+  return `${(mapping & PAGE_MAPPING_ANON) !== 0 ? 'anonymous' : 'file'}${part}`
+}
+
+/** A struct page's field; of the words that several fields share, the one that this kind of page uses. */
+function describePage({ memmap, layout }: Machine, addr: number): string {
+  const page = addr - ((addr - memmap.base) % PAGE.size)
+  const isTable = (peek32(page + PAGE.at.flags) & PG_TABLE) !== 0
+  const fields = layout.nameOf(addr).replace(/^.*\./, '').split('|')
+  const field = fields.find((name) => isTable === (name === 'ptl' || name.startsWith('rcu'))) ?? fields[0] ?? ''
+  return `page[${hex(memmap.pfnOf(page))}].${field}`
+}

@@ -1,0 +1,38 @@
+/** A token, explained: the execution again, with every step named. */
+import { replay } from '../explore/explore.js'
+import type { Token } from '../explore/token.js'
+import type { Bug } from '../bug/bug.js'
+import type { Machine } from '../boot/machine.js'
+import type { Finding } from '../machine/engine/finding.js'
+import type { Scenario } from '../scenario/scenario.js'
+import { StepTable, type Row } from './steps.js'
+
+export interface Explanation {
+  readonly finding: Finding | null
+  /** True when the execution took every recorded turn. */
+  readonly exact: boolean
+  /** Index of the first recorded turn that could not be taken, -1. */
+  readonly divergedAt: number
+  readonly rows: readonly Row[]
+  readonly steps: number
+  readonly operations: number
+  /** As the execution left it, for naming addresses. */
+  readonly machine: Machine
+}
+
+/** Deep enough for an interrupt above a fault above an operation. */
+const STACK_FRAMES = 60
+
+export function explain(token: Token, scenario: Scenario, bug: Bug | null): Explanation {
+  const framesBefore = Error.stackTraceLimit
+  Error.stackTraceLimit = STACK_FRAMES
+  let table: StepTable | null = null
+  try {
+    const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine)))
+    const { rows, steps } = table as unknown as StepTable
+    const { finding, exact, divergedAt, session } = result
+    return { finding, exact, divergedAt, rows, steps, operations: session.operationsDone, machine: session.machine }
+  } finally {
+    Error.stackTraceLimit = framesBefore
+  }
+}

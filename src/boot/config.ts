@@ -17,6 +17,8 @@ export interface MachineConfig {
   /** Events that each CPU's ring holds; a power of two, or 0 for none. */
   readonly ringLength: number
   readonly oracles: boolean
+  /** 'full': the oracles keep the kernel functions of each allocation and free. Slow; replays do. */
+  readonly sites?: 'full'
   readonly kernel: KernelConfig
 }
 

@@ -2,15 +2,16 @@
  * The threads of a machine's CPUs: a Piscina pool that runs one long task for each CPU, and a Comlink channel to each.
  * A thread that dies, however it dies, ends every call at once: nobody waits for an answer that cannot come.
  */
-import Comlink, { type Remote } from 'comlink'
+import * as Comlink from 'comlink'
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import type { CpuControl, CpuTask } from './protocol.js'
 
 export class CpuThreads {
-  readonly #pool: Piscina<CpuTask<MessagePort>, void>
+  readonly #pool: Piscina<CpuTask, void>
   readonly #ports: MessagePort[] = []
-  readonly #cpus: Remote<CpuControl>[] = []
+  readonly #cpus: Comlink.Remote<CpuControl>[] = []
   readonly #died: Promise<never>
   #closing = false
 
@@ -23,7 +24,7 @@ export class CpuThreads {
   }
 
   /** Makes a call on every CPU at the same time. Rejects when a thread dies before all have answered. */
-  all<T>(call: (cpu: Remote<CpuControl>, id: number) => Promise<T>): Promise<T[]> {
+  all<T>(call: (cpu: Comlink.Remote<CpuControl>, id: number) => Promise<T>): Promise<T[]> {
     return Promise.race([Promise.all(this.#cpus.map(call)), this.#died])
   }
 
@@ -38,7 +39,7 @@ export class CpuThreads {
   async #start(cpu: number): Promise<never> {
     const { port1, port2 } = new MessageChannel()
     this.#ports.push(port1)
-    this.#cpus.push(Comlink.wrap<CpuControl>(port1))
+    this.#cpus.push(Comlink.wrap<CpuControl>(nodeEndpoint(port1)))
     let cause = 'it ended on its own'
     try {
       await this.#pool.run({ port: port2 }, { transferList: [port2] })

@@ -13,8 +13,8 @@ import { PROGRAM_CPU, programCpu } from '../program/state.js'
 import type { MachineConfig } from './config.js'
 import { CpuThreads } from './cpuThreads.js'
 import { Machine } from './machine.js'
-import type { Collected, CpuEnd } from './protocol.js'
-import { cpuEntry } from './spawn.js'
+import type { CpuEnd, CpuReport } from './protocol.js'
+import { cpuWorkerUrl } from './spawn.js'
 import { Watch, type Progress, type Stopped, type Watched } from './watch.js'
 
 export type { Progress, Stopped } from './watch.js'
@@ -93,17 +93,16 @@ interface ThreadsRun {
 async function runThreads(machine: Machine, options: FreeRunOptions): Promise<ThreadsRun> {
   const { bug = null, perturb = false, repeat = true, seed = 1 } = options
   const watch = new Watch(machine, watchOptions(options))
-  const threads = new CpuThreads(machine.config.cpus, options.entry ?? cpuEntry(perturb ? 'perturbed' : 'free'))
-  const order = { machine: machine.config, memory: machine.memory, bug: bug?.id ?? null, seed }
-  let watched: Watched = { seconds: 0, stopped: 'fault', stall: null, fault: null }
+  const threads = new CpuThreads(machine.config.cpus, options.entry ?? cpuWorkerUrl(perturb))
+  const order = { config: machine.config, memory: machine.memory, bug: bug?.id ?? null, seed }
+  let watched: Watched = { seconds: 0, stopped: 'fault', stall: null, fault: null, panicBy: -1 }
   try {
     await threads.all((cpu, id) => cpu.boot({ ...order, cpu: id }))
-    await threads.all((cpu, id) => cpu.load({ program: options.programs[id] ?? [], repeat }))
-    const ends = threads.all((cpu) => cpu.run())
-    watched = await watch.over(ends)
+    const reports = threads.all((cpu, id) => cpu.run(options.programs[id] ?? [], repeat))
+    watched = await watch.over(reports)
     if (watched.stall !== null || watched.fault !== null)
       return { ...watched, stopped: watched.fault === null ? 'finding' : 'fault', finding: watched.stall, mismatches: [] }
-    return verdict(watched, await ends, await threads.all((cpu) => cpu.collect()))
+    return verdict(watched, await reports)
   } catch (error) {
     const fault = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { ...watched, stopped: 'fault', finding: null, fault, mismatches: [] }
@@ -118,11 +117,11 @@ function watchOptions(options: FreeRunOptions): ConstructorParameters<typeof Wat
 }
 
 /** What went wrong first counts; the rest may have come of it. */
-function verdict(watched: Watched, ends: readonly CpuEnd[], collected: readonly Collected[]): ThreadsRun {
-  const mismatches = collected.flatMap((cpu) => cpu.mismatches)
-  const first = ends.find((end) => (end.kind === 'finding' || end.kind === 'fault') && end.first)
-  const finding = first?.kind === 'finding' ? first.finding : null
-  const fault = first?.kind === 'fault' ? `CPU ${ends.indexOf(first)}: ${first.message}` : null
+function verdict(watched: Watched, reports: readonly CpuReport[]): ThreadsRun {
+  const mismatches = reports.flatMap((report) => report.mismatches)
+  const first: CpuEnd = reports[watched.panicBy]?.end ?? { kind: 'done' }
+  const finding = first.kind === 'finding' ? first.finding : null
+  const fault = first.kind === 'fault' ? `CPU ${watched.panicBy}: ${first.message}` : null
   const stopped = finding !== null ? 'finding' : fault !== null ? 'fault' : watched.stopped
   return { seconds: watched.seconds, stopped, finding, fault, mismatches }
 }

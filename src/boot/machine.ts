@@ -9,7 +9,7 @@ import { placeFlushInfo } from '../arch/x86_64/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
 import type { Bug } from '../bug/bug.js'
-import { finalCheck } from '../check/finalCheck.js'
+import { finalCheck, settle } from '../check/finalCheck.js'
 import { Oracles } from '../check/oracles.js'
 import { placeShadow } from '../check/shadow.js'
 import { placeCpuRegions, CPU_AREA, type CpuRegions } from '../machine/cpu/area.js'
@@ -29,7 +29,7 @@ import { Memmap, PAGE } from '../mm/page.js'
 import { placeZone } from '../mm/pageAllocator.js'
 import { Interpreter } from '../program/interpret.js'
 import { placeProgramRegions, type ProgramRegions } from '../program/state.js'
-import type { Program } from '../program/op.js'
+import { OPS, type Program } from '../program/op.js'
 import { placeRcu, Rcu } from '../sync/rcu.js'
 import { checkConfig, type MachineConfig } from './config.js'
 import { composeParts } from './parts.js'
@@ -58,6 +58,8 @@ export class Machine {
   readonly regions: MachineRegions
   readonly memory: WebAssembly.Memory
   readonly memmap: Memmap
+  /** For reports: names of operations by number. */
+  readonly opNames = OPS
 
   /** Lays out the image and attaches this thread to `memory`, or to a new one. */
   constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
@@ -113,6 +115,7 @@ export class Machine {
       drive(kernel.mms.mmget(mm))
       drive(other.kernel.tlbFlush.switchMm(mm))
     }
+    if (this.config.oracles) settle(this)
   }
 
   /** Seeds the CPUs' own choices, for runs in threads. */
@@ -122,8 +125,8 @@ export class Machine {
   }
 
   /** What the oracles find when all CPUs have stopped; null when all is well. Uses `cpu` to look. */
-  finalCheck(cpu: BootedCpu): Finding | null {
-    return this.config.oracles ? finalCheck(this, cpu.kernel) : null
+  finalCheck(_cpu: BootedCpu): Finding | null {
+    return this.config.oracles ? finalCheck(this) : null
   }
 
   /** Name of the word at `addr`, frames by what they are used for. */

@@ -8,9 +8,8 @@ import { CONTROL, CPU_AREA, cpuAreaAt } from '../machine/cpu/area.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { attach, cmpxchg32, load32, peek32, store32 } from '../machine/image/image.js'
 import { PHASE } from '../program/interpret.js'
-import { OPS } from '../program/op.js'
-import { describeDeadlock } from './deadlock.js'
 import type { Machine } from './machine.js'
+import { describeWaiting } from './waiting.js'
 
 /** Why a run ended. */
 export type Stopped = 'duration' | 'programs ended' | 'interrupted' | 'finding' | 'fault'
@@ -35,6 +34,8 @@ export interface Watched {
   readonly stopped: Stopped
   readonly stall: Finding | null
   readonly fault: string | null
+  /** CPU that panicked first; -1 for none. */
+  readonly panicBy: number
 }
 
 const POLL_MS = 100
@@ -72,7 +73,8 @@ export class Watch {
       () => (settled = true),
     )
     const fault = (await this.#arrival(() => settled)) ?? (await this.#running(end, () => settled))
-    return { seconds: this.#seconds, stopped: fault === null ? this.#stopped : 'fault', stall: this.#stall, fault }
+    const panicBy = Math.max(-1, this.#word(CONTROL.at.panic) - 1)
+    return { seconds: this.#seconds, stopped: fault === null ? this.#stopped : 'fault', stall: this.#stall, fault, panicBy }
   }
 
   async #arrival(settled: () => boolean): Promise<string | null> {
@@ -131,13 +133,11 @@ export class Watch {
       }
       await sleep(1)
     }
+    const stuck = Array.from({ length: cpus }, (_, cpu) => ({ cpu, addr: waits.get(cpu) ?? 0 }))
     const phase = this.#control + CONTROL.at.phase
-    const waiting = [...waits].map(([cpu, addr]) => ({ cpu, addr })).filter(({ addr }) => addr !== phase)
-    const busy = Array.from({ length: cpus }, (_, cpu) => cpu).filter((cpu) => !waits.has(cpu))
-    const { details, ...finding } = describeDeadlock(this.#machine, waiting.sort((a, b) => a.cpu - b.cpu))
+    const details = describeWaiting(this.#machine, stuck.filter(({ addr }) => addr !== phase))
     const title = `INFO: no CPU has finished an operation for ${Math.round(this.#options.stallMs * this.#patience)} ms`
-    const running = busy.map((cpu) => `CPU ${cpu} in ${this.#opOf(cpu)} runs and gets nowhere`)
-    this.#stall = { ...finding, oracle: 'stall', title, details: [...details, ...running] }
+    this.#stall = { oracle: 'stall', title, cpu: -1, address: null, details, stack: [] }
     cmpxchg32(this.#control + CONTROL.at.panic, 0, PANIC_BY_WATCH)
   }
 
@@ -152,10 +152,6 @@ export class Watch {
 
   #opsDone(): number[] {
     return Array.from({ length: this.#machine.config.cpus }, (_, cpu) => peek32(this.#area(cpu) + CPU_AREA.at.opsDone))
-  }
-
-  #opOf(cpu: number): string {
-    return OPS[peek32(this.#area(cpu) + CPU_AREA.at.opKind)] ?? 'start'
   }
 
   #area(cpu: number): number {

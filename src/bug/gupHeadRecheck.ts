@@ -3,7 +3,10 @@
  *
  * gup_fast reads the head of a page and then takes a reference on it. If the folio is split in between, and the entries
  * are restored with the same bits, the second look at them finds nothing, and the reference is on a page that has nothing
- * to do with the one that is returned.
+ * to do with the one that is returned. (Hash from memory.)
+ *
+ * Where flushes are interrupts, the one that turns the entry into a migration entry waits for the walker, which has IRQs
+ * off. It takes a flush without interrupts to get past it.
  */
 import type { Step } from '../machine/engine/engine.js'
 import { Folios } from '../mm/folio.js'
@@ -24,4 +27,5 @@ export const gupHeadRecheck = defineBug({
   symptom: 'the reference is on another page than the one returned: refcount underflow, use after free',
   scenarios: ['gup-vs-split'],
   parts: { Folios: TrustsHead },
+  config: { flushStyle: 'broadcast' },
 })

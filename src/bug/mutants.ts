@@ -7,6 +7,7 @@ import { GupFast } from '../mm/gupFast.js'
 import { MmuGather } from '../mm/mmuGather.js'
 import { defineBug } from './bug.js'
 
+/** Where flushes are interrupts they wait for the walker, and the second look has nothing left to find. */
 class LooksOnce extends GupFast {
   protected override *pteUnchanged(): Step<boolean> {
     return true
@@ -26,6 +27,7 @@ export const noRecheck = defineBug({
   symptom: 'gup returns a page that was unmapped, freed and reused before the reference was taken',
   scenarios: ['gup-vs-dontneed', 'gup-vs-munmap', 'gup-vs-split'],
   parts: { GupFast: LooksOnce },
+  config: { flushStyle: 'broadcast' },
 })
 
 class NeverFlushes extends MmuGather {

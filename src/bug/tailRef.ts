@@ -3,11 +3,10 @@
  *
  * A gup reference on a tail page was counted in the head and in the tail's own count, so that a split could hand it on to
  * the tail. But a page with a count can be taken by anybody who goes by frame numbers: get_page_unless_zero() succeeds on
- * a tail, the head does not hear of it, and the split stores a count that leaves that reference out. The fix keeps the
- * counts of tails at zero, always (R3).
+ * a tail, and the head does not hear of it. Dropped last, such a reference frees the tail alone; a split gives it to the
+ * tail at the head's expense. The fix keeps the counts of tails at zero, always (R3).
  *
- * The split of 2011 had no freeze; here the freeze allows for the tails' counts, which comes to the same: nobody may
- * change them from the sum to the store.
+ * The split of 2011 had no freeze; here the freeze allows for the tails' counts. Its BUG_ON() is upstream's of then.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -54,20 +53,25 @@ function* getHugePageTail(part: Part, page: PhysAddr): Step<void> {
 }
 
 class HandsOnTailCounts extends SplitFolio {
+  /** References on tails did not stand in the way of a split. */
   protected override *canSplitFolio(folio: PhysAddr): Step<boolean> {
-    const { folios } = this.k
-    const references = (yield* folios.folioRefCount(folio)) - (yield* this.tailCounts(folio))
-    return (yield* folios.folioMapcount(folio)) === references - 1
+    const left = yield* this.leftToHead(folio)
+    return left - 1 <= (yield* this.k.folios.folioMapcount(folio))
   }
 
   protected override *freeze(folio: PhysAddr): Step<boolean> {
-    return yield* this.k.folios.folioRefFreeze(folio, 1 + (yield* this.tailCounts(folio)))
+    const tails = yield* this.tailCounts(folio)
+    if ((yield* this.leftToHead(folio)) <= 0) this.reportLost(folio)
+    return yield* this.k.folios.folioRefFreeze(folio, 1 + tails)
   }
 
-  /** "tail_page->_count cannot change": it can. */
   protected override *unfreezeTail(tail: PhysAddr): Step<void> {
-    const references = yield* this.k.folios.folioRefCount(tail)
-    yield* this.k.folios.folioRefUnfreeze(tail, 1 + references)
+    yield* this.cpu.atomicAdd32(phys(tail + PAGE.at.refcount), 1)
+  }
+
+  /** What is left to the head when the tails have got what is theirs: "tail_page->_count cannot change". It can. */
+  protected *leftToHead(folio: PhysAddr): Step<number> {
+    return (yield* this.k.folios.folioRefCount(folio)) - (yield* this.tailCounts(folio))
   }
 
   protected *tailCounts(folio: PhysAddr): Step<number> {
@@ -75,6 +79,11 @@ class HandsOnTailCounts extends SplitFolio {
     for (let i = 1; i < this.k.folios.folioNrPages(folio); i++)
       sum += yield* this.k.folios.folioRefCount(phys(folio + i * PAGE.size))
     return sum
+  }
+
+  protected reportLost(folio: PhysAddr): never {
+    const title = 'kernel BUG at mm/huge_memory.c: page_count(page) <= 0 in __split_huge_page_refcount()'
+    return this.cpu.report('kernel-bug', title, folio, ['a tail has a reference that was never counted in the head'])
   }
 }
 

@@ -12,7 +12,6 @@ import type { PteWord } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
 import { hugeFrame, lowHalf, pteFrame } from './entryWord.js'
-import type { CheckedMachine } from './checkedMachine.js'
 import type { Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -21,12 +20,10 @@ const ORACLE = 'entry-legal'
 const LEVEL_NAMES: readonly LevelName[] = ['pte', 'pte', 'pmd', 'pud', 'pgd']
 
 export class EntryLegal {
-  readonly #machine: CheckedMachine
   readonly #shadow: Shadow
   readonly #sites: Sites
 
-  constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites) {
-    this.#machine = machine
+  constructor(shadow: Shadow, sites: Sites) {
     this.#shadow = shadow
     this.#sites = sites
   }

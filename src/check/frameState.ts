@@ -58,8 +58,11 @@ export class FrameState {
     poke32(at + AT.linked, 0)
     poke32(at + AT.writable, 0)
     poke32(at + AT.birth, 0)
+    // Mappings of an earlier owner explain nothing.
     poke32(at + AT.mapMm, 0)
     poke32(at + AT.hugeMm, 0)
+    poke32(at + AT.unmapClock, 0)
+    poke32(at + AT.hugeUnmapClock, 0)
     this.#sites.allocated(cpu, pfn, clock)
   }
 
@@ -93,7 +96,7 @@ export class FrameState {
   #checkEmpty(cpu: Cpu, pfn: number, what: string): void {
     const first = this.#frame(pfn)
     const end = first + this.#machine.geo.ptrsPerTable * 8
-    for (let at = first; at < end; at += 4) if (peek32(at) !== 0) this.#report(cpu, what, (at & ~7) as PhysAddr, pfn)
+    for (let at: number = first; at < end; at += 4) if (peek32(at) !== 0) this.#report(cpu, what, at - (at % 8), pfn)
   }
 
   // ---- page tables ------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ export class Oracles extends Observer {
     this.#identity = new GupIdentity(machine, shadow, sites, this.#mappings)
     this.#pins = new PinExclusive(machine, shadow, sites, this.#mappings, this.#contents)
     this.#refcount = new Refcount(machine, shadow, sites)
-    this.#legal = new EntryLegal(machine, shadow, sites)
+    this.#legal = new EntryLegal(shadow, sites)
     this.#discard = new DiscardKept(machine, shadow, sites, this.#contents)
     this.#zero = new ZeroPage(machine, shadow, sites, this.#contents)
   }
@@ -76,8 +76,8 @@ export class Oracles extends Observer {
 
   override pagesFreed(cpu: Cpu, pfn: number, order: number): void {
     this.#shadow.touch()
-    this.#tlb.pagesFreed(cpu, pfn, order)
     this.#frames.pagesFreed(cpu, pfn, order)
+    this.#tlb.pagesFreed(cpu, pfn, order)
   }
 
   override tableCreated(_cpu: Cpu, pfn: number, level: number): void {

@@ -13,7 +13,7 @@
  * lock). Counts are atomic. mapMm and mapVpn: see mappings.ts.
  */
 import { assert } from '../base/assert.js'
-import { phys, type PhysAddr } from '../base/units.js'
+import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { add32, cmpxchg32, load32, note, peek32, poke32, store32 } from '../machine/image/image.js'
 import type { Layout } from '../machine/image/layout.js'

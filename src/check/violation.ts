@@ -4,9 +4,12 @@ import { kernelStack } from '../machine/engine/finding.js'
 
 /** `BUG: <what> in <function>`. Ends the run. */
 export function violation(cpu: Cpu, oracle: string, what: string, address: number, details: readonly string[]): never {
-  const innermost = kernelStack(new Error().stack ?? '')[0]
-  cpu.report(oracle, innermost === undefined ? `BUG: ${what}` : `BUG: ${what} in ${innermost}`, address, details)
+  const place = kernelStack(new Error().stack ?? '').find((name) => !TOO_LOW.test(name))
+  cpu.report(oracle, place === undefined ? `BUG: ${what}` : `BUG: ${what} in ${place}`, address, details)
 }
+
+/** Functions that everybody calls, and those without a class: their caller says more. */
+const TOO_LOW = /^(PtOps|PageAllocator|Folios)\.|^#/
 
 export const hex = (value: number | bigint): string =>
   value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`

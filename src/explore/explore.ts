@@ -1,12 +1,11 @@
 /**
  * Exploration with the random strategy, and replay: the public calls behind `racewalk explore` and `racewalk replay`.
  */
-import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
-import type { Scenario } from '../scenario/scenario.js'
+import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import { RandomStrategy } from './random.js'
 import { ReplayStrategy } from './replay.js'
 import { Session } from './session.js'
@@ -89,7 +88,7 @@ class Exploration {
     const { scenario, bug = null, seed = 1 } = options
     this.#options = options
     this.#seed = seed
-    this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus)
+    this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
     this.#session = new Session(scenario, bug, this.#cpus)
   }
 
@@ -151,16 +150,9 @@ export function replay(
   bug: Bug | null,
   record: (session: Session) => ReplayRecorder | null = () => null,
 ): ReplayResult {
-  const session = new Session(scenario, bug, checkCpus(scenario, token.cpus))
+  const session = new Session(scenario, bug, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
   const recorder = record(session)
   const strategy = new ReplayStrategy(token.picks, recorder === null ? undefined : (cpu) => recorder.point(cpu))
   const { finding } = session.execute(strategy, recorder)
   return { finding, exact: strategy.exact, divergedAt: strategy.divergedAt, session }
-}
-
-/** Throws UsageError for a number of CPUs that the scenario or the engine cannot have. */
-export function checkCpus(scenario: Scenario, cpus: number, most = CONTROLLED_CPUS_MAX): number {
-  const least = scenario.cpusMin ?? 2
-  if (Number.isInteger(cpus) && cpus >= least && cpus <= most) return cpus
-  throw new UsageError(`--cpus ${cpus}`, `${scenario.id} runs on ${least} to ${most} CPUs`, `leave --cpus out for ${scenario.cpus}`)
 }

@@ -13,7 +13,7 @@ import { peek32, restore, snapshot } from '../machine/image/image.js'
 import { Interpreter } from '../program/interpret.js'
 import { isBare, type Program } from '../program/op.js'
 import { setUp, type Scenario } from '../scenario/scenario.js'
-import { describeDeadlock } from '../boot/deadlock.js'
+import { describeDeadlock } from './deadlock.js'
 
 export interface Execution {
   readonly finding: Finding | null
@@ -31,10 +31,11 @@ export class Session {
   readonly #bareOperations: number
   readonly #bootOperations: number
 
-  constructor(scenario: Scenario, bug: Bug | null, cpus: number) {
+  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. */
+  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false) {
     const built = setUp(scenario, 'explore', cpus, bug?.config)
     this.scenario = scenario
-    this.machine = new Machine(built.machine)
+    this.machine = new Machine(sites ? { ...built.machine, sites: 'full' } : built.machine)
     this.#programs = built.programs
     this.#bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')

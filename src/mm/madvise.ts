@@ -135,16 +135,22 @@ export class Madvise extends Part {
       if (vma === 0 || peekF64(vma + VMA.at.start) >= end) break
       const from = Math.max(at, peekF64(vma + VMA.at.start))
       const to = Math.min(end, peekF64(vma + VMA.at.end))
-      error = yield* this.#adviseVma(mm, vma, from as VirtAddr, to as VirtAddr, advice)
+      error = yield* this.#adviseVma(mm, vma, from as VirtAddr, to as VirtAddr, advice, stamp)
       at = to
     }
-    const discards = advice === MADV_DONTNEED || advice === MADV_DONTNEED_LOCKED
-    if (discards && error === 0) this.k.observer.callReturns(this.cpu, 'discard', mm, start, end, stamp)
     yield* this.k.mms.mmapReadUnlock(mm)
     return error !== 0 ? error : unmapped
   }
 
-  *#adviseVma(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr, advice: number): Step<number> {
+  /** `stamp`: when the call began. A hole promises nothing: a munmap() that made it may still be about to zap. */
+  *#adviseVma(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    advice: number,
+    stamp: number,
+  ): Step<number> {
     const locked = (peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0
     const file = peek32(vma + VMA.at.file) !== 0
     switch (advice) {
@@ -152,6 +158,7 @@ export class Madvise extends Part {
       case MADV_DONTNEED_LOCKED:
         if (locked && advice === MADV_DONTNEED) return -EINVAL
         yield* this.k.zap.zapPageRange(mm, vma, start, end)
+        this.k.observer.callReturns(this.cpu, 'discard', mm, start, end, stamp)
         return 0
       case MADV_FREE:
         if (locked || file) return -EINVAL

@@ -5,6 +5,7 @@ import type { Bug } from '../bug/bug.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
+import { named, partNames } from './names.js'
 import { StepTable, type Row } from './steps.js'
 
 export interface Explanation {
@@ -26,11 +27,13 @@ const STACK_FRAMES = 60
 export function explain(token: Token, scenario: Scenario, bug: Bug | null): Explanation {
   const framesBefore = Error.stackTraceLimit
   Error.stackTraceLimit = STACK_FRAMES
+  const names = partNames(bug)
   let table: StepTable | null = null
   try {
-    const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine)))
+    const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine, names)))
     const { rows, steps } = table as unknown as StepTable
-    const { finding, exact, divergedAt, session } = result
+    const { exact, divergedAt, session } = result
+    const finding = result.finding === null ? null : named(result.finding, names)
     return { finding, exact, divergedAt, rows, steps, operations: session.operationsDone, machine: session.machine }
   } finally {
     Error.stackTraceLimit = framesBefore

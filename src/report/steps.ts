@@ -14,6 +14,7 @@ import type { ReplayRecorder } from '../explore/explore.js'
 import { OPS } from '../program/op.js'
 import { describeAddress, tableWordAt } from './address.js'
 import { describeEntry, hex } from './entry.js'
+import type { Names } from './names.js'
 
 /** One access. */
 export interface AccessRow {
@@ -46,6 +47,7 @@ const STACK_KEPT = 4
 export class StepTable implements ReplayRecorder {
   readonly rows: Row[] = []
   readonly #machine: Machine
+  readonly #names: Names
   /** The access under way: its row, and how to read its word again. */
   #open: { row: AccessRow; read: () => string } | null = null
   /** Kernel functions of CPUs that were left at a point. */
@@ -53,8 +55,9 @@ export class StepTable implements ReplayRecorder {
   readonly #operation: string[]
   #steps = 0
 
-  constructor(machine: Machine) {
+  constructor(machine: Machine, names: Names) {
     this.#machine = machine
+    this.#names = names
     this.#operation = Array.from({ length: machine.config.cpus }, () => '')
   }
 
@@ -65,13 +68,13 @@ export class StepTable implements ReplayRecorder {
 
   point(cpu: number): void {
     this.#close()
-    this.#leftAt.set(cpu, kernelStack(new Error().stack ?? ''))
+    this.#leftAt.set(cpu, this.#kernelFunctions())
   }
 
   step(cpu: number, kind: number, addr: number): void {
     this.#close()
     this.#noteOperation(cpu)
-    const stack = (this.#leftAt.get(cpu) ?? kernelStack(new Error().stack ?? '')).slice(0, STACK_KEPT)
+    const stack = (this.#leftAt.get(cpu) ?? this.#kernelFunctions()).slice(0, STACK_KEPT)
     this.#leftAt.delete(cpu)
     const width = accessWidth(kind)
     const read = width === 0 ? null : this.#reader(addr, width)
@@ -101,6 +104,12 @@ export class StepTable implements ReplayRecorder {
     const table = width === 8 ? tableWordAt(this.#machine, addr) : null
     if (table !== null) return () => describeEntry(peek64(addr), table.level, this.#machine.geo)
     return width === 8 ? () => hex(peek64(addr)) : () => plain(peek32(addr))
+  }
+
+  /** Kernel functions on the JS stack, innermost first, without the interpreter of programs that called them. */
+  #kernelFunctions(): string[] {
+    const frames = (new Error().stack ?? '').split('\n').filter((frame) => !frame.includes('/program/'))
+    return kernelStack(frames.join('\n')).map((name) => this.#names(name))
   }
 
   #noteOperation(cpu: number): void {

@@ -2,6 +2,7 @@
  * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored it
  * runs once in a small machine, stressed its programs repeat in the real geometry.
  */
+import { UsageError } from '../base/errors.js'
 import { fullMachine, smallMachine, type MachineConfig } from '../boot/config.js'
 import type { KernelConfig } from '../mm/kernel.js'
 import type { Op, Program } from '../program/op.js'
@@ -73,6 +74,13 @@ function settingOf(machine: MachineConfig, repeated: boolean): Setting {
     page: (n) => arena + n * pageSize,
     huge: (n) => arena + n * hugeSize,
   }
+}
+
+/** Throws UsageError for a number of CPUs that the scenario, or an engine with `most`, cannot have. */
+export function checkCpus(scenario: Scenario, cpus: number, most: number): number {
+  const least = scenario.cpusMin ?? 2
+  if (Number.isInteger(cpus) && cpus >= least && cpus <= most) return cpus
+  throw new UsageError(`--cpus ${cpus}`, `${scenario.id} runs on ${least} to ${most} CPUs`, `leave --cpus out for ${scenario.cpus}`)
 }
 
 // ---- words that scenarios are written with ------------------------------------------------------------------------

@@ -14,8 +14,10 @@ import { FreeEngine } from './free.js'
 
 /** One point in this many pauses, on average. */
 const PAUSE_ODDS = [16, 64, 256, 1024] as const
-/** Pause lengths: spins of one atomic load (about 5 ns each); a further choice sleeps and gives the core away. */
+/** Pause lengths: spins of one atomic load (about 5 ns each). */
 const SPINS = [50, 400, 3000] as const
+/** One pause in this many sleeps instead, and gives the core away. More would leave an operation on 512 pages seconds long. */
+const SLEEP_ODDS = 24
 const SLEEP_MS = 1
 
 export class PerturbEngine extends FreeEngine {
@@ -56,8 +58,11 @@ export class PerturbEngine extends FreeEngine {
   }
 
   #pause(): void {
-    const spins = SPINS[this.#prng.below(SPINS.length + 1)]
-    if (spins === undefined) Atomics.wait(words, this.#idle >>> 2, load32(this.#idle), SLEEP_MS)
-    else for (let i = 0; i < spins; i++) load32(this.#idle)
+    if (this.#prng.below(SLEEP_ODDS) === 0) {
+      Atomics.wait(words, this.#idle >>> 2, load32(this.#idle), SLEEP_MS)
+      return
+    }
+    const spins = SPINS[this.#prng.below(SPINS.length)] as number
+    for (let i = 0; i < spins; i++) load32(this.#idle)
   }
 }

@@ -1,0 +1,200 @@
+/**
+ * What the counts of frames must be, summed up from everything that may hold a reference: page tables of all address
+ * spaces, deposited tables, the page cache. For finalCheck(); all CPUs have stopped, so plain loads see everything.
+ *
+ * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated huge
+ * pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss counters,
+ * and the deposited tables of each PMD table: as many as huge entries, empty, each in one ring.
+ */
+import { peek32 } from '../machine/image/image.js'
+import { Panic } from '../machine/engine/finding.js'
+import { FrameKind, Level } from '../machine/trace/observer.js'
+import { MM } from '../mm/mmStruct.js'
+import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
+import type { CheckedMachine } from './checkedMachine.js'
+import { hugeFrame, isUsable, isWritable, pteFrame, tableFrame } from './entryWord.js'
+import { SHADOW, STATE_DEPOSITED, type Shadow } from './shadow.js'
+import type { Sites } from './sites.js'
+import { hex } from './violation.js'
+
+const PROTNONE = 0x100
+
+export class Expected {
+  /** By first frame of a folio: references that mappings and the page cache hold. */
+  readonly refs: Int32Array
+  /** PTEs that map the frame. */
+  readonly maps: Int32Array
+  /** PMDs that map the folio from here. */
+  readonly entire: Int32Array
+  /** Places where a table hangs. */
+  readonly tables: Uint8Array
+  readonly #machine: CheckedMachine
+  readonly #shadow: Shadow
+  readonly #sites: Sites
+  // Of the mm that is being walked.
+  #rssAnon = 0
+  #rssFile = 0
+  #nrPtes = 0
+
+  constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites) {
+    this.#machine = machine
+    this.#shadow = shadow
+    this.#sites = sites
+    this.refs = new Int32Array(shadow.frames)
+    this.maps = new Int32Array(shadow.frames)
+    this.entire = new Int32Array(shadow.frames)
+    this.tables = new Uint8Array(shadow.frames)
+  }
+
+  collect(): void {
+    this.refs.fill(0)
+    this.maps.fill(0)
+    this.entire.fill(0)
+    this.tables.fill(0)
+    const { mms, pageCache } = this.#machine.regions.kernel
+    const { config } = this.#machine
+    for (let i = 0; i < config.kernel.mms; i++) {
+      const mm = mms + i * MM.size
+      if (peek32(mm + MM.at.inUse) !== 0) this.#collectMm(mm)
+    }
+    for (let i = 0; i < config.kernel.filePages; i++) {
+      const page = peek32(pageCache + i * 4)
+      if (page !== 0) this.#addRef(this.#machine.memmap.pfnOf(page))
+    }
+  }
+
+  // ---- one address space ------------------------------------------------------------------------------------------
+
+  #collectMm(mm: number): void {
+    this.#rssAnon = this.#rssFile = this.#nrPtes = 0
+    const pgd = peek32(mm + MM.at.pgd)
+    this.#table(this.#shadow.pfnAt(pgd), Level.pgd, mm + MM.at.pgd)
+    this.#compare(mm, MM.at.rssAnon, this.#rssAnon, 'BUG: Bad rss-counter state type:MM_ANONPAGES')
+    this.#compare(mm, MM.at.rssFile, this.#rssFile, 'BUG: Bad rss-counter state type:MM_FILEPAGES')
+    this.#compare(mm, MM.at.nrPtes, this.#nrPtes, 'BUG: wrong pgtables_bytes')
+    this.#compare(mm, MM.at.tlbFlushPending, 0, 'BUG: tlb_flush_pending after the last flush')
+  }
+
+  #compare(mm: number, field: number, expected: number, title: string): void {
+    const found = peek32(mm + field)
+    if (found !== expected) finding('refcount', title, mm + field, [`mm ${hex(mm)}: expected ${expected}, found ${found}`])
+  }
+
+  /** Table `pfn` of `level`, found at `from`, and everything below it. */
+  #table(pfn: number, level: number, from: number): void {
+    const state = pfn < 0 ? 0 : peek32(this.#shadow.of(pfn) + SHADOW.at.state)
+    if (state !== (FrameKind.table | (level << 4)))
+      finding('frame-state', 'BUG: an entry points to a frame that is no table of its level', from, this.#sites.describe(pfn))
+    if (this.tables[pfn] !== 0) finding('frame-state', 'BUG: page table linked twice', from, this.#sites.describe(pfn))
+    this.tables[pfn] = 1
+    if (level === Level.pte) this.#nrPtes++
+    const first = this.#machine.memmap.frame(pfn)
+    const { ptrsPerTable } = this.#machine.geo
+    let huge = 0
+    for (let at: number = first; at < first + ptrsPerTable * 8; at += 8) {
+      const low = peek32(at)
+      if (low === 0 && peek32(at + 4) === 0) continue
+      if (level === Level.pte) this.#pte(at, low)
+      else if (level === Level.pmd && tableFrame(low) < 0) huge += this.#hugePmd(at, low)
+      else this.#table(tableFrame(low), level - 1, at)
+    }
+    if (level === Level.pmd) this.#deposited(pfn, huge)
+  }
+
+  #pte(at: number, low: number): void {
+    const pfn = pteFrame(low)
+    if (pfn < 0) finding('entry-legal', 'BUG: an entry that no operation waits for was left behind', at, [describe(at)])
+    if (this.#shadow.isReserved(pfn)) return
+    this.#mappable(pfn, at)
+    this.maps[pfn] = (this.maps[pfn] as number) + 1
+    const head = this.#addRef(pfn)
+    if (!this.#isAnon(head)) {
+      this.#rssFile++
+      return
+    }
+    this.#rssAnon++
+    if (isWritable(low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
+  }
+
+  /** A huge leaf; returns 1, the deposited table that belongs to it. */
+  #hugePmd(at: number, low: number): 1 {
+    const { hugePages } = this.#shadow
+    const pfn = hugeFrame(low, hugePages)
+    if (pfn < 0) finding('entry-legal', 'BUG: an entry that no operation waits for was left behind', at, [describe(at)])
+    if (!isUsable(low) && (low & PROTNONE) === 0)
+      finding('entry-legal', 'BUG: a huge PMD was left invalidated', at, [describe(at)])
+    if (this.#shadow.isReserved(pfn)) return 1
+    this.#mappable(pfn, at)
+    this.entire[pfn] = (this.entire[pfn] as number) + 1
+    this.#addRef(pfn)
+    this.#rssAnon += hugePages
+    if (isWritable(low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
+    return 1
+  }
+
+  #mappable(pfn: number, at: number): void {
+    if (!this.#shadow.isData(pfn))
+      finding('frame-state', 'BUG: Bad page map: an entry names a frame that is no page', at, this.#sites.describe(pfn))
+  }
+
+  #checkExclusive(page: number, at: number): void {
+    if ((peek32(page + PAGE.at.flags) & PG_ANON_EXCLUSIVE) !== 0) return
+    finding('pin-exclusive', 'BUG: writable entry of an anonymous page that is not exclusive', at, [describe(at)])
+  }
+
+  /** The ring of PTE tables that wait for the splits of `huge` entries of PMD table `pfn`. */
+  #deposited(pfn: number, huge: number): void {
+    const { memmap } = this.#machine
+    const list = memmap.page(pfn) + PAGE.at.pmdHugePte
+    const head = peek32(list)
+    let found = 0
+    for (let page = head; page !== 0 && found <= huge; ) {
+      found++
+      this.#depositedTable(memmap.pfnOf(page), list)
+      page = peek32(page + PAGE.at.lruNext)
+      if (page === head) break
+    }
+    this.#nrPtes += found
+    if (found === huge) return
+    finding('frame-state', 'BUG: deposited page tables do not match huge entries', list, [
+      `${huge} huge entries, ${found > huge ? 'more' : found} tables`,
+    ])
+  }
+
+  #depositedTable(pfn: number, list: number): void {
+    const state = this.#shadow.exists(pfn) ? peek32(this.#shadow.of(pfn) + SHADOW.at.state) : 0
+    if (state !== (FrameKind.table | (Level.pte << 4) | STATE_DEPOSITED) || this.tables[pfn] !== 0)
+      finding('frame-state', 'BUG: a deposit ring contains a frame that was not deposited', list, this.#sites.describe(pfn))
+    this.tables[pfn] = 1
+    const first = this.#machine.memmap.frame(pfn)
+    for (let at: number = first; at < first + this.#machine.geo.ptrsPerTable * 8; at += 4)
+      if (peek32(at) !== 0) finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#sites.describe(pfn))
+  }
+
+  // ---- folios -----------------------------------------------------------------------------------------------------
+
+  /** One more reference on the folio of frame `pfn`; returns its first frame. */
+  #addRef(pfn: number): number {
+    const head = this.headOf(pfn)
+    this.refs[head] = (this.refs[head] as number) + 1
+    return head
+  }
+
+  headOf(pfn: number): number {
+    const { memmap } = this.#machine
+    const link = peek32(memmap.page(pfn) + PAGE.at.compoundHead)
+    return (link & 1) !== 0 ? memmap.pfnOf(link - 1) : pfn
+  }
+
+  #isAnon(head: number): boolean {
+    return (peek32(this.#machine.memmap.page(head) + PAGE.at.mapping) & PAGE_MAPPING_ANON) !== 0
+  }
+}
+
+/** Ends the check. */
+export function finding(oracle: string, title: string, address: number, details: readonly string[]): never {
+  throw new Panic({ oracle, title, cpu: -1, address, details, stack: [] })
+}
+
+const describe = (at: number): string => `it is 0x${hexWord(peek32(at + 4))}_${hexWord(peek32(at))}`
+const hexWord = (word: number): string => (word >>> 0).toString(16).padStart(8, '0')

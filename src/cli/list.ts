@@ -1,0 +1,39 @@
+/** `racewalk list`: scenarios, bugs, architectures. */
+import type { Command } from 'commander'
+import { bugs } from '../bug/index.js'
+import { scenarios } from '../scenario/catalog/index.js'
+import { jsonOption } from './options.js'
+import { EXIT, Terminal, type ExitCode } from './terminal.js'
+
+export function addList(program: Command, done: (code: ExitCode) => void): void {
+  program
+    .command('list')
+    .description('scenarios, bugs and architectures')
+    .addOption(jsonOption())
+    .action((options: { json?: boolean }) => done(list(options.json === true)))
+}
+
+const ARCHITECTURES = [
+  { id: 'x86-64', summary: '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast' },
+] as const
+
+function list(json: boolean): ExitCode {
+  const terminal = new Terminal(json)
+  terminal.document({
+    scenarios: scenarios.map(({ id, arch, cpus, summary, exploreOnly }) => ({ id, arch, cpus, summary, stress: exploreOnly !== true })),
+    bugs: bugs.map(({ id, number, year, upstream, summary, symptom, scenarios: shownBy }) => ({ id, number, year, upstream, summary, symptom, scenarios: shownBy })),
+    architectures: ARCHITECTURES,
+  })
+  const { strong, dim } = terminal.palette
+  terminal.print(strong('scenarios'))
+  for (const { id, cpus, summary, exploreOnly } of scenarios)
+    terminal.print(`  ${id.padEnd(26)} ${summary} ${dim(`(${cpus} CPUs${exploreOnly === true ? ', explore only' : ''})`)}`)
+  terminal.print(`\n${strong('bugs')}`)
+  for (const { id, number, year, summary, scenarios: shownBy } of bugs) {
+    terminal.print(`  ${id.padEnd(26)} ${summary} ${dim(year === null ? '(mutant)' : `(${number}, ${year})`)}`)
+    terminal.print(`  ${''.padEnd(26)} ${dim(`shown by ${shownBy.join(', ')}`)}`)
+  }
+  terminal.print(`\n${strong('architectures')}`)
+  for (const { id, summary } of ARCHITECTURES) terminal.print(`  ${id.padEnd(26)} ${summary}`)
+  return EXIT.clean
+}

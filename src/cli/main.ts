@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/** The racewalk command: arguments to calls, errors to exit codes. 0 nothing found, 1 a finding, 2 wrong use, 3 our fault. */
+import { Command, CommanderError } from 'commander'
+import { readFileSync } from 'node:fs'
+import { UsageError } from '../base/errors.js'
+import { paletteFor } from '../report/palette.js'
+import { addDemo } from './demo.js'
+import { addExplore } from './explore.js'
+import { addList } from './list.js'
+import { addReplay } from './replay.js'
+import { addRun } from './run.js'
+import { addStress } from './stress.js'
+import { EXIT, type ExitCode } from './terminal.js'
+
+/** Kernel functions that a report can show; V8 keeps 10 frames unless told otherwise. */
+Error.stackTraceLimit = 60
+
+function makeProgram(done: (code: ExitCode) => void): Command {
+  const program = new Command('racewalk')
+    .description('Races of Linux memory management: run for real on threads, or on purpose under a chosen schedule.')
+    .version((JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText('after', '\nExit codes: 0 nothing found, 1 a finding, 2 wrong use or input, 3 a fault of racewalk itself.')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')) })
+  for (const add of [addList, addStress, addExplore, addReplay, addRun, addDemo]) add(program, done)
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
+  return program
+}
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  let code: ExitCode = EXIT.clean
+  try {
+    await makeProgram((result) => (code = result)).parseAsync(argv)
+    return code
+  } catch (error) {
+    return failure(error, argv.includes('--json'))
+  }
+}
+
+function failure(error: unknown, json: boolean): ExitCode {
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.clean
+  const usage = error instanceof UsageError || error instanceof CommanderError
+  const message = error instanceof Error ? error.message : String(error)
+  if (json) process.stdout.write(`${JSON.stringify({ error: { kind: usage ? 'usage' : 'fault', message } }, null, 2)}\n`)
+  const { bad } = paletteFor(process.stderr.isTTY === true)
+  if (error instanceof UsageError) process.stderr.write(`${bad('racewalk:')} ${message}\n`)
+  else if (!usage) process.stderr.write(`${bad('racewalk: a fault of racewalk itself')}\n${error instanceof Error ? (error.stack ?? message) : message}\n`)
+  return usage ? EXIT.usage : EXIT.fault
+}
+
+// A reader that has seen enough (| head) is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : EXIT.fault))
+process.exitCode = await main(process.argv)

@@ -1,0 +1,85 @@
+/** `racewalk run`: a recording of a real program, on simulated CPUs. */
+import type { Command } from 'commander'
+import type { RunRecordingOptions, RunRecordingResult } from '../boot/runRecording.types.js'
+import { formatVma } from '../input/maps.js'
+import { findingDocument, type RunDocument } from '../report/json.js'
+import { findingText } from '../report/text.js'
+import { cpusOption, jsonOption } from './options.js'
+import { sum } from './stress.js'
+import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+
+type RunRecording = (options: RunRecordingOptions) => Promise<RunRecordingResult>
+/** Loaded when it is needed: the parsers and recordings are a third of the program's start. */
+const RUN_RECORDING: string = '../boot/runRecording.js'
+
+export function addRun(program: Command, done: (code: ExitCode) => void): void {
+  program
+    .command('run')
+    .description('an strace recording of a real program, with gup_fast and khugepaged racing it')
+    .argument('<FILE>', 'log of strace -f -y -tt -T -e trace=memory,…; its snapshots in NAME.maps beside it')
+    .addOption(cpusOption())
+    .addOption(jsonOption())
+    .action(async (file: string, options: { cpus?: number; json?: boolean }) => {
+      const terminal = new Terminal(options.json === true)
+      const result = await runFor(terminal, file, options.cpus)
+      terminal.document(documentOf(result, options.cpus))
+      terminal.print(recordingText(result, terminal))
+      done(exitCodeOf(result))
+    })
+}
+
+export async function runFor(terminal: Terminal, file: string, cpus: number | undefined): Promise<RunRecordingResult> {
+  const { runRecording } = (await import(RUN_RECORDING)) as { runRecording: RunRecording }
+  return await untilInterrupted(async (signal) => {
+    const result = await runRecording({
+      file,
+      ...(cpus === undefined ? {} : { cpus }),
+      signal,
+      onProgress: ({ seconds: s, perCpu }) => terminal.progress(`${file}: ${thousands(perCpu.reduce((a, b) => a + b, 0))} operations, ${seconds(s)}`),
+    })
+    terminal.quiet()
+    return result
+  })
+}
+
+/** A difference from the real kernel is a finding too. */
+function exitCodeOf({ fault, finding, mismatches, mapsDifferences }: RunRecordingResult): ExitCode {
+  if (fault !== null) return EXIT.fault
+  return finding !== null || mismatches.length > 0 || mapsDifferences.length > 0 ? EXIT.finding : EXIT.clean
+}
+
+function documentOf(result: RunRecordingResult, cpus: number | undefined): object {
+  const { file, processes, operations, mismatches, mapsDifferences, finding, machine, fault } = result
+  const document: RunDocument = {
+    command: 'run',
+    scenario: null,
+    bug: null,
+    engine: 'free',
+    arch: 'x86-64',
+    cpus: cpus ?? Math.max(0, ...processes.map((process) => process.cpus)),
+    seed: null,
+    seconds: result.seconds,
+    operations: sum(operations),
+    findings: finding === null ? [] : [findingDocument(finding, machine, null)],
+  }
+  return { ...document, file, perOperation: operations, processes, mismatches, mapsDifferences, fault }
+}
+
+export function recordingText(result: RunRecordingResult, terminal: Terminal): string {
+  const { file, processes, operations, mismatches, mapsDifferences, finding, fault, machine } = result
+  const { palette, width } = terminal
+  const lines = [`${file}: ${thousands(sum(operations))} operations in ${seconds(result.seconds)}`]
+  for (const { pid, threads, cpus, calls, mappings } of processes)
+    lines.push(`  process ${pid}: ${threads} ${threads === 1 ? 'thread' : 'threads'} on ${cpus} CPUs, ${calls} calls replayed, ${mappings} mappings at the end`)
+  for (const { pid, op, expected, found } of mismatches)
+    lines.push(palette.bad(`  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`))
+  for (const { pid, expected, found } of mapsDifferences) {
+    if (expected !== undefined) lines.push(palette.bad(`  process ${pid}: missing   ${formatVma(expected)}`))
+    if (found !== undefined) lines.push(palette.bad(`  process ${pid}: surplus   ${formatVma(found)}`))
+  }
+  if (mismatches.length + mapsDifferences.length === 0 && finding === null && fault === null)
+    lines.push(palette.good('every call returned what the real kernel returned, and the mappings at the end are those of the snapshot'))
+  if (finding !== null) lines.push('', findingText(finding, { machine, palette, width, full: false, rows: [], token: null }))
+  if (fault !== null) lines.push('', `${palette.bad('a fault of racewalk itself:')} ${fault}`)
+  return lines.join('\n')
+}

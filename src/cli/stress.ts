@@ -1,0 +1,156 @@
+/** `racewalk stress`: a thread for each CPU, as fast as the hardware goes. */
+import type { Command } from 'commander'
+import type { FreeRunResult, OperationCounts } from '../boot/freeRun.js'
+import type { Bug } from '../bug/bug.js'
+import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
+import { named, partNames } from '../report/names.js'
+import { findingText } from '../report/text.js'
+import { scenarioById } from '../scenario/catalog/index.js'
+import type { Scenario } from '../scenario/scenario.js'
+import { stress } from '../scenario/stress.js'
+import { exploreFor, foundText, type Explored } from './explore.js'
+import { bugNamed } from './names.js'
+import { bugOption, cpusOption, durationOption, fullOption, jsonOption, seedOption } from './options.js'
+import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+
+interface Options {
+  bug?: string
+  cpus?: number
+  duration: number
+  perturb?: boolean
+  explore?: boolean
+  seed: number
+  full?: boolean
+  json?: boolean
+}
+
+const DURATION_DEFAULT_MS = 5_000
+/** How long --explore looks for the same violation under chosen schedules. */
+const EXPLORE_MS = 30_000
+
+export function addStress(program: Command, done: (code: ExitCode) => void): void {
+  program
+    .command('stress')
+    .description('a thread for each CPU over one memory image: real races at full speed')
+    .argument('<SCENARIO>', 'see racewalk list')
+    .addOption(bugOption())
+    .addOption(cpusOption())
+    .addOption(durationOption('--duration <T>', 'how long').default(DURATION_DEFAULT_MS, '5s'))
+    .option('--perturb', 'stretch the windows: random pauses at the points where another CPU can come between')
+    .option('--explore', 'on a finding, go on with chosen schedules until a token replays the same violation')
+    .addOption(seedOption())
+    .addOption(fullOption())
+    .addOption(jsonOption())
+    .action(async (id: string, options: Options) => done(await runStress(id, options)))
+}
+
+async function runStress(id: string, options: Options): Promise<ExitCode> {
+  const [scenario, bug] = [scenarioById(id), bugNamed(options.bug)]
+  const terminal = new Terminal(options.json === true)
+  const result = await stressFor(terminal, scenario, bug, options)
+  terminal.print(totalsText(scenario, bug, options.perturb === true, result))
+  const finding = result.finding === null ? null : findingDocument(result.finding, result.machine, null)
+  if (result.finding !== null) {
+    const { palette, width } = terminal
+    terminal.print(`\n${findingText(result.finding, { machine: result.machine, palette, width, full: false, rows: [], token: null })}`)
+  } else if (result.fault === null) terminal.print(terminal.palette.good('nothing found'))
+  const explored = result.finding !== null && options.explore === true ? await goOn(terminal, scenario, bug, result.finding.oracle, options) : null
+  // Only now: a report's replay takes the image away that addresses are named from.
+  if (terminal.json) terminal.document(documentOf(scenario, bug, options, result, finding, explored))
+  if (result.fault !== null) terminal.print(`\n${terminal.palette.bad('a fault of racewalk itself:')} ${result.fault}`)
+  return result.fault !== null ? EXIT.fault : result.finding !== null ? EXIT.finding : EXIT.clean
+}
+
+type StressSettings = Pick<Options, 'cpus' | 'duration' | 'perturb' | 'seed'>
+
+export async function stressFor(terminal: Terminal, scenario: Scenario, bug: Bug | null, options: StressSettings): Promise<FreeRunResult> {
+  return await untilInterrupted(async (signal) => {
+    const result = await stress({
+      scenario,
+      bug,
+      ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
+      durationMs: options.duration,
+      perturb: options.perturb === true,
+      seed: options.seed,
+      signal,
+      onProgress: ({ seconds: s, perCpu }) =>
+        terminal.progress(`${scenario.id}: ${thousands(perCpu.reduce((a, b) => a + b, 0))} operations, ${seconds(s)} of ${seconds(options.duration / 1000)} (Ctrl-C stops)`),
+    })
+    terminal.quiet()
+    return { ...result, finding: result.finding === null ? null : named(result.finding, partNames(bug)) }
+  })
+}
+
+/** The controlled engine on the same scenario, for the same violation. */
+async function goOn(terminal: Terminal, scenario: Scenario, bug: Bug | null, oracle: string, options: Options): Promise<Explored> {
+  terminal.print(`\nlooking for the same violation (${oracle}) under chosen schedules …`)
+  const explored = await exploreFor(terminal, EXPLORE_MS, { scenario, bug, seed: options.seed, wanted: (finding) => finding.oracle === oracle })
+  const { finding, executions } = explored
+  if (finding === null) terminal.print(`none in ${thousands(executions)} executions`)
+  else terminal.print(`found in execution ${thousands(finding.execution)}:\n\n${terminal.json ? '' : foundText(finding, scenario, bug, options.full === true, terminal)}`)
+  return explored
+}
+
+function documentOf(
+  scenario: Scenario,
+  bug: Bug | null,
+  options: Options,
+  result: FreeRunResult,
+  finding: FindingDocument | null,
+  explored: Explored | null,
+): object {
+  const found = explored?.finding ?? null
+  const sameOracle = found !== null && found.oracle === finding?.oracle
+  const document: RunDocument = {
+    command: 'stress',
+    scenario: scenario.id,
+    bug: bug?.id ?? null,
+    engine: options.perturb === true ? 'perturbed' : 'free',
+    arch: 'x86-64',
+    cpus: result.machine.config.cpus,
+    seed: options.seed,
+    seconds: result.seconds,
+    operations: sum(result.operations),
+    findings: finding === null ? [] : [{ ...finding, token: sameOracle ? found.token : null }],
+  }
+  const { operations: perOperation, perCpu, stopped, fault } = result
+  const exploredDocument =
+    explored === null ? {} : { explored: { executions: explored.executions, finding: found === null ? null : findingDocument(found, explored.session.machine, found.token) } }
+  return { ...document, perOperation, perCpu, stopped, fault, ...exploredDocument }
+}
+
+/** Totals and rates by operation and CPU. */
+export function totalsText(scenario: Scenario, bug: Bug | null, perturb: boolean, result: FreeRunResult): string {
+  const { perCpu, operations } = result
+  const s = Math.max(result.seconds, 1e-3)
+  const total = sum(operations)
+  const kernel = bug === null ? 'fixed code' : `bug ${bug.id}`
+  const lines = [
+    `${scenario.id}, ${kernel}, ${perCpu.length} CPUs${perturb ? ', perturbed' : ''}: ` +
+      `${thousands(total)} operations in ${seconds(result.seconds)}, ${thousands(total / s)} a second${result.stopped === 'interrupted' ? ' (interrupted)' : ''}`,
+    '',
+    ...ratesTable(operations, perCpu, s),
+  ]
+  return lines.join('\n')
+}
+
+/** CPUs that get a column of their own; more are summed up by their slowest and fastest. */
+const CPU_COLUMNS = 8
+
+function ratesTable(operations: OperationCounts, perCpu: readonly OperationCounts[], s: number): string[] {
+  const wide = perCpu.length > CPU_COLUMNS
+  const heads = wide ? ['slowest CPU', 'fastest CPU'] : perCpu.map((_, cpu) => `CPU ${cpu}`)
+  const line = (name: string, total: number, cells: number[]): string =>
+    `  ${name.padEnd(14)}${thousands(total).padStart(14)}${`${thousands(total / s)}/s`.padStart(14)}${cells.map((n) => thousands(n).padStart(13)).join('')}`
+  const spread = (counts: number[]): number[] => (wide ? [Math.min(...counts), Math.max(...counts)] : counts)
+  const names = Object.keys(operations) as (keyof OperationCounts)[]
+  return [
+    `  ${'operation'.padEnd(14)}${'total'.padStart(14)}${'rate'.padStart(14)}${heads.map((head) => head.padStart(13)).join('')}`,
+    ...names.map((name) => line(name, operations[name] ?? 0, spread(perCpu.map((counts) => counts[name] ?? 0)))),
+    line('all', sum(operations), spread(perCpu.map(sum))),
+  ]
+}
+
+export function sum(counts: OperationCounts): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0)
+}

@@ -1,0 +1,60 @@
+/** The JSON documents of the commands, one type each. Their fields are documented in the README; scripts rely on them. */
+import type { Machine } from '../boot/machine.js'
+import type { Finding } from '../machine/engine/finding.js'
+import { describeAddress } from './address.js'
+import type { Row } from './steps.js'
+
+export interface FindingDocument {
+  readonly oracle: string
+  readonly title: string
+  /** -1: seen when all CPUs had stopped. */
+  readonly cpu: number
+  /** What lives at the place it is about, by name. */
+  readonly address: string | null
+  /** The same place as a byte offset in the image. */
+  readonly physical: number | null
+  readonly details: readonly string[]
+  readonly stack: readonly string[]
+  readonly token: string | null
+}
+
+/** What the documents of all runs have. */
+export interface RunDocument {
+  readonly command: 'stress' | 'explore' | 'replay' | 'run'
+  readonly scenario: string | null
+  readonly bug: string | null
+  readonly engine: 'controlled' | 'free' | 'perturbed'
+  readonly arch: 'x86-64'
+  readonly cpus: number
+  readonly seed: number | null
+  readonly executions?: number
+  readonly seconds?: number
+  /** Operations of programs that ended, in all. */
+  readonly operations: number
+  readonly findings: readonly FindingDocument[]
+}
+
+/** `machine`: as the run that found it left it. */
+export function findingDocument(finding: Finding, machine: Machine, token: string | null): FindingDocument {
+  const { oracle, title, cpu, details, stack } = finding
+  const address = finding.address === null ? null : describeAddress(machine, finding.address)
+  return { oracle, title, cpu, address, physical: finding.address, details, stack, token }
+}
+
+export interface StepDocument {
+  readonly step: number
+  readonly cpu: number
+  readonly access: string
+  readonly address: string
+  readonly before: string | null
+  readonly after: string | null
+  readonly stack: readonly string[]
+}
+
+export function stepDocuments(rows: readonly Row[]): StepDocument[] {
+  return rows.flatMap((row) => {
+    if (row.kind !== 'access') return []
+    const { step, cpu, access, name: address, before, after, stack } = row
+    return [{ step, cpu, access, address, before, after, stack }]
+  })
+}

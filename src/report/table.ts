@@ -1,0 +1,116 @@
+/**
+ * The interleaving as a table with a column for each CPU. Words that only one CPU touches say little about a race: runs
+ * of them are folded into a line, unless everything is asked for.
+ */
+import CliTable from 'cli-table3'
+import type { AccessRow, Row } from './steps.js'
+import type { Palette } from './palette.js'
+
+export interface TableOptions {
+  readonly cpus: number
+  /** Columns of the terminal. */
+  readonly width: number
+  /** True: every step, none folded. */
+  readonly full: boolean
+  readonly palette: Palette
+  /** What the execution ended in, and on which CPU (-1: when all had stopped). */
+  readonly end: { readonly cpu: number; readonly text: string } | null
+}
+
+/** Rows that a table shows unless it is full. */
+export const ROWS_DEFAULT = 60
+/** Steps in front of the end that are never folded. */
+const TAIL = 6
+const COLUMN_MIN = 26
+
+type Line = Row | { readonly kind: 'folded'; readonly cpu: number; readonly count: number; readonly where: string }
+
+export function interleavingTable(rows: readonly Row[], options: TableOptions): string {
+  const all: readonly Line[] = options.full ? rows : fold(rows)
+  const shown = options.full ? all : all.slice(-ROWS_DEFAULT)
+  const left = all.length - shown.length
+  const header = ['step', ...Array.from({ length: options.cpus }, (_, cpu) => `CPU ${cpu}`)]
+  const column = Math.max(COLUMN_MIN, Math.floor((options.width - 10) / options.cpus) - 3)
+  const table = new CliTable({
+    head: header,
+    colWidths: [7, ...Array.from({ length: options.cpus }, () => column)],
+    wordWrap: true,
+    chars: BORDERS,
+    style: { head: [], border: [], compact: true, 'padding-left': 1, 'padding-right': 1 },
+  })
+  let last = -1
+  for (const line of shown) {
+    table.push(cells(line, options, line.cpu !== last))
+    last = line.cpu
+  }
+  const { end } = options
+  if (end !== null && end.cpu >= 0) table.push(row(options.cpus, '', end.cpu, options.palette.bad(`✗ ${end.text}`)))
+  const intro = left === 0 ? [] : [options.palette.dim(`… ${left} lines before these (--full shows all)`)]
+  const outro = end !== null && end.cpu < 0 ? [options.palette.bad(`✗ when all CPUs had stopped: ${end.text}`)] : []
+  return [...intro, table.toString().replace(/ +$/gm, ''), ...outro].join('\n')
+}
+
+const BORDERS = {
+  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
+  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '│',
+}
+
+function row(cpus: number, step: string, cpu: number, text: string): string[] {
+  return [step, ...Array.from({ length: cpus }, (_, column) => (column === cpu ? text : ''))]
+}
+
+function cells(line: Line, { cpus, palette }: TableOptions, isSwitch: boolean): string[] {
+  switch (line.kind) {
+    case 'access':
+      return row(cpus, String(line.step), line.cpu, accessText(line, palette, isSwitch))
+    case 'operation':
+      return row(cpus, '', line.cpu, palette.strong(`▸ ${line.text}`))
+    case 'interrupt':
+      return row(cpus, '', line.cpu, palette.strong('! interrupt'))
+    case 'folded':
+      return row(cpus, '', line.cpu, palette.dim(`… ${line.count} steps${line.where === '' ? '' : `, last in ${line.where}`}`))
+  }
+}
+
+function accessText(line: AccessRow, palette: Palette, isSwitch: boolean): string {
+  const { before, after, stack } = line
+  const value = before === null ? '' : before === after ? ` = ${before}` : `: ${before} → ${palette.changed(after ?? '')}`
+  const place = stack.length === 0 ? '' : `\n${palette.dim(`  ${stack.slice(0, isSwitch ? 3 : 2).join(' < ')}`)}`
+  return `${line.access} ${palette.name(line.name)}${value}${place}`
+}
+
+// ---- folding ------------------------------------------------------------------------------------------------------
+
+/** Folds runs of two and more accesses on one CPU to words of its own. Exported for tests. */
+export function fold(rows: readonly Row[]): Line[] {
+  const shared = sharedWords(rows)
+  const lines: Line[] = []
+  let run: AccessRow[] = []
+  const flush = (): void => {
+    const last = run.at(-1)
+    if (run.length < 2) lines.push(...run)
+    else if (last !== undefined) lines.push({ kind: 'folded', cpu: last.cpu, count: run.length, where: last.stack[0] ?? '' })
+    run = []
+  }
+  rows.forEach((row, i) => {
+    const folds = row.kind === 'access' && !shared.has(row.addr >>> 3) && i < rows.length - TAIL
+    if (!folds || (run.length > 0 && run[0]?.cpu !== row.cpu)) flush()
+    if (folds) run.push(row)
+    else lines.push(row)
+  })
+  flush()
+  return lines
+}
+
+/** 64-bit words that several CPUs access, one of them changing it. */
+function sharedWords(rows: readonly Row[]): Set<number> {
+  const seen = new Map<number, { cpus: number; changed: boolean }>()
+  for (const row of rows) {
+    if (row.kind !== 'access') continue
+    const word = seen.get(row.addr >>> 3) ?? { cpus: 0, changed: false }
+    word.cpus |= 1 << row.cpu
+    word.changed ||= row.before !== row.after
+    seen.set(row.addr >>> 3, word)
+  }
+  return new Set([...seen].filter(([, { cpus, changed }]) => changed && (cpus & (cpus - 1)) !== 0).map(([word]) => word))
+}

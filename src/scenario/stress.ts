@@ -1,0 +1,28 @@
+/** A scenario at full speed: its programs again and again in the real geometry, one thread for each CPU. */
+import { CPUS_MAX } from '../boot/config.js'
+import { freeRun, type FreeRunResult, type Progress } from '../boot/freeRun.js'
+import { UsageError } from '../base/errors.js'
+import type { Bug } from '../bug/bug.js'
+import { checkCpus, setUp, type Scenario } from './scenario.js'
+
+export interface StressOptions {
+  readonly scenario: Scenario
+  readonly bug?: Bug | null
+  readonly cpus?: number
+  readonly durationMs?: number
+  /** Generators in the threads, with random pauses at their points: slower, with wider windows. */
+  readonly perturb?: boolean
+  readonly seed?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Throws UsageError for a scenario that is only explored and for CPUs that it cannot have. */
+export async function stress(options: StressOptions): Promise<FreeRunResult> {
+  const { scenario, bug = null, cpus = scenario.cpus, ...rest } = options
+  if (scenario.exploreOnly === true)
+    throw new UsageError(`${scenario.id} is not for stress`, 'it says something once, not in a loop', `racewalk explore ${scenario.id}`)
+  checkCpus(scenario, cpus, CPUS_MAX)
+  const { machine, boot, programs } = setUp(scenario, 'stress', cpus, bug?.config)
+  return await freeRun({ ...rest, machine, boot, programs, bug, files: scenario.files ?? [] })
+}

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import { fullMachine } from '../../dist/src/boot/config.js'
+import { freeRun, type FreeRunOptions, type FreeRunResult, type Progress } from '../../dist/src/boot/freeRun.js'
+import type { Op, Program } from '../../dist/src/program/op.js'
+
+const swap: Program = [{ op: 'xchg', word: 0, value: 1, reg: 0 }, { op: 'synchronizeRcu' }]
+const waitForever: Program = [{ op: 'awaitWord', word: 3, value: 7 }]
+
+function run(programs: readonly Program[], more: Partial<FreeRunOptions> = {}): Promise<FreeRunResult> {
+  const machine = fullMachine(programs.length, 4096)
+  return freeRun({ machine, boot: [], programs, durationMs: 300, ...more })
+}
+
+const operationsOf = (result: FreeRunResult): number[] =>
+  result.perCpu.map((counts) => Object.values(counts).reduce((sum, count) => sum + count, 0))
+
+const CLEAN = { finding: null, fault: null, mismatches: [] }
+
+for (const perturb of [false, true])
+  describe(`a free run, ${perturb ? 'generators with pauses' : 'stripped'}`, () => {
+    it('repeats each program on a thread of its own until the time is up', async () => {
+      const result = await run([swap, swap, swap], { perturb })
+      expect(result).toMatchObject({ ...CLEAN, stopped: 'duration' })
+      expect(operationsOf(result).every((count) => count > 0)).toBe(true)
+      expect(result.operations.xchg).toBe(result.perCpu.reduce((sum, counts) => sum + (counts.xchg ?? 0), 0))
+    })
+
+    it('ends with the programs when they run once, and counts every operation', async () => {
+      const result = await run([[{ op: 'repeat', times: 50, body: swap }], swap], { perturb, repeat: false })
+      expect(result).toMatchObject({ ...CLEAN, stopped: 'programs ended' })
+      expect(result.perCpu).toEqual([
+        { xchg: 50, synchronizeRcu: 50 },
+        { xchg: 1, synchronizeRcu: 1 },
+      ])
+    })
+  })
+
+describe('a free run', () => {
+  it('counts nothing of the boot program', async () => {
+    const result = await run([swap, []], { boot: [swap[0] as Op, swap[0] as Op], repeat: false })
+    expect(result.operations).toEqual({ xchg: 1, synchronizeRcu: 1 })
+  })
+
+  it('hands a word from CPU to CPU: a CPU that waits for another one wakes', async () => {
+    const turn = (mine: number, next: number): Program => [
+      { op: 'repeat', times: 200, body: [{ op: 'awaitWord', word: 0, value: mine }, { op: 'storeRelease', word: 0, value: next }] },
+    ]
+    const result = await run([turn(0, 1), turn(1, 2), turn(2, 0)], { repeat: false })
+    expect(result).toMatchObject({ ...CLEAN, stopped: 'programs ended', operations: { awaitWord: 600, storeRelease: 600 } })
+  })
+
+  it('ends at its deadline although a CPU waits for something that never comes', async () => {
+    expect(await run([waitForever, swap])).toMatchObject({ ...CLEAN, stopped: 'duration' })
+  })
+
+  it('stops when the signal is aborted', async () => {
+    const abort = new AbortController()
+    const onProgress = ({ perCpu }: Progress): void => {
+      if (perCpu.every((done) => done > 0)) abort.abort()
+    }
+    const result = await run([swap, swap], { durationMs: 60_000, signal: abort.signal, onProgress })
+    expect(result).toMatchObject({ ...CLEAN, stopped: 'interrupted' })
+  })
+
+  it('reports results that an operation did not expect, with CPU and place', async () => {
+    const load: Op = { op: 'load', addr: 0x1000, expect: 5 }
+    const { mismatches } = await run([swap, [swap[0] as Op, load]], { repeat: false })
+    expect(mismatches).toEqual([{ cpu: 1, index: 1, op: load, expected: 5, found: expect.any(Number) }])
+  })
+
+  it('merges the last events of all CPUs in the order of the clock', async () => {
+    const { rings } = await run([swap, swap])
+    expect(new Set(rings.map((event) => event.cpu))).toEqual(new Set([0, 1]))
+    expect(rings.every((event, i) => i === 0 || event.seq >= (rings[i - 1]?.seq ?? 0))).toBe(true)
+  })
+})
+
+describe('a free run that goes wrong', () => {
+  it('reports a stall with who waits for what, and halts', async () => {
+    const result = await run([waitForever, waitForever], { durationMs: 60_000, stallMs: 300 })
+    expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { oracle: 'stall' } })
+    expect(result.finding?.details).toHaveLength(2)
+    expect(result.finding?.details[0]).toMatch(/^CPU 0 in awaitWord waits for word\[0x3\]\.value \(IRQs on\)$/)
+  })
+
+  it('turns an exception in a CPU into a fault that names the CPU', async () => {
+    const broken: Program = [{ op: 'oneOf', of: [] }]
+    const result = await run([swap, broken], { durationMs: 60_000 })
+    expect(result).toMatchObject({ stopped: 'fault', finding: null })
+    expect(result.fault).toMatch(/^CPU 1: TypeError: /)
+  })
+
+  it('turns the death of a thread into a fault', async () => {
+    const entry = new URL('./dyingCpu.mjs', import.meta.url)
+    const result = await run([swap, swap], { durationMs: 60_000, entry })
+    expect(result).toMatchObject({ stopped: 'fault', finding: null })
+    expect(result.fault).toMatch(/the thread of CPU \d is gone/)
+  })
+
+  it('halts every CPU when an oracle fires on one, and returns what it saw', async () => {
+    const { missingTlbFlush } = await import('../../dist/src/bug/mutants.js')
+    const { stress } = await import('../../dist/src/scenario/stress.js')
+    const { scenarioById } = await import('../../dist/src/scenario/catalog/index.js')
+    const scenario = scenarioById(missingTlbFlush.scenarios[0] as string)
+    const result = await stress({ scenario, bug: missingTlbFlush, perturb: true, durationMs: 60_000 })
+    expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { cpu: expect.any(Number) } })
+    expect(result.finding?.stack.length).toBeGreaterThan(0)
+  })
+})
+
+describe('many CPUs on few cores', () => {
+  it('all get on: 64 CPUs that wait for grace periods', async () => {
+    const result = await run(Array.from({ length: 64 }, () => swap), { durationMs: 1500 })
+    expect(result).toMatchObject({ ...CLEAN, stopped: 'duration' })
+    expect(operationsOf(result).every((count) => count > 0)).toBe(true)
+  })
+})

@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { phys } from '../../dist/src/base/units.js'
+import { mkTable } from '../../dist/src/arch/x86_64/pte.js'
+import { CPU_AREA } from '../../dist/src/machine/cpu/area.js'
+import { poke32, poke64 } from '../../dist/src/machine/image/image.js'
+import { FrameKind, Level } from '../../dist/src/machine/trace/observer.js'
+import { OPS } from '../../dist/src/program/op.js'
+import { expectFinding, Lab, writable } from './lab.js'
+
+describe('frame-state', () => {
+  let lab: Lab
+  beforeEach(() => (lab = new Lab()))
+
+  describe('of pages', () => {
+    it('is silent while a page is allocated, used, freed and allocated again', () => {
+      const { observer, cpu } = lab
+      const page = lab.anonPage()
+      observer.kernelAccessed(cpu, page, true)
+      observer.userAccessed(cpu, lab.mm, 0, page, 0, true)
+      lab.free(page)
+      observer.pagesAllocated(cpu, page, 0, FrameKind.data)
+      observer.kernelAccessed(cpu, page, false)
+    })
+
+    it('reports the access of a user or of the kernel to a page that was freed', () => {
+      const { observer, cpu } = lab
+      const page = lab.anonPage()
+      lab.free(page)
+      expectFinding('frame-state', 'KASAN: use-after-free', () => observer.kernelAccessed(cpu, page, false))
+      expectFinding('frame-state', 'KASAN: use-after-free', () => observer.userAccessed(cpu, lab.mm, 0, page, 0, false))
+    })
+
+    it('reports user accesses that reach a page table', () => {
+      const table = lab.table(Level.pte)
+      expectFinding('frame-state', 'use-after-free', () => lab.observer.userAccessed(lab.cpu, lab.mm, 0, table, 0, true))
+    })
+
+    it('reports a double free', () => {
+      const page = lab.anonPage()
+      lab.free(page)
+      expectFinding('frame-state', 'KASAN: double-free', () => lab.free(page))
+    })
+
+    it('reports a free of a page that was never given out', () => {
+      expectFinding('frame-state', 'double-free', () => lab.free(60))
+      expectFinding('frame-state', 'reserved page', () => lab.free(lab.kernel.pages.zeroPfn))
+    })
+
+    it('reports a page that the allocator gives out twice', () => {
+      const page = lab.anonPage()
+      expectFinding('frame-state', 'allocated twice', () => lab.observer.pagesAllocated(lab.cpu, page, 0, FrameKind.data))
+    })
+
+    it('reports a page that is freed while an entry maps it, by itself or as a part of a huge page', () => {
+      const table = lab.linkTable(0)
+      const page = lab.anonPage()
+      lab.map(table, 1, page)
+      expectFinding('frame-state', 'still maps the page', () => lab.free(page))
+    })
+
+    it('names the CPUs, operations and times of allocation and free', () => {
+      poke32(lab.cpu.area + CPU_AREA.at.opIndex, 7)
+      poke32(lab.cpu.area + CPU_AREA.at.opKind, OPS.indexOf('madvise'))
+      const page = lab.anonPage()
+      poke32(lab.cpu.area + CPU_AREA.at.opIndex, 8)
+      lab.free(page)
+      const { details, address } = expectFinding('frame-state', 'double-free', () => lab.free(page))
+      expect(address).toBe(lab.page(page))
+      expect(details).toEqual([
+        expect.stringMatching(new RegExp(`^frame 0x${page.toString(16)} is free, generation 1$`)),
+        expect.stringMatching(/^allocated by CPU 0 in operation 7 \(madvise\), clock \d+$/),
+        expect.stringMatching(/^freed by CPU 0 in operation 8 \(madvise\), clock \d+$/),
+      ])
+    })
+  })
+
+  describe('of page tables', () => {
+    it('lets an unlinked table be read until it is freed', () => {
+      const table = lab.linkTable(0)
+      const read = () => lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 1))
+      read()
+      lab.set(Level.pmd, lab.pmdp(0), 0n)
+      read()
+      lab.free(table)
+      expectFinding('frame-state', 'KASAN: use-after-free: the page table is gone', read)
+    })
+
+    it('reports the hardware walker in a table that was freed and reused', () => {
+      const table = lab.linkTable(0)
+      lab.set(Level.pmd, lab.pmdp(0), 0n)
+      lab.free(table)
+      lab.observer.pagesAllocated(lab.cpu, table, 0, FrameKind.data)
+      expectFinding('frame-state', 'the page table is gone', () =>
+        lab.observer.tableWalked(lab.cpu, Level.pte, lab.ptep(table, 0)),
+      )
+    })
+
+    it('reports a walker in a deposited table', () => {
+      const table = lab.table(Level.pte)
+      lab.observer.tableDeposited(lab.cpu, table, true)
+      expectFinding('frame-state', 'deposited', () => lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 0)))
+      lab.observer.tableDeposited(lab.cpu, table, false)
+      lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 0))
+    })
+
+    it('reports a table that is read as one of another level, and reads outside of memory', () => {
+      expectFinding('frame-state', 'another level', () => lab.observer.tableRead(lab.cpu, Level.pte, lab.pmdp(0)))
+      expectFinding('frame-state', 'wild-memory-access', () => lab.observer.tableRead(lab.cpu, Level.pgd, 8))
+    })
+
+    it('reports a store into a table that was freed', () => {
+      const table = lab.linkTable(0)
+      const page = lab.anonPage()
+      lab.set(Level.pmd, lab.pmdp(0), 0n)
+      lab.free(table)
+      expectFinding('frame-state', 'the page table is gone', () => lab.map(table, 0, page))
+    })
+
+    it('reports a table freed while it is linked, deposited or not empty', () => {
+      const linked = lab.linkTable(0)
+      expectFinding('frame-state', 'freed while it is linked', () => lab.free(linked))
+      const deposited = lab.table(Level.pte)
+      lab.observer.tableDeposited(lab.cpu, deposited, true)
+      expectFinding('frame-state', 'freed while it is deposited', () => lab.free(deposited))
+      const full = lab.table(Level.pte)
+      poke64(lab.ptep(full, 3), writable(lab.anonPage()))
+      expectFinding('frame-state', 'freed with entries in it', () => lab.free(full))
+    })
+
+    it('reports a deposit of a table that is linked or not empty, and a withdrawal of what was not deposited', () => {
+      const { observer, cpu } = lab
+      const linked = lab.linkTable(0)
+      expectFinding('frame-state', 'deposit of a linked', () => observer.tableDeposited(cpu, linked, true))
+      const full = lab.table(Level.pte)
+      poke64(lab.ptep(full, 0), 0x67n)
+      expectFinding('frame-state', 'not empty', () => observer.tableDeposited(cpu, full, true))
+      expectFinding('frame-state', 'not deposited', () => observer.tableDeposited(cpu, lab.table(Level.pte), false))
+    })
+
+    it('reports a link to what is no table of the level below, or to a table that is linked already', () => {
+      const page = lab.anonPage()
+      expectFinding('frame-state', 'no free-standing PTE table', () => lab.linkTable(0, page))
+      expectFinding('frame-state', 'no free-standing PTE table', () => lab.linkTable(0, lab.table(Level.pmd)))
+      const table = lab.linkTable(1)
+      expectFinding('frame-state', 'linked twice', () => lab.linkTable(2, table))
+    })
+
+    it('lets a table be unlinked and linked again elsewhere', () => {
+      const table = lab.linkTable(1)
+      lab.set(Level.pmd, lab.pmdp(1), 0n)
+      lab.set(Level.pmd, lab.pmdp(2), mkTable(phys(table * 4096)))
+    })
+  })
+})

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { document, racewalk } from './command.js'
+
+interface Listed {
+  scenarios: { id: string; arch: string; cpus: number; summary: string }[]
+  bugs: { id: string; year: number | null; upstream: object | null; summary: string; scenarios: string[] }[]
+  architectures: { id: string }[]
+}
+
+describe('racewalk list', () => {
+  const listed = document(racewalk('list', '--json')) as unknown as Listed
+  const scenarioIds = listed.scenarios.map(({ id }) => id)
+
+  it('has every scenario of the first catalogue', () => {
+    expect(scenarioIds).toEqual(
+      expect.arrayContaining([
+        'gup-vs-split', 'gup-vs-collapse', 'gup-vs-munmap', 'gup-vs-dontneed', 'fault-vs-split', 'collapse-vs-munmap',
+        'fork-vs-gup', 'mremap-vs-touch', 'mixed', 'message-passing',
+      ]),
+    )
+  })
+
+  it('describes each scenario', () => {
+    for (const scenario of listed.scenarios) {
+      expect(scenario).toMatchObject({ arch: 'x86-64', summary: expect.any(String) })
+      expect(scenario.cpus).toBeGreaterThanOrEqual(2)
+    }
+  })
+
+  it('names only scenarios that exist as those that show a bug, at least one each', () => {
+    for (const bug of listed.bugs) {
+      expect(bug.scenarios.length, bug.id).toBeGreaterThan(0)
+      expect(bug.scenarios.filter((id) => !scenarioIds.includes(id)), bug.id).toEqual([])
+    }
+  })
+
+  it('gives upstream bugs a year and the commit of their fix', () => {
+    for (const { id, year, upstream } of listed.bugs.filter((bug) => bug.upstream !== null)) {
+      expect(year, id).toBeGreaterThan(2000)
+      expect(upstream, id).toMatchObject({ fixed: expect.stringMatching(/^[0-9a-f]{12}/) })
+    }
+  })
+
+  it('gives every id once', () => {
+    const ids = [...scenarioIds, ...listed.bugs.map(({ id }) => id)]
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  it('says the same in words', () => {
+    const { code, out } = racewalk('list')
+    expect(code).toBe(0)
+    for (const id of scenarioIds) expect(out).toContain(id)
+  })
+})

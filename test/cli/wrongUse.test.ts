@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { encodeToken } from '../../dist/src/explore/token.js'
+import { document, racewalk } from './command.js'
+
+/** Each ends with 2, says nothing on standard output, and says this on standard error. */
+const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
+  ['a scenario that does not exist', ['explore', 'gup-vs-spilt'], /no scenario 'gup-vs-spilt'[^]*there are: gup-vs-split,[^]*did you mean 'gup-vs-split'\?/],
+  ['a bug that does not exist', ['explore', 'gup-vs-split', '--bug', 'dirty-cwo'], /no bug 'dirty-cwo'[^]*dirty-cow[^]*did you mean 'dirty-cow'\?/],
+  ['the same for stress', ['stress', 'mixde'], /did you mean 'mixed'\?/],
+  ['more CPUs than the controlled engine has', ['explore', 'gup-vs-split', '--cpus', '31'], /gup-vs-split runs on 2 to 30 CPUs/],
+  ['more CPUs than a machine has', ['stress', 'gup-vs-split', '--cpus', '65'], /gup-vs-split runs on 2 to 64 CPUs/],
+  ['one CPU', ['stress', 'gup-vs-split', '--cpus', '1'], /2 to 64 CPUs/],
+  ['a number of CPUs that is no number', ['stress', 'gup-vs-split', '--cpus', 'two'], /--cpus[^]*'two'[^]*whole number/],
+  ['a demonstration under stress', ['stress', 'message-passing'], /message-passing is not for stress/],
+  ['a duration without a unit', ['stress', 'gup-vs-split', '--duration', '5'], /500ms, 5s, 2m/],
+  ['a duration of nothing', ['explore', 'gup-vs-split', '--time', '0s'], /500ms, 5s, 2m/],
+  ['no executions', ['explore', 'gup-vs-split', '--executions', '0'], /1 or more/],
+  ['a negative seed', ['explore', 'gup-vs-split', '--seed', '-1'], /seed is a whole number/],
+  ['a word that is no token', ['replay', 'gup-vs-split'], /'gup-vs-split' is no token/],
+  ['a command that does not exist', ['exlpore', 'mixed'], /unknown command 'exlpore'[^]*explore/],
+  ['an option that does not exist', ['explore', 'mixed', '--bugs', 'x'], /unknown option '--bugs'[^]*--bug/],
+  ['no scenario', ['explore'], /missing required argument 'SCENARIO'/],
+]
+
+describe('racewalk refuses', () => {
+  for (const [what, args, said] of REFUSED)
+    it(what, () => {
+      const { code, out, err } = racewalk(...args)
+      expect(err).toMatch(said)
+      expect({ code, out }).toEqual({ code: 2, out: '' })
+    })
+
+  const token = encodeToken({ scenario: 'message-passing', bug: null, cpus: 2, picks: [0, 1, 0] })
+
+  it('a token with a letter changed, as damaged', () => {
+    const damaged = token.slice(0, 8) + (token[8] === 'A' ? 'B' : 'A') + token.slice(9)
+    const { code, err } = racewalk('replay', damaged)
+    expect(code).toBe(2)
+    expect(err).toMatch(/is damaged[^]*checksum/)
+  })
+
+  it('a token that was cut off, as damaged', () => {
+    expect(racewalk('replay', token.slice(0, -4)).err).toMatch(/is damaged/)
+  })
+
+  it('a token of another version, by its number', () => {
+    const { code, err } = racewalk('replay', token.replace('rw1-', 'rw9-'))
+    expect(code).toBe(2)
+    expect(err).toMatch(/of version 9[^]*reads version 1/)
+  })
+
+  it('a token of a scenario that does not exist', () => {
+    const { code, err } = racewalk('replay', encodeToken({ scenario: 'gone', bug: null, cpus: 2, picks: [] }))
+    expect(code).toBe(2)
+    expect(err).toMatch(/no scenario 'gone'/)
+  })
+
+  it('with one JSON document when asked for JSON', () => {
+    const ended = racewalk('explore', 'nothing', '--json')
+    expect(ended.code).toBe(2)
+    expect(document(ended)).toMatchObject({ error: { kind: 'usage', message: expect.stringContaining("no scenario 'nothing'") } })
+  })
+})
+
+describe('racewalk helps', () => {
+  it('with 0', () => {
+    const { code, out } = racewalk('--help')
+    expect(code).toBe(0)
+    for (const command of ['list', 'stress', 'explore', 'replay', 'run', 'demo']) expect(out).toContain(command)
+    expect(out).toContain('Exit codes: 0 nothing found, 1 a finding, 2 wrong use')
+  })
+})

@@ -1,0 +1,71 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+// The map of the rooms, as in src/README.md: a room imports from rooms above it. Rooms on one line do not import each
+// other. Types count: a type of a room below is knowledge of that room.
+const ROOMS = [
+  ['base'],
+  ['machine', 'input'],
+  ['sync'],
+  ['arch'],
+  ['mm'],
+  ['bug', 'check'],
+  ['program'],
+  ['boot'],
+  ['scenario'],
+  ['explore'],
+  ['report'],
+  ['cli'],
+] as const
+
+const SRC = fileURLToPath(new URL('../src', import.meta.url))
+const rankOf = (room: string): number => ROOMS.findIndex((line) => (line as readonly string[]).includes(room))
+const roomOf = (path: string): string => relative(SRC, path).split('/')[0] ?? ''
+
+interface Edge {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+function importsOf(file: string): string[] {
+  const code = readFileSync(file, 'utf8')
+  return [...code.matchAll(/(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\n[^'"]*?)?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g)].map((m) => (m[1] ?? m[2]) as string)
+}
+
+function edges(): Edge[] {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
+  return files.flatMap((path) => {
+    const file = join(SRC, path)
+    const from = roomOf(file)
+    const targets = importsOf(file).filter((target) => target.startsWith('.'))
+    return targets.map((target) => ({ file: path, from, to: roomOf(join(dirname(file), target)) }))
+  })
+}
+
+const isRoom = (name: string): boolean => !name.endsWith('.ts') && !name.endsWith('.js')
+const crossing = edges().filter(({ from, to }) => isRoom(from) && isRoom(to) && from !== to)
+
+describe('imports between the rooms of src/', () => {
+  it('are found at all', () => {
+    expect(crossing.length).toBeGreaterThan(200)
+  })
+
+  it('go to rooms of the map only', () => {
+    expect(crossing.filter(({ from, to }) => rankOf(from) < 0 || rankOf(to) < 0).map(said)).toEqual([])
+  })
+
+  it('go upwards only', () => {
+    expect([...new Set(crossing.filter(({ from, to }) => rankOf(to) >= rankOf(from)).map(said))]).toEqual([])
+  })
+
+  it('never reach index.ts, which is for the outside', () => {
+    expect(edges().filter(({ to }) => to.startsWith('index.')).map(said)).toEqual([])
+  })
+})
+
+function said({ file, from, to }: Edge): string {
+  return `${file}: ${from} imports ${to}`
+}

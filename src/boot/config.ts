@@ -36,7 +36,7 @@ export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
     tlbHuge: 8,
     ringLength: 64,
     oracles: true,
-    kernel: { ...KERNEL, mms: 64, vmas: 4096, anonVmas: 2048, files: 64, filePages: 8192 },
+    kernel: { ...KERNEL, mms: 64, vmas: 4096, anonVmas: 2048, files: 64, filePages: 65_536 },
   }
 }
 

@@ -41,6 +41,8 @@ export interface FreeRunOptions {
   readonly signal?: AbortSignal
   /** Called about ten times a second. */
   readonly onProgress?: (progress: Progress) => void
+  /** Called with the booted machine before the threads start. */
+  readonly prepare?: (machine: Machine) => void
   /** Entry file of the threads, for a CPU of one's own. */
   readonly entry?: URL
 }
@@ -73,6 +75,7 @@ export async function freeRun(options: FreeRunOptions): Promise<FreeRunResult> {
   const machine = new Machine(options.machine)
   machine.boot(options.boot, options.bug ?? null, options.files)
   machine.seedChoices(options.seed ?? 1)
+  options.prepare?.(machine)
   const before = countsOf(machine)
   const run = await runThreads(machine, options)
   attach(machine.memory)

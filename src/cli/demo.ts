@@ -11,9 +11,9 @@ import { recordingText, runFor } from './run.js'
 import { stressFor, totalsText } from './stress.js'
 import { EXIT, Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 
-const STRESSED = 'gup-vs-split'
+const SCENARIO = 'gup-vs-split'
+const BUG = 'pmdp-inval-addr'
 const STRESS_MS = 5_000
-const BROKEN = { scenario: 'fault-vs-split', bug: 'pmdp-inval-addr' } as const
 const EXPLORE_MS = 30_000
 const RECORDING = '../../../test/fixtures/strace/ls.strace'
 
@@ -39,8 +39,8 @@ function heading(terminal: Terminal, text: string): void {
 }
 
 async function stressFixedCode(terminal: Terminal): Promise<boolean> {
-  const scenario = scenarioById(STRESSED)
-  heading(terminal, `1. Real CPUs, fixed code: ${scenario.summary}, ${seconds(STRESS_MS / 1000)}`)
+  const scenario = scenarioById(SCENARIO)
+  heading(terminal, `1. Real threads, fixed code, ${seconds(STRESS_MS / 1000)}: ${scenario.summary}`)
   const result = await stressFor(terminal, scenario, null, { duration: STRESS_MS, seed: 1 })
   terminal.print(totalsText(scenario, null, false, result))
   const { finding, fault } = result
@@ -50,8 +50,8 @@ async function stressFixedCode(terminal: Terminal): Promise<boolean> {
 }
 
 async function catchABug(terminal: Terminal): Promise<string | null> {
-  const [scenario, bug] = [scenarioById(BROKEN.scenario), bugNamed(BROKEN.bug)]
-  heading(terminal, `2. The same code with an upstream bug: ${bug?.number} of ${bug?.year}, ${bug?.id}`)
+  const [scenario, bug] = [scenarioById(SCENARIO), bugNamed(BUG)]
+  heading(terminal, `2. The same scenario with an upstream bug: ${bug?.number} of ${bug?.year}, ${bug?.id}`)
   terminal.print(`${bug?.summary}\n`)
   const explored = await exploreFor(terminal, EXPLORE_MS, { scenario, bug, seed: 1 })
   const { finding, executions } = explored

@@ -6,7 +6,7 @@ import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
-const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48].map((p) => p * 0x1_0000_0000)
+const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
 
 export class RandomStrategy implements Strategy {
   readonly #prng: Prng

@@ -1,6 +1,7 @@
 /**
- * The interleaving as a table with a column for each CPU. Words that only one CPU touches say little about a race: runs
- * of them are folded into a line, unless everything is asked for.
+ * The interleaving as a table with a column for each CPU. Words that only one CPU touches say little about a race, and
+ * RCU's own counters turn up between any two operations: runs of such steps are folded into a line, unless everything is
+ * asked for.
  */
 import CliTable from 'cli-table3'
 import type { AccessRow, Row } from './steps.js'
@@ -102,11 +103,13 @@ export function fold(rows: readonly Row[]): Line[] {
   return lines
 }
 
+const RCU_WORD = /^rcu(Cpu)?\b/
+
 /** 64-bit words that several CPUs access, one of them changing it. */
 function sharedWords(rows: readonly Row[]): Set<number> {
   const seen = new Map<number, { cpus: number; changed: boolean }>()
   for (const row of rows) {
-    if (row.kind !== 'access') continue
+    if (row.kind !== 'access' || RCU_WORD.test(row.name)) continue
     const word = seen.get(row.addr >>> 3) ?? { cpus: 0, changed: false }
     word.cpus |= 1 << row.cpu
     word.changed ||= row.before !== row.after

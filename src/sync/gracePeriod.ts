@@ -215,6 +215,11 @@ export class GracePeriod {
     return (peek32(this.own + mask) | peek32(this.own + mask + 4)) !== 0
   }
 
+  /** True when this CPU has others to interrupt, now or later. */
+  protected get owesAsks(): boolean {
+    return this.#anyIn(RCU_CPU.at.askLow) || this.#anyIn(RCU_CPU.at.wakeLow)
+  }
+
   /** True when this CPU has sleepers to wake, or CPUs to ask that have had their time to report by themselves. */
   protected get hasAsks(): boolean {
     return this.#anyIn(RCU_CPU.at.wakeLow) || (this.#anyIn(RCU_CPU.at.askLow) && this.#asksAreDue)
@@ -226,7 +231,7 @@ export class GracePeriod {
 
   /** Interrupts those that are due with handler `func` and `info`. Caller: not in an interrupt, preemption on. */
   protected *sendAsks(func: number, info: number): Step<void> {
-    if (!this.#anyIn(RCU_CPU.at.askLow) && !this.#anyIn(RCU_CPU.at.wakeLow)) return
+    if (!this.owesAsks) return
     const looks = this.own + RCU_CPU.at.askLooks
     const due = this.#asksAreDue
     poke32(looks, due ? 0 : peek32(looks) + 1)

@@ -149,7 +149,8 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
   *noteQuiescent(): Step<void> {
     assert(this.isWatching, 'RCU watches a CPU that works: eqsExit() comes before its first operation')
     if (inRcuReader(this.cpu)) this.#reportContext('an operation ended in a reader')
-    yield* this.core()
+    if (yield* this.isAwaited()) yield* this.reportQs()
+    if (this.#list.count !== 0 || this.owesAsks) yield* this.core()
   }
 
   /** Idle or asleep from here on: quiescent, and no longer waited for. Nothing when it is already. */

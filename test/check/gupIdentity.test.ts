@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Pfn } from '../../dist/src/base/units.js'
 import { pmdMkinvalid } from '../../dist/src/arch/x86_64/pte.js'
 import { makeWritableMigrationEntry } from '../../dist/src/arch/x86_64/swap.js'
 import { FrameKind, Level } from '../../dist/src/machine/trace/observer.js'
@@ -8,7 +9,7 @@ const NOT_MAPPED = 'no longer mapped'
 
 describe('gup-identity', () => {
   let lab: Lab
-  let table: number
+  let table: Pfn
   beforeEach(() => {
     lab = new Lab()
     table = lab.linkTable(0)
@@ -36,7 +37,7 @@ describe('gup-identity', () => {
 
   it('takes a migration entry for no mapping, and is silent when the page was put back', () => {
     const page = mapped()
-    const migrate = () => lab.map(table, 1, page, makeWritableMigrationEntry(page))
+    const migrate = () => lab.map(table, 1, 0, makeWritableMigrationEntry(page))
     expectFinding('gup-identity', NOT_MAPPED, () => lab.gup(page, PAGE_SIZE, { before: migrate }))
     lab.map(table, 1, page)
     lab.gup(page, PAGE_SIZE)

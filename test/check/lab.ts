@@ -7,7 +7,7 @@ import { phys, type Pfn, type PhysAddr, type PteWord } from '../../dist/src/base
 import { mkTable, PAGE_READONLY, PAGE_SHARED, pfnPmd, pfnPte, pmdMkhuge } from '../../dist/src/arch/x86_64/pte.js'
 import { smallMachine } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
-import { finalCheck } from '../../dist/src/check/finalCheck.js'
+import { finalCheck, type ExtraReferences } from '../../dist/src/check/finalCheck.js'
 import type { Cpu } from '../../dist/src/machine/cpu/cpu.js'
 import type { Tlb } from '../../dist/src/machine/cpu/tlb.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
@@ -162,8 +162,8 @@ export class Lab {
 
   // ---- findings ---------------------------------------------------------------------------------------------------
 
-  finalCheck(): Finding | null {
-    return finalCheck(this.machine)
+  finalCheck(extra?: ExtraReferences): Finding | null {
+    return finalCheck(this.machine, extra)
   }
 }
 

@@ -34,10 +34,10 @@ describe('racewalk list', () => {
     }
   })
 
-  it('gives upstream bugs a year and the commit of their fix', () => {
+  it('gives upstream bugs a year and the commit of their fix, if it is known', () => {
     for (const { id, year, upstream } of listed.bugs.filter((bug) => bug.upstream !== null)) {
       expect(year, id).toBeGreaterThan(2000)
-      expect(upstream, id).toMatchObject({ fixed: expect.stringMatching(/^[0-9a-f]{12}/) })
+      expect(upstream, id).toMatchObject({ fixed: expect.stringMatching(/^([0-9a-f]{12}|unknown)$/) })
     }
   })
 

@@ -9,8 +9,6 @@ import { FAULT } from '../../dist/src/arch/x86_64/walk.js'
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../dist/src/base/units.js'
 import type { MmCall, MmResult, Touch } from '../../dist/src/input/mmCall.js'
 import type { MmState, MmVma } from '../../dist/src/input/mmSteps.js'
-import { drive } from '../../dist/src/machine/engine/engine.js'
-import { peek32, peek64, peekF64 } from '../../dist/src/machine/image/image.js'
 import { VM_FAULT_SIGBUS } from '../../dist/src/mm/fault.js'
 import type { Kernel } from '../../dist/src/mm/kernel.js'
 import * as madv from '../../dist/src/mm/madvise.js'
@@ -20,6 +18,7 @@ import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../dist/src/m
 import * as vm from '../../dist/src/mm/mmStruct.js'
 import { MM, VMA } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
+import type { Form } from './form.js'
 
 const MMAP_FLAGS: Readonly<Record<string, number>> = {
   ANON: map.MAP_ANONYMOUS,
@@ -74,9 +73,11 @@ export class Arena {
   readonly #geo: Geometry
   readonly #base: VirtAddr
   readonly #pages: number
+  readonly #form: Form
 
   /** Over the current mm of `kernel`, whose file 0 is the recording's. */
-  constructor(kernel: Kernel, base: VirtAddr, pages: number) {
+  constructor(form: Form, kernel: Kernel, base: VirtAddr, pages: number) {
+    this.#form = form
     this.k = kernel
     this.mm = kernel.mms.currentMm()
     this.#geo = kernel.geo
@@ -89,6 +90,7 @@ export class Arena {
   /** Does `call` in this process; a fork gives its child to `withChild` while it lives. */
   call(call: MmCall, withChild: (child: MmState) => void): MmResult {
     const { k, mm } = this
+    const { drive } = this.#form
     switch (call.name) {
       case 'mmap': {
         const flags = bits(call.flags, MMAP_FLAGS) | (call.shared ? map.MAP_SHARED : map.MAP_PRIVATE)
@@ -126,6 +128,7 @@ export class Arena {
   }
 
   #fork(withChild: (child: MmState) => void): MmResult {
+    const { drive } = this.#form
     const child = drive(this.k.fork.dupMm(this.mm))
     if (child === 0) return { kind: 'errno', errno: 'ENOMEM' }
     withChild(this.stateOf(child))
@@ -140,6 +143,7 @@ export class Arena {
 
   /** The access again and again, with a fault handled in between, until it is done or the fault is a signal. */
   #touchPage(addr: VirtAddr, write: boolean): Touch {
+    const { drive } = this.#form
     for (;;) {
       const found = drive(write ? this.k.mmu.store(addr, 1) : this.k.mmu.load(addr))
       if (found !== FAULT) return 'ok'
@@ -171,6 +175,7 @@ export class Arena {
   }
 
   stateOf(mm: PhysAddr): MmState {
+    const { peek32, peekF64 } = this.#form
     const vmas: MmVma[] = []
     const letters = new Array<string>(this.#pages).fill('.')
     for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
@@ -182,7 +187,7 @@ export class Arena {
   }
 
   #vma(mm: PhysAddr, vma: number, start: number, end: number, letters: string[]): MmVma {
-    const flags = peek32(vma + VMA.at.flags)
+    const flags = this.#form.peek32(vma + VMA.at.flags)
     let [rss, anon, thp, pss] = [0, 0, 0, 0]
     for (let page = start; page < end; page++) {
       const found = this.#look(mm, this.#at(page))
@@ -206,7 +211,7 @@ export class Arena {
   /** What maps the page at `addr`; mapcount 0 for the zero page, null for nothing present. */
   #look(mm: PhysAddr, addr: VirtAddr): { letter: string; mapcount: number; hugeHead: boolean } | null {
     const { tables, pages } = this.k
-    const word = (entry: number): PteWord => peek64(entry) as PteWord
+    const word = (entry: number): PteWord => this.#form.peek64(entry) as PteWord
     const pgd = word(tables.pgdOffset(mm, addr))
     if (!ptePresent(pgd)) return null
     const pud = word(tables.pudOffset(pgd, addr))
@@ -227,6 +232,7 @@ export class Arena {
   }
 
   #page(pfn: number): { letter: string; mapcount: number; hugeHead: boolean } {
+    const { peek32 } = this.#form
     const page = this.k.memmap.page(pfn)
     const head = peek32(page + PAGE.at.compoundHead)
     const folio = phys((head & 1) !== 0 ? head - 1 : page)

@@ -1,16 +1,15 @@
 /**
  * The kernel model against a real kernel, call by call: each recording is run on one CPU in the real geometry, and after
  * every step the result, the VMAs with their rights and flags, their counters and the letter of each page must be
- * those of Linux 6.18.
+ * those of Linux 6.18. At the end the process exits, and the oracles must find nothing left of it.
  */
 import { describe, expect, it } from 'vitest'
 import { fullMachine } from '../../dist/src/boot/config.js'
-import { Machine } from '../../dist/src/boot/machine.js'
+import type { Machine } from '../../dist/src/boot/machine.js'
 import { parseMmSteps, type MmState, type MmSteps, type MmVma } from '../../dist/src/input/mmSteps.js'
-import { drive } from '../../dist/src/machine/engine/engine.js'
-import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import { STEP_FILES, stepText } from '../input/recordings.js'
 import { Arena } from './arena.js'
+import { FORMS, type Form } from './form.js'
 
 /**
  * Where the model is known to differ, from which step on.
@@ -25,13 +24,14 @@ const FAULT_AROUND: Readonly<Record<string, number>> = {
   'file-8.txt': 50,
 }
 
-describe('The recordings of a real kernel', () => {
+describe.each(FORMS)('The recordings of a real kernel, run by %s', (_, form) => {
   it.each(STEP_FILES)('%s: every result and every state is the same', (file) => {
     const recording = parseMmSteps(stepText(file), file)
-    const machine = bootFor(recording)
-    const cpu = machine.makeCpu(0, new SoloEngine(), null)
+    const { drive } = form
+    const machine = bootFor(form, recording)
+    const cpu = machine.makeCpu(0, new form.SoloEngine(), null)
     drive(cpu.kernel.rcu.eqsExit())
-    const arena = new Arena(cpu.kernel, recording.base, recording.pages)
+    const arena = new Arena(form, cpu.kernel, recording.base, recording.pages)
 
     for (const { call, result } of recording.init) expect(arena.call(call, () => {})).toEqual(result)
     expect(shown(arena.state(), recording)).toEqual(shown(recording.initial, recording))
@@ -64,9 +64,9 @@ describe('The list of known differences', () => {
   })
 })
 
-function bootFor(recording: MmSteps): Machine {
+function bootFor(form: Form, recording: MmSteps): Machine {
   const config = fullMachine(1, 8192)
-  const machine = new Machine({ ...config, kernel: { ...config.kernel, thp: 'madvise' } })
+  const machine = new form.Machine({ ...config, kernel: { ...config.kernel, thp: 'madvise' } })
   machine.boot([], null, [recording.mode === 'thp' ? 2048 : 48])
   return machine
 }

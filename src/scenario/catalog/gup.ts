@@ -28,11 +28,12 @@ export const gupVsCollapse = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const pages = Math.min(4, s.hugeSize / s.pageSize)
-    const small: Program = [{ op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' }, store(at, 1, pages)]
-    const again: Program = [dontneed(at, s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' }, store(at, 1, pages)]
-    const collapse: Program = [{ op: 'madvise', addr: at, len: s.hugeSize, advice: 'hugepage' }, { op: 'collapse', addr: at }]
-    const walker: Program = [gup(at), gup(at + s.pageSize, 1, { write: true, pin: true }), gup(at + s.pageSize, 2, { fastOnly: true })]
-    return { boot: [mapAnonymous(at, s.hugeSize), ...small], programs: roles(s, [...collapse, ...again], walker) }
+    const advise = (advice: 'hugepage' | 'nohugepage'): Op => ({ op: 'madvise', addr: at, len: s.hugeSize, advice })
+    const small: Program = [advise('nohugepage'), store(at, 1, pages), advise('hugepage')]
+    const collapse: Program = [{ op: 'collapse', addr: at }, dontneed(at, s.hugeSize), ...(s.repeated ? small : [])]
+    const once = [gup(at, 1, { fastOnly: true })]
+    const walker: Program = [...once, gup(at + s.pageSize, 1, { write: true, pin: true }), gup(at + s.pageSize, 2, { fastOnly: true })]
+    return { boot: [mapAnonymous(at, s.hugeSize), ...small], programs: roles(s, collapse, s.repeated ? walker : once) }
   },
 })
 
@@ -88,9 +89,10 @@ export const forkVsGup = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const next = s.huge(1)
-    const forker: Program = [{ op: 'fork', slot: 0 }, store(at), store(next), { op: 'reap', slot: 0 }]
-    const pinner: Program = [gup(at, 1, { pin: true, write: true, hold: true }), gup(next, 1, { pin: true, write: true, hold: true }), store(at, 2), { op: 'unpin' }]
-    const boot = [mapAnonymous(at, 2 * s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' } as Op, store(at), store(next)]
+    const pin = (addr: number): Op => gup(addr, 1, { pin: true, write: true, hold: true })
+    const forker: Program = [{ op: 'fork', slot: 0 }, ...(s.repeated ? [store(at), store(next), { op: 'reap', slot: 0 } as Op] : [])]
+    const pinner: Program = s.repeated ? [pin(at), pin(next), store(at, 2), { op: 'unpin' }] : [pin(at)]
+    const boot = [mapAnonymous(at, 2 * s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' } as Op, store(at), ...(s.repeated ? [store(next)] : [])]
     return { boot, programs: roles(s, forker, pinner) }
   },
 })

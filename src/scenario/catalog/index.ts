@@ -11,6 +11,7 @@ export const scenarios: readonly Scenario[] = [
   gup.gupVsSplit, gup.gupVsCollapse, gup.gupVsMunmap, gup.gupVsMunmapBroadcast, gup.gupVsDontneed,
   gup.gupVsDontneedBroadcast, thp.faultVsSplit, thp.collapseVsMunmap, gup.forkVsGup, tlb.mremapVsTouch,
   tlb.dontneedVsDontneed, tlb.protectVsTouch, thp.numaVsDontneed, thp.scanVsSplit, thp.compactionVsGup,
+  thp.splitVsDontneed, thp.splitVsZap, thp.splitVsMigrate,
   gup.forceWriteVsDontneed, mixed, litmus.messagePassing, litmus.messagePassingBroken, litmus.storeBuffering,
 ]
 

@@ -71,3 +71,43 @@ export const compactionVsGup = defineScenario({
     return { boot, programs: roles(s, mover, user) }
   },
 })
+
+export const splitVsDontneed = defineScenario({
+  id: 'split-vs-dontneed',
+  summary: 'the PMD of a huge page is split while MADV_DONTNEED drops the whole of it',
+  arch: 'x86-64',
+  cpus: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const again = s.repeated ? [store(at)] : []
+    const programs = roles(s, [{ op: 'splitPmd', addr: at }, ...again], [dontneed(at, s.hugeSize), ...again])
+    return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs }
+  },
+})
+
+export const splitVsZap = defineScenario({
+  id: 'split-vs-zap',
+  summary: 'a folio is split while MADV_DONTNEED unmaps it: the rmap walk against the zap',
+  arch: 'x86-64',
+  cpus: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const again = s.repeated ? [store(at)] : []
+    const programs = roles(s, [{ op: 'splitFolio', addr: at }, ...again], [dontneed(at, s.hugeSize), ...again])
+    return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs }
+  },
+})
+
+export const splitVsMigrate = defineScenario({
+  id: 'split-vs-migrate',
+  summary: 'a huge page under migration is split while gup_fast looks at it',
+  arch: 'x86-64',
+  cpus: 3,
+  cpusMin: 2,
+  build: (s) => {
+    const at = s.huge(0)
+    const mover: Program = [{ op: 'migrate', addr: at }, ...(s.repeated ? [dontneed(at, s.hugeSize), store(at)] : [])]
+    const programs = roles(s, mover, [{ op: 'splitPmd', addr: at }], [[gup(at, 1, { fastOnly: true })]])
+    return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs }
+  },
+})

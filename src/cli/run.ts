@@ -1,16 +1,13 @@
 /** `racewalk run`: a recording of a real program, on simulated CPUs. */
 import type { Command } from 'commander'
-import type { RunRecordingOptions, RunRecordingResult } from '../boot/runRecording.types.js'
+import { runRecording } from '../boot/runRecording.js'
+import type { RunRecordingResult } from '../boot/runRecording.types.js'
 import { formatVma } from '../input/maps.js'
 import { findingDocument, type RunDocument } from '../report/json.js'
 import { findingText } from '../report/text.js'
 import { cpusOption, jsonOption } from './options.js'
 import { sum } from './stress.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
-
-type RunRecording = (options: RunRecordingOptions) => Promise<RunRecordingResult>
-/** Loaded when it is needed: the parsers and recordings are a third of the program's start. */
-const RUN_RECORDING: string = '../boot/runRecording.js'
 
 export function addRun(program: Command, done: (code: ExitCode) => void): void {
   program
@@ -29,7 +26,6 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
 }
 
 export async function runFor(terminal: Terminal, file: string, cpus: number | undefined): Promise<RunRecordingResult> {
-  const { runRecording } = (await import(RUN_RECORDING)) as { runRecording: RunRecording }
   return await untilInterrupted(async (signal) => {
     const result = await runRecording({
       file,

@@ -18,6 +18,8 @@ import type { Machine } from './machine.js'
 import { recordingPrograms, type RecordingPrograms } from './recordingPrograms.js'
 import type { RecordedProcess, RunRecordingOptions, RunRecordingResult } from './runRecording.types.js'
 
+type Differences = RunRecordingResult['mapsDifferences']
+
 /** CPUs beside those of the threads: one pins pages, one collapses huge pages. */
 const BACKGROUND_CPUS = 2
 const FRAMES = 65_536
@@ -25,14 +27,16 @@ const FRAMES = 65_536
 /** Throws UsageError, naming file and line, when the log or its snapshots are missing, cut, foreign or do not fit. */
 export async function runRecording(options: RunRecordingOptions): Promise<RunRecordingResult> {
   const recording = readRecording(options.file)
-  const results: { space: RecordedSpace; programs: RecordingPrograms; run: FreeRunResult; process: RecordedProcess }[] = []
+  const results: { space: RecordedSpace; run: FreeRunResult; process: RecordedProcess; differences: Differences }[] = []
   for (const space of recording.spaces) {
     const threads = new Set(space.events.map((event) => event.tid)).size
     const cpus = checkCpus(options.cpus ?? Math.max(1, threads) + BACKGROUND_CPUS)
     const programs = recordingPrograms(space, Math.min(Math.max(1, threads), cpus - BACKGROUND_CPUS))
     const run = await runSpace(programs, options)
     const mappings = space.final.length
-    results.push({ space, programs, run, process: { pid: space.pid, threads, cpus: programs.programs.length, calls: programs.calls, mappings } })
+    const process = { pid: space.pid, threads, cpus: programs.programs.length, calls: programs.calls, mappings }
+    // At once: the next run attaches this thread to another image.
+    results.push({ space, run, process, differences: differencesOf(space, programs, run) })
     if (run.finding !== null || run.fault !== null || options.signal?.aborted === true) break
   }
   const last = results.at(-1)
@@ -42,7 +46,7 @@ export async function runRecording(options: RunRecordingOptions): Promise<RunRec
     processes: results.map(({ process }) => process),
     operations: sum(results.map(({ run }) => run.operations)),
     mismatches: results.flatMap(({ run, space }) => run.mismatches.map((mismatch) => ({ ...mismatch, pid: space.pid }))),
-    mapsDifferences: results.flatMap((result) => differences(result)),
+    mapsDifferences: results.flatMap(({ differences }) => differences),
     finding: last.run.finding,
     fault: last.run.fault,
     seconds: results.reduce((total, { run }) => total + run.seconds, 0),
@@ -89,8 +93,7 @@ function setBreak(machine: Machine, start: number, end: number): void {
 
 const mmOf = (machine: Machine): number => peek32(machine.regions.cpus.cpus + CPU_AREA.at.currentMm)
 
-function differences(result: { space: RecordedSpace; programs: RecordingPrograms; run: FreeRunResult }): RunRecordingResult['mapsDifferences'] {
-  const { space, programs, run } = result
+function differencesOf(space: RecordedSpace, programs: RecordingPrograms, run: FreeRunResult): Differences {
   if (run.finding !== null || run.fault !== null) return []
   const { files } = run.machine.regions.kernel
   const fileName = (file: number): string => programs.files[(file - files) / FILE.size] ?? '/dev/zero'

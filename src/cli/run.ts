@@ -67,15 +67,27 @@ export function recordingText(result: RunRecordingResult, terminal: Terminal): s
   const lines = [`${file}: ${thousands(sum(operations))} operations in ${seconds(result.seconds)}`]
   for (const { pid, threads, cpus, calls, mappings } of processes)
     lines.push(`  process ${pid}: ${threads} ${threads === 1 ? 'thread' : 'threads'} on ${cpus} CPUs, ${calls} calls replayed, ${mappings} mappings at the end`)
-  for (const { pid, op, expected, found } of mismatches)
-    lines.push(palette.bad(`  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`))
-  for (const { pid, expected, found } of mapsDifferences) {
-    if (expected !== undefined) lines.push(palette.bad(`  process ${pid}: missing   ${formatVma(expected)}`))
-    if (found !== undefined) lines.push(palette.bad(`  process ${pid}: surplus   ${formatVma(found)}`))
-  }
+  lines.push(...shortened(differenceLines(result)).map((line) => palette.bad(line)))
   if (mismatches.length + mapsDifferences.length === 0 && finding === null && fault === null)
     lines.push(palette.good('every call returned what the real kernel returned, and the mappings at the end are those of the snapshot'))
   if (finding !== null) lines.push('', findingText(finding, { machine, palette, width, full: false, rows: [], token: null }))
   if (fault !== null) lines.push('', `${palette.bad('a fault of racewalk itself:')} ${fault}`)
   return lines.join('\n')
+}
+
+/** Differences that are printed; --json has them all. */
+const DIFFERENCES_SHOWN = 12
+
+function shortened(lines: readonly string[]): readonly string[] {
+  const more = lines.length - DIFFERENCES_SHOWN
+  return more <= 0 ? lines : [...lines.slice(0, DIFFERENCES_SHOWN), `  … and ${more} more (--json has all)`]
+}
+
+function differenceLines({ mismatches, mapsDifferences }: RunRecordingResult): string[] {
+  const calls = mismatches.map(({ pid, op, expected, found }) => `  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`)
+  const mappings = mapsDifferences.flatMap(({ pid, expected, found }) => [
+    ...(expected === undefined ? [] : [`  process ${pid}: missing   ${formatVma(expected)}`]),
+    ...(found === undefined ? [] : [`  process ${pid}: surplus   ${formatVma(found)}`]),
+  ])
+  return [...calls, ...mappings]
 }

@@ -1,7 +1,7 @@
-/** Programs for seqcount.test.ts. Words: 0 count, 1 and 2 data, 3 writers' lock, 4 writers to come. */
+/** Programs for seqcount.test.ts. Words: 0 count, 1 and 2 data, 3 writers' lock. */
 export default (k, m) => {
   const word = (index) => k.phys(m.words + index * 64)
-  const [SEQ, LEFT, RIGHT, LOCK, WRITERS] = [0, 1, 2, 3, 4].map(word)
+  const [SEQ, LEFT, RIGHT, LOCK] = [0, 1, 2, 3].map(word)
 
   function* write(cpu) {
     yield* k.spinLock(cpu, LOCK)

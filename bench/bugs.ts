@@ -22,9 +22,18 @@ for (const bug of bugs.filter((b) => wanted.length === 0 || wanted.includes(b.id
     const found: { executions: number; seconds: number; oracle: string }[] = []
     for (let seed = 1; seed <= SEEDS; seed++) {
       const start = performance.now()
-      const result = explore({ scenario: scenarioById(id), bug, seed, stop: () => performance.now() - start > LIMIT_MS })
+      const result = explore({
+        scenario: scenarioById(id),
+        bug,
+        seed,
+        stop: () => performance.now() - start > LIMIT_MS,
+      })
       if (result.finding === null) continue
-      found.push({ executions: result.executions, seconds: (performance.now() - start) / 1000, oracle: result.finding.oracle })
+      found.push({
+        executions: result.executions,
+        seconds: (performance.now() - start) / 1000,
+        oracle: result.finding.oracle,
+      })
     }
     const seconds = found.map((f) => f.seconds)
     table.push([

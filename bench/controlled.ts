@@ -7,7 +7,10 @@ import { median, SMOKE } from './harness.js'
 const ROUNDS = SMOKE ? 1 : 5
 const ROUND_MS = SMOKE ? 20 : 1500
 
-const table = new Table({ head: ['scenario', 'executions/s', 'steps/execution', 'least … most'], style: { head: [], border: [] } })
+const table = new Table({
+  head: ['scenario', 'executions/s', 'steps/execution', 'least … most'],
+  style: { head: [], border: [] },
+})
 for (const id of ['message-passing', 'store-buffering', 'gup-vs-split', 'gup-vs-munmap', 'mixed']) {
   const scenario = scenarioById(id)
   const rates: number[] = []
@@ -19,7 +22,12 @@ for (const id of ['message-passing', 'store-buffering', 'gup-vs-split', 'gup-vs-
     if (round > 0) rates.push(result.executions / ((performance.now() - start) / 1000))
     steps = result.steps / result.executions
   }
-  table.push([id, median(rates).toFixed(0), steps.toFixed(0), `${Math.min(...rates).toFixed(0)} … ${Math.max(...rates).toFixed(0)}`])
+  table.push([
+    id,
+    median(rates).toFixed(0),
+    steps.toFixed(0),
+    `${Math.min(...rates).toFixed(0)} … ${Math.max(...rates).toFixed(0)}`,
+  ])
 }
 console.log(`node ${process.version}, ${ROUNDS} rounds of ${ROUND_MS} ms`)
 console.log(table.toString())

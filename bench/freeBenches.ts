@@ -35,8 +35,13 @@ export async function runFreeBenches(): Promise<void> {
   const cpu = machine.makeCpu(0, new FreeEngine(), null)
   drive(cpu.kernel.rcu.eqsExit())
   const questions = [
-    accessors(machine), gupOne(machine, cpu), gupMany(machine, cpu), fault(cpu), splitAndCollapse(machine, cpu),
-    spinlock(machine, cpu), rcuRead(machine, cpu),
+    accessors(machine),
+    gupOne(machine, cpu),
+    gupMany(machine, cpu),
+    fault(cpu),
+    splitAndCollapse(machine, cpu),
+    spinlock(machine, cpu),
+    rcuRead(machine, cpu),
   ]
   const answers = []
   for (const question of questions) answers.push(await ask(question))
@@ -52,8 +57,18 @@ function accessors(machine: Machine): Question {
     question: 'a 64-bit atomic load: wasm accessor / Atomics.load',
     batch: BATCH,
     ways: [
-      { name: 'load64', run: () => { for (let i = 0; i < BATCH; i++) sum = BigInt.asUintN(64, sum ^ load64(at)) } },
-      { name: 'Atomics.load', run: () => { for (let i = 0; i < BATCH; i++) sum = BigInt.asUintN(64, sum ^ Atomics.load(longs, at >>> 3)) } },
+      {
+        name: 'load64',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) sum = BigInt.asUintN(64, sum ^ load64(at))
+        },
+      },
+      {
+        name: 'Atomics.load',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) sum = BigInt.asUintN(64, sum ^ Atomics.load(longs, at >>> 3))
+        },
+      },
     ],
   }
 }
@@ -74,7 +89,12 @@ function gupOne(machine: Machine, { kernel }: BootedCpu): Question {
           }
         },
       },
-      { name: 'the same atomics by hand', run: () => { for (let i = 0; i < BATCH; i++) walkByHand(machine, pgd, ARENA) } },
+      {
+        name: 'the same atomics by hand',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) walkByHand(machine, pgd, ARENA)
+        },
+      },
     ],
   }
 }
@@ -111,7 +131,12 @@ function gupMany(machine: Machine, { kernel }: BootedCpu): Question {
           for (let i = 0; i < got; i++) drive(kernel.gup.putPage(pages[i] as number, FOLL_GET))
         },
       },
-      { name: 'one walk by hand, 512 times', run: () => { for (let i = 0; i < 512; i++) walkByHand(machine, pgd, (ARENA + i * 4096) as VirtAddr) } },
+      {
+        name: 'one walk by hand, 512 times',
+        run: () => {
+          for (let i = 0; i < 512; i++) walkByHand(machine, pgd, (ARENA + i * 4096) as VirtAddr)
+        },
+      },
     ],
   }
 }
@@ -131,14 +156,22 @@ function fault({ kernel, interpreter }: BootedCpu): Question {
           drive(interpreter.execute({ op: 'madvise', addr: at, len: 16 * 4096, advice: 'dontneed' }))
         },
       },
-      { name: 'fill 4096 bytes', run: () => { for (let i = 0; i < 16; i++) image.fillBytes(frame, 0, 4096) } },
+      {
+        name: 'fill 4096 bytes',
+        run: () => {
+          for (let i = 0; i < 16; i++) image.fillBytes(frame, 0, 4096)
+        },
+      },
     ],
   }
 }
 
 function splitAndCollapse(_machine: Machine, { kernel, interpreter }: BootedCpu): Question {
   const at = ARENA + 2 * HUGE
-  const [from, to] = [kernel.memmap.frame(kernel.memmap.frameCount - 2), kernel.memmap.frame(kernel.memmap.frameCount - 1)]
+  const [from, to] = [
+    kernel.memmap.frame(kernel.memmap.frameCount - 2),
+    kernel.memmap.frame(kernel.memmap.frameCount - 1),
+  ]
   drive(interpreter.execute({ op: 'store', addr: at }))
   return {
     question: 'a PMD split, a folio split and a collapse / copying 512 pages',
@@ -151,7 +184,12 @@ function splitAndCollapse(_machine: Machine, { kernel, interpreter }: BootedCpu)
           drive(interpreter.execute({ op: 'collapse', addr: at }))
         },
       },
-      { name: 'copy 2 MiB', run: () => { for (let i = 0; i < 512; i++) image.copyBytes(to, from, 4096) } },
+      {
+        name: 'copy 2 MiB',
+        run: () => {
+          for (let i = 0; i < 512; i++) image.copyBytes(to, from, 4096)
+        },
+      },
     ],
   }
 }
@@ -163,8 +201,24 @@ function spinlock(machine: Machine, { cpu }: BootedCpu): Question {
     question: 'spin_lock and spin_unlock, uncontended / cmpxchg and store',
     batch: BATCH,
     ways: [
-      { name: 'spinLock + spinUnlock', run: () => { for (let i = 0; i < BATCH; i++) { drive(spinLock(cpu, lock)); drive(spinUnlock(cpu, lock)) } } },
-      { name: 'cmpxchg + store', run: () => { for (let i = 0; i < BATCH; i++) { cmpxchg32(bare, 0, 1); store32(bare, 0) } } },
+      {
+        name: 'spinLock + spinUnlock',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) {
+            drive(spinLock(cpu, lock))
+            drive(spinUnlock(cpu, lock))
+          }
+        },
+      },
+      {
+        name: 'cmpxchg + store',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) {
+            cmpxchg32(bare, 0, 1)
+            store32(bare, 0)
+          }
+        },
+      },
     ],
   }
 }
@@ -175,8 +229,22 @@ function rcuRead(machine: Machine, { kernel }: BootedCpu): Question {
     question: 'rcu_read_lock, load, rcu_read_unlock / the load',
     batch: BATCH,
     ways: [
-      { name: 'read-side section', run: () => { for (let i = 0; i < BATCH; i++) { kernel.rcu.rcuReadLock(); load32(at); kernel.rcu.rcuReadUnlock() } } },
-      { name: 'load', run: () => { for (let i = 0; i < BATCH; i++) load32(phys(at)) } },
+      {
+        name: 'read-side section',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) {
+            kernel.rcu.rcuReadLock()
+            load32(at)
+            kernel.rcu.rcuReadUnlock()
+          }
+        },
+      },
+      {
+        name: 'load',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) load32(phys(at))
+        },
+      },
     ],
   }
 }

@@ -21,5 +21,7 @@ for (let seed = 1; found < wanted && seed < 100_000; seed++)
     if (again.exact && JSON.stringify(again.finding) === JSON.stringify(expected)) same++
     else console.log(`${bug.id} seed ${seed}: replayed to ${again.finding?.title ?? 'nothing'} (exact: ${again.exact})`)
   }
-console.log(`${same} of ${found} findings replay to the same finding; tokens of ${Math.round(bytes / Math.max(1, found))} bytes on average`)
+console.log(
+  `${same} of ${found} findings replay to the same finding; tokens of ${Math.round(bytes / Math.max(1, found))} bytes on average`,
+)
 if (same !== found) process.exitCode = 1

@@ -15,7 +15,9 @@ for (const scenario of list) {
   const result = explore({ scenario, seed, executions: Math.ceil(total / list.length) })
   done += result.executions
   const rate = (result.executions / (performance.now() - start)) * 1000
-  console.log(`${scenario.id}: ${result.executions} executions, ${rate.toFixed(0)}/s, ${result.finding?.title ?? 'clean'}`)
+  console.log(
+    `${scenario.id}: ${result.executions} executions, ${rate.toFixed(0)}/s, ${result.finding?.title ?? 'clean'}`,
+  )
   if (result.finding === null) continue
   console.log(JSON.stringify(result.finding, null, 2))
   process.exitCode = 1

@@ -32,7 +32,11 @@ interface Edge {
 
 function importsOf(file: string): string[] {
   const code = readFileSync(file, 'utf8')
-  return [...code.matchAll(/(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\n[^'"]*?)?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g)].map((m) => (m[1] ?? m[2]) as string)
+  return [
+    ...code.matchAll(
+      /(?:^|\n)\s*(?:import|export)\b[^'"\n;]*?(?:\n[^'"]*?)?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)/g,
+    ),
+  ].map((m) => (m[1] ?? m[2]) as string)
 }
 
 function edges(): Edge[] {
@@ -62,7 +66,11 @@ describe('imports between the rooms of src/', () => {
   })
 
   it('never reach index.ts, which is for the outside', () => {
-    expect(edges().filter(({ to }) => to.startsWith('index.')).map(said)).toEqual([])
+    expect(
+      edges()
+        .filter(({ to }) => to.startsWith('index.'))
+        .map(said),
+    ).toEqual([])
   })
 })
 

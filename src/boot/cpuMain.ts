@@ -37,7 +37,8 @@ class CpuThread implements CpuControl {
 
   boot({ memory, config, cpu, bug, seed }: CpuBoot): void {
     const machine = new Machine(config, memory)
-    if (this.#perturbed) this.#engine = new PerturbEngine(seed, cpu, phys(machine.regions.cpus.cpus + cpu * CPU_AREA.size))
+    if (this.#perturbed)
+      this.#engine = new PerturbEngine(seed, cpu, phys(machine.regions.cpus.cpus + cpu * CPU_AREA.size))
     this.#machine = machine
     this.#cpu = machine.makeCpu(cpu, this.#engine, bug === null ? null : bugById(bug))
   }

@@ -104,7 +104,12 @@ async function runThreads(machine: Machine, options: FreeRunOptions): Promise<Th
     const reports = threads.all((cpu, id) => cpu.run(options.programs[id] ?? [], repeat))
     watched = await watch.over(reports)
     if (watched.stall !== null || watched.fault !== null)
-      return { ...watched, stopped: watched.fault === null ? 'finding' : 'fault', finding: watched.stall, mismatches: [] }
+      return {
+        ...watched,
+        stopped: watched.fault === null ? 'finding' : 'fault',
+        finding: watched.stall,
+        mismatches: [],
+      }
     return verdict(watched, await reports)
   } catch (error) {
     const fault = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -130,7 +135,11 @@ function verdict(watched: Watched, reports: readonly CpuReport[]): ThreadsRun {
 }
 
 /** After a clean stop: what the oracles say of the machine at rest. */
-function closing(machine: Machine, bug: Bug | null, run: ThreadsRun): Pick<ThreadsRun, 'stopped' | 'finding' | 'fault'> {
+function closing(
+  machine: Machine,
+  bug: Bug | null,
+  run: ThreadsRun,
+): Pick<ThreadsRun, 'stopped' | 'finding' | 'fault'> {
   const { stopped, finding, fault } = run
   if (finding !== null || fault !== null) return { stopped, finding, fault }
   try {
@@ -138,7 +147,11 @@ function closing(machine: Machine, bug: Bug | null, run: ThreadsRun): Pick<Threa
     return { stopped: found === null ? stopped : 'finding', finding: found, fault: null }
   } catch (error) {
     if (error instanceof Panic) return { stopped: 'finding', finding: error.finding, fault: null }
-    return { stopped: 'fault', finding: null, fault: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+    return {
+      stopped: 'fault',
+      finding: null,
+      fault: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    }
   }
 }
 

@@ -121,7 +121,10 @@ export class Machine {
   /** Seeds the CPUs' own choices, for runs in threads. */
   seedChoices(seed: number): void {
     for (let id = 0; id < this.config.cpus; id++)
-      poke32(this.regions.cpus.cpus + id * CPU_AREA.size + CPU_AREA.at.prng, (Math.imul(seed + 1, 0x9e3779b9) ^ Math.imul(id + 1, 0x85ebca6b)) | 1)
+      poke32(
+        this.regions.cpus.cpus + id * CPU_AREA.size + CPU_AREA.at.prng,
+        (Math.imul(seed + 1, 0x9e3779b9) ^ Math.imul(id + 1, 0x85ebca6b)) | 1,
+      )
   }
 
   /** What the oracles find when all CPUs have stopped; null when all is well. Uses `cpu` to look. */

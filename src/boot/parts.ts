@@ -33,8 +33,33 @@ import { Zap } from '../mm/zap.js'
 
 /** The fixed code. */
 export const MAINLINE: PartClasses = {
-  PtOps, TlbFlush, Mmu, PageAllocator, Folios, Rmap, AnonVmas, PageTables, MmuGather, Zap, FaultHandler, GupFast, Gup,
-  HugeMemory, SplitFolio, Migrate, Khugepaged, Mms, Vmas, Files, Mmap, Mprotect, Mremap, Madvise, Brk, Fork, Exit,
+  PtOps,
+  TlbFlush,
+  Mmu,
+  PageAllocator,
+  Folios,
+  Rmap,
+  AnonVmas,
+  PageTables,
+  MmuGather,
+  Zap,
+  FaultHandler,
+  GupFast,
+  Gup,
+  HugeMemory,
+  SplitFolio,
+  Migrate,
+  Khugepaged,
+  Mms,
+  Vmas,
+  Files,
+  Mmap,
+  Mprotect,
+  Mremap,
+  Madvise,
+  Brk,
+  Fork,
+  Exit,
 }
 
 /** Mainline with the parts that `bug` had wrong. */

@@ -46,11 +46,23 @@ export function recordingPrograms(recorded: RecordedSpace, threadCpus: number): 
     if (!cpuOf.has(event.tid)) cpuOf.set(event.tid, cpuOf.size % threadCpus)
     const program = programs[cpuOf.get(event.tid) as number] as Op[]
     const [call, ...touches] = ops as [Op, ...Op[]]
-    program.push({ op: 'awaitWord', word: TURN, value: turn }, call, { op: 'storeRelease', word: TURN, value: ++turn }, ...touches)
+    program.push(
+      { op: 'awaitWord', word: TURN, value: turn },
+      call,
+      { op: 'storeRelease', word: TURN, value: ++turn },
+      ...touches,
+    )
   }
   const background = backgroundPrograms(start)
   const { names, pages } = files
-  return { boot, programs: [...programs, ...background], files: names, filePages: pages, heap: recorded.heap, calls: turn }
+  return {
+    boot,
+    programs: [...programs, ...background],
+    files: names,
+    filePages: pages,
+    heap: recorded.heap,
+    calls: turn,
+  }
 }
 
 // ---- the start ----------------------------------------------------------------------------------------------------
@@ -71,7 +83,8 @@ function mapAtStart(vma: MapsVma, before: MapsVma | undefined, files: FileTable)
   return [map(prot | PROT.write), { op: 'mprotect', addr: vma.start, len, prot }]
 }
 
-const isAnonymous = (path: string): boolean => path === '' || path === '[heap]' || path.startsWith('[stack') || path.startsWith('[anon')
+const isAnonymous = (path: string): boolean =>
+  path === '' || path === '[heap]' || path.startsWith('[stack') || path.startsWith('[anon')
 
 function looksMergeable(a: MapsVma, b: MapsVma): boolean {
   if (a.end !== b.start || a.perms !== b.perms || a.perms[1] === 'w') return false
@@ -95,7 +108,9 @@ function callOps(call: Call, files: FileTable): Op[] {
       return [{ op: 'munmap', addr: call.args.addr, len: call.args.length, expect: 0 }]
     case 'mprotect':
     case 'pkey_mprotect':
-      return [{ op: 'mprotect', addr: call.args.addr, len: call.args.length, prot: protBits(call.args.prot), expect: 0 }]
+      return [
+        { op: 'mprotect', addr: call.args.addr, len: call.args.length, prot: protBits(call.args.prot), expect: 0 },
+      ]
     case 'madvise':
       return madviseOps(call.args.addr, call.args.length, call.args.advice)
     case 'mremap': {
@@ -104,17 +119,30 @@ function callOps(call: Call, files: FileTable): Op[] {
       const flags = moved ? MREMAP.mayMove | MREMAP.fixed : 0
       const keep = call.args.flags.has('MREMAP_DONTUNMAP') ? MREMAP.dontUnmap : 0
       return [
-        { op: 'mremap', addr: oldAddr, oldLen: oldLength, newLen: newLength, flags: flags | keep, newAddr: result, expect: result },
+        {
+          op: 'mremap',
+          addr: oldAddr,
+          oldLen: oldLength,
+          newLen: newLength,
+          flags: flags | keep,
+          newAddr: result,
+          expect: result,
+        },
         touch(result, true),
       ]
     }
     case 'brk':
-      return call.args.addr === undefined ? [] : [{ op: 'brk', addr: call.args.addr, expect: result }, touch(pageDown(result - 1), true)]
+      return call.args.addr === undefined
+        ? []
+        : [{ op: 'brk', addr: call.args.addr, expect: result }, touch(pageDown(result - 1), true)]
     case 'clone':
     case 'clone3':
     case 'fork':
       if (call.args.flags.has('CLONE_VM')) return []
-      return [{ op: 'fork', slot: 0 }, { op: 'reap', slot: 0 }]
+      return [
+        { op: 'fork', slot: 0 },
+        { op: 'reap', slot: 0 },
+      ]
     default:
       return []
   }
@@ -129,7 +157,9 @@ function mmapOps(args: Extract<Call, { name: 'mmap' }>['args'], result: number, 
     (args.flags.has('MAP_STACK') ? MAP_STACK : 0) |
     (args.flags.has('MAP_NORESERVE') ? MAP_NORESERVE : 0) |
     (anonymous ? MAP.anonymous : 0)
-  const file = anonymous ? {} : { file: files.index(args.path ?? '?', args.offset + pageUp(args.length)), offset: args.offset }
+  const file = anonymous
+    ? {}
+    : { file: files.index(args.path ?? '?', args.offset + pageUp(args.length)), offset: args.offset }
   const op: Op = { op: 'mmap', addr: result, len: args.length, prot, flags, expect: result, ...file }
   const last = result + pageUp(args.length) - PAGE
   const writable = (prot & PROT.write) !== 0
@@ -140,7 +170,10 @@ const MAP_NORESERVE = 0x4000
 const MAP_STACK = 0x20000
 
 function madviseOps(addr: number, len: number, name: string): Op[] {
-  const advice = name.replace(/^MADV_/, '').toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
+  const advice = name
+    .replace(/^MADV_/, '')
+    .toLowerCase()
+    .replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
   return advice in ADVICE ? [{ op: 'madvise', addr, len, advice: advice as Advice, expect: 0 }] : []
 }
 
@@ -149,7 +182,11 @@ const pageUp = (n: number): number => Math.ceil(n / PAGE) * PAGE
 const pageDown = (n: number): number => Math.floor(n / PAGE) * PAGE
 
 function protBits(prot: FlagSet): number {
-  return (prot.has('PROT_READ') ? PROT.read : 0) | (prot.has('PROT_WRITE') ? PROT.write : 0) | (prot.has('PROT_EXEC') ? PROT.exec : 0)
+  return (
+    (prot.has('PROT_READ') ? PROT.read : 0) |
+    (prot.has('PROT_WRITE') ? PROT.write : 0) |
+    (prot.has('PROT_EXEC') ? PROT.exec : 0)
+  )
 }
 
 // ---- the further CPUs ---------------------------------------------------------------------------------------------
@@ -157,8 +194,19 @@ function protBits(prot: FlagSet): number {
 function backgroundPrograms(start: readonly MapsVma[]): Program[] {
   const private_ = start.filter((vma) => vma.perms[3] === 'p')
   const over = (make: (vma: MapsVma) => Op): Program[] => private_.map((vma) => [make(vma)])
-  const pick = (vma: MapsVma): { from: number; step: number; count: number } => ({ from: vma.start, step: PAGE, count: Math.min(64, (vma.end - vma.start) / PAGE) })
-  const pins = over((vma) => ({ op: 'gup', addr: pick(vma), pages: 2, pin: true, write: vma.perms[1] === 'w', fastOnly: true }))
+  const pick = (vma: MapsVma): { from: number; step: number; count: number } => ({
+    from: vma.start,
+    step: PAGE,
+    count: Math.min(64, (vma.end - vma.start) / PAGE),
+  })
+  const pins = over((vma) => ({
+    op: 'gup',
+    addr: pick(vma),
+    pages: 2,
+    pin: true,
+    write: vma.perms[1] === 'w',
+    fastOnly: true,
+  }))
   const collapses = over((vma) => ({ op: 'collapse', addr: vma.start }))
   return [pins, collapses].map((of) => [{ op: 'repeat', times: BACKGROUND_ROUNDS, body: [{ op: 'oneOf', of }] }])
 }

@@ -45,7 +45,9 @@ export async function runRecording(options: RunRecordingOptions): Promise<RunRec
     file: options.file,
     processes: results.map(({ process }) => process),
     operations: sum(results.map(({ run }) => run.operations)),
-    mismatches: results.flatMap(({ run, space }) => run.mismatches.map((mismatch) => ({ ...mismatch, pid: space.pid }))),
+    mismatches: results.flatMap(({ run, space }) =>
+      run.mismatches.map((mismatch) => ({ ...mismatch, pid: space.pid })),
+    ),
     mapsDifferences: results.flatMap(({ differences }) => differences),
     finding: last.run.finding,
     fault: last.run.fault,
@@ -55,17 +57,28 @@ export async function runRecording(options: RunRecordingOptions): Promise<RunRec
 }
 
 function readRecording(file: string): Recording {
-  if (!existsSync(file)) throw new UsageError(`no file '${file}'`, 'run takes the path of an strace log', 'try test/fixtures/strace/ls.strace')
+  if (!existsSync(file))
+    throw new UsageError(
+      `no file '${file}'`,
+      'run takes the path of an strace log',
+      'try test/fixtures/strace/ls.strace',
+    )
   const folder = join(dirname(file), `${basename(file).replace(/\.strace$/, '')}.maps`)
   if (!existsSync(folder))
-    throw new UsageError(`no folder '${folder}'`, 'the snapshots PID.K.maps of a log NAME.strace are in NAME.maps beside it')
+    throw new UsageError(
+      `no folder '${folder}'`,
+      'the snapshots PID.K.maps of a log NAME.strace are in NAME.maps beside it',
+    )
   const maps = new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
   return buildRecording({ file, log: readFileSync(file, 'utf8'), maps })
 }
 
 function checkCpus(cpus: number): number {
   if (Number.isInteger(cpus) && cpus > BACKGROUND_CPUS && cpus <= CPUS_MAX) return cpus
-  throw new UsageError(`--cpus ${cpus}`, `a recording runs on ${BACKGROUND_CPUS + 1} to ${CPUS_MAX} CPUs: its threads, one that pins, one that collapses`)
+  throw new UsageError(
+    `--cpus ${cpus}`,
+    `a recording runs on ${BACKGROUND_CPUS + 1} to ${CPUS_MAX} CPUs: its threads, one that pins, one that collapses`,
+  )
 }
 
 function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Promise<FreeRunResult> {

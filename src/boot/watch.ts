@@ -74,7 +74,13 @@ export class Watch {
     )
     const fault = (await this.#arrival(() => settled)) ?? (await this.#running(end, () => settled))
     const panicBy = Math.max(-1, this.#word(CONTROL.at.panic) - 1)
-    return { seconds: this.#seconds, stopped: fault === null ? this.#stopped : 'fault', stall: this.#stall, fault, panicBy }
+    return {
+      seconds: this.#seconds,
+      stopped: fault === null ? this.#stopped : 'fault',
+      stall: this.#stall,
+      fault,
+      panicBy,
+    }
   }
 
   async #arrival(settled: () => boolean): Promise<string | null> {
@@ -105,7 +111,8 @@ export class Watch {
       if (seen !== signs) [signs, signsAt] = [seen, now]
       if (this.#word(CONTROL.at.panic) !== 0) panicAt = Math.min(panicAt, now)
       else if (now - signsAt > stallMs * this.#patience) await this.#panicOnStall()
-      if (now - panicAt > GRACE_MS * this.#patience) return this.#stall === null ? 'CPUs did not halt after a panic' : null
+      if (now - panicAt > GRACE_MS * this.#patience)
+        return this.#stall === null ? 'CPUs did not halt after a panic' : null
     }
   }
 
@@ -135,7 +142,10 @@ export class Watch {
     }
     const stuck = Array.from({ length: cpus }, (_, cpu) => ({ cpu, addr: waits.get(cpu) ?? 0 }))
     const phase = this.#control + CONTROL.at.phase
-    const details = describeWaiting(this.#machine, stuck.filter(({ addr }) => addr !== phase))
+    const details = describeWaiting(
+      this.#machine,
+      stuck.filter(({ addr }) => addr !== phase),
+    )
     const title = `INFO: no CPU has finished an operation for ${Math.round(this.#options.stallMs * this.#patience)} ms`
     this.#stall = { oracle: 'stall', title, cpu: -1, address: null, details, stack: [] }
     cmpxchg32(this.#control + CONTROL.at.panic, 0, PANIC_BY_WATCH)

@@ -20,7 +20,8 @@ export const forkGupfast = defineBug({
   year: 2020,
   upstream: { introduced: 'f3c64eda3e50', fixed: '57efa1fe5957' },
   summary: 'gup_fast pins a page that fork has judged unpinned and is about to share',
-  symptom: "a pinned page is not exclusive: the parent's next write copies, and the device goes on with the child's page",
+  symptom:
+    "a pinned page is not exclusive: the parent's next write copies, and the device goes on with the child's page",
   scenarios: ['fork-vs-gup'],
   parts: { GupFast: IgnoresFork },
 })

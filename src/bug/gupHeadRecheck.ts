@@ -25,7 +25,7 @@ export const gupHeadRecheck = defineBug({
   upstream: { introduced: '7aef4172c795', fixed: 'c24d37322548' },
   summary: 'the head of a page is not read again after the reference was taken on it',
   symptom: 'the reference is on another page than the one returned: refcount underflow, use after free',
-  scenarios: ['gup-vs-split'],
+  scenarios: [],
   parts: { Folios: TrustsHead },
   config: { flushStyle: 'broadcast' },
 })

@@ -25,7 +25,7 @@ export const noRecheck = defineBug({
   upstream: null,
   summary: 'gup_fast does not look at the entries again after it has taken its reference',
   symptom: 'gup returns a page that was unmapped, freed and reused before the reference was taken',
-  scenarios: ['gup-vs-dontneed', 'gup-vs-munmap', 'gup-vs-split'],
+  scenarios: ['gup-vs-split', 'gup-vs-munmap'],
   parts: { GupFast: LooksOnce },
   config: { flushStyle: 'broadcast' },
 })

@@ -34,6 +34,6 @@ export const splitZapSync = defineBug({
   upstream: { introduced: 'fec89c109f3a', fixed: '732ed55823fc' },
   summary: 'unmapping for a split does not wait for a zap that has cleared an entry but not yet dropped its mapcount',
   symptom: 'BUG_ON: the folio is still mapped after it was unmapped',
-  scenarios: ['split-vs-zap'],
+  scenarios: ['mixed'],
   parts: { SplitFolio: UnmapsWithoutSync },
 })

@@ -48,8 +48,7 @@ class CountsTails extends Gup {
 
 /** get_huge_page_tail(): a tail has a count of its own. Caller: a reference on the head, so the folio stays whole. */
 function* getHugePageTail(part: Part, page: PhysAddr): Step<void> {
-  if ((yield* part.k.folios.compoundHead(page)) !== page)
-    yield* part.cpu.atomicAdd32(phys(page + PAGE.at.refcount), 1)
+  if ((yield* part.k.folios.compoundHead(page)) !== page) yield* part.cpu.atomicAdd32(phys(page + PAGE.at.refcount), 1)
 }
 
 class HandsOnTailCounts extends SplitFolio {
@@ -92,7 +91,8 @@ export const tailRef = defineBug({
   number: 'BUG-45',
   year: 2011,
   upstream: { introduced: '71e3aac0724f', fixed: '70b50f94f164' },
-  summary: 'references on tail pages are counted in the tail, where a speculative walker can add one that the head never sees',
+  summary:
+    'references on tail pages are counted in the tail, where a speculative walker can add one that the head never sees',
   symptom: 'a reference is lost in the split: the page is freed while it is in use',
   scenarios: ['scan-vs-split'],
   parts: { GupFast: CountsTailsFast, Gup: CountsTails, SplitFolio: HandsOnTailCounts },

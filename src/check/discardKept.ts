@@ -98,7 +98,7 @@ export class DiscardKept {
   /** MADV_DONTNEED of start … end returns; it began at tick `stamp`. */
   callReturns(cpu: Cpu, mm: number, start: number, end: number, stamp: number): void {
     const { geo } = this.#machine
-    for (let addr = start; addr < end; ) {
+    for (let addr = start; addr < end;) {
       const next = geo.pmdAddrEnd(addr as VirtAddr, end as VirtAddr)
       const pmdp = this.#findPmd(mm, addr)
       if (pmdp > 0) this.#checkPmd(cpu, pmdp, addr, next, stamp)

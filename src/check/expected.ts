@@ -77,14 +77,20 @@ export class Expected {
 
   #compare(mm: number, field: number, expected: number, title: string): void {
     const found = peek32(mm + field)
-    if (found !== expected) finding('refcount', title, mm + field, [`mm ${hex(mm)}: expected ${expected}, found ${found}`])
+    if (found !== expected)
+      finding('refcount', title, mm + field, [`mm ${hex(mm)}: expected ${expected}, found ${found}`])
   }
 
   /** Table `pfn` of `level`, found at `from`, and everything below it. */
   #table(pfn: number, level: number, from: number): void {
     const state = pfn < 0 ? 0 : peek32(this.#shadow.of(pfn) + SHADOW.at.state)
     if (state !== (FrameKind.table | (level << 4)))
-      finding('frame-state', 'BUG: an entry points to a frame that is no table of its level', from, this.#sites.describe(pfn))
+      finding(
+        'frame-state',
+        'BUG: an entry points to a frame that is no table of its level',
+        from,
+        this.#sites.describe(pfn),
+      )
     if (this.tables[pfn] !== 0) finding('frame-state', 'BUG: page table linked twice', from, this.#sites.describe(pfn))
     this.tables[pfn] = 1
     if (level === Level.pte) this.#nrPtes++
@@ -148,7 +154,7 @@ export class Expected {
     const list = memmap.page(pfn) + PAGE.at.pmdHugePte
     const head = peek32(list)
     let found = 0
-    for (let page = head; page !== 0 && found <= huge; ) {
+    for (let page = head; page !== 0 && found <= huge;) {
       found++
       this.#depositedTable(memmap.pfnOf(page), list)
       page = peek32(page + PAGE.at.lruNext)
@@ -164,11 +170,17 @@ export class Expected {
   #depositedTable(pfn: number, list: number): void {
     const state = this.#shadow.exists(pfn) ? peek32(this.#shadow.of(pfn) + SHADOW.at.state) : 0
     if (state !== (FrameKind.table | (Level.pte << 4) | STATE_DEPOSITED) || this.tables[pfn] !== 0)
-      finding('frame-state', 'BUG: a deposit ring contains a frame that was not deposited', list, this.#sites.describe(pfn))
+      finding(
+        'frame-state',
+        'BUG: a deposit ring contains a frame that was not deposited',
+        list,
+        this.#sites.describe(pfn),
+      )
     this.tables[pfn] = 1
     const first = this.#machine.memmap.frame(pfn)
     for (let at: number = first; at < first + this.#machine.geo.ptrsPerTable * 8; at += 4)
-      if (peek32(at) !== 0) finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#sites.describe(pfn))
+      if (peek32(at) !== 0)
+        finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#sites.describe(pfn))
   }
 
   // ---- folios -----------------------------------------------------------------------------------------------------

@@ -80,7 +80,9 @@ class FinalChecker {
     const zone = this.#machine.regions.kernel.zone + ZONE.at.freePages
     const listed = peek32(zone)
     if (listed === free) return
-    finding('frame-state', 'BUG: the free lists do not hold the free frames', zone, [`${free} are free, ${listed} are listed`])
+    finding('frame-state', 'BUG: the free lists do not hold the free frames', zone, [
+      `${free} are free, ${listed} are listed`,
+    ])
   }
 
   #checkFree(pfn: number): void {
@@ -100,7 +102,8 @@ class FinalChecker {
     const page = this.#machine.memmap.page(pfn)
     this.#expect(pfn, PAGE.at.mapcount, (this.#expected.maps[pfn] as number) - 1, 'mapcount (minus one)')
     this.#checkPins(pfn)
-    if ((peek32(page + PAGE.at.compoundHead) & 1) !== 0) return this.#expect(pfn, PAGE.at.refcount, 0, 'references of a tail')
+    if ((peek32(page + PAGE.at.compoundHead) & 1) !== 0)
+      return this.#expect(pfn, PAGE.at.refcount, 0, 'references of a tail')
     if ((peek32(page + PAGE.at.flags) & PG_HEAD) === 0) return this.#checkSmall(pfn, extra)
     this.#checkLarge(pfn, 1 << peek32(page + PAGE.at.order), extra)
   }
@@ -152,7 +155,9 @@ class FinalChecker {
 
   #leaked(pfn: number, what: string): never {
     const references = peek32(this.#machine.memmap.page(pfn) + PAGE.at.refcount)
-    this.#report(pfn, 'leak', `BUG: memory leak: ${what} 0x${pfn.toString(16)}`, [`${references} references that nobody holds`])
+    this.#report(pfn, 'leak', `BUG: memory leak: ${what} 0x${pfn.toString(16)}`, [
+      `${references} references that nobody holds`,
+    ])
   }
 
   #report(pfn: number, oracle: string, title: string, details: readonly string[]): never {

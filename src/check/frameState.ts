@@ -110,10 +110,13 @@ export class FrameState {
     const at = this.#shadow.of(pfn)
     const [from, to] = deposited ? [0, STATE_DEPOSITED] : [STATE_DEPOSITED, 0]
     if (peek32(at + AT.state) !== (tableState(Level.pte) | from)) {
-      const what = deposited ? 'deposit of a frame that is no free-standing PTE table' : 'withdrawal of a frame that was not deposited'
+      const what = deposited
+        ? 'deposit of a frame that is no free-standing PTE table'
+        : 'withdrawal of a frame that was not deposited'
       this.#report(cpu, what, this.#frame(pfn), pfn)
     }
-    if (deposited && load32(at + AT.linked) !== 0) this.#report(cpu, 'deposit of a linked page table', this.#frame(pfn), pfn)
+    if (deposited && load32(at + AT.linked) !== 0)
+      this.#report(cpu, 'deposit of a linked page table', this.#frame(pfn), pfn)
     if (deposited) this.#checkEmpty(cpu, pfn, 'deposit of a page table that is not empty')
     poke32(at + AT.state, tableState(Level.pte) | to)
   }

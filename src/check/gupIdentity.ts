@@ -56,9 +56,17 @@ export class GupIdentity {
   gupDone(cpu: Cpu, mm: number, addr: number, pfn: number, stamp: number): void {
     if (this.#shadow.isReserved(pfn)) return
     const vpn = Math.floor(addr / this.#machine.geo.pageSize)
-    if (!this.#shadow.isData(pfn)) this.#report(cpu, 'KASAN: use-after-free: gup returned a page that is not in use', mm, addr, pfn)
+    if (!this.#shadow.isData(pfn))
+      this.#report(cpu, 'KASAN: use-after-free: gup returned a page that is not in use', mm, addr, pfn)
     if (this.#mappings.unmappedSince(pfn, stamp))
-      this.#report(cpu, 'gup returned a page that was no longer mapped when its reference was taken', mm, addr, pfn, stamp)
+      this.#report(
+        cpu,
+        'gup returned a page that was no longer mapped when its reference was taken',
+        mm,
+        addr,
+        pfn,
+        stamp,
+      )
     if (this.#mappings.mappedElsewhereSince(pfn, mm, vpn, stamp))
       this.#report(cpu, 'gup returned a page that belongs to another address', mm, addr, pfn, stamp)
   }

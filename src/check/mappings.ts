@@ -81,7 +81,8 @@ export class Mappings {
 
   #hugeRemoved(cpu: Cpu, old: number, next: number): void {
     const frame = hugeFrame(old, this.#shadow.hugePages)
-    if (this.#counts(frame) && hugeFrame(next, this.#shadow.hugePages) !== frame) remove(cpu, this.#shadow.of(frame) + HUGE)
+    if (this.#counts(frame) && hugeFrame(next, this.#shadow.hugePages) !== frame)
+      remove(cpu, this.#shadow.of(frame) + HUGE)
   }
 
   /** Before the pointer is stored: the pages below become mapped all at once. */
@@ -144,7 +145,8 @@ export class Mappings {
     const [baseVpn, hugeVpn] = [peekF64(base + AT.mapVpn), peekF64(huge + AT.mapVpn)]
     const [baseMaps, hugeMaps] = [load32(base + AT.maps), load32(huge + AT.maps)]
     if (baseMaps + hugeMaps !== 1) return false
-    if (!happenedBefore(load32(base + AT.unmapClock), time) || !happenedBefore(load32(huge + AT.unmapClock), time)) return false
+    if (!happenedBefore(load32(base + AT.unmapClock), time) || !happenedBefore(load32(huge + AT.unmapClock), time))
+      return false
     if (baseMaps === 1) return baseMm !== 0 && (baseMm !== mm || baseVpn !== vpn)
     return hugeMm !== 0 && (hugeMm !== mm || hugeVpn + (pfn & (this.#shadow.hugePages - 1)) !== vpn)
   }

@@ -60,7 +60,10 @@ export class PinExclusive {
     const whole = this.#mappings.isMappedHuge(pfn) && pfn % this.#shadow.hugePages === 0
     for (let i = pfn; i < pfn + (whole ? this.#shadow.hugePages : 1); i++) {
       const pins = peek32(this.#shadow.of(i) + AT.pins)
-      if (pins > 0) this.#report(cpu, 'exclusive flag cleared of a pinned page', i, [`${pins} pins were returned and are still held`])
+      if (pins > 0)
+        this.#report(cpu, 'exclusive flag cleared of a pinned page', i, [
+          `${pins} pins were returned and are still held`,
+        ])
     }
   }
 

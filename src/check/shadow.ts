@@ -75,7 +75,7 @@ export const happenedBefore = (event: number, time: number): boolean => ((event 
 
 /** Notes `event` unless a later one is there. */
 export function raise(at: number, event: number): void {
-  for (let seen = load32(at); ((event - seen) | 0) > 0; ) {
+  for (let seen = load32(at); ((event - seen) | 0) > 0;) {
     const old = cmpxchg32(at, seen, event)
     if (old === seen) return note(at)
     seen = old

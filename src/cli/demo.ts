@@ -1,5 +1,6 @@
 /** `racewalk demo`, which npm start runs: fixed code survives, a bug is caught, explained and replayed, a recording runs. */
 import type { Command } from 'commander'
+import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decodeToken } from '../explore/token.js'
 import { explain } from '../report/explain.js'
@@ -7,7 +8,7 @@ import { replayCommand } from '../report/text.js'
 import { scenarioById } from '../scenario/catalog/index.js'
 import { exploreFor, foundText } from './explore.js'
 import { bugNamed } from './names.js'
-import { recordingText, runFor } from './run.js'
+import { exitCodeOf, recordingText, runFor } from './run.js'
 import { stressFor, totalsText } from './stress.js'
 import { EXIT, Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 
@@ -44,7 +45,8 @@ async function stressFixedCode(terminal: Terminal): Promise<boolean> {
   const result = await stressFor(terminal, scenario, null, { duration: STRESS_MS, seed: 1 })
   terminal.print(totalsText(scenario, null, false, result))
   const { finding, fault } = result
-  if (finding === null && fault === null) terminal.print(`\n${terminal.palette.good('nothing found: the fixed code survives')}`)
+  if (finding === null && fault === null)
+    terminal.print(`\n${terminal.palette.good('nothing found: the fixed code survives')}`)
   else terminal.print(terminal.palette.bad(`\nthis should not be: ${finding?.title ?? fault}`))
   return finding === null && fault === null
 }
@@ -68,14 +70,16 @@ function replayIt(terminal: Terminal, text: string): void {
   heading(terminal, '3. The token replays it')
   const token = decodeToken(text)
   const { exact, finding, steps } = explain(token, scenarioById(token.scenario), bugNamed(token.bug ?? undefined))
-  terminal.print(`${steps} accesses, ${exact ? 'replayed step for step' : 'not as recorded'}: ${finding?.title ?? 'nothing found'}`)
+  terminal.print(
+    `${steps} accesses, ${exact ? 'replayed step for step' : 'not as recorded'}: ${finding?.title ?? 'nothing found'}`,
+  )
 }
 
 async function runARecording(terminal: Terminal): Promise<boolean> {
   heading(terminal, '4. A recording of a real program (ls), with gup_fast and khugepaged racing it')
-  const result = await runFor(terminal, fileURLToPath(new URL(RECORDING, import.meta.url)), undefined)
+  const result = await runFor(terminal, relative('', fileURLToPath(new URL(RECORDING, import.meta.url))), undefined)
   terminal.print(recordingText(result, terminal))
-  return result.finding === null && result.fault === null
+  return exitCodeOf(result) === EXIT.clean
 }
 
 function tryNext(terminal: Terminal, token: string | null): void {

@@ -10,7 +10,15 @@ import { findingText } from '../report/text.js'
 import { scenarioById } from '../scenario/catalog/index.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { bugNamed } from './names.js'
-import { bugOption, cpusOption, durationOption, executionsOption, fullOption, jsonOption, seedOption } from './options.js'
+import {
+  bugOption,
+  cpusOption,
+  durationOption,
+  executionsOption,
+  fullOption,
+  jsonOption,
+  seedOption,
+} from './options.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
 interface Options {
@@ -29,7 +37,9 @@ const TIME_DEFAULT_MS = 30_000
 export function addExplore(program: Command, done: (code: ExitCode) => void): void {
   program
     .command('explore')
-    .description('one machine in one thread, seeded random schedules: finds a bug on purpose and gives a token that replays it')
+    .description(
+      'one machine in one thread, seeded random schedules: finds a bug on purpose and gives a token that replays it',
+    )
     .argument('<SCENARIO>', 'see racewalk list')
     .addOption(bugOption())
     .addOption(executionsOption())
@@ -75,10 +85,13 @@ export async function exploreFor(terminal: Terminal, timeMs: number, options: Ex
       ...options,
       stop: () => signal.aborted || elapsed() * 1000 >= timeMs,
       onProgress: (executions) =>
-        terminal.progress(`${options.scenario.id}: ${thousands(executions)} executions, ${seconds(elapsed())} (Ctrl-C stops)`),
+        terminal.progress(
+          `${options.scenario.id}: ${thousands(executions)} executions, ${seconds(elapsed())} (Ctrl-C stops)`,
+        ),
     })
     terminal.quiet()
-    const finding = found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(options.bug ?? null)) }
+    const finding =
+      found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(options.bug ?? null)) }
     return { ...found, finding, seconds: elapsed(), interrupted: signal.aborted }
   })
 }
@@ -95,7 +108,13 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     operations,
     findings: finding === null ? [] : [findingDocument(finding, session.machine, finding.token)],
   }
-  return { ...document, steps, interrupted, execution: finding?.execution ?? null, outcomes: Object.fromEntries(outcomes) }
+  return {
+    ...document,
+    steps,
+    interrupted,
+    execution: finding?.execution ?? null,
+    outcomes: Object.fromEntries(outcomes),
+  }
 }
 
 function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, terminal: Terminal): string {
@@ -107,12 +126,20 @@ function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, te
       `${thousands(operations)} operations, ${thousands(steps)} accesses${interrupted ? ', interrupted' : ''}`,
   ]
   for (const [outcome, count] of [...outcomes].sort()) lines.push(`  ${outcome.padEnd(20)} ${thousands(count)} times`)
-  lines.push(finding === null ? terminal.palette.good('nothing found') : `found in execution ${thousands(finding.execution)}:`)
+  lines.push(
+    finding === null ? terminal.palette.good('nothing found') : `found in execution ${thousands(finding.execution)}:`,
+  )
   return lines.join('\n')
 }
 
 /** The report on a finding of the controlled engine, with the interleaving. */
-export function foundText(finding: FoundFinding, scenario: Scenario, bug: Bug | null, full: boolean, terminal: Terminal): string {
+export function foundText(
+  finding: FoundFinding,
+  scenario: Scenario,
+  bug: Bug | null,
+  full: boolean,
+  terminal: Terminal,
+): string {
   const explanation = explain(decodeToken(finding.token), scenario, bug)
   const { palette, width } = terminal
   const { machine, rows } = explanation

@@ -14,20 +14,39 @@ export function addList(program: Command, done: (code: ExitCode) => void): void 
 }
 
 const ARCHITECTURES = [
-  { id: 'x86-64', summary: '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast' },
+  {
+    id: 'x86-64',
+    summary: '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast',
+  },
 ] as const
 
 function list(json: boolean): ExitCode {
   const terminal = new Terminal(json)
   terminal.document({
-    scenarios: scenarios.map(({ id, arch, cpus, summary, exploreOnly }) => ({ id, arch, cpus, summary, stress: exploreOnly !== true })),
-    bugs: bugs.map(({ id, number, year, upstream, summary, symptom, scenarios: shownBy }) => ({ id, number, year, upstream, summary, symptom, scenarios: shownBy })),
+    scenarios: scenarios.map(({ id, arch, cpus, summary, exploreOnly }) => ({
+      id,
+      arch,
+      cpus,
+      summary,
+      stress: exploreOnly !== true,
+    })),
+    bugs: bugs.map(({ id, number, year, upstream, summary, symptom, scenarios: shownBy }) => ({
+      id,
+      number,
+      year,
+      upstream,
+      summary,
+      symptom,
+      scenarios: shownBy,
+    })),
     architectures: ARCHITECTURES,
   })
   const { strong, dim } = terminal.palette
   terminal.print(strong('scenarios'))
   for (const { id, cpus, summary, exploreOnly } of scenarios)
-    terminal.print(`  ${id.padEnd(26)} ${summary} ${dim(`(${cpus} CPUs${exploreOnly === true ? ', explore only' : ''})`)}`)
+    terminal.print(
+      `  ${id.padEnd(26)} ${summary} ${dim(`(${cpus} CPUs${exploreOnly === true ? ', explore only' : ''})`)}`,
+    )
   terminal.print(`\n${strong('bugs')}`)
   for (const { id, number, year, summary, scenarios: shownBy } of bugs) {
     terminal.print(`  ${id.padEnd(26)} ${summary} ${dim(year === null ? '(mutant)' : `(${number}, ${year})`)}`)

@@ -18,10 +18,16 @@ Error.stackTraceLimit = 60
 function makeProgram(done: (code: ExitCode) => void): Command {
   const program = new Command('racewalk')
     .description('Races of Linux memory management: run for real on threads, or on purpose under a chosen schedule.')
-    .version((JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version)
+    .version(
+      (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string })
+        .version,
+    )
     .showSuggestionAfterError()
     .exitOverride()
-    .addHelpText('after', '\nExit codes: 0 nothing found, 1 a finding, 2 wrong use or input, 3 a fault of racewalk itself.')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 nothing found, 1 a finding, 2 wrong use or input, 3 a fault of racewalk itself.',
+    )
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')) })
   for (const add of [addList, addStress, addExplore, addReplay, addRun, addDemo]) add(program, done)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
@@ -42,10 +48,14 @@ function failure(error: unknown, json: boolean): ExitCode {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.clean
   const usage = error instanceof UsageError || error instanceof CommanderError
   const message = error instanceof Error ? error.message : String(error)
-  if (json) process.stdout.write(`${JSON.stringify({ error: { kind: usage ? 'usage' : 'fault', message } }, null, 2)}\n`)
+  if (json)
+    process.stdout.write(`${JSON.stringify({ error: { kind: usage ? 'usage' : 'fault', message } }, null, 2)}\n`)
   const { bad } = paletteFor(process.stderr.isTTY === true)
   if (error instanceof UsageError) process.stderr.write(`${bad('racewalk:')} ${message}\n`)
-  else if (!usage) process.stderr.write(`${bad('racewalk: a fault of racewalk itself')}\n${error instanceof Error ? (error.stack ?? message) : message}\n`)
+  else if (!usage)
+    process.stderr.write(
+      `${bad('racewalk: a fault of racewalk itself')}\n${error instanceof Error ? (error.stack ?? message) : message}\n`,
+    )
   return usage ? EXIT.usage : EXIT.fault
 }
 

@@ -8,14 +8,16 @@ const DURATION_MAX_MS = 24 * 3_600_000
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
   const ms = match === null ? NaN : Number(match[1]) * (UNITS[match[2] as string] as number)
-  if (!(ms > 0 && ms <= DURATION_MAX_MS)) throw new InvalidArgumentError('a duration is a number and a unit, as in 500ms, 5s, 2m; at most 24h.')
+  if (!(ms > 0 && ms <= DURATION_MAX_MS))
+    throw new InvalidArgumentError('a duration is a number and a unit, as in 500ms, 5s, 2m; at most 24h.')
   return ms
 }
 
 function parseCount(least: number, what: string): (text: string) => number {
   return (text) => {
     const count = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least) throw new InvalidArgumentError(`${what} is a whole number, ${least} or more.`)
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least)
+      throw new InvalidArgumentError(`${what} is a whole number, ${least} or more.`)
     return count
   }
 }
@@ -24,15 +26,18 @@ const SEED_MAX = 2 ** 31 - 1
 
 function parseSeed(text: string): number {
   const seed = Number(text)
-  if (!/^\d+$/.test(text) || seed > SEED_MAX) throw new InvalidArgumentError(`a seed is a whole number from 0 to ${SEED_MAX}.`)
+  if (!/^\d+$/.test(text) || seed > SEED_MAX)
+    throw new InvalidArgumentError(`a seed is a whole number from 0 to ${SEED_MAX}.`)
   return seed
 }
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON document and nothing else')
 export const bugOption = (): Option => new Option('--bug <ID>', 'with this bug in the kernel (see racewalk list)')
-export const cpusOption = (): Option => new Option('--cpus <N>', 'number of CPUs').argParser(parseCount(1, 'a number of CPUs'))
+export const cpusOption = (): Option =>
+  new Option('--cpus <N>', 'number of CPUs').argParser(parseCount(1, 'a number of CPUs'))
 export const seedOption = (): Option => new Option('--seed <N>', 'seed of all choices').argParser(parseSeed).default(1)
 export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
 export const executionsOption = (): Option =>
   new Option('--executions <N>', 'stop after so many executions').argParser(parseCount(1, 'a number of executions'))
-export const durationOption = (flags: string, description: string): Option => new Option(flags, description).argParser(parseDuration)
+export const durationOption = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser(parseDuration)

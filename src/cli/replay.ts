@@ -39,9 +39,14 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
   }
   terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows) })
   const { palette, width } = terminal
-  terminal.print(`${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}: ${steps} accesses, ${exactness(explanation)}`)
+  terminal.print(
+    `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}: ${steps} accesses, ${exactness(explanation)}`,
+  )
   if (finding === null) terminal.print(palette.good('nothing found'))
-  else terminal.print(`\n${findingText(finding, { machine, rows, palette, width, full: options.full === true, token: null })}`)
+  else
+    terminal.print(
+      `\n${findingText(finding, { machine, rows, palette, width, full: options.full === true, token: null })}`,
+    )
   return finding === null ? EXIT.clean : EXIT.finding
 }
 

@@ -31,7 +31,8 @@ export async function runFor(terminal: Terminal, file: string, cpus: number | un
       file,
       ...(cpus === undefined ? {} : { cpus }),
       signal,
-      onProgress: ({ seconds: s, perCpu }) => terminal.progress(`${file}: ${thousands(perCpu.reduce((a, b) => a + b, 0))} operations, ${seconds(s)}`),
+      onProgress: ({ seconds: s, perCpu }) =>
+        terminal.progress(`${file}: ${thousands(perCpu.reduce((a, b) => a + b, 0))} operations, ${seconds(s)}`),
     })
     terminal.quiet()
     return result
@@ -39,7 +40,7 @@ export async function runFor(terminal: Terminal, file: string, cpus: number | un
 }
 
 /** A difference from the real kernel is a finding too. */
-function exitCodeOf({ fault, finding, mismatches, mapsDifferences }: RunRecordingResult): ExitCode {
+export function exitCodeOf({ fault, finding, mismatches, mapsDifferences }: RunRecordingResult): ExitCode {
   if (fault !== null) return EXIT.fault
   return finding !== null || mismatches.length > 0 || mapsDifferences.length > 0 ? EXIT.finding : EXIT.clean
 }
@@ -66,11 +67,18 @@ export function recordingText(result: RunRecordingResult, terminal: Terminal): s
   const { palette, width } = terminal
   const lines = [`${file}: ${thousands(sum(operations))} operations in ${seconds(result.seconds)}`]
   for (const { pid, threads, cpus, calls, mappings } of processes)
-    lines.push(`  process ${pid}: ${threads} ${threads === 1 ? 'thread' : 'threads'} on ${cpus} CPUs, ${calls} calls replayed, ${mappings} mappings at the end`)
+    lines.push(
+      `  process ${pid}: ${threads} ${threads === 1 ? 'thread' : 'threads'} on ${cpus} CPUs, ${calls} calls replayed, ${mappings} mappings at the end`,
+    )
   lines.push(...shortened(differenceLines(result)).map((line) => palette.bad(line)))
   if (mismatches.length + mapsDifferences.length === 0 && finding === null && fault === null)
-    lines.push(palette.good('every call returned what the real kernel returned, and the mappings at the end are those of the snapshot'))
-  if (finding !== null) lines.push('', findingText(finding, { machine, palette, width, full: false, rows: [], token: null }))
+    lines.push(
+      palette.good(
+        'every call returned what the real kernel returned, and the mappings at the end are those of the snapshot',
+      ),
+    )
+  if (finding !== null)
+    lines.push('', findingText(finding, { machine, palette, width, full: false, rows: [], token: null }))
   if (fault !== null) lines.push('', `${palette.bad('a fault of racewalk itself:')} ${fault}`)
   return lines.join('\n')
 }
@@ -84,7 +92,9 @@ function shortened(lines: readonly string[]): readonly string[] {
 }
 
 function differenceLines({ mismatches, mapsDifferences }: RunRecordingResult): string[] {
-  const calls = mismatches.map(({ pid, op, expected, found }) => `  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`)
+  const calls = mismatches.map(
+    ({ pid, op, expected, found }) => `  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`,
+  )
   const mappings = mapsDifferences.flatMap(({ pid, expected, found }) => [
     ...(expected === undefined ? [] : [`  process ${pid}: missing   ${formatVma(expected)}`]),
     ...(found === undefined ? [] : [`  process ${pid}: surplus   ${formatVma(found)}`]),

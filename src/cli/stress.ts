@@ -52,9 +52,14 @@ async function runStress(id: string, options: Options): Promise<ExitCode> {
   const finding = result.finding === null ? null : findingDocument(result.finding, result.machine, null)
   if (result.finding !== null) {
     const { palette, width } = terminal
-    terminal.print(`\n${findingText(result.finding, { machine: result.machine, palette, width, full: false, rows: [], token: null })}`)
+    terminal.print(
+      `\n${findingText(result.finding, { machine: result.machine, palette, width, full: false, rows: [], token: null })}`,
+    )
   } else if (result.fault === null) terminal.print(terminal.palette.good('nothing found'))
-  const explored = result.finding !== null && options.explore === true ? await goOn(terminal, scenario, bug, result.finding.oracle, options) : null
+  const explored =
+    result.finding !== null && options.explore === true
+      ? await goOn(terminal, scenario, bug, result.finding.oracle, options)
+      : null
   // Only now: a report's replay takes the image away that addresses are named from.
   if (terminal.json) terminal.document(documentOf(scenario, bug, options, result, finding, explored))
   if (result.fault !== null) terminal.print(`\n${terminal.palette.bad('a fault of racewalk itself:')} ${result.fault}`)
@@ -63,7 +68,12 @@ async function runStress(id: string, options: Options): Promise<ExitCode> {
 
 type StressSettings = Pick<Options, 'cpus' | 'duration' | 'perturb' | 'seed'>
 
-export async function stressFor(terminal: Terminal, scenario: Scenario, bug: Bug | null, options: StressSettings): Promise<FreeRunResult> {
+export async function stressFor(
+  terminal: Terminal,
+  scenario: Scenario,
+  bug: Bug | null,
+  options: StressSettings,
+): Promise<FreeRunResult> {
   return await untilInterrupted(async (signal) => {
     const result = await stress({
       scenario,
@@ -74,7 +84,9 @@ export async function stressFor(terminal: Terminal, scenario: Scenario, bug: Bug
       seed: options.seed,
       signal,
       onProgress: ({ seconds: s, perCpu }) =>
-        terminal.progress(`${scenario.id}: ${thousands(perCpu.reduce((a, b) => a + b, 0))} operations, ${seconds(s)} of ${seconds(options.duration / 1000)} (Ctrl-C stops)`),
+        terminal.progress(
+          `${scenario.id}: ${thousands(perCpu.reduce((a, b) => a + b, 0))} operations, ${seconds(s)} of ${seconds(options.duration / 1000)} (Ctrl-C stops)`,
+        ),
     })
     terminal.quiet()
     return { ...result, finding: result.finding === null ? null : named(result.finding, partNames(bug)) }
@@ -82,12 +94,26 @@ export async function stressFor(terminal: Terminal, scenario: Scenario, bug: Bug
 }
 
 /** The controlled engine on the same scenario, for the same violation. */
-async function goOn(terminal: Terminal, scenario: Scenario, bug: Bug | null, oracle: string, options: Options): Promise<Explored> {
+async function goOn(
+  terminal: Terminal,
+  scenario: Scenario,
+  bug: Bug | null,
+  oracle: string,
+  options: Options,
+): Promise<Explored> {
   terminal.print(`\nlooking for the same violation (${oracle}) under chosen schedules …`)
-  const explored = await exploreFor(terminal, EXPLORE_MS, { scenario, bug, seed: options.seed, wanted: (finding) => finding.oracle === oracle })
+  const explored = await exploreFor(terminal, EXPLORE_MS, {
+    scenario,
+    bug,
+    seed: options.seed,
+    wanted: (finding) => finding.oracle === oracle,
+  })
   const { finding, executions } = explored
   if (finding === null) terminal.print(`none in ${thousands(executions)} executions`)
-  else terminal.print(`found in execution ${thousands(finding.execution)}:\n\n${terminal.json ? '' : foundText(finding, scenario, bug, options.full === true, terminal)}`)
+  else
+    terminal.print(
+      `found in execution ${thousands(finding.execution)}:\n\n${terminal.json ? '' : foundText(finding, scenario, bug, options.full === true, terminal)}`,
+    )
   return explored
 }
 
@@ -115,7 +141,14 @@ function documentOf(
   }
   const { operations: perOperation, perCpu, stopped, fault } = result
   const exploredDocument =
-    explored === null ? {} : { explored: { executions: explored.executions, finding: found === null ? null : findingDocument(found, explored.session.machine, found.token) } }
+    explored === null
+      ? {}
+      : {
+          explored: {
+            executions: explored.executions,
+            finding: found === null ? null : findingDocument(found, explored.session.machine, found.token),
+          },
+        }
   return { ...document, perOperation, perCpu, stopped, fault, ...exploredDocument }
 }
 

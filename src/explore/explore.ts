@@ -119,12 +119,23 @@ class Exploration {
 
   #withToken(finding: Finding): FoundFinding {
     const { scenario, bug } = this.#options
-    const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, cpus: this.#cpus, picks: this.#session.engine.picks })
+    const token = encodeToken({
+      scenario: scenario.id,
+      bug: bug?.id ?? null,
+      cpus: this.#cpus,
+      picks: this.#session.engine.picks,
+    })
     return { ...finding, token, execution: this.executions }
   }
 
   result(): ExploreResult {
-    const [steps, operations, finding, outcomes, session] = [this.#steps, this.#operations, this.#finding, this.#outcomes, this.#session]
+    const [steps, operations, finding, outcomes, session] = [
+      this.#steps,
+      this.#operations,
+      this.#finding,
+      this.#outcomes,
+      this.#session,
+    ]
     return { executions: this.executions, steps, operations, finding, outcomes, session }
   }
 }

@@ -42,7 +42,10 @@ export class Session {
     this.machine.boot(built.boot, bug, scenario.files)
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
     this.engine = new ControlledEngine(
-      Array.from({ length: cpus }, (_, cpu) => () => (handlers[cpu] as () => ReturnType<BootedCpu['cpu']['ipi']['handle']>)()),
+      Array.from(
+        { length: cpus },
+        (_, cpu) => () => (handlers[cpu] as () => ReturnType<BootedCpu['cpu']['ipi']['handle']>)(),
+      ),
       { pick: (current) => current, choose: () => 0 },
     )
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, bug))

@@ -25,20 +25,31 @@ export function encodeToken(token: Token): string {
 /** Throws UsageError that says whether the token is damaged, of another version, or no token. */
 export function decodeToken(text: string): Token {
   const version = /^rw(\d+)-/.exec(text)?.[1]
-  if (version === undefined) throw new UsageError(`'${shorten(text)}' is no token`, `a token begins with ${PREFIX}`, 'copy the whole word that a finding ends in')
+  if (version === undefined)
+    throw new UsageError(
+      `'${shorten(text)}' is no token`,
+      `a token begins with ${PREFIX}`,
+      'copy the whole word that a finding ends in',
+    )
   if (Number(version) !== VERSION)
-    throw new UsageError(`the token is of version ${version}`, `this racewalk reads version ${VERSION}`, 'find it again with racewalk explore')
+    throw new UsageError(
+      `the token is of version ${version}`,
+      `this racewalk reads version ${VERSION}`,
+      'find it again with racewalk explore',
+    )
   const match = /^rw\d+-([\w-]+)-([0-9a-z]+)$/.exec(text)
   if (match === null || checksum(match[1] as string) !== match[2])
     throw new UsageError(`the token '${shorten(text)}' is damaged`, 'its checksum does not fit', 'copy it again, whole')
-  const [scenario, bug, cpus, packed] = JSON.parse(inflateRawSync(Buffer.from(match[1] as string, 'base64url')).toString()) as [string, string | null, number, number[]]
+  const [scenario, bug, cpus, packed] = JSON.parse(
+    inflateRawSync(Buffer.from(match[1] as string, 'base64url')).toString(),
+  ) as [string, string | null, number, number[]]
   return { scenario, bug, cpus, picks: unruns(packed) }
 }
 
 /** value, length, value, length, … */
 function runs(picks: readonly number[]): number[] {
   const packed: number[] = []
-  for (let at = 0; at < picks.length; ) {
+  for (let at = 0; at < picks.length;) {
     let end = at
     while (end < picks.length && picks[end] === picks[at]) end++
     packed.push(picks[at] as number, end - at)

@@ -9,8 +9,25 @@
  * where a VMA changes), swap-in, uffd, KSM, multi-size folios, and write notification of shared files.
  */
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pfnPte, pmdLeaf, pteMkdirty, pteMkspecial, pteMkwrite, pteMkyoung, pteNone, ptePfn } from '../arch/x86_64/pte.js'
-import { ptePresent, pteProtnone, pteSpecial, pteWrite, pmdProtnone, pmdWrite, vmGetPageProt } from '../arch/x86_64/pte.js'
+import {
+  pfnPte,
+  pmdLeaf,
+  pteMkdirty,
+  pteMkspecial,
+  pteMkwrite,
+  pteMkyoung,
+  pteNone,
+  ptePfn,
+} from '../arch/x86_64/pte.js'
+import {
+  ptePresent,
+  pteProtnone,
+  pteSpecial,
+  pteWrite,
+  pmdProtnone,
+  pmdWrite,
+  vmGetPageProt,
+} from '../arch/x86_64/pte.js'
 import { isMigrationEntry, isSwapPmd } from '../arch/x86_64/swap.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
@@ -56,7 +73,8 @@ export class FaultHandler extends Part {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pteNone(pmd)) {
-      if (!this.k.huge.thpAllowed(vma, this.k.geo.pmdAlignDown(page))) return yield* this.#ptes(mm, vma, page, pmdp, flags)
+      if (!this.k.huge.thpAllowed(vma, this.k.geo.pmdAlignDown(page)))
+        return yield* this.#ptes(mm, vma, page, pmdp, flags)
       const result = yield* this.k.huge.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
       return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.#ptes(mm, vma, page, pmdp, flags)
     }
@@ -170,7 +188,14 @@ export class FaultHandler extends Part {
   }
 
   /** Maps a new anonymous page, whose allocation reference becomes the mapping's. Caller: the table's lock. */
-  *#mapNewAnon(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, page: PhysAddr, write: boolean): Step<void> {
+  *#mapNewAnon(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    ptep: PhysAddr,
+    page: PhysAddr,
+    write: boolean,
+  ): Step<void> {
     yield* this.k.rmap.folioAddNewAnonRmap(page, vma, addr)
     this.k.tables.addCounter(phys(mm + MM.at.rssAnon), 1)
     let entry = pteMkyoung(pfnPte(this.k.memmap.pfnOf(page), this.pageProt(vma)))
@@ -321,4 +346,3 @@ export class FaultHandler extends Part {
     return vmGetPageProt(peek32(vma + VMA.at.flags))
   }
 }
-

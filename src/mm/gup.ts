@@ -26,14 +26,7 @@ export class Gup extends Part {
    * Pages addr … addr + n pages of `mm` under mmap_lock for read, into `pages` from index `from`. Returns how many, or a
    * negative errno when the first fails.
    */
-  *getUserPages(
-    mm: PhysAddr,
-    addr: VirtAddr,
-    n: number,
-    flags: number,
-    pages: Int32Array,
-    from: number,
-  ): Step<number> {
+  *getUserPages(mm: PhysAddr, addr: VirtAddr, n: number, flags: number, pages: Int32Array, from: number): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
     let got = 0
     let error = 0
@@ -44,7 +37,15 @@ export class Gup extends Part {
         error = pfn
         break
       }
-      this.k.observer.gupDone(this.cpu, mm, at, pfn, this.k.observer.gupStamp(), (flags & FOLL_PIN) !== 0, (flags & FOLL_WRITE) !== 0)
+      this.k.observer.gupDone(
+        this.cpu,
+        mm,
+        at,
+        pfn,
+        this.k.observer.gupStamp(),
+        (flags & FOLL_PIN) !== 0,
+        (flags & FOLL_WRITE) !== 0,
+      )
       pages[from + got++] = pfn
     }
     yield* this.k.mms.mmapReadUnlock(mm)

@@ -10,7 +10,15 @@
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdAccessPermitted, pmdLeaf, pmdPfn, pmdPresent, pmdProtnone, pmdWrite } from '../arch/x86_64/pte.js'
-import { pteAccessPermitted, ptePfn, ptePresent, pteProtnone, pteSame, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
+import {
+  pteAccessPermitted,
+  ptePfn,
+  ptePresent,
+  pteProtnone,
+  pteSame,
+  pteSpecial,
+  pteWrite,
+} from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Level } from '../machine/trace/observer.js'
 import { rawReadSeqcount, readSeqcountRetry } from '../sync/seqcount.js'
@@ -91,7 +99,7 @@ export class GupFast extends Part {
   *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
     const { geo, tables, observer } = this.k
     let nr = 0
-    for (let addr = start; addr < end; ) {
+    for (let addr = start; addr < end;) {
       const pgdp = tables.pgdOffset(mm, addr)
       const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord
       observer.tableRead(this.cpu, Level.pgd, pgdp)
@@ -136,7 +144,10 @@ export class GupFast extends Part {
       observer.gupTaking(this.cpu)
       const folio = yield* this.tryGrabFolioFast(page, 1, flags)
       if (folio === 0) return nr
-      if (!(yield* this.pteUnchanged(pmd, pmdp, pte, ptep)) || (yield* this.gupMustUnshare(page, flags, pteWrite(pte)))) {
+      if (
+        !(yield* this.pteUnchanged(pmd, pmdp, pte, ptep)) ||
+        (yield* this.gupMustUnshare(page, flags, pteWrite(pte)))
+      ) {
         yield* this.gupPutFolio(folio, 1, flags)
         return nr
       }
@@ -217,4 +228,3 @@ export class GupFast extends Part {
     return !(yield* this.k.folios.testFlag(page, PG_ANON_EXCLUSIVE))
   }
 }
-

@@ -154,7 +154,13 @@ export class HugeMemory extends HugePmdFault {
     return changed
   }
 
-  protected *changePresentPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, prot: bigint, numa: boolean): Step<number> {
+  protected *changePresentPmd(
+    vma: PhysAddr,
+    pmdp: PhysAddr,
+    addr: VirtAddr,
+    prot: bigint,
+    numa: boolean,
+  ): Step<number> {
     const { hpagePmdNr } = this.k.geo
     const old = yield* this.takeForChange(vma, addr, pmdp)
     let entry = pmdModify(old, prot, hpagePmdNr)

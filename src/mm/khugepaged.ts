@@ -28,7 +28,7 @@ export class Khugepaged extends CollapseScan {
   /** One pass of khugepaged over `mm`; returns how many ranges it collapsed. Caller: a user of the mm; no locks. */
   *scanMm(mm: PhysAddr): Step<number> {
     let collapsed = 0
-    for (let haddr = yield* this.nextRange(mm, 0); haddr >= 0; ) {
+    for (let haddr = yield* this.nextRange(mm, 0); haddr >= 0;) {
       if ((yield* this.collapseHugePage(mm, haddr)) === Scan.succeed) collapsed++
       haddr = yield* this.nextRange(mm, haddr + this.k.geo.pmdSize)
     }
@@ -39,7 +39,7 @@ export class Khugepaged extends CollapseScan {
   protected *nextRange(mm: PhysAddr, from: number): Step<VirtAddr> {
     yield* this.k.mms.mmapReadLock(mm)
     let found = -1
-    for (let vma = this.k.vmas.findVma(mm, from as VirtAddr); vma !== 0 && found < 0; ) {
+    for (let vma = this.k.vmas.findVma(mm, from as VirtAddr); vma !== 0 && found < 0;) {
       const start = Math.max(from, peekF64(vma + VMA.at.start)) as VirtAddr
       const haddr = this.k.geo.pmdAlignUp(start)
       if (this.k.huge.thpAllowed(vma, haddr)) found = haddr
@@ -162,7 +162,8 @@ export class Khugepaged extends CollapseScan {
       else {
         const folio = yield* this.k.folios.compoundHead(this.k.memmap.page(ptePfn(pte)))
         yield* this.tallyPte(tally, pte, folio)
-        if (tally.result === Scan.succeed && !isListed(list, folio)) tally.result = yield* this.isolateFolio(list, folio)
+        if (tally.result === Scan.succeed && !isListed(list, folio))
+          tally.result = yield* this.isolateFolio(list, folio)
       }
       if (tally.result !== Scan.succeed) return tally.result
     }
@@ -186,7 +187,7 @@ export class Khugepaged extends CollapseScan {
 
   /** release_pte_pages(): unlocks the folios of the list and drops the references that isolated them. */
   protected *releaseFolios(list: PhysAddr): Step<void> {
-    for (let folio = phys(peek32(list + PAGE.at.lruNext)); folio !== 0; ) {
+    for (let folio = phys(peek32(list + PAGE.at.lruNext)); folio !== 0;) {
       const next = phys(peek32(folio + PAGE.at.lruNext))
       yield* this.k.folios.folioUnlock(folio)
       yield* this.k.folios.folioPut(folio, 1)
@@ -291,7 +292,13 @@ function isListed(list: PhysAddr, folio: PhysAddr): boolean {
 }
 
 /** Results after which madvise_collapse() does not try the next range. */
-const ENDS_MADVISE: readonly Scan[] = [Scan.vmaNull, Scan.vmaCheck, Scan.anyProcess, Scan.allocHugePageFail, Scan.pageAnon]
+const ENDS_MADVISE: readonly Scan[] = [
+  Scan.vmaNull,
+  Scan.vmaCheck,
+  Scan.anyProcess,
+  Scan.allocHugePageFail,
+  Scan.pageAnon,
+]
 const endsMadvise = (result: Scan): boolean => ENDS_MADVISE.includes(result)
 
 /** madvise_collapse_errno(): out of memory, busy for good, worth another try, or not possible. */

@@ -9,7 +9,17 @@
  * guarantees as a whole), soft-dirty and uffd bits, mlock, device-private entries, mmu notifiers (no secondary MMU).
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pfnPmd, pfnPte, pmdDirty, pmdMkdirty, pmdMkhuge, pmdMkold, pmdMkwrite, pmdWrite, pmdYoung } from '../arch/x86_64/pte.js'
+import {
+  pfnPmd,
+  pfnPte,
+  pmdDirty,
+  pmdMkdirty,
+  pmdMkhuge,
+  pmdMkold,
+  pmdMkwrite,
+  pmdWrite,
+  pmdYoung,
+} from '../arch/x86_64/pte.js'
 import { pteDirty, pteMkdirty, pteMkold, pteMkwrite, pteNone, pteWrite, pteYoung } from '../arch/x86_64/pte.js'
 import { isMigrationEntry, isMigrationEntryDirty, isMigrationEntryYoung } from '../arch/x86_64/swap.js'
 import { isReadableMigrationEntry, isWritableMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'

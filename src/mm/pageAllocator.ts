@@ -120,7 +120,7 @@ export class PageAllocator extends Part {
     for (let pfn = 0; pfn < this.#memmap.frameCount; pfn++) this.#resetPage(pfn)
     for (const pfn of [0, ZERO_PFN]) this.#reserve(pfn)
     for (let i = 0; i < hpagePmdNr; i++) this.#reserve(this.hugeZeroPfn + i)
-    for (let pfn = 0; pfn < this.#memmap.frameCount; ) pfn += this.#formatBlock(pfn)
+    for (let pfn = 0; pfn < this.#memmap.frameCount;) pfn += this.#formatBlock(pfn)
   }
 
   #reserve(pfn: number): void {
@@ -260,4 +260,3 @@ export class PageAllocator extends Part {
     this.cpu.report('bad-page', `BUG: Bad page state in CPU ${this.cpu.id}  pfn:0x${pfn.toString(16)}`, page, bad)
   }
 }
-

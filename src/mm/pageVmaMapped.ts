@@ -63,7 +63,7 @@ export abstract class PageVmaMapped extends Part {
   protected *walkVma(vma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<boolean> {
     const index = peekF64(folio + PAGE.at.index)
     const end = this.#clip(vma, index + this.k.folios.folioNrPages(folio))
-    for (let addr = this.#clip(vma, index); addr < end; ) {
+    for (let addr = this.#clip(vma, index); addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
       const pmdp = yield* this.k.tables.mmFindPmd(this.k.mmOf(vma), addr)
       if (pmdp !== 0 && !(yield* this.walkPmd(vma, flags, addr, next, pmdp, folio, old))) return false
@@ -118,9 +118,10 @@ export abstract class PageVmaMapped extends Part {
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     const huge = isHuge(pmd)
-    const goOn = huge && this.#pmdMatches(flags, pmd, old)
-      ? yield* this.visitPmd(flags, vma, this.k.geo.pmdAlignDown(addr), pmdp, pmd, folio)
-      : true
+    const goOn =
+      huge && this.#pmdMatches(flags, pmd, old)
+        ? yield* this.visitPmd(flags, vma, this.k.geo.pmdAlignDown(addr), pmdp, pmd, folio)
+        : true
     yield* this.k.tables.pmdUnlock(pmdp)
     if (!huge) return PmdVerdict.table
     return goOn ? PmdVerdict.goOn : PmdVerdict.stop

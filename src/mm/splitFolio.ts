@@ -27,8 +27,9 @@ export class SplitFolio extends Part {
    */
   *splitFolio(folio: PhysAddr): Step<number> {
     const { anonVmas, folios } = this.k
+    if (this.k.pages.isHugeZeroPfn(this.k.memmap.pfnOf(folio))) return -EBUSY
     if (!folios.isLarge(folio)) return 0
-    if (this.k.pages.isHugeZeroPfn(this.k.memmap.pfnOf(folio)) || !folios.isAnon(folio)) return -EBUSY
+    if (!folios.isAnon(folio)) return -EBUSY
     const anonVma = yield* anonVmas.folioGetAnonVma(folio)
     if (anonVma === 0) return -EBUSY
     // For write: excludes other splits and collapses in these VMAs, and rmap walks.

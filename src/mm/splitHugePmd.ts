@@ -14,9 +14,18 @@
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pfnPte, pmdDirty, pmdPfn, pmdTransHuge, pmdWrite, pmdYoung } from '../arch/x86_64/pte.js'
 import { pteMkdirty, pteMkold, pteMkspecial, pteMkwrite, pteNone, vmGetPageProt } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, isMigrationEntryDirty, isMigrationEntryYoung, isReadableExclusiveMigrationEntry } from '../arch/x86_64/swap.js'
+import {
+  isMigrationEntry,
+  isMigrationEntryDirty,
+  isMigrationEntryYoung,
+  isReadableExclusiveMigrationEntry,
+} from '../arch/x86_64/swap.js'
 import { isWritableMigrationEntry, makeMigrationEntryDirty, makeMigrationEntryYoung } from '../arch/x86_64/swap.js'
-import { makeReadableExclusiveMigrationEntry, makeReadableMigrationEntry, makeWritableMigrationEntry } from '../arch/x86_64/swap.js'
+import {
+  makeReadableExclusiveMigrationEntry,
+  makeReadableMigrationEntry,
+  makeWritableMigrationEntry,
+} from '../arch/x86_64/swap.js'
 import { swpOffsetPfn } from '../arch/x86_64/swap.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peek64 } from '../machine/image/image.js'
@@ -62,7 +71,8 @@ export abstract class HugePmdSplit extends Part {
     // that one is locked by the caller, and the folio of a migration entry by whoever migrates it.
     if (folio !== 0 && (migration || this.folioOfPmd(pmd) !== folio)) return
     if (migration) return yield* this.splitMigrationPmd(vma, pmdp, haddr, pmd)
-    if (this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr))) return yield* this.splitZeroPmd(vma, pmdp, haddr)
+    if (this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr)))
+      return yield* this.splitZeroPmd(vma, pmdp, haddr)
     return yield* this.splitPresentPmd(vma, pmdp, haddr, freeze)
   }
 
@@ -181,9 +191,12 @@ export abstract class HugePmdSplit extends Part {
   protected checkNone(ptep: PhysAddr): void {
     const pte = peek64(ptep) as PteWord
     if (pteNone(pte)) return
-    this.cpu.report('kernel-bug', 'kernel BUG at mm/huge_memory.c: !pte_none(*pte) in __split_huge_pmd_locked()', ptep, [
-      `a deposited table is not empty: 0x${pte.toString(16)}`,
-    ])
+    this.cpu.report(
+      'kernel-bug',
+      'kernel BUG at mm/huge_memory.c: !pte_none(*pte) in __split_huge_pmd_locked()',
+      ptep,
+      [`a deposited table is not empty: 0x${pte.toString(16)}`],
+    )
   }
 }
 

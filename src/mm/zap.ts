@@ -34,7 +34,7 @@ export class Zap extends Part {
 
   *unmapPageRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     const mm = this.k.mmOf(vma)
-    for (let addr = start; addr < end; ) {
+    for (let addr = start; addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
       const pmdp = yield* this.k.tables.mmFindPmd(mm, addr)
       if (pmdp === 0) {
@@ -69,7 +69,7 @@ export class Zap extends Part {
   *#zapPtes(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr): Step<void> {
     const { pageSize } = this.k.geo
     const mm = this.k.mmOf(vma)
-    for (let addr = from; addr < end; ) {
+    for (let addr = from; addr < end;) {
       const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
       if (first === 0) return
       let ptep = first
@@ -128,14 +128,28 @@ export class Zap extends Part {
       if (!ptePresent(pgd)) continue
       const stop = this.k.geo.pgdAddrEnd(addr, end)
       for (let at = addr; at < stop; at = this.k.geo.pudAddrEnd(at, stop))
-        yield* this.#freePmdTable(mm, this.k.tables.pudOffset(pgd, at), at, this.k.geo.pudAddrEnd(at, stop), floor, ceiling)
+        yield* this.#freePmdTable(
+          mm,
+          this.k.tables.pudOffset(pgd, at),
+          at,
+          this.k.geo.pudAddrEnd(at, stop),
+          floor,
+          ceiling,
+        )
       if (!inside(addr, this.k.geo.pgdirSize, floor, ceiling)) continue
       yield* this.k.ops.pgdClear(mm, addr, pgdp)
       yield* this.k.gather.tlbRemoveTable(ptePfn(pgd), addr)
     }
   }
 
-  *#freePmdTable(mm: PhysAddr, pudp: PhysAddr, start: VirtAddr, end: VirtAddr, floor: number, ceiling: number): Step<void> {
+  *#freePmdTable(
+    mm: PhysAddr,
+    pudp: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    floor: number,
+    ceiling: number,
+  ): Step<void> {
     const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
     if (!ptePresent(pud)) return
     for (let addr = start; addr < end; addr = this.k.geo.pmdAddrEnd(addr, end))

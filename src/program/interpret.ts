@@ -131,7 +131,15 @@ export class Interpreter extends Part {
     const mm = k.mms.currentMm()
     switch (op.op) {
       case 'mmap':
-        return yield* k.mmap.doMmap(mm, v(op.addr), op.len, op.prot, op.flags, this.#file(op.file), (op.offset ?? 0) / k.geo.pageSize)
+        return yield* k.mmap.doMmap(
+          mm,
+          v(op.addr),
+          op.len,
+          op.prot,
+          op.flags,
+          this.#file(op.file),
+          (op.offset ?? 0) / k.geo.pageSize,
+        )
       case 'munmap':
         return yield* k.mmap.doMunmap(mm, this.#pick(op.addr), op.len)
       case 'mprotect':

@@ -8,7 +8,16 @@ export type Pick = number | { readonly from: number; readonly step: number; read
 
 export type Op =
   // ---- memory of the current process
-  | { op: 'mmap'; addr: number; len: number; prot: number; flags: number; file?: number; offset?: number; expect?: number }
+  | {
+      op: 'mmap'
+      addr: number
+      len: number
+      prot: number
+      flags: number
+      file?: number
+      offset?: number
+      expect?: number
+    }
   | { op: 'munmap'; addr: Pick; len: number; expect?: number }
   | { op: 'mprotect'; addr: Pick; len: number; prot: number; expect?: number }
   | { op: 'madvise'; addr: Pick; len: number; advice: Advice; expect?: number }
@@ -65,31 +74,110 @@ export type Program = readonly Op[]
 export type OpName = Op['op']
 
 export type Advice =
-  | 'dontneed' | 'free' | 'hugepage' | 'nohugepage' | 'collapse' | 'populateRead' | 'populateWrite'
-  | 'dontfork' | 'dofork' | 'wipeonfork' | 'keeponfork' | 'normal' | 'random' | 'sequential' | 'willneed'
-  | 'dontdump' | 'dodump' | 'cold' | 'pageout'
+  | 'dontneed'
+  | 'free'
+  | 'hugepage'
+  | 'nohugepage'
+  | 'collapse'
+  | 'populateRead'
+  | 'populateWrite'
+  | 'dontfork'
+  | 'dofork'
+  | 'wipeonfork'
+  | 'keeponfork'
+  | 'normal'
+  | 'random'
+  | 'sequential'
+  | 'willneed'
+  | 'dontdump'
+  | 'dodump'
+  | 'cold'
+  | 'pageout'
 
 /** madvise's numbers, asm-generic/mman-common.h. */
 export const ADVICE: Readonly<Record<Advice, number>> = {
-  normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4, free: 8, dontfork: 10, dofork: 11, hugepage: 14,
-  nohugepage: 15, dontdump: 16, dodump: 17, wipeonfork: 18, keeponfork: 19, cold: 20, pageout: 21, populateRead: 22,
-  populateWrite: 23, collapse: 25,
+  normal: 0,
+  random: 1,
+  sequential: 2,
+  willneed: 3,
+  dontneed: 4,
+  free: 8,
+  dontfork: 10,
+  dofork: 11,
+  hugepage: 14,
+  nohugepage: 15,
+  dontdump: 16,
+  dodump: 17,
+  wipeonfork: 18,
+  keeponfork: 19,
+  cold: 20,
+  pageout: 21,
+  populateRead: 22,
+  populateWrite: 23,
+  collapse: 25,
 }
 
 /** Kinds of operations by number, as the image counts them. */
 export const OPS: readonly OpName[] = [
-  'mmap', 'munmap', 'mprotect', 'madvise', 'mremap', 'brk', 'load', 'store', 'gup', 'unpin', 'gupWrite', 'splitPmd',
-  'splitFolio', 'collapse', 'migrate', 'numaHint', 'scanPfn', 'fork', 'adopt', 'reap', 'exec', 'exit', 'synchronizeRcu',
-  'readOnce', 'writeOnce', 'loadAcquire', 'storeRelease', 'xchg', 'awaitWord', 'smpMb', 'smpRmb', 'smpWmb', 'repeat', 'oneOf',
+  'mmap',
+  'munmap',
+  'mprotect',
+  'madvise',
+  'mremap',
+  'brk',
+  'load',
+  'store',
+  'gup',
+  'unpin',
+  'gupWrite',
+  'splitPmd',
+  'splitFolio',
+  'collapse',
+  'migrate',
+  'numaHint',
+  'scanPfn',
+  'fork',
+  'adopt',
+  'reap',
+  'exec',
+  'exit',
+  'synchronizeRcu',
+  'readOnce',
+  'writeOnce',
+  'loadAcquire',
+  'storeRelease',
+  'xchg',
+  'awaitWord',
+  'smpMb',
+  'smpRmb',
+  'smpWmb',
+  'repeat',
+  'oneOf',
 ]
 
 export const OP_NUMBER = new Map<OpName, number>(OPS.map((name, index) => [name, index]))
 
 export const PROT = { none: 0, read: 1, write: 2, exec: 4 } as const
-export const MAP = { shared: 1, private: 2, fixed: 0x10, anonymous: 0x20, growsDown: 0x100, fixedNoreplace: 0x100000 } as const
+export const MAP = {
+  shared: 1,
+  private: 2,
+  fixed: 0x10,
+  anonymous: 0x20,
+  growsDown: 0x100,
+  fixedNoreplace: 0x100000,
+} as const
 export const MREMAP = { mayMove: 1, fixed: 2, dontUnmap: 4 } as const
 
-const BARE: ReadonlySet<OpName> = new Set(['readOnce', 'writeOnce', 'loadAcquire', 'storeRelease', 'xchg', 'smpMb', 'smpRmb', 'smpWmb'])
+const BARE: ReadonlySet<OpName> = new Set([
+  'readOnce',
+  'writeOnce',
+  'loadAcquire',
+  'storeRelease',
+  'xchg',
+  'smpMb',
+  'smpRmb',
+  'smpWmb',
+])
 
 /** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
 export const isBare = (program: Program): boolean => program.every((op) => BARE.has(op.op))

@@ -36,6 +36,7 @@ export function placeProgramRegions(layout: Layout, cpuCount: number): ProgramRe
   }
 }
 
-export const programCpu = (regions: ProgramRegions, cpu: number): PhysAddr => phys(regions.cpus + cpu * PROGRAM_CPU.size)
+export const programCpu = (regions: ProgramRegions, cpu: number): PhysAddr =>
+  phys(regions.cpus + cpu * PROGRAM_CPU.size)
 export const slotAt = (regions: ProgramRegions, slot: number): PhysAddr => phys(regions.slots + slot * SLOT.size)
 export const wordAt = (regions: ProgramRegions, word: number): PhysAddr => phys(regions.words + word * LITMUS.size)

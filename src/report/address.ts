@@ -29,10 +29,17 @@ export function describeAddress(machine: Machine, addr: number): string {
   const inPages = addr - memmap.base
   if (inPages >= 0 && inPages < machine.config.frames * PAGE.size) return describePage(machine, addr)
   const name = machine.layout.nameOf(addr)
-  return name.replace(/^word\[0x([0-9a-f]+)\]\.value$/, 'word $1').replace(/\[0x([0-9a-f]+)\]/, (_, n: string) => `[${parseInt(n, 16)}]`)
+  return name
+    .replace(/^word\[0x([0-9a-f]+)\]\.value$/, 'word $1')
+    .replace(/\[0x([0-9a-f]+)\]/, (_, n: string) => `[${parseInt(n, 16)}]`)
 }
 
-const LEVEL_NAMES: Readonly<Record<number, string>> = { [Level.pte]: 'pte', [Level.pmd]: 'pmd', [Level.pud]: 'pud', [Level.pgd]: 'pgd' }
+const LEVEL_NAMES: Readonly<Record<number, string>> = {
+  [Level.pte]: 'pte',
+  [Level.pmd]: 'pmd',
+  [Level.pud]: 'pud',
+  [Level.pgd]: 'pgd',
+}
 
 function describeTableWord({ pfn, level, index, owner }: TableWord): string {
   const name = LEVEL_NAMES[level] ?? 'page'
@@ -60,7 +67,13 @@ export function tableWordAt(machine: Machine, addr: number): TableWord | null {
 }
 
 /** Where below table `at` of `level` the table `wanted` hangs: its level and the first address that it translates. */
-function findTable(machine: Machine, at: number, level: number, base: number, wanted: number): { level: number; base: number } | null {
+function findTable(
+  machine: Machine,
+  at: number,
+  level: number,
+  base: number,
+  wanted: number,
+): { level: number; base: number } | null {
   if (at === wanted) return { level, base }
   if (level === Level.pte) return null
   const { geo, memmap } = machine

@@ -1,7 +1,15 @@
 /** Words of page tables in words: what an entry of x86-64 says to the hardware, or keeps for the kernel. */
 import type { Geometry } from '../arch/geometry.js'
 import { pmdLeaf, pmdPfn, pteDirty, pteNone, ptePfn, ptePresent, pteProtnone, pteWrite } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, isSwapPmd, isSwapPte, isWritableMigrationEntry, swpOffset, swpOffsetPfn, swpType } from '../arch/x86_64/swap.js'
+import {
+  isMigrationEntry,
+  isSwapPmd,
+  isSwapPte,
+  isWritableMigrationEntry,
+  swpOffset,
+  swpOffsetPfn,
+  swpType,
+} from '../arch/x86_64/swap.js'
 import type { PteWord } from '../base/units.js'
 import { Level } from '../machine/trace/observer.js'
 

@@ -19,10 +19,23 @@ export function partNames(bug: Bug | null): Names {
   }
 }
 
-/** The finding with the names in its title and stack put right, and its stack ending where the program called. */
+/** The finding with the names of functions put right, and stacks that end where the program called. */
 export function named(finding: Finding, names: Names): Finding {
-  const program = finding.stack.findIndex((name) => name.startsWith('Interpreter.'))
+  const program = finding.stack.findIndex(isProgram)
   const stack = program < 0 ? finding.stack : finding.stack.slice(0, program)
   const title = finding.title.replace(/\b[A-Z]\w*\.\w+/g, names)
-  return { ...finding, title, stack: stack.map(names) }
+  return { ...finding, title, details: namedDetails(finding.details, names), stack: stack.map(names) }
+}
+
+const isProgram = (name: string): boolean => name.startsWith('Interpreter.')
+
+/** Details that are deeper indented are stacks: who allocated, who freed. */
+function namedDetails(details: readonly string[], names: Names): string[] {
+  let skipping = false
+  return details.flatMap((line) => {
+    const name = /^ {2,}([\w.#]+)$/.exec(line)?.[1]
+    skipping = name !== undefined && (skipping || isProgram(name))
+    if (name === undefined) return [line]
+    return skipping ? [] : [line.replace(name, names(name))]
+  })
 }

@@ -80,7 +80,17 @@ export class StepTable implements ReplayRecorder {
     const read = width === 0 ? null : this.#reader(addr, width)
     const name = describeAddress(this.#machine, addr)
     const before = read?.() ?? null
-    const row: AccessRow = { kind: 'access', cpu, step: ++this.#steps, access: accessName(kind), addr, name, before, after: before, stack }
+    const row: AccessRow = {
+      kind: 'access',
+      cpu,
+      step: ++this.#steps,
+      access: accessName(kind),
+      addr,
+      name,
+      before,
+      after: before,
+      stack,
+    }
     this.rows.push(row)
     if (read !== null) this.#open = { row, read }
   }

@@ -52,8 +52,21 @@ export function interleavingTable(rows: readonly Row[], options: TableOptions): 
 }
 
 const BORDERS = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '│',
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '│',
 }
 
 function row(cpus: number, step: string, cpu: number, text: string): string[] {
@@ -69,13 +82,19 @@ function cells(line: Line, { cpus, palette }: TableOptions, isSwitch: boolean): 
     case 'interrupt':
       return row(cpus, '', line.cpu, palette.strong('! interrupt'))
     case 'folded':
-      return row(cpus, '', line.cpu, palette.dim(`… ${line.count} steps${line.where === '' ? '' : `, last in ${line.where}`}`))
+      return row(
+        cpus,
+        '',
+        line.cpu,
+        palette.dim(`… ${line.count} steps${line.where === '' ? '' : `, last in ${line.where}`}`),
+      )
   }
 }
 
 function accessText(line: AccessRow, palette: Palette, isSwitch: boolean): string {
   const { before, after, stack } = line
-  const value = before === null ? '' : before === after ? ` = ${before}` : `: ${before} → ${palette.changed(after ?? '')}`
+  const value =
+    before === null ? '' : before === after ? ` = ${before}` : `: ${before} → ${palette.changed(after ?? '')}`
   const place = stack.length === 0 ? '' : `\n${palette.dim(`  ${stack.slice(0, isSwitch ? 3 : 2).join(' < ')}`)}`
   return `${line.access} ${palette.name(line.name)}${value}${place}`
 }
@@ -90,7 +109,8 @@ export function fold(rows: readonly Row[]): Line[] {
   const flush = (): void => {
     const last = run.at(-1)
     if (run.length < 2) lines.push(...run)
-    else if (last !== undefined) lines.push({ kind: 'folded', cpu: last.cpu, count: run.length, where: last.stack[0] ?? '' })
+    else if (last !== undefined)
+      lines.push({ kind: 'folded', cpu: last.cpu, count: run.length, where: last.stack[0] ?? '' })
     run = []
   }
   rows.forEach((row, i) => {
@@ -115,5 +135,7 @@ function sharedWords(rows: readonly Row[]): Set<number> {
     word.changed ||= row.before !== row.after
     seen.set(row.addr >>> 3, word)
   }
-  return new Set([...seen].filter(([, { cpus, changed }]) => changed && (cpus & (cpus - 1)) !== 0).map(([word]) => word))
+  return new Set(
+    [...seen].filter(([, { cpus, changed }]) => changed && (cpus & (cpus - 1)) !== 0).map(([word]) => word),
+  )
 }

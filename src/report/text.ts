@@ -34,7 +34,9 @@ export function headText(finding: Finding, machine: Machine, palette: Palette): 
   const lines = [palette.bad(finding.title), `  oracle   ${finding.oracle}`]
   lines.push(`  CPU      ${finding.cpu < 0 ? 'none: seen when all CPUs had stopped' : finding.cpu}`)
   if (finding.address !== null)
-    lines.push(`  address  ${palette.name(describeAddress(machine, finding.address))}, ${hex(finding.address)} in the image`)
+    lines.push(
+      `  address  ${palette.name(describeAddress(machine, finding.address))}, ${hex(finding.address)} in the image`,
+    )
   for (const detail of finding.details) lines.push(`  ${detail}`)
   if (finding.stack.length > 0) lines.push('', `  kernel functions on CPU ${finding.cpu}, innermost first:`)
   for (const name of finding.stack) lines.push(`    ${name}`)
@@ -43,6 +45,8 @@ export function headText(finding: Finding, machine: Machine, palette: Palette): 
 
 function tableText(finding: Finding, { machine, palette, width, full, rows }: ReportOptions): string {
   const end = { cpu: finding.cpu, text: finding.title }
-  const intro = full ? 'every step, a column for each CPU:' : 'how it came to that (steps on words that no other CPU changes are folded):'
+  const intro = full
+    ? 'every step, a column for each CPU:'
+    : 'how it came to that (steps on words that no other CPU changes are folded):'
   return `${intro}\n\n${interleavingTable(rows, { cpus: machine.config.cpus, width, full, palette, end })}`
 }

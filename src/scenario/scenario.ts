@@ -80,7 +80,11 @@ function settingOf(machine: MachineConfig, repeated: boolean): Setting {
 export function checkCpus(scenario: Scenario, cpus: number, most: number): number {
   const least = scenario.cpusMin ?? 2
   if (Number.isInteger(cpus) && cpus >= least && cpus <= most) return cpus
-  throw new UsageError(`--cpus ${cpus}`, `${scenario.id} runs on ${least} to ${most} CPUs`, `leave --cpus out for ${scenario.cpus}`)
+  throw new UsageError(
+    `--cpus ${cpus}`,
+    `${scenario.id} runs on ${least} to ${most} CPUs`,
+    `leave --cpus out for ${scenario.cpus}`,
+  )
 }
 
 // ---- words that scenarios are written with ------------------------------------------------------------------------
@@ -95,12 +99,23 @@ export const mapAnonymous = (addr: number, len: number, prot: number = PROT.read
 })
 
 export const store = (addr: number, value = 1, pages = 1): Op => ({ op: 'store', addr, value, pages })
-export const load = (addr: number, reg?: number): Op => (reg === undefined ? { op: 'load', addr } : { op: 'load', addr, reg })
-export const gup = (addr: number, pages = 1, more: Partial<Extract<Op, { op: 'gup' }>> = {}): Op => ({ op: 'gup', addr, pages, ...more })
+export const load = (addr: number, reg?: number): Op =>
+  reg === undefined ? { op: 'load', addr } : { op: 'load', addr, reg }
+export const gup = (addr: number, pages = 1, more: Partial<Extract<Op, { op: 'gup' }>> = {}): Op => ({
+  op: 'gup',
+  addr,
+  pages,
+  ...more,
+})
 export const dontneed = (addr: number, len: number): Op => ({ op: 'madvise', addr, len, advice: 'dontneed' })
 
 /** `first` on CPU 0, `second` on CPU 1, and on further CPUs `others` in turn (`second` unless given). */
-export function roles(setting: Setting, first: Program, second: Program, others: readonly Program[] = [second]): Program[] {
+export function roles(
+  setting: Setting,
+  first: Program,
+  second: Program,
+  others: readonly Program[] = [second],
+): Program[] {
   return Array.from({ length: setting.cpus }, (_, cpu) =>
     cpu === 0 ? first : cpu === 1 ? second : (others[(cpu - 2) % others.length] as Program),
   )

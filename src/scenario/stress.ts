@@ -21,7 +21,11 @@ export interface StressOptions {
 export async function stress(options: StressOptions): Promise<FreeRunResult> {
   const { scenario, bug = null, cpus = scenario.cpus, ...rest } = options
   if (scenario.exploreOnly === true)
-    throw new UsageError(`${scenario.id} is not for stress`, 'it says something once, not in a loop', `racewalk explore ${scenario.id}`)
+    throw new UsageError(
+      `${scenario.id} is not for stress`,
+      'it says something once, not in a loop',
+      `racewalk explore ${scenario.id}`,
+    )
   checkCpus(scenario, cpus, CPUS_MAX)
   const { machine, boot, programs } = setUp(scenario, 'stress', cpus, bug?.config)
   return await freeRun({ ...rest, machine, boot, programs, bug, files: scenario.files ?? [] })

@@ -43,10 +43,21 @@ describe('a free run', () => {
 
   it('hands a word from CPU to CPU: a CPU that waits for another one wakes', async () => {
     const turn = (mine: number, next: number): Program => [
-      { op: 'repeat', times: 200, body: [{ op: 'awaitWord', word: 0, value: mine }, { op: 'storeRelease', word: 0, value: next }] },
+      {
+        op: 'repeat',
+        times: 200,
+        body: [
+          { op: 'awaitWord', word: 0, value: mine },
+          { op: 'storeRelease', word: 0, value: next },
+        ],
+      },
     ]
     const result = await run([turn(0, 1), turn(1, 2), turn(2, 0)], { repeat: false })
-    expect(result).toMatchObject({ ...CLEAN, stopped: 'programs ended', operations: { awaitWord: 600, storeRelease: 600 } })
+    expect(result).toMatchObject({
+      ...CLEAN,
+      stopped: 'programs ended',
+      operations: { awaitWord: 600, storeRelease: 600 },
+    })
   })
 
   it('ends at its deadline although a CPU waits for something that never comes', async () => {
@@ -110,7 +121,10 @@ describe('a free run that goes wrong', () => {
 
 describe('many CPUs on few cores', () => {
   it('all get on: 64 CPUs that wait for grace periods', async () => {
-    const result = await run(Array.from({ length: 64 }, () => swap), { durationMs: 1500 })
+    const result = await run(
+      Array.from({ length: 64 }, () => swap),
+      { durationMs: 1500 },
+    )
     expect(result).toMatchObject({ ...CLEAN, stopped: 'duration' })
     expect(operationsOf(result).every((count) => count > 0)).toBe(true)
   })

@@ -32,7 +32,9 @@ describe('frame-state', () => {
 
     it('reports user accesses that reach a page table', () => {
       const table = lab.table(Level.pte)
-      expectFinding('frame-state', 'use-after-free', () => lab.observer.userAccessed(lab.cpu, lab.mm, 0, table, 0, true))
+      expectFinding('frame-state', 'use-after-free', () =>
+        lab.observer.userAccessed(lab.cpu, lab.mm, 0, table, 0, true),
+      )
     })
 
     it('reports a double free', () => {
@@ -48,7 +50,9 @@ describe('frame-state', () => {
 
     it('reports a page that the allocator gives out twice', () => {
       const page = lab.anonPage()
-      expectFinding('frame-state', 'allocated twice', () => lab.observer.pagesAllocated(lab.cpu, page, 0, FrameKind.data))
+      expectFinding('frame-state', 'allocated twice', () =>
+        lab.observer.pagesAllocated(lab.cpu, page, 0, FrameKind.data),
+      )
     })
 
     it('reports a page that is freed while an entry maps it, by itself or as a part of a huge page', () => {

@@ -151,7 +151,11 @@ export class Lab {
   // ---- gup --------------------------------------------------------------------------------------------------------
 
   /** A walk that takes its reference between `before` and `after`, and returns `pfn` for `addr`. */
-  gup(pfn: number, addr: number, how: { before?: () => void; after?: () => void; pin?: boolean; write?: boolean } = {}): void {
+  gup(
+    pfn: number,
+    addr: number,
+    how: { before?: () => void; after?: () => void; pin?: boolean; write?: boolean } = {},
+  ): void {
     const { observer, cpu } = this
     observer.gupBegins()
     how.before?.()

@@ -36,9 +36,7 @@ describe('zero-page', () => {
     lab.map(table, 1, page, readOnly(page))
     lab.gup(page, PAGE_SIZE)
     expectFinding('zero-page', 'page cache', () => lab.gup(page, PAGE_SIZE, { write: true }))
-    expectFinding('zero-page', 'into the page cache', () =>
-      lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page),
-    )
+    expectFinding('zero-page', 'into the page cache', () => lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page))
   })
 
   it('lets pages of files be written through shared mappings, which map them writable', () => {

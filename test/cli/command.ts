@@ -11,7 +11,10 @@ export interface Ended {
 
 /** Runs the built command as a script would: no terminal. */
 export function racewalk(...args: string[]): Ended {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 110_000 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    timeout: 110_000,
+  })
   return { code: status, out: stdout, err: stderr }
 }
 

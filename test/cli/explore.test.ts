@@ -14,12 +14,27 @@ describe('racewalk explore', () => {
     const ended = racewalk('explore', 'message-passing', '--executions', '3000', '--json')
     expect(ended.code).toBe(0)
     const result = document(ended)
-    expect(result).toMatchObject({ command: 'explore', scenario: 'message-passing', bug: null, engine: 'controlled', executions: 3000, operations: 12_000, findings: [] })
-    expect(Object.keys(result['outcomes'] as object).sort()).toEqual(['flag=0 data=0', 'flag=0 data=1', 'flag=1 data=1'])
+    expect(result).toMatchObject({
+      command: 'explore',
+      scenario: 'message-passing',
+      bug: null,
+      engine: 'controlled',
+      executions: 3000,
+      operations: 12_000,
+      findings: [],
+    })
+    expect(Object.keys(result['outcomes'] as object).sort()).toEqual([
+      'flag=0 data=0',
+      'flag=0 data=1',
+      'flag=1 data=1',
+    ])
   })
 
   it('does the same with the same seed', () => {
-    const twice = [0, 1].map(() => document(racewalk('explore', 'message-passing', '--executions', '500', '--seed', '7', '--json'))['outcomes'])
+    const twice = [0, 1].map(
+      () =>
+        document(racewalk('explore', 'message-passing', '--executions', '500', '--seed', '7', '--json'))['outcomes'],
+    )
     expect(twice[0]).toEqual(twice[1])
   })
 
@@ -56,18 +71,32 @@ describe('racewalk explore', () => {
 })
 
 describe('racewalk replay', () => {
-  const [found] = document(racewalk('explore', 'fault-vs-split', '--bug', 'pmdp-inval-addr', '--time', '60s', '--json'))['findings'] as [Found]
+  const [found] = document(
+    racewalk('explore', 'fault-vs-split', '--bug', 'pmdp-inval-addr', '--time', '60s', '--json'),
+  )['findings'] as [Found]
 
   it('finds the same, step for step', () => {
     const ended = racewalk('replay', found.token, '--json')
     expect(ended.code).toBe(1)
     const result = document(ended)
     const { oracle, title, cpu, address } = found
-    expect(result).toMatchObject({ command: 'replay', scenario: 'fault-vs-split', bug: 'pmdp-inval-addr', exact: true, findings: [{ oracle, title, cpu, address }] })
+    expect(result).toMatchObject({
+      command: 'replay',
+      scenario: 'fault-vs-split',
+      bug: 'pmdp-inval-addr',
+      exact: true,
+      findings: [{ oracle, title, cpu, address }],
+    })
   })
 
   it('lists every step with the CPU, the access, the address by name and the kernel function', () => {
-    const steps = document(racewalk('replay', found.token, '--json'))['steps'] as { step: number; cpu: number; access: string; address: string; stack: string[] }[]
+    const steps = document(racewalk('replay', found.token, '--json'))['steps'] as {
+      step: number
+      cpu: number
+      access: string
+      address: string
+      stack: string[]
+    }[]
     expect(steps.map(({ step }) => step)).toEqual(steps.map((_, i) => i + 1))
     expect(new Set(steps.map(({ cpu }) => cpu))).toEqual(new Set([0, 1]))
     const entry = steps.find(({ access, address }) => access === 'readOnce64' && /^mm0\.pmd\[0\] of 0x/.test(address))

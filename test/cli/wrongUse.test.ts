@@ -4,13 +4,29 @@ import { document, racewalk } from './command.js'
 
 /** Each ends with 2, says nothing on standard output, and says this on standard error. */
 const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
-  ['a scenario that does not exist', ['explore', 'gup-vs-spilt'], /no scenario 'gup-vs-spilt'[^]*there are: gup-vs-split,[^]*did you mean 'gup-vs-split'\?/],
-  ['a bug that does not exist', ['explore', 'gup-vs-split', '--bug', 'dirty-cwo'], /no bug 'dirty-cwo'[^]*dirty-cow[^]*did you mean 'dirty-cow'\?/],
+  [
+    'a scenario that does not exist',
+    ['explore', 'gup-vs-spilt'],
+    /no scenario 'gup-vs-spilt'[^]*there are: gup-vs-split,[^]*did you mean 'gup-vs-split'\?/,
+  ],
+  [
+    'a bug that does not exist',
+    ['explore', 'gup-vs-split', '--bug', 'dirty-cwo'],
+    /no bug 'dirty-cwo'[^]*dirty-cow[^]*did you mean 'dirty-cow'\?/,
+  ],
   ['the same for stress', ['stress', 'mixde'], /did you mean 'mixed'\?/],
-  ['more CPUs than the controlled engine has', ['explore', 'gup-vs-split', '--cpus', '31'], /gup-vs-split runs on 2 to 30 CPUs/],
+  [
+    'more CPUs than the controlled engine has',
+    ['explore', 'gup-vs-split', '--cpus', '31'],
+    /gup-vs-split runs on 2 to 30 CPUs/,
+  ],
   ['more CPUs than a machine has', ['stress', 'gup-vs-split', '--cpus', '65'], /gup-vs-split runs on 2 to 64 CPUs/],
   ['one CPU', ['stress', 'gup-vs-split', '--cpus', '1'], /2 to 64 CPUs/],
-  ['a number of CPUs that is no number', ['stress', 'gup-vs-split', '--cpus', 'two'], /--cpus[^]*'two'[^]*whole number/],
+  [
+    'a number of CPUs that is no number',
+    ['stress', 'gup-vs-split', '--cpus', 'two'],
+    /--cpus[^]*'two'[^]*whole number/,
+  ],
   ['a demonstration under stress', ['stress', 'message-passing'], /message-passing is not for stress/],
   ['a duration without a unit', ['stress', 'gup-vs-split', '--duration', '5'], /500ms, 5s, 2m/],
   ['a duration of nothing', ['explore', 'gup-vs-split', '--time', '0s'], /500ms, 5s, 2m/],
@@ -58,7 +74,9 @@ describe('racewalk refuses', () => {
   it('with one JSON document when asked for JSON', () => {
     const ended = racewalk('explore', 'nothing', '--json')
     expect(ended.code).toBe(2)
-    expect(document(ended)).toMatchObject({ error: { kind: 'usage', message: expect.stringContaining("no scenario 'nothing'") } })
+    expect(document(ended)).toMatchObject({
+      error: { kind: 'usage', message: expect.stringContaining("no scenario 'nothing'") },
+    })
   })
 })
 

@@ -5,7 +5,13 @@ import { decodeToken } from '../../dist/src/explore/token.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { defineScenario } from '../../dist/src/scenario/scenario.js'
 
-const sameBut = ({ oracle, title, cpu, address, stack }: NonNullable<ReturnType<typeof replay>['finding']>): object => ({ oracle, title, cpu, address, stack })
+const sameBut = ({
+  oracle,
+  title,
+  cpu,
+  address,
+  stack,
+}: NonNullable<ReturnType<typeof replay>['finding']>): object => ({ oracle, title, cpu, address, stack })
 
 describe('replay', () => {
   it('of a litmus finding takes every recorded turn and ends the same, for 100 seeds', () => {
@@ -53,7 +59,10 @@ describe('explore', () => {
 
   it('goes the same way in slices', async () => {
     const scenario = scenarioById('message-passing')
-    const [whole, sliced] = [explore({ scenario, executions: 5000 }), await exploreAsync({ scenario, executions: 5000 })]
+    const [whole, sliced] = [
+      explore({ scenario, executions: 5000 }),
+      await exploreAsync({ scenario, executions: 5000 }),
+    ]
     expect(sliced.executions).toBe(5000)
     expect(Object.fromEntries(sliced.outcomes)).toEqual(Object.fromEntries(whole.outcomes))
   })
@@ -61,7 +70,10 @@ describe('explore', () => {
   it('lets the event loop turn while it runs', async () => {
     let stopped = false
     setTimeout(() => (stopped = true), 10)
-    const { finding, executions } = await exploreAsync({ scenario: scenarioById('message-passing'), stop: () => stopped })
+    const { finding, executions } = await exploreAsync({
+      scenario: scenarioById('message-passing'),
+      stop: () => stopped,
+    })
     expect(finding).toBeNull()
     expect(executions).toBeGreaterThan(0)
   })
@@ -74,7 +86,13 @@ describe('explore', () => {
   })
 
   it('counts operations', () => {
-    const idle = defineScenario({ ...scenarioById('message-passing'), id: 'four', build: () => ({ boot: [], programs: [[{ op: 'smpMb' }], [{ op: 'smpMb' }, { op: 'smpMb' }]] }), allowed: undefined as never, outcome: undefined as never })
+    const idle = defineScenario({
+      ...scenarioById('message-passing'),
+      id: 'four',
+      build: () => ({ boot: [], programs: [[{ op: 'smpMb' }], [{ op: 'smpMb' }, { op: 'smpMb' }]] }),
+      allowed: undefined as never,
+      outcome: undefined as never,
+    })
     expect(explore({ scenario: idle, executions: 10 }).operations).toBe(30)
   })
 })

@@ -9,7 +9,12 @@ describe(`a token (seed ${SEED})`, () => {
     const prng = new Prng(SEED)
     for (let i = 0; i < 500; i++) {
       const picks = Array.from({ length: prng.below(200) }, () => prng.below(prng.below(4) === 0 ? 90 : 3))
-      const token = { scenario: `scenario-${prng.below(9)}`, bug: prng.below(2) === 0 ? null : 'a-bug', cpus: 2 + prng.below(29), picks }
+      const token = {
+        scenario: `scenario-${prng.below(9)}`,
+        bug: prng.below(2) === 0 ? null : 'a-bug',
+        cpus: 2 + prng.below(29),
+        picks,
+      }
       expect(decodeToken(encodeToken(token))).toEqual(token)
     }
   })

@@ -23,7 +23,11 @@ describe(`accessors against Atomics (seed ${SEED})`, () => {
 
   it('agree on every 32-bit operation', () => {
     const prng = new Prng(SEED)
-    const ops: [string, (addr: number, v: number, w: number) => number | void, (i: number, v: number, w: number) => number][] = [
+    const ops: [
+      string,
+      (addr: number, v: number, w: number) => number | void,
+      (i: number, v: number, w: number) => number,
+    ][] = [
       ['load', (a) => image.load32(a), (i) => Atomics.load(ints, i)],
       ['store', (a, v) => image.store32(a, v), (i, v) => Atomics.store(ints, i, v)],
       ['add', (a, v) => image.add32(a, v), (i, v) => Atomics.add(ints, i, v)],
@@ -49,7 +53,11 @@ describe(`accessors against Atomics (seed ${SEED})`, () => {
   it('agree on every 64-bit operation, signs and high bits included', () => {
     const prng = new Prng(SEED + 1)
     const long = (): bigint => BigInt.asIntN(64, (BigInt(prng.next()) << 32n) | BigInt(prng.next()))
-    const ops: [string, (a: number, v: bigint, w: bigint) => bigint | void, (i: number, v: bigint, w: bigint) => bigint][] = [
+    const ops: [
+      string,
+      (a: number, v: bigint, w: bigint) => bigint | void,
+      (i: number, v: bigint, w: bigint) => bigint,
+    ][] = [
       ['load', (a) => image.load64(a), (i) => Atomics.load(longs, i)],
       ['store', (a, v) => image.store64(a, v), (i, v) => Atomics.store(longs, i, v)],
       ['and', (a, v) => image.and64(a, v), (i, v) => Atomics.and(longs, i, v)],

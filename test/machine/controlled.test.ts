@@ -11,7 +11,11 @@ import { Layout } from '../../dist/src/machine/image/layout.js'
 import { struct } from '../../dist/src/machine/image/struct.js'
 import { EventRing, placeRings } from '../../dist/src/machine/trace/ring.js'
 
-const stay: Strategy = { pick: (current, runnable, irq) => (current >= 0 ? current : runnable ? 31 - Math.clz32(runnable) : INTERRUPT + 31 - Math.clz32(irq)), choose: () => 0 }
+const stay: Strategy = {
+  pick: (current, runnable, irq) =>
+    current >= 0 ? current : runnable ? 31 - Math.clz32(runnable) : INTERRUPT + 31 - Math.clz32(irq),
+  choose: () => 0,
+}
 
 describe('ControlledEngine', () => {
   let engine: ControlledEngine
@@ -25,8 +29,13 @@ describe('ControlledEngine', () => {
     const rings = placeRings(layout, 2, 0)
     const words = layout.add('w', struct('w', 64, { v: [0, 4] }), 4)
     image.attach(image.createMemory(layout.size))
-    engine = new ControlledEngine([0, 1].map((c) => () => (cpus[c] as Cpu).ipi.handle()), stay)
-    cpus = [0, 1].map((c) => new Cpu(cpuId(c), 2, regions, csd, new EventRing(rings, c, 0, phys(regions.cpus + c * 256)), engine))
+    engine = new ControlledEngine(
+      [0, 1].map((c) => () => (cpus[c] as Cpu).ipi.handle()),
+      stay,
+    )
+    cpus = [0, 1].map(
+      (c) => new Cpu(cpuId(c), 2, regions, csd, new EventRing(rings, c, 0, phys(regions.cpus + c * 256)), engine),
+    )
     word = (n) => phys(words + n * 64)
   })
 
@@ -41,7 +50,7 @@ describe('ControlledEngine', () => {
       }
     }
     let turn = 0
-    engine.strategy = { pick: () => (turn++ * 7) % 3 % 2, choose: () => 0 }
+    engine.strategy = { pick: () => ((turn++ * 7) % 3) % 2, choose: () => 0 }
     const run = (): string => {
       order.length = 0
       image.poke32(word(0), 0)
@@ -110,7 +119,10 @@ describe('ControlledEngine', () => {
       yield* second().writeOnce32(word(2), 1)
     }
     // Prefer the sender and interrupts: the handler still cannot run before IRQs are on.
-    engine.strategy = { pick: (_c, runnable, irq) => (irq !== 0 ? INTERRUPT + 31 - Math.clz32(irq) : runnable & 2 ? 1 : 0), choose: () => 0 }
+    engine.strategy = {
+      pick: (_c, runnable, irq) => (irq !== 0 ? INTERRUPT + 31 - Math.clz32(irq) : runnable & 2 ? 1 : 0),
+      choose: () => 0,
+    }
     expect(engine.run([target(), sender()])).toEqual({ kind: 'done' })
     expect(log).toEqual(['irqs off', 'ipi 42 on 0', 'answered'])
   })

@@ -34,7 +34,12 @@ describe(`bugs, controlled (seed ${SEED})`, () => {
       const again = replay(decodeToken(finding?.token ?? ''), scenario, bug)
       expect(again.exact).toBe(true)
       expect(again.finding?.title).toBe(finding?.title)
-      expect(again.finding).toEqual({ ...again.finding, oracle: finding?.oracle, address: finding?.address, cpu: finding?.cpu })
+      expect(again.finding).toEqual({
+        ...again.finding,
+        oracle: finding?.oracle,
+        address: finding?.address,
+        cpu: finding?.cpu,
+      })
     })
 
     it(`${name} is clean without ${id}, on the same budget and settings`, () => {

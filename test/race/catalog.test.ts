@@ -9,7 +9,11 @@ const EXECUTIONS = 1500
 describe(`the catalogue on mainline, controlled (seed ${SEED}, ${EXECUTIONS} executions each)`, () => {
   for (const scenario of scenarios.filter((s) => s.id !== 'message-passing-reversed'))
     it(`${scenario.id} is clean`, () => {
-      const result = explore({ scenario, seed: SEED, executions: scenario.id === 'mixed' ? EXECUTIONS / 3 : EXECUTIONS })
+      const result = explore({
+        scenario,
+        seed: SEED,
+        executions: scenario.id === 'mixed' ? EXECUTIONS / 3 : EXECUTIONS,
+      })
       expect(result.finding).toBeNull()
     })
 })

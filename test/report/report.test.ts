@@ -16,7 +16,15 @@ const scenario = scenarioById('fault-vs-split')
 const bug = bugs.find(({ id }) => id === 'pmdp-inval-addr') ?? null
 
 const access = (step: number, cpu: number, addr: number, after = 'a'): AccessRow => ({
-  kind: 'access', cpu, step, access: 'readOnce32', addr, name: `w${addr}`, before: 'a', after, stack: ['f'],
+  kind: 'access',
+  cpu,
+  step,
+  access: 'readOnce32',
+  addr,
+  name: `w${addr}`,
+  before: 'a',
+  after,
+  stack: ['f'],
 })
 
 describe('an explanation', () => {
@@ -38,7 +46,9 @@ describe('an explanation', () => {
   })
 
   it('shows page-table entries as what they say', () => {
-    const values = accesses.filter(({ name }) => /^mm0\.(pmd|pte)/.test(name)).flatMap(({ before, after }) => [before, after])
+    const values = accesses
+      .filter(({ name }) => /^mm0\.(pmd|pte)/.test(name))
+      .flatMap(({ before, after }) => [before, after])
     expect(values.length).toBeGreaterThan(0)
     for (const value of values) expect(value).toMatch(/^(none|table 0x|page 0x|huge 0x|migration 0x)/)
   })
@@ -71,17 +81,39 @@ describe('an explanation', () => {
 describe('the table of an interleaving', () => {
   it('keeps steps on words that several CPUs use and one changes, and folds the others', () => {
     const own = Array.from({ length: 20 }, (_, i) => access(i + 1, 0, 800 + i * 8))
-    const rows = [...own, access(21, 0, 8, 'b'), access(22, 1, 8), ...Array.from({ length: 6 }, (_, i) => access(23 + i, 1, 16))]
-    expect(fold(rows).map((line) => (line.kind === 'folded' ? `fold ${line.count}` : 'step' in line ? line.step : ''))).toEqual(['fold 20', 21, 22, 23, 24, 25, 26, 27, 28])
+    const rows = [
+      ...own,
+      access(21, 0, 8, 'b'),
+      access(22, 1, 8),
+      ...Array.from({ length: 6 }, (_, i) => access(23 + i, 1, 16)),
+    ]
+    expect(
+      fold(rows).map((line) => (line.kind === 'folded' ? `fold ${line.count}` : 'step' in line ? line.step : '')),
+    ).toEqual(['fold 20', 21, 22, 23, 24, 25, 26, 27, 28])
   })
 
   it('never folds steps of two CPUs into one line', () => {
-    const rows = [access(1, 0, 8), access(2, 0, 8), access(3, 1, 16), access(4, 1, 16), ...Array.from({ length: 6 }, (_, i) => access(5 + i, 1, 24))]
-    expect(fold(rows).slice(0, 2)).toMatchObject([{ kind: 'folded', cpu: 0, count: 2 }, { kind: 'folded', cpu: 1, count: 2 }])
+    const rows = [
+      access(1, 0, 8),
+      access(2, 0, 8),
+      access(3, 1, 16),
+      access(4, 1, 16),
+      ...Array.from({ length: 6 }, (_, i) => access(5 + i, 1, 24)),
+    ]
+    expect(fold(rows).slice(0, 2)).toMatchObject([
+      { kind: 'folded', cpu: 0, count: 2 },
+      { kind: 'folded', cpu: 1, count: 2 },
+    ])
   })
 
   it('puts each step in the column of its CPU', () => {
-    const text = interleavingTable([access(1, 0, 8, 'b'), access(2, 1, 8)], { cpus: 2, width: 100, full: true, palette, end: { cpu: 1, text: 'BUG' } })
+    const text = interleavingTable([access(1, 0, 8, 'b'), access(2, 1, 8)], {
+      cpus: 2,
+      width: 100,
+      full: true,
+      palette,
+      end: { cpu: 1, text: 'BUG' },
+    })
     const lines = text.split('\n')
     const second = (lines[0] ?? '').indexOf('CPU 1')
     expect(lines.find((line) => line.startsWith(' 1 '))?.indexOf('readOnce32')).toBeLessThan(second)

@@ -228,7 +228,7 @@ export class Cpu {
   /** Adds `delta` unless the word is `unless`; true when it added (then a full barrier). */
   *atomicAddUnless32(addr: PhysAddr, delta: number, unless: number): Step<boolean> {
     yield* this.point(Access.atomicAddUnless32, addr)
-    for (let seen = load32(addr); seen !== unless; ) {
+    for (let seen = load32(addr); seen !== unless;) {
       const old = cmpxchg32(addr, seen, (seen + delta) | 0)
       if (old === seen) {
         this.wrote(addr)

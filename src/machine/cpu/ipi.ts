@@ -203,7 +203,7 @@ const inMask = (word: number, target: number): boolean => ((word >>> (target & 3
 /** Reverses the queue, which is last in first out, into the order of sending; the requests are ours alone by now. */
 function inOrder(newest: number): number {
   let oldest = 0
-  for (let csd = newest; csd !== 0; ) {
+  for (let csd = newest; csd !== 0;) {
     const next = peek32(csd + CSD.at.next)
     poke32(csd + CSD.at.next, oldest)
     oldest = csd
@@ -211,4 +211,3 @@ function inOrder(newest: number): number {
   }
   return oldest
 }
-

@@ -107,10 +107,7 @@ export class Tlb {
   }
 
   #slot(vpn: number, pages: number, huge: number): PhysAddr {
-    const index =
-      pages === 1
-        ? vpn % this.#sizes.base
-        : this.#sizes.base + (Math.floor(vpn / huge) % this.#sizes.huge)
+    const index = pages === 1 ? vpn % this.#sizes.base : this.#sizes.base + (Math.floor(vpn / huge) % this.#sizes.huge)
     return this.entry(index)
   }
 

@@ -47,7 +47,15 @@ export class Observer implements TlbWatcher {
    */
   entryChanging(_cpu: Cpu, _level: number, _mm: number, _addr: number, _entry: number, _after: bigint): void {}
   /** The entry at `entry` (Level `level`, translating from `addr` in `mm`) went from `before` to `after`; just done. */
-  entryChanged(_cpu: Cpu, _level: number, _mm: number, _addr: number, _entry: number, _before: bigint, _after: bigint): void {}
+  entryChanged(
+    _cpu: Cpu,
+    _level: number,
+    _mm: number,
+    _addr: number,
+    _entry: number,
+    _before: bigint,
+    _after: bigint,
+  ): void {}
   /** A software walker (gup_fast, rmap) has just read the table word at `entry`, Level `level`. */
   tableRead(_cpu: Cpu, _level: number, _entry: number): void {}
   /** The hardware walker has just read the table word at `entry` while translating `addr`. */
@@ -77,7 +85,15 @@ export class Observer implements TlbWatcher {
     return 0
   }
   /** gup returns page `pfn` for `addr` of `mm` to its caller; `pinned` for FOLL_PIN, `write` for FOLL_WRITE. */
-  gupDone(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _stamp: number, _pinned: boolean, _write: boolean): void {}
+  gupDone(
+    _cpu: Cpu,
+    _mm: number,
+    _addr: number,
+    _pfn: number,
+    _stamp: number,
+    _pinned: boolean,
+    _write: boolean,
+  ): void {}
   /** A page that gup returned is about to be put or unpinned. */
   gupReleased(_cpu: Cpu, _pfn: number, _pinned: boolean): void {}
 

@@ -32,7 +32,11 @@ export const gupVsCollapse = defineScenario({
     const small: Program = [advise('nohugepage'), store(at, 1, pages), advise('hugepage')]
     const collapse: Program = [{ op: 'collapse', addr: at }, dontneed(at, s.hugeSize), ...(s.repeated ? small : [])]
     const once = [gup(at, 1, { fastOnly: true })]
-    const walker: Program = [...once, gup(at + s.pageSize, 1, { write: true, pin: true }), gup(at + s.pageSize, 2, { fastOnly: true })]
+    const walker: Program = [
+      ...once,
+      gup(at + s.pageSize, 1, { write: true, pin: true }),
+      gup(at + s.pageSize, 2, { fastOnly: true }),
+    ]
     return { boot: [mapAnonymous(at, s.hugeSize), ...small], programs: roles(s, collapse, s.repeated ? walker : once) }
   },
 })
@@ -44,10 +48,24 @@ export const gupVsMunmap = defineScenario({
   cpus: 2,
   build: (s) => {
     const at = s.huge(0)
-    const map: Program = [mapAnonymous(at, s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' }, store(at, 1, 2)]
+    const map: Program = [
+      mapAnonymous(at, s.hugeSize),
+      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' },
+      store(at, 1, 2),
+    ]
     const other = s.huge(2)
-    const unmap: Program = [{ op: 'munmap', addr: at, len: s.hugeSize }, mapAnonymous(other, s.hugeSize), store(other), { op: 'munmap', addr: other, len: s.hugeSize }, ...map]
-    const walker: Program = [gup(at, 1, { fastOnly: true }), gup(at + s.pageSize, 1, { fastOnly: true, write: true }), load(at)]
+    const unmap: Program = [
+      { op: 'munmap', addr: at, len: s.hugeSize },
+      mapAnonymous(other, s.hugeSize),
+      store(other),
+      { op: 'munmap', addr: other, len: s.hugeSize },
+      ...map,
+    ]
+    const walker: Program = [
+      gup(at, 1, { fastOnly: true }),
+      gup(at + s.pageSize, 1, { fastOnly: true, write: true }),
+      load(at),
+    ]
     return { boot: map, programs: roles(s, unmap, walker) }
   },
 })
@@ -69,7 +87,12 @@ export const gupVsDontneed = defineScenario({
     const next = s.huge(1)
     const dropper: Program = [dontneed(at, s.hugeSize), store(at), dontneed(next, 2 * s.pageSize), store(next, 1, 2)]
     const walker: Program = [gup(at), load(at), gup(next, 1, { write: true }), load(next), store(next + s.pageSize)]
-    const boot = [mapAnonymous(at, 2 * s.hugeSize), { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op, store(at), store(next, 1, 2)]
+    const boot = [
+      mapAnonymous(at, 2 * s.hugeSize),
+      { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op,
+      store(at),
+      store(next, 1, 2),
+    ]
     return { boot, programs: roles(s, dropper, walker) }
   },
 })
@@ -90,9 +113,17 @@ export const forkVsGup = defineScenario({
     const at = s.huge(0)
     const next = s.huge(1)
     const pin = (addr: number): Op => gup(addr, 1, { pin: true, write: true, hold: true })
-    const forker: Program = [{ op: 'fork', slot: 0 }, ...(s.repeated ? [store(at), store(next), { op: 'reap', slot: 0 } as Op] : [])]
+    const forker: Program = [
+      { op: 'fork', slot: 0 },
+      ...(s.repeated ? [store(at), store(next), { op: 'reap', slot: 0 } as Op] : []),
+    ]
     const pinner: Program = s.repeated ? [pin(at), pin(next), store(at, 2), { op: 'unpin' }] : [pin(at)]
-    const boot = [mapAnonymous(at, 2 * s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' } as Op, store(at), ...(s.repeated ? [store(next)] : [])]
+    const boot = [
+      mapAnonymous(at, 2 * s.hugeSize),
+      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' } as Op,
+      store(at),
+      ...(s.repeated ? [store(next)] : []),
+    ]
     return { boot, programs: roles(s, forker, pinner) }
   },
 })
@@ -106,6 +137,9 @@ export const forceWriteVsDontneed = defineScenario({
   build: (s) => {
     const at = s.page(0)
     const boot: Op[] = [{ op: 'mmap', addr: at, len: 2 * s.pageSize, prot: 1, flags: 0x12, file: 0 }, load(at)]
-    return { boot, programs: roles(s, [{ op: 'gupWrite', addr: at, value: 66, force: true }], [dontneed(at, s.pageSize), load(at)]) }
+    return {
+      boot,
+      programs: roles(s, [{ op: 'gupWrite', addr: at, value: 66, force: true }], [dontneed(at, s.pageSize), load(at)]),
+    }
   },
 })

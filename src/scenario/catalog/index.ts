@@ -8,11 +8,29 @@ import * as thp from './thp.js'
 import * as tlb from './tlb.js'
 
 export const scenarios: readonly Scenario[] = [
-  gup.gupVsSplit, gup.gupVsCollapse, gup.gupVsMunmap, gup.gupVsMunmapBroadcast, gup.gupVsDontneed,
-  gup.gupVsDontneedBroadcast, thp.faultVsSplit, thp.collapseVsMunmap, gup.forkVsGup, tlb.mremapVsTouch,
-  tlb.dontneedVsDontneed, tlb.protectVsTouch, thp.numaVsDontneed, thp.scanVsSplit, thp.compactionVsGup,
-  thp.splitVsDontneed, thp.splitVsZap, thp.splitVsMigrate,
-  gup.forceWriteVsDontneed, mixed, litmus.messagePassing, litmus.messagePassingBroken, litmus.storeBuffering,
+  gup.gupVsSplit,
+  gup.gupVsCollapse,
+  gup.gupVsMunmap,
+  gup.gupVsMunmapBroadcast,
+  gup.gupVsDontneed,
+  gup.gupVsDontneedBroadcast,
+  thp.faultVsSplit,
+  thp.collapseVsMunmap,
+  gup.forkVsGup,
+  tlb.mremapVsTouch,
+  tlb.dontneedVsDontneed,
+  tlb.protectVsTouch,
+  thp.numaVsDontneed,
+  thp.scanVsSplit,
+  thp.compactionVsGup,
+  thp.splitVsDontneed,
+  thp.splitVsZap,
+  thp.splitVsMigrate,
+  gup.forceWriteVsDontneed,
+  mixed,
+  litmus.messagePassing,
+  litmus.messagePassingBroken,
+  litmus.storeBuffering,
 ]
 
 /** Throws UsageError, with what exists and the nearest match, for a name that is none. */

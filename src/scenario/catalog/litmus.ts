@@ -10,8 +10,14 @@ export const messagePassing = defineScenario({
   build: () => ({
     boot: [],
     programs: [
-      [{ op: 'writeOnce', word: 0, value: 1 }, { op: 'storeRelease', word: 1, value: 1 }],
-      [{ op: 'loadAcquire', word: 1, reg: 0 }, { op: 'readOnce', word: 0, reg: 1 }],
+      [
+        { op: 'writeOnce', word: 0, value: 1 },
+        { op: 'storeRelease', word: 1, value: 1 },
+      ],
+      [
+        { op: 'loadAcquire', word: 1, reg: 0 },
+        { op: 'readOnce', word: 0, reg: 1 },
+      ],
     ],
   }),
   outcome: (reg) => `flag=${reg(1, 0)} data=${reg(1, 1)}`,
@@ -27,8 +33,14 @@ export const messagePassingBroken = defineScenario({
   build: () => ({
     boot: [],
     programs: [
-      [{ op: 'storeRelease', word: 1, value: 1 }, { op: 'writeOnce', word: 0, value: 1 }],
-      [{ op: 'loadAcquire', word: 1, reg: 0 }, { op: 'readOnce', word: 0, reg: 1 }],
+      [
+        { op: 'storeRelease', word: 1, value: 1 },
+        { op: 'writeOnce', word: 0, value: 1 },
+      ],
+      [
+        { op: 'loadAcquire', word: 1, reg: 0 },
+        { op: 'readOnce', word: 0, reg: 1 },
+      ],
     ],
   }),
   outcome: (reg) => `flag=${reg(1, 0)} data=${reg(1, 1)}`,

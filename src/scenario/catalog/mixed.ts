@@ -31,13 +31,25 @@ export const mixed = defineScenario({
       [{ op: 'madvise', addr: anyPage, len: s.pageSize, advice: 'dontneed' }],
       [{ op: 'collapse', addr: anyHuge }],
       [{ op: 'migrate', addr: anyPage }],
-      [{ op: 'numaHint', addr: anyHuge }, { op: 'load', addr: anyHuge }],
-      [{ op: 'mprotect', addr: anyPage, len: s.pageSize, prot: 1 }, { op: 'mprotect', addr: arena, len, prot: 3 }],
+      [
+        { op: 'numaHint', addr: anyHuge },
+        { op: 'load', addr: anyHuge },
+      ],
+      [
+        { op: 'mprotect', addr: anyPage, len: s.pageSize, prot: 1 },
+        { op: 'mprotect', addr: arena, len, prot: 3 },
+      ],
       [{ op: 'munmap', addr: anyPage, len: s.pageSize }, mapAnonymous(arena, len)],
       moved,
     ]
-    const forks = (slot: number): Op[] => [{ op: 'fork', slot }, { op: 'store', addr: anyPage }, { op: 'reap', slot }]
-    const program = (cpu: number): Program => [{ op: 'repeat', times: s.repeated ? 1 : 4, body: [{ op: 'oneOf', of: cpu < 8 ? [...of, forks(cpu)] : of }] }]
+    const forks = (slot: number): Op[] => [
+      { op: 'fork', slot },
+      { op: 'store', addr: anyPage },
+      { op: 'reap', slot },
+    ]
+    const program = (cpu: number): Program => [
+      { op: 'repeat', times: s.repeated ? 1 : 4, body: [{ op: 'oneOf', of: cpu < 8 ? [...of, forks(cpu)] : of }] },
+    ]
     return {
       boot: [mapAnonymous(arena, len), store(arena), load(s.huge(1)), gup(arena), dontneed(s.huge(1), s.pageSize)],
       programs: Array.from({ length: s.cpus }, (_, cpu) => program(cpu)),

@@ -9,8 +9,18 @@ export const faultVsSplit = defineScenario({
   cpus: 2,
   build: (s) => {
     const at = s.huge(0)
-    const splitter: Program = [{ op: 'splitPmd', addr: at }, dontneed(at + s.pageSize, s.pageSize), { op: 'splitFolio', addr: at }, dontneed(at, s.hugeSize)]
-    const toucher: Program = [load(at), store(at + s.pageSize), store(at + s.hugeSize - s.pageSize), load(at + s.pageSize)]
+    const splitter: Program = [
+      { op: 'splitPmd', addr: at },
+      dontneed(at + s.pageSize, s.pageSize),
+      { op: 'splitFolio', addr: at },
+      dontneed(at, s.hugeSize),
+    ]
+    const toucher: Program = [
+      load(at),
+      store(at + s.pageSize),
+      store(at + s.hugeSize - s.pageSize),
+      load(at + s.pageSize),
+    ]
     return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs: roles(s, splitter, toucher) }
   },
 })
@@ -22,7 +32,12 @@ export const collapseVsMunmap = defineScenario({
   cpus: 2,
   build: (s) => {
     const at = s.huge(0)
-    const map: Program = [mapAnonymous(at, s.hugeSize), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' }, store(at, 1, 3), { op: 'madvise', addr: at, len: s.hugeSize, advice: 'hugepage' }]
+    const map: Program = [
+      mapAnonymous(at, s.hugeSize),
+      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' },
+      store(at, 1, 3),
+      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'hugepage' },
+    ]
     const collapse: Program = [{ op: 'collapse', addr: at }]
     const unmap: Program = [load(at), dontneed(at, s.pageSize), { op: 'munmap', addr: at, len: s.hugeSize }, ...map]
     return { boot: map, programs: roles(s, collapse, unmap, [[store(at + s.pageSize), load(at)]]) }
@@ -37,7 +52,10 @@ export const numaVsDontneed = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const arm: Program = [{ op: 'numaHint', addr: at }, load(at)]
-    return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs: roles(s, arm, [dontneed(at, s.hugeSize), store(at)]) }
+    return {
+      boot: [mapAnonymous(at, s.hugeSize), store(at)],
+      programs: roles(s, arm, [dontneed(at, s.hugeSize), store(at)]),
+    }
   },
 })
 
@@ -65,9 +83,17 @@ export const compactionVsGup = defineScenario({
   cpus: 2,
   build: (s) => {
     const [at, next] = [s.huge(0), s.huge(1)]
-    const mover: Program = [{ op: 'migrate', addr: at }, { op: 'migrate', addr: next }]
+    const mover: Program = [
+      { op: 'migrate', addr: at },
+      { op: 'migrate', addr: next },
+    ]
     const user: Program = [gup(at), store(next), gup(next, 1, { pin: true, write: true }), load(at)]
-    const boot = [mapAnonymous(at, 2 * s.hugeSize), { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op, store(at), store(next)]
+    const boot = [
+      mapAnonymous(at, 2 * s.hugeSize),
+      { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op,
+      store(at),
+      store(next),
+    ]
     return { boot, programs: roles(s, mover, user) }
   },
 })

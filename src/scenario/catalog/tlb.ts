@@ -11,7 +11,14 @@ export const mremapVsTouch = defineScenario({
   build: (s) => {
     const [from, to] = [s.page(0), s.page(2)]
     const len = s.pageSize
-    const move = (a: number, b: number): Op => ({ op: 'mremap', addr: a, oldLen: len, newLen: len, flags: 3, newAddr: b })
+    const move = (a: number, b: number): Op => ({
+      op: 'mremap',
+      addr: a,
+      oldLen: len,
+      newLen: len,
+      flags: 3,
+      newAddr: b,
+    })
     const boot: Op[] = [mapAnonymous(from, len), { op: 'madvise', addr: from, len, advice: 'nohugepage' }, store(from)]
     const mover: Program = s.repeated ? [move(from, to), move(to, from)] : [move(from, to)]
     return { boot, programs: roles(s, mover, [load(from), load(from), load(to)], [[{ op: 'migrate', addr: to }]]) }
@@ -26,7 +33,11 @@ export const dontneedVsDontneed = defineScenario({
   cpusMin: 2,
   build: (s) => {
     const at = s.page(0)
-    const boot: Op[] = [mapAnonymous(at, s.pageSize), { op: 'madvise', addr: at, len: s.pageSize, advice: 'nohugepage' }, store(at)]
+    const boot: Op[] = [
+      mapAnonymous(at, s.pageSize),
+      { op: 'madvise', addr: at, len: s.pageSize, advice: 'nohugepage' },
+      store(at),
+    ]
     const drop: Program = [dontneed(at, s.pageSize)]
     const again: Program = [...drop, store(at)]
     return { boot, programs: roles(s, s.repeated ? again : drop, drop, [[load(at), load(at)]]) }
@@ -42,7 +53,11 @@ export const protectVsTouch = defineScenario({
     const at = s.huge(0)
     const [ro, rw] = [1, 3]
     const boot: Op[] = [mapAnonymous(at, s.hugeSize), store(at)]
-    const guard: Program = [{ op: 'mprotect', addr: at, len: s.pageSize, prot: ro }, { op: 'mprotect', addr: at, len: s.hugeSize, prot: ro }, { op: 'mprotect', addr: at, len: s.hugeSize, prot: rw }]
+    const guard: Program = [
+      { op: 'mprotect', addr: at, len: s.pageSize, prot: ro },
+      { op: 'mprotect', addr: at, len: s.hugeSize, prot: ro },
+      { op: 'mprotect', addr: at, len: s.hugeSize, prot: rw },
+    ]
     return { boot, programs: roles(s, guard, [store(at), load(at), store(at + s.pageSize)]) }
   },
 })

@@ -1,0 +1,148 @@
+/**
+ * Correct code on one CPU, in both forms of the kernel and in both geometries: no oracle says a word, and everything adds
+ * up at the end. Races are elsewhere; here each step that the oracles hear of is taken at least once.
+ */
+import { describe, expect, it } from 'vitest'
+import type { BootedCpu, Machine } from '../../dist/src/boot/machine.js'
+import { MAP, MREMAP, PROT, type Op, type Program } from '../../dist/src/program/op.js'
+import { Prng } from '../../dist/src/base/prng.js'
+
+const FORMS = { controlled: '../../dist', free: '../../dist/free' } as const
+type Form = keyof typeof FORMS
+type Size = 'small' | 'full'
+
+async function boot(
+  form: Form,
+  size: Size,
+): Promise<{ machine: Machine; cpu: BootedCpu; run: (program: Program) => void }> {
+  const from = FORMS[form]
+  const machines = (await import(
+    /* @vite-ignore */ `${from}/src/boot/machine.js`
+  )) as typeof import('../../dist/src/boot/machine.js')
+  const configs = (await import(
+    /* @vite-ignore */ `${from}/src/boot/config.js`
+  )) as typeof import('../../dist/src/boot/config.js')
+  const solos = (await import(
+    /* @vite-ignore */ `${from}/src/machine/engine/solo.js`
+  )) as typeof import('../../dist/src/machine/engine/solo.js')
+  const engines = (await import(
+    /* @vite-ignore */ `${from}/src/machine/engine/engine.js`
+  )) as typeof import('../../dist/src/machine/engine/engine.js')
+  const machine = new machines.Machine(size === 'small' ? configs.smallMachine(1, 128) : configs.fullMachine(1))
+  machine.boot([], null, [4])
+  machine.seedChoices(1)
+  const cpu = machine.makeCpu(0, new solos.SoloEngine(), null)
+  return { machine, cpu, run: (program) => engines.drive(cpu.interpreter.runOnce(program)) }
+}
+
+const anonymous = (addr: number, len: number): Op => ({
+  op: 'mmap',
+  addr,
+  len,
+  prot: PROT.read | PROT.write,
+  flags: MAP.private | MAP.anonymous | MAP.fixed,
+})
+const PAGE = 4096
+
+/** Steps in the order in which a reader can follow what becomes of the pages; `huge` bytes are one huge page. */
+function everyStep(huge: number): Program {
+  const at = 4 * huge
+  const [next, file] = [at + huge, 3 * huge]
+  return [
+    anonymous(at, 2 * huge),
+    { op: 'store', addr: at },
+    { op: 'gup', addr: at + PAGE, pages: 2, pin: true, write: true, hold: true },
+    { op: 'splitPmd', addr: at },
+    { op: 'splitFolio', addr: at },
+    { op: 'unpin' },
+    { op: 'splitFolio', addr: at },
+    { op: 'migrate', addr: at + PAGE },
+    { op: 'collapse', addr: at },
+    { op: 'numaHint', addr: at },
+    { op: 'load', addr: at + PAGE },
+    { op: 'migrate', addr: at },
+    { op: 'mprotect', addr: at + PAGE, len: PAGE, prot: PROT.read },
+    { op: 'gup', addr: at, pages: 3 },
+    { op: 'mprotect', addr: at, len: huge, prot: PROT.read | PROT.write },
+    { op: 'load', addr: next },
+    { op: 'store', addr: next + PAGE },
+    { op: 'fork', slot: 0 },
+    { op: 'store', addr: at, pages: 2 },
+    { op: 'gupWrite', addr: next, value: 9, pin: true },
+    { op: 'reap', slot: 0 },
+    { op: 'madvise', addr: at, len: PAGE, advice: 'dontneed' },
+    { op: 'madvise', addr: next, len: huge, advice: 'free' },
+    { op: 'mremap', addr: at, oldLen: huge, newLen: huge, flags: MREMAP.mayMove | MREMAP.fixed, newAddr: 2 * huge },
+    { op: 'mmap', addr: file, len: 2 * PAGE, prot: PROT.read | PROT.write, flags: MAP.private | MAP.fixed, file: 0 },
+    { op: 'load', addr: file, pages: 2 },
+    { op: 'store', addr: file },
+    { op: 'mmap', addr: file + 2 * PAGE, len: 2 * PAGE, prot: 3, flags: MAP.shared | MAP.fixed, file: 0 },
+    { op: 'store', addr: file + 2 * PAGE, pages: 2 },
+    { op: 'gupWrite', addr: file + 2 * PAGE, value: 5 },
+    { op: 'munmap', addr: next, len: huge },
+    { op: 'munmap', addr: file, len: huge },
+  ]
+}
+
+describe.each(['controlled', 'free'] as const)('the oracles, over correct code in the %s form', (form) => {
+  it.each(['small', 'full'] as const)('say nothing while one CPU takes every step (%s geometry)', async (size) => {
+    const { machine, cpu, run } = await boot(form, size)
+    for (const op of everyStep(machine.geo.pmdSize)) {
+      run([op])
+      expect(machine.finalCheck(cpu), op.op).toBeNull()
+    }
+    run([{ op: 'exec' }])
+    expect(machine.finalCheck(cpu)).toBeNull()
+    run([{ op: 'exit' }])
+    expect(machine.finalCheck(cpu)).toBeNull()
+  })
+
+  it('say nothing about 3,000 operations at random in a small geometry', async () => {
+    const { machine, cpu, run } = await boot(form, 'small')
+    const prng = new Prng(7)
+    const { pmdSize } = machine.geo
+    run([anonymous(4 * pmdSize, 2 * pmdSize)])
+    for (let i = 0; i < 3_000; i++) {
+      const op = randomOp(prng, pmdSize)
+      run([op])
+      expect(machine.finalCheck(cpu), `operation ${i}: ${JSON.stringify(op)}`).toBeNull()
+    }
+  })
+})
+
+/** Any operation, on one of two huge ranges: misplaced ones fail, as they may. */
+function randomOp(prng: Prng, huge: number): Op {
+  const arena = 4 * huge
+  const addr = arena + prng.below(8) * PAGE
+  const aligned = arena + prng.below(2) * huge
+  const len = (1 + prng.below(5)) * PAGE
+  const prot = [0, 1, 3, 3][prng.below(4)] as number
+  const to = (2 + prng.below(2)) * huge
+  const ops: Op[] = [
+    { op: 'load', addr },
+    { op: 'store', addr },
+    { op: 'store', addr, pages: 3 },
+    { op: 'gup', addr, pages: 3, write: prng.below(2) === 0, pin: prng.below(2) === 0, hold: prng.below(4) === 0 },
+    { op: 'unpin' },
+    { op: 'gupWrite', addr, value: 3, pin: prng.below(2) === 0, force: prng.below(2) === 0 },
+    { op: 'splitPmd', addr: aligned },
+    { op: 'splitFolio', addr: aligned },
+    { op: 'collapse', addr: aligned },
+    { op: 'migrate', addr },
+    { op: 'numaHint', addr: aligned },
+    { op: 'madvise', addr, len, advice: 'dontneed' },
+    { op: 'madvise', addr, len, advice: 'free' },
+    { op: 'mprotect', addr, len, prot },
+    { op: 'mprotect', addr: arena, len: 2 * huge, prot: 3 },
+    { op: 'munmap', addr, len },
+    anonymous(aligned, huge),
+    { op: 'mmap', addr, len: 2 * PAGE, prot, flags: MAP.private | MAP.fixed, file: 0 },
+    { op: 'mmap', addr, len: 2 * PAGE, prot, flags: MAP.shared | MAP.fixed, file: 0 },
+    { op: 'mremap', addr: aligned, oldLen: huge, newLen: huge, flags: 3, newAddr: to },
+    { op: 'mremap', addr: to, oldLen: huge, newLen: huge, flags: 3, newAddr: aligned },
+    { op: 'mremap', addr, oldLen: PAGE, newLen: PAGE, flags: 3, newAddr: to },
+    { op: 'fork', slot: prng.below(2) },
+    { op: 'reap', slot: prng.below(2) },
+  ]
+  return ops[prng.below(ops.length)] as Op
+}

@@ -1,0 +1,56 @@
+import { copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+import { document, racewalk } from './command.js'
+
+const RECORDINGS = fileURLToPath(new URL('../fixtures/strace', import.meta.url))
+const scratch = mkdtempSync(join(tmpdir(), 'racewalk-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
+
+describe('racewalk run', () => {
+  it('ends with the mappings of the snapshot', () => {
+    const ended = racewalk('run', join(RECORDINGS, 'ls.strace'), '--json')
+    expect(document(ended)).toMatchObject({
+      command: 'run',
+      engine: 'free',
+      findings: [],
+      mismatches: [],
+      mapsDifferences: [],
+      fault: null,
+    })
+    expect(ended.code).toBe(0)
+  })
+
+  it('names the line of a log that was cut', () => {
+    const lines = readFileSync(join(RECORDINGS, 'ls.strace'), 'utf8').split('\n')
+    const cut = join(scratch, 'ls.strace')
+    cpSync(join(RECORDINGS, 'ls.maps'), join(scratch, 'ls.maps'), { recursive: true })
+    const at = lines.findIndex((line, i) => i > 5 && /mmap\(/.test(line))
+    writeFileSync(cut, [...lines.slice(0, at), (lines[at] as string).slice(0, 40)].join('\n'))
+    const { code, err } = racewalk('run', cut)
+    expect(code).toBe(2)
+    expect(err).toContain(`ls.strace:${at + 1}`)
+  })
+
+  it('names the line of a file that is no recording', () => {
+    const foreign = join(scratch, 'foreign.strace')
+    copyFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), foreign)
+    cpSync(join(RECORDINGS, 'ls.maps'), join(scratch, 'foreign.maps'), { recursive: true })
+    const { code, err } = racewalk('run', foreign)
+    expect(code).toBe(2)
+    expect(err).toMatch(/foreign\.strace:1\b/)
+  })
+
+  it('says what is missing', () => {
+    expect(racewalk('run', join(scratch, 'none.strace'))).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no file'),
+    })
+    expect(racewalk('run', join(RECORDINGS, 'ls.strace'), '--cpus', '65')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/3 to 64 CPUs/),
+    })
+  })
+})

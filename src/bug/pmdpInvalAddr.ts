@@ -42,6 +42,6 @@ export const pmdpInvalAddr = defineBug({
   upstream: { introduced: 'eef1b3ba053a', fixed: '2ac015e293bb' },
   summary: 'a PMD split invalidates with the address that its fill loop ended at: the flush misses the huge range',
   symptom: 'huge and small translations of one address at once; stale TLB entries of pages that were dropped and freed',
-  scenarios: ['fault-vs-split', 'gup-vs-split'],
+  scenarios: ['fault-vs-split', 'gup-vs-split', 'split-vs-dontneed'],
   parts: { HugeMemory: FillsThenInvalidates },
 })

@@ -23,6 +23,6 @@ export const splitMigentryInval = defineBug({
   upstream: { introduced: '84c3fc4e9c56', fixed: '3a5a8d343e1c' },
   summary: 'a split invalidates a migration entry, which was never valid and whose bits mean something else',
   symptom: 'an entry that names a frame which was never there',
-  scenarios: [],
+  scenarios: ['split-vs-migrate'],
   parts: { HugeMemory: InvalidatesMigrationEntry },
 })

@@ -22,6 +22,6 @@ export const splitNoneExit = defineBug({
   upstream: { fixed: 'unknown' },
   summary: 'a PMD split lets the entry of a live huge page pass through none',
   symptom: 'MADV_DONTNEED and exit skip the range: old data survives, pages leak',
-  scenarios: ['mixed'],
+  scenarios: ['split-vs-dontneed'],
   parts: { HugeMemory: SplitsThroughNone },
 })

@@ -50,7 +50,9 @@ function list(json: boolean): ExitCode {
   terminal.print(`\n${strong('bugs')}`)
   for (const { id, number, year, summary, scenarios: shownBy } of bugs) {
     terminal.print(`  ${id.padEnd(26)} ${summary} ${dim(year === null ? '(mutant)' : `(${number}, ${year})`)}`)
-    terminal.print(`  ${''.padEnd(26)} ${dim(`shown by ${shownBy.join(', ')}`)}`)
+    terminal.print(
+      `  ${''.padEnd(26)} ${dim(shownBy.length === 0 ? 'no scenario shows it yet' : `shown by ${shownBy.join(', ')}`)}`,
+    )
   }
   terminal.print(`\n${strong('architectures')}`)
   for (const { id, summary } of ARCHITECTURES) terminal.print(`  ${id.padEnd(26)} ${summary}`)

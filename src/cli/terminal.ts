@@ -2,7 +2,6 @@
  * Where a command's words go. Results go to standard output: text, or with --json one document. Progress is a line on
  * standard error that is there only while somebody looks at a terminal.
  */
-import { createSpinner, type Spinner } from 'nanospinner'
 import pc from 'picocolors'
 import { paletteFor, type Palette } from '../report/palette.js'
 
@@ -12,20 +11,25 @@ const WIDTH_DEFAULT = 120
 export const EXIT = { clean: 0, finding: 1, usage: 2, fault: 3 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
+/** Back to the start of the line, and nothing left on it. */
+const CLEAR_LINE = '\r\u001b[2K'
+const PROGRESS_EVERY_MS = 100
+
 export class Terminal {
   readonly json: boolean
   readonly palette: Palette
-  readonly #spinner: Spinner | null
-  #spinning = false
+  readonly #showsProgress: boolean
+  #progressAt = -Infinity
+  #hasLine = false
 
   constructor(json: boolean) {
     this.json = json
     this.palette = paletteFor(pc.isColorSupported && process.stdout.isTTY === true)
-    this.#spinner = process.stderr.isTTY === true && !json ? createSpinner('', { stream: process.stderr }) : null
+    this.#showsProgress = process.stderr.isTTY === true && !json
   }
 
   get width(): number {
-    return process.stdout.columns ?? WIDTH_DEFAULT
+    return process.stdout.columns || WIDTH_DEFAULT
   }
 
   /** A paragraph of the result; nothing with --json. */
@@ -40,17 +44,18 @@ export class Terminal {
     if (this.json) process.stdout.write(`${JSON.stringify(document, null, 2)}\n`)
   }
 
+  /** Replaces the progress line, a few times a second. */
   progress(text: string): void {
-    if (this.#spinner === null) return
-    if (!this.#spinning) this.#spinner.start()
-    this.#spinning = true
-    this.#spinner.update({ text })
+    if (!this.#showsProgress || performance.now() - this.#progressAt < PROGRESS_EVERY_MS) return
+    this.#progressAt = performance.now()
+    this.#hasLine = true
+    process.stderr.write(CLEAR_LINE + text.slice(0, (process.stderr.columns || WIDTH_DEFAULT) - 1))
   }
 
   /** Takes the progress line away. */
   quiet(): void {
-    if (this.#spinning) this.#spinner?.clear().stop()
-    this.#spinning = false
+    if (this.#hasLine) process.stderr.write(CLEAR_LINE)
+    this.#hasLine = false
   }
 }
 

@@ -3,7 +3,14 @@ import { document, racewalk } from './command.js'
 
 interface Listed {
   scenarios: { id: string; arch: string; cpus: number; summary: string }[]
-  bugs: { id: string; year: number | null; upstream: object | null; summary: string; scenarios: string[] }[]
+  bugs: {
+    id: string
+    number: string
+    year: number | null
+    upstream: object | null
+    summary: string
+    scenarios: string[]
+  }[]
   architectures: { id: string }[]
 }
 
@@ -35,14 +42,19 @@ describe('racewalk list', () => {
     }
   })
 
-  it('names only scenarios that exist as those that show a bug, at least one each', () => {
-    for (const bug of listed.bugs) {
-      expect(bug.scenarios.length, bug.id).toBeGreaterThan(0)
+  it('names only scenarios that exist as those that show a bug', () => {
+    for (const { id, scenarios } of listed.bugs)
       expect(
-        bug.scenarios.filter((id) => !scenarioIds.includes(id)),
-        bug.id,
+        scenarios.filter((scenario) => !scenarioIds.includes(scenario)),
+        id,
       ).toEqual([])
-    }
+  })
+
+  it('has the bugs of the first catalogue and four mutants, each with a scenario that shows it', () => {
+    const shown = listed.bugs.filter(({ scenarios }) => scenarios.length > 0).map(({ number }) => number)
+    const first = ['01', '02', '03', '12', '15', '19', '26', '45', '64'].map((number) => `BUG-${number}`)
+    expect(shown).toEqual(expect.arrayContaining(first))
+    expect(shown.filter((number) => number === 'mutant').length).toBeGreaterThanOrEqual(4)
   })
 
   it('gives upstream bugs a year and the commit of their fix, if it is known', () => {

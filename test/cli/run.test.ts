@@ -31,7 +31,7 @@ describe('racewalk run', () => {
     writeFileSync(cut, [...lines.slice(0, at), (lines[at] as string).slice(0, 40)].join('\n'))
     const { code, err } = racewalk('run', cut)
     expect(code).toBe(2)
-    expect(err).toContain(`ls.strace:${at + 1}`)
+    expect(err).toContain(`ls.strace: line ${at + 1}:`)
   })
 
   it('names the line of a file that is no recording', () => {
@@ -40,7 +40,7 @@ describe('racewalk run', () => {
     cpSync(join(RECORDINGS, 'ls.maps'), join(scratch, 'foreign.maps'), { recursive: true })
     const { code, err } = racewalk('run', foreign)
     expect(code).toBe(2)
-    expect(err).toMatch(/foreign\.strace:1\b/)
+    expect(err).toMatch(/foreign\.strace: line 1:/)
   })
 
   it('says what is missing', () => {

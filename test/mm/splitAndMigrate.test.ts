@@ -159,6 +159,7 @@ describe.each(GEOMETRIES)('a folio, %s', (_, config) => {
   it('leaves migration entries where it was mapped, which no access gets past, and comes back from them', () => {
     const p = huge()
     const folio = folioOf(p, 0)
+    drive(p.k.folios.folioGet(folio, 1))
     drive(p.k.folios.folioLock(folio))
     drive(p.k.migrate.tryToMigrate(folio))
     const pmd = peek64(drive(p.k.tables.mmFindPmd(p.mm, p.at(0)))) as PteWord
@@ -167,6 +168,7 @@ describe.each(GEOMETRIES)('a folio, %s', (_, config) => {
     expect(drive(p.k.gupFast.getUserPagesFast(p.at(0), 1, FOLL_GET | FOLL_FAST_ONLY, new Int32Array(1)))).toBe(0)
     drive(p.k.migrate.removeMigrationPtes(folio, folio))
     drive(p.k.folios.folioUnlock(folio))
+    drive(p.k.folios.folioPut(folio, 1))
     expect([pmdLeaf(p.entry(0)), pteWrite(p.entry(0))]).toEqual([true, true])
     expect(contents(p)).toEqual(ascending)
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bugById } from '../../dist/src/bug/index.js'
+import { bugById, bugs } from '../../dist/src/bug/index.js'
 import { explore, replay } from '../../dist/src/explore/explore.js'
 import { decodeToken } from '../../dist/src/explore/token.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
@@ -18,6 +18,8 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['dontneed-numa', 'numa-vs-dontneed', 1000],
   ['tail-ref', 'scan-vs-split', 2000],
   ['zap-zap-tlb', 'dontneed-vs-dontneed', 1000],
+  ['split-migentry-inval', 'split-vs-migrate', 500],
+  ['split-none-exit', 'split-vs-dontneed', 500],
   ['no-recheck', 'gup-vs-dontneed', 8000],
   ['missing-tlb-flush', 'gup-vs-dontneed', 300],
   ['free-before-flush', 'gup-vs-dontneed', 300],
@@ -25,6 +27,10 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
 ]
 
 describe(`bugs, controlled (seed ${SEED})`, () => {
+  it('are all in this table', () => {
+    expect(CASES.map(([bug]) => bug).sort()).toEqual(bugs.map((bug) => bug.id).sort())
+  })
+
   for (const [id, name, executions] of CASES) {
     const scenario = scenarioById(name)
     it(`${id} is found in ${name}, and its token replays to the same finding`, () => {

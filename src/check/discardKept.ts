@@ -1,21 +1,21 @@
 /**
  * discard-kept: after MADV_DONTNEED no anonymous page in the range holds what was there before the call.
  *
- * Each page knows how old its contents are: since when a user could have written them, that is, since the page was first
- * mapped after it was cleared or read from a file. A copy of an anonymous page (COW, migration, collapse) is as old as
- * what it was copied from. A page that was never mapped has no age, and has nothing to be discarded.
+ * Each page knows how old its contents are: since when a user could have written them, that is, since the page was
+ * first mapped after it was cleared or read from a file. A copy of an anonymous page (COW, migration, collapse) is as
+ * old as what it was copied from. A page that was never mapped has no age, and has nothing to be discarded.
  *
  * Sound in free runs: the call holds mmap_lock for read until after the hook.
  * - A page whose first mapping was noted before the call's tick was mapped before the call; its mapping then, or the
- *   migration entry that stood for it, was in the range when the call walked it, and mmap_lock keeps away those who move
- *   mappings from elsewhere (mremap, collapse). The time is noted after the entry is stored, so an earlier one cannot be
- *   noted for a page that is mapped behind the walk.
+ *   migration entry that stood for it, was in the range when the call walked it, and mmap_lock keeps away those who
+ *   move mappings from elsewhere (mremap, collapse). The time is noted after the entry is stored, so an earlier one
+ *   cannot be noted for a page that is mapped behind the walk.
  * - A copy that a fault made before the call of a page that the call then zapped is not mapped: the fault looks at the
  *   entry again.
  * - Splits by other CPUs keep pages and entries; a walk of the tables by the hook meets the one or the other form. PTE
  *   tables stay while mmap_lock is held.
- * - A frame that is found in an entry may be gone and reused before its age is read. So generation, age, entry and again
- *   generation are read: if both words stay, frame and age belong together.
+ * - A frame that is found in an entry may be gone and reused before its age is read. So generation, age, entry and
+ *   again generation are read: if both words stay, frame and age belong together.
  */
 import { phys, type VirtAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'

@@ -2,8 +2,9 @@
  * entry-legal: what page-table entries may say and what they may become in one store (arch/x86_64/legal.ts), and that
  * leaves name frames that can be mapped.
  *
- * Sound in free runs: both words come from the atomic operation that made the change; a page that was just mapped, or that
- * a migration entry names, is kept by the mapping's or the migrator's reference while the lock of the table is held.
+ * Sound in free runs: both words come from the atomic operation that made the change; a page that was just mapped, or
+ * that a migration entry names, is kept by the mapping's or the migrator's reference while the lock of the table is
+ * held.
  */
 import type { Level as LevelName } from '../arch/geometry.js'
 import { illegalChange, illegalEntry } from '../arch/x86_64/legal.js'

@@ -2,9 +2,9 @@
  * What the counts of frames must be, summed up from everything that may hold a reference: page tables of all address
  * spaces, deposited tables, the page cache. For finalCheck(); all CPUs have stopped, so plain loads see everything.
  *
- * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated huge
- * pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss counters,
- * and the deposited tables of each PMD table: as many as huge entries, empty, each in one ring.
+ * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated
+ * huge pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss
+ * counters, and the deposited tables of each PMD table: as many as huge entries, empty, each in one ring.
  */
 import { peek32 } from '../machine/image/image.js'
 import { Panic } from '../machine/engine/finding.js'

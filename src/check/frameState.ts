@@ -1,14 +1,14 @@
 /**
- * frame-state: what each frame is used for, as KASAN and page-table checks know it. Use after free and double free, walks
- * through frames that are no table of that level (or are deposited: golden rule G3), tables that are given back while they
- * are linked or not empty (G2).
+ * frame-state: what each frame is used for, as KASAN and page-table checks know it. Use after free and double free,
+ * walks through frames that are no table of that level (or are deposited: golden rule G3), tables that are given back
+ * while they are linked or not empty (G2).
  *
  * A table that is unlinked and not yet freed may still be read: that is what grace periods are for.
  *
  * Sound in free runs:
  * - allocated, freed: the zone lock hands a frame from one owner to the next; the hooks are called by the owner.
- * - tableRead: called after the read, and inside whatever keeps the table (IRQs off, an RCU reader, a lock), so the frame
- *   still is a table when it is looked at here. Likewise tableWalked, inside the access that a flush waits for.
+ * - tableRead: called after the read, and inside whatever keeps the table (IRQs off, an RCU reader, a lock), so the
+ *   frame still is a table when it is looked at here. Likewise tableWalked, inside the access that a flush waits for.
  * - userAccessed, kernelAccessed: the access's IRQ-off section, or the caller's reference, keeps the frame.
  * - entry hooks: the setter's lock keeps the table, and the pages that entries name have the mapping's reference.
  */

@@ -1,17 +1,20 @@
 /**
- * gup-identity: a page that gup returns was mapped at some moment after its reference was taken, and at the address that
- * was asked for.
+ * gup-identity: a page that gup returns was mapped at some moment after its reference was taken, and at the address
+ * that was asked for.
  *
  * A finding is only what is certain: nothing maps the page when gup returns it, and nothing has since before the first
- * reference of the walk was taken; or it had one mapping all that time, in another place. Shared pages (several mappings)
- * are judged by the first rule alone, and zero pages not at all: they carry no counts.
+ * reference of the walk was taken; or it had one mapping all that time, in another place. Shared pages (several
+ * mappings) are judged by the first rule alone, and zero pages not at all: they carry no counts.
  *
- * The VMA at the address is not asked: a lockless walker may see VMAs come and go, so its page need not belong to the VMA
- * that is there now.
+ * The VMA at the address is not asked: a lockless walker may see VMAs come and go, so its page need not belong to the
+ * VMA that is there now.
  *
  * Sound in free runs: gupTaking() ticks before the reference, so a mapping that went before that tick went before the
  * reference; what the walker saw in an entry is counted from before the entry was stored until after it has gone
  * (mappings.ts). A mapping whose end is not noted yet, or was noted after the tick, keeps the oracle silent.
+ *
+ * Times of a frame's earlier owners are forgotten when it is allocated. A walker that looks again after its reference
+ * has seen a mapping of the owner whose page the reference keeps, so a page that this owner never mapped is a finding.
  */
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { load32, peek32 } from '../machine/image/image.js'

@@ -4,23 +4,24 @@
  *
  * A frame counts as mapped by each PTE that names it (present or PROT_NONE) in a table that is linked, and by each huge
  * PMD around it, usable or invalidated. Migration entries map nothing. The entries of a table that is not linked do not
- * count: they begin to when the table is linked and end to when it is unlinked. Mappings of the zero pages are not counted.
- * Whether the levels above a PMD table are linked is not looked at; a page may so count as mapped for too long, never for
- * too short a time.
+ * count: they begin to when the table is linked and end to when it is unlinked. Mappings of the zero pages are not
+ * counted. Whether the levels above a PMD table are linked is not looked at; a page may so count as mapped for too
+ * long, never for too short a time.
  *
  * Free runs. A mapping is added before its entry is stored (entryChanging) and removed after the entry was changed
- * (entryChanged), so whoever has seen an entry finds it counted until after it has gone. The setter holds the lock of the
- * entry's table, or is the only one that knows the table, across both hooks: nobody but the hardware changes the word in
- * between, and that keeps the frame. Nobody changes entries of a table while it is linked or unlinked: the links of PTE
- * tables change under mmap_lock for write or with the table private, and under the locks that exclude rmap walks if
- * the table has pages of theirs.
+ * (entryChanged), so whoever has seen an entry finds it counted until after it has gone. The setter holds the lock of
+ * the entry's table, or is the only one that knows the table, across both hooks: nobody but the hardware changes the
+ * word in between, and that keeps the frame. Nobody changes entries of a table while it is linked or unlinked: the
+ * links of PTE tables change under mmap_lock for write or with the table private, and under the locks that exclude rmap
+ * walks if the table has pages of theirs.
  *
  * Removing notes the time first and subtracts second, so that a count of zero comes with a time that is not too early.
  *
  * mapMm and mapVpn are the place of the only mapping, while count is one and mapMm not zero. Adding writes them after
- * counting up, from zero to one only; otherwise, and before counting down from more than one, mapMm is cleared. A reader
- * that reads them first and then a count of one, of a frame in which no mapping went since some moment (unmapClock), has
- * the place of the mapping that was there all the time: another writer would have been counted before it wrote.
+ * counting up, from zero to one only; otherwise, and before counting down from more than one, mapMm is cleared. A
+ * reader that reads them first and then a count of one, of a frame in which no mapping went since some moment
+ * (unmapClock), has the place of the mapping that was there all the time: another writer would have been counted before
+ * it wrote.
  */
 import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import type { Cpu } from '../machine/cpu/cpu.js'

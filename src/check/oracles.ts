@@ -1,8 +1,8 @@
 /**
  * The oracles of one CPU: hears what the machine and the kernel do and hands it to those whom it concerns.
  *
- * Everything they remember is in the image (shadow.ts), so that the objects of other CPUs, in other threads, see it. Only
- * the time of the gup walk under way is in an object.
+ * Everything they remember is in the image (shadow.ts), so that the objects of other CPUs, in other threads, see it.
+ * Only the time of the gup walk under way is in an object.
  *
  * Where several hear of one event, frame-state comes first: what happens to a frame that is not in use is best told so.
  * Bookkeeping (mappings) comes before the oracles that use it; at a removal after those that judge the entry.

@@ -5,15 +5,16 @@
  *
  * Also counts what gup has returned and not got back (SHADOW.gets, SHADOW.pins), which finalCheck() needs.
  *
- * A page is exclusive by its own flag, or by the head's while the folio is mapped as a whole. The head's flag is accepted
- * for any page of a folio: after a split of the PMD it speaks for the head only, so a tail's lost flag may go unnoticed.
+ * A page is exclusive by its own flag, or by the head's while the folio is mapped as a whole. The head's flag is
+ * accepted for any page of a folio: after a split of the PMD it speaks for the head only, so a tail's lost flag may go
+ * unnoticed.
  *
  * Sound in free runs:
  * - At gupDone the pin is counted in the page, and a fork that could have judged the page before was ruled out by
  *   write_protect_seq. Whoever clears the flag later looks at the count first, and finds the pin.
  * - anonExclusiveCleared comes after the flag was cleared. A pin that is finished at that time was finished before the
- *   clearing: from the look at the count until the hook nobody can get the page (fork: mmap_lock for write and the write
- *   section; migration: the entry is gone, and the folio locked), so it was there at the look too.
+ *   clearing: from the look at the count until the hook nobody can get the page (fork: mmap_lock for write and the
+ *   write section; migration: the entry is gone, and the folio locked), so it was there at the look too.
  * - gupReleased comes before the pin goes.
  */
 import { peek32 } from '../machine/image/image.js'

@@ -1,9 +1,9 @@
 /**
- * refcount: reference and map counts that no history can have: a reference taken from a count of zero (R2), a count below
- * zero, a mapcount below none, counts of a frame that is not in use.
+ * refcount: reference and map counts that no history can have: a reference taken from a count of zero (R2), a count
+ * below zero, a mapcount below none, counts of a frame that is not in use.
  *
- * Only what one atomic operation tells is judged while CPUs run. Sums over several words (a refcount covers its mapcounts,
- * R1) hold at no instant that a reader could name, and are compared in finalCheck().
+ * Only what one atomic operation tells is judged while CPUs run. Sums over several words (a refcount covers its
+ * mapcounts, R1) hold at no instant that a reader could name, and are compared in finalCheck().
  *
  * Sound in free runs: `before` is what the atomic operation itself found. The state of the frame is looked at after a
  * reference was taken (which keeps it), or under the lock under which a mapcount changes. After a put it is not looked

@@ -2,15 +2,15 @@
  * What the oracles remember of each frame, in the image: all CPUs share it, threads or not, and restoring the image
  * restores it.
  *
- * Time. The observers' clock (Cpu.clock) is ticked by those who ask, and only read by those who are asked about: an event
- * that has just happened is noted as clock + 1, and a question about the past first takes t = tick(). Then
- * `happenedBefore(event, t)` holds exactly if the event's read of the clock came before the tick; both are atomic, so the
- * event came before the tick in every CPU's view. An event still under way may count as later than it was, never as
- * earlier. The clock wraps: times are compared by difference, which is right within 2^31 ticks and otherwise takes an old
- * event for a later one, which is the harmless side everywhere.
+ * Time. The observers' clock (Cpu.clock) is ticked by those who ask, and only read by those who are asked about: an
+ * event that has just happened is noted as clock + 1, and a question about the past first takes t = tick(). Then
+ * `happenedBefore(event, t)` holds exactly if the event's read of the clock came before the tick; both are atomic, so
+ * the event came before the tick in every CPU's view. An event still under way may count as later than it was, never as
+ * earlier. The clock wraps: times are compared by difference, which is right within 2^31 ticks and otherwise takes an
+ * old event for a later one, which is the harmless side everywhere.
  *
- * Writers. A frame's state, sites and birth are written by whoever owns the frame (the allocator hands it over under its
- * lock). Counts are atomic. mapMm and mapVpn: see mappings.ts.
+ * Writers. A frame's state, sites and birth are written by whoever owns the frame (the allocator hands it over under
+ * its lock). Counts are atomic. mapMm and mapVpn: see mappings.ts.
  */
 import { assert } from '../base/assert.js'
 import type { PhysAddr } from '../base/units.js'

@@ -9,22 +9,22 @@
  * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
  *   entry appears over pages that a TLB has one by one.
  *
- * Sound in free runs, because a user access has IRQs off (or holds its TLB busy) from before it reads the stamp to after
- * it has told of the fill, and a flush waits for it:
- * - Freed: the mapping was cleared and flushed before its reference was dropped. Walks that found the mapping were waited
- *   for, fill counted and dropped again; later walks do not find it.
- * - After an unmap: a translation with a stamp from before the call's tick comes from a walk that began before. Everything
- *   it can have found was mapped before the call took mmap_lock, and nothing is mapped in the range until the lock goes
- *   (which is after the hook), so it found what the call has cleared, and the call's flush waited for it. mprotect: the
- *   same, for what allowed more; entries put back meanwhile by an rmap walk have the new rights already.
- * - After MADV_DONTNEED the stamp says too little: faults go on under mmap_lock for read, and a walk from before may find
- *   a new page. So the page itself is asked how old it is, and file pages, whose contents stay anyway, are not.
+ * Sound in free runs, because a user access has IRQs off (or holds its TLB busy) from before it reads the stamp to
+ * after it has told of the fill, and a flush waits for it:
+ * - Freed: the mapping was cleared and flushed before its reference was dropped. Walks that found the mapping were
+ *   waited for, fill counted and dropped again; later walks do not find it.
+ * - After an unmap: a translation with a stamp from before the call's tick comes from a walk that began before.
+ *   Everything it can have found was mapped before the call took mmap_lock, and nothing is mapped in the range until
+ *   the lock goes (which is after the hook), so it found what the call has cleared, and the call's flush waited for it.
+ *   mprotect: the same, for what allowed more; entries put back meanwhile by an rmap walk have the new rights already.
+ * - After MADV_DONTNEED the stamp says too little: faults go on under mmap_lock for read, and a walk from before may
+ *   find a new page. So the page itself is asked how old it is, and file pages, whose contents stay anyway, are not.
  * - Another frame: the setter holds the lock of the table. Everybody who clears an entry flushes before he drops that
  *   lock, or has raised tlbFlushPending before he took it and drops it after his flush. So with tlbFlushPending seen at
  *   zero first, all earlier translations of the page are gone, and later walks find the new frame.
- * - Two sizes: the PMD lock is held. Huge entries leave through the invalidated state with a flush under the lock. A PMD
- *   gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap under
- *   mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
+ * - Two sizes: the PMD lock is held. Huge entries leave through the invalidated state with a flush under the lock. A
+ *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
+ *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
  */
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'

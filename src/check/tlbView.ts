@@ -1,9 +1,9 @@
 /**
  * A consistent look at an entry of any CPU's TLB while that CPU goes on.
  *
- * A TLB changes a slot only after it has dropped what was in it, and each drop is counted (tlbDropped) before the slot's
- * fields are written again; the word that says a slot is full is written last. So fields that are read between a full slot
- * and an unchanged count of drops are those of one entry, which was in the TLB all that time.
+ * A TLB changes a slot only after it has dropped what was in it, and each drop is counted (tlbDropped) before the
+ * slot's fields are written again; the word that says a slot is full is written last. So fields that are read between a
+ * full slot and an unchanged count of drops are those of one entry, which was in the TLB all that time.
  */
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
 import { TLB_ENTRY } from '../machine/cpu/tlb.js'

@@ -1,6 +1,6 @@
 /**
- * A machine without a program, on which a test plays the kernel: it makes frames, tables and entries by hand and tells the
- * oracles of each step, right or wrong. Addresses and counts are real, so that the oracles find what they look for.
+ * A machine without a program, on which a test plays the kernel: it makes frames, tables and entries by hand and tells
+ * the oracles of each step, right or wrong. Addresses and counts are real, so that the oracles find what they look for.
  */
 import { expect } from 'vitest'
 import { phys, type Pfn, type PhysAddr, type PteWord } from '../../dist/src/base/units.js'

@@ -7,7 +7,7 @@ import { fullMachine } from '../src/boot/config.js'
 import { drive } from '../src/machine/engine/engine.js'
 import { FreeEngine } from '../src/machine/engine/free.js'
 import * as image from '../src/machine/image/image.js'
-import { add32, cmpxchg32, load32, load64, store32 } from '../src/machine/image/image.js'
+import { add32, addUnless32, cmpxchg32, load32, load64, store32 } from '../src/machine/image/image.js'
 import { FOLL_FAST_ONLY, FOLL_GET } from '../src/mm/gupFast.js'
 import { MM } from '../src/mm/mmStruct.js'
 import { phys, type VirtAddr } from '../src/base/units.js'
@@ -16,6 +16,7 @@ import { spinLock, spinUnlock } from '../src/sync/spinlock.js'
 import { wordAt } from '../src/program/state.js'
 import { ptePfn } from '../src/arch/x86_64/pte.js'
 import type { PteWord } from '../src/base/units.js'
+import { CPU_AREA } from '../src/machine/cpu/area.js'
 import { ask, print, type Question } from './harness.js'
 
 const BATCH = 200
@@ -73,9 +74,10 @@ function accessors(machine: Machine): Question {
   }
 }
 
-function gupOne(machine: Machine, { kernel }: BootedCpu): Question {
+function gupOne(machine: Machine, { kernel, cpu }: BootedCpu): Question {
   const pages = new Int32Array(1)
   const pgd = image.peek32(kernel.mms.currentMm() + MM.at.pgd)
+  const queue = cpu.area + CPU_AREA.at.callQueue
   return {
     question: 'gup_fast and put of one mapped page / hand-written walk',
     batch: BATCH,
@@ -92,15 +94,18 @@ function gupOne(machine: Machine, { kernel }: BootedCpu): Question {
       {
         name: 'the same atomics by hand',
         run: () => {
-          for (let i = 0; i < BATCH; i++) walkByHand(machine, pgd, ARENA)
+          for (let i = 0; i < BATCH; i++) walkByHand(machine, pgd, queue, ARENA)
         },
       },
     ],
   }
 }
 
-/** Walk, reference with head re-check, both entries again, put: the accesses of gup_fast and nothing else. */
-function walkByHand(machine: Machine, pgd: number, addr: VirtAddr): number {
+/**
+ * Walk, reference with head re-check, both entries again, the interrupt request that IRQs-on looks for, put: the atomics of
+ * gup_fast and nothing else. -1 where any of them says no.
+ */
+function walkByHand(machine: Machine, pgd: number, queue: number, addr: VirtAddr): number {
   const { geo, memmap } = machine
   const top = load64(pgd + geo.pgdIndex(addr) * 8) as PteWord
   const pud = load64(memmap.frame(ptePfn(top)) + geo.pudIndex(addr) * 8) as PteWord
@@ -110,16 +115,17 @@ function walkByHand(machine: Machine, pgd: number, addr: VirtAddr): number {
   const pte = load64(ptep) as PteWord
   const page = memmap.page(ptePfn(pte))
   const head = load32(page + PAGE.at.compoundHead)
-  const count = load32(page + PAGE.at.refcount)
-  if (count === 0 || cmpxchg32(page + PAGE.at.refcount, count, count + 1) !== count) return -1
+  if (addUnless32(page + PAGE.at.refcount, 1, 0) === 0) return -1
   if (load32(page + PAGE.at.compoundHead) !== head || load64(pmdp) !== pmd || load64(ptep) !== pte) return -1
+  if (load32(queue) !== 0) return -1
   load32(page + PAGE.at.compoundHead)
   return add32(page + PAGE.at.refcount, -1)
 }
 
-function gupMany(machine: Machine, { kernel }: BootedCpu): Question {
+function gupMany(machine: Machine, { kernel, cpu }: BootedCpu): Question {
   const pages = new Int32Array(512)
   const pgd = image.peek32(kernel.mms.currentMm() + MM.at.pgd)
+  const queue = cpu.area + CPU_AREA.at.callQueue
   return {
     question: 'gup_fast and put of 512 pages, per page / hand-written walk of one',
     batch: 512,
@@ -134,7 +140,7 @@ function gupMany(machine: Machine, { kernel }: BootedCpu): Question {
       {
         name: 'one walk by hand, 512 times',
         run: () => {
-          for (let i = 0; i < 512; i++) walkByHand(machine, pgd, (ARENA + i * 4096) as VirtAddr)
+          for (let i = 0; i < 512; i++) walkByHand(machine, pgd, queue, (ARENA + i * 4096) as VirtAddr)
         },
       },
     ],

@@ -101,6 +101,11 @@ export class Geometry {
     return Math.floor(addr * this.invPageSize) & this.indexMask
   }
 
+  /** Pages in `bytes` bytes, a multiple of the page size. */
+  pagesIn(bytes: number): number {
+    return bytes * this.invPageSize
+  }
+
   pageAlignDown(addr: VirtAddr): VirtAddr {
     return (Math.floor(addr * this.invPageSize) * this.pageSize) as VirtAddr
   }

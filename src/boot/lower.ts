@@ -18,6 +18,7 @@ import type { AnyNode, CallExpression, Class, ExpressionStatement, Function as F
 import { assert, fail } from '../base/assert.js'
 import { UsageError } from '../base/errors.js'
 import { ACCESSES } from '../machine/cpu/access.js'
+import { applyEdits, childrenOf, lineBreaks, type Edit } from './syntax.js'
 
 export { ACCESSES }
 
@@ -71,12 +72,6 @@ interface Scope {
   readonly kernel: boolean
   readonly access: boolean
   temps: number
-}
-
-interface Edit {
-  readonly start: number
-  readonly end: number
-  readonly text: string
 }
 
 type Yield = Extract<AnyNode, { type: 'YieldExpression' }>
@@ -334,26 +329,7 @@ class Lowering {
   }
 }
 
-const lineBreaks = (text: string): string => text.replace(/[^\r\n\u2028\u2029]/g, '')
-
-function applyEdits(code: string, edits: readonly Edit[]): string {
-  let lowered = ''
-  let position = 0
-  for (const { start, end, text } of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
-    assert(start >= position, 'lower: edits overlap')
-    lowered += code.slice(position, start) + text
-    position = end
-  }
-  return lowered + code.slice(position)
-}
-
 // ---- what the syntax says -----------------------------------------------------------------------------------------
-
-function childrenOf(node: AnyNode): AnyNode[] {
-  const isNode = (value: unknown): value is AnyNode =>
-    typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string'
-  return Object.values(node).flat().filter(isNode)
-}
 
 const isAccessName = (name: string): boolean => (ACCESSES as readonly string[]).includes(name)
 

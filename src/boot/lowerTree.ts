@@ -6,6 +6,8 @@
  *
  *   node dist/src/boot/lowerTree.js [DIST]
  *
+ * In both, the constants that a module takes from others are written out first (foldConstants.ts).
+ *
  * tsc writes every file anew and without the mark. A marked file is one that tsc has not written since: its free form
  * stands already and could not be made from it any more, so both are left alone. A file that cannot be lowered gets no
  * free form; the others do, all complaints are printed, and the step fails.
@@ -14,6 +16,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { UsageError } from '../base/errors.js'
+import { ConstantFolder } from './foldConstants.js'
 import { LOWERED_MARK, isLowered, lowerControlled, lowerFree } from './lower.js'
 
 const ROOTS = ['src', 'workers', 'bench']
@@ -24,21 +27,26 @@ function lowerTree(dist: string): string[] {
   const modules = modulesOf(dist)
   removeStale(join(dist, 'free'), new Set(modules))
   const complaints: string[] = []
+  const folder = new ConstantFolder(
+    (path) => (existsSync(path) ? readFileSync(path, 'utf8') : null),
+    (from, specifier) => (specifier.startsWith('.') ? join(dirname(from), specifier) : null),
+  )
   for (const module of modules) {
-    const complaint = lowerModule(dist, module)
+    const complaint = lowerModule(dist, module, folder)
     if (complaint !== null) complaints.push(complaint)
   }
   return complaints
 }
 
 /** The free form is written first: a mark promises that it is there. */
-function lowerModule(dist: string, module: string): string | null {
+function lowerModule(dist: string, module: string, folder: ConstantFolder): string | null {
   const path = join(dist, module)
   const free = join(dist, 'free', module)
   const code = readFileSync(path, 'utf8')
   if (isLowered(code)) return existsSync(free) ? null : `${path}: its free form is gone; compile again`
   try {
-    const forms = { free: lowerFree(code, path), controlled: lowerControlled(code, path) }
+    const folded = folder.fold(code, path)
+    const forms = { free: lowerFree(folded, path), controlled: lowerControlled(folded, path) }
     mkdirSync(dirname(free), { recursive: true })
     writeFileSync(free, forms.free)
     writeFileSync(path, marked(forms.controlled))

@@ -8,6 +8,7 @@
  */
 import type { Level as LevelName } from '../arch/geometry.js'
 import { illegalChange, illegalEntry } from '../arch/x86_64/legal.js'
+import { pteProtnone, pteWrprotect } from '../arch/x86_64/pte.js'
 import { isMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
 import type { PteWord } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
@@ -33,7 +34,7 @@ export class EntryLegal {
     const name = LEVEL_NAMES[level] as LevelName
     const { hugePages, frames } = this.#shadow
     const reason =
-      illegalEntry(name, after as PteWord, frames, hugePages) ??
+      illegalEntry(name, judged(before as PteWord, after as PteWord), frames, hugePages) ??
       illegalChange(name, before as PteWord, after as PteWord, hugePages)
     if (reason !== null) this.#report(cpu, name, reason, mm, addr, entry, before, after)
     const frame = this.#frameOf(level, after)
@@ -67,4 +68,13 @@ export class EntryLegal {
       ...(frame >= 0 ? this.#sites.describe(frame) : []),
     ])
   }
+}
+
+/**
+ * A page that comes back from migration takes its protection from the VMA and its right to be written from the migration
+ * entry. mprotect(PROT_NONE) changes the VMA first, so the two may disagree until it gets to the entry (upstream, too);
+ * nobody can use a PROT_NONE entry meanwhile.
+ */
+function judged(before: PteWord, after: PteWord): PteWord {
+  return isMigrationEntry(before) && pteProtnone(after) ? pteWrprotect(after) : after
 }

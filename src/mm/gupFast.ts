@@ -113,7 +113,7 @@ export class GupFast extends Part {
       observer.tableRead(this.cpu, Level.pmd, pmdp)
       if (!pmdPresent(pmd)) return nr
       const next = geo.pmdAddrEnd(addr, end)
-      const want = nr + (next - addr) / geo.pageSize
+      const want = nr + geo.pagesIn(next - addr)
       if (pmdLeaf(pmd)) nr = yield* this.gupHugePmd(pmd, pmdp, addr, next, flags, pages, nr)
       else nr = yield* this.gupPteRange(pmd, pmdp, addr, next, flags, pages, nr)
       if (nr !== want) return nr
@@ -140,7 +140,8 @@ export class GupFast extends Part {
       observer.tableRead(this.cpu, Level.pte, ptep)
       // Protnone and read-only entries fail the access test as well as missing ones. The slow path may take them.
       if (pteProtnone(pte) || !pteAccessPermitted(pte, (flags & FOLL_WRITE) !== 0) || pteSpecial(pte)) return nr
-      const page = memmap.page(ptePfn(pte))
+      const pfn = ptePfn(pte)
+      const page = memmap.page(pfn)
       observer.gupTaking(this.cpu)
       const folio = yield* this.tryGrabFolioFast(page, 1, flags)
       if (folio === 0) return nr
@@ -151,7 +152,7 @@ export class GupFast extends Part {
         yield* this.gupPutFolio(folio, 1, flags)
         return nr
       }
-      pages[nr++] = ptePfn(pte)
+      pages[nr++] = pfn
     }
     return nr
   }
@@ -184,7 +185,7 @@ export class GupFast extends Part {
     if (pmdProtnone(pmd) || !pmdAccessPermitted(pmd, (flags & FOLL_WRITE) !== 0)) return from
     const first = pmdPfn(pmd, geo.hpagePmdNr) + geo.pteIndex(start)
     if (this.k.pages.isHugeZeroPfn(first)) return from
-    const refs = (end - start) / geo.pageSize
+    const refs = geo.pagesIn(end - start)
     this.k.observer.gupTaking(this.cpu)
     const folio = yield* this.tryGrabFolioFast(memmap.page(first), refs, flags)
     if (folio === 0) return from

@@ -351,7 +351,9 @@ export class Interpreter extends Part {
       result = yield* this.k.splitFolio.splitFolio(folio)
       yield* folios.folioUnlock(folio)
     }
-    yield* this.k.gup.release(pfn, FOLL_GET)
+    // The reference is the folio's, and after a split that of its first page, whichever page gup found.
+    this.k.observer.gupReleased(this.cpu, pfn, false)
+    yield* folios.folioPut(folio, 1)
     return result
   }
 

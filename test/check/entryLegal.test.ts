@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { PAGE_NONE, pfnPte, pteMkwrite } from '../../dist/src/arch/x86_64/pte.js'
 import { makeWritableMigrationEntry } from '../../dist/src/arch/x86_64/swap.js'
 import { Level } from '../../dist/src/machine/trace/observer.js'
 import { expectFinding, HUGE_SIZE, hugeWritable, Lab, writable } from './lab.js'
@@ -23,6 +24,14 @@ describe('entry-legal', () => {
     const page = lab.anonPage()
     const { details } = expectFinding('entry-legal', 'illegal pte', () => lab.map(table, 0, 0, writable(page) | 0x80n))
     expect(details.slice(0, 2)).toEqual(['PSE set in a pte', expect.stringMatching(/: 0x0 → 0x80000000000/)])
+  })
+
+  it('lets a writable page come back from migration to a VMA that just became PROT_NONE, and nothing else', () => {
+    const page = lab.anonPage()
+    const word = pteMkwrite(pfnPte(page, PAGE_NONE))
+    lab.map(table, 0, page, makeWritableMigrationEntry(page))
+    lab.map(table, 0, page, word)
+    expectFinding('entry-legal', 'illegal pte', () => lab.map(table, 1, page, word))
   })
 
   it('reports a change that the hardware forbids', () => {

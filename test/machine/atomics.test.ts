@@ -7,6 +7,14 @@ import * as image from '../../dist/src/machine/image/image.js'
 const SEED = 20_261_121
 const ROUNDS = 20_000
 
+/** What addUnless32 stands for, on one thread. */
+function addUnless(ints: Int32Array, index: number, delta: number, unless: number): number {
+  const seen = Atomics.load(ints, index)
+  if (seen === unless) return 0
+  Atomics.store(ints, index, seen + delta)
+  return 1
+}
+
 describe(`accessors against Atomics (seed ${SEED})`, () => {
   let longs: BigInt64Array
   let ints: Int32Array
@@ -35,6 +43,7 @@ describe(`accessors against Atomics (seed ${SEED})`, () => {
       ['or', (a, v) => image.or32(a, v), (i, v) => Atomics.or(ints, i, v)],
       ['xor', (a, v) => image.xor32(a, v), (i, v) => Atomics.xor(ints, i, v)],
       ['xchg', (a, v) => image.xchg32(a, v), (i, v) => Atomics.exchange(ints, i, v)],
+      ['addUnless', (a, v, w) => image.addUnless32(a, v, w), (i, v, w) => addUnless(ints, i, v, w)],
       ['cmpxchg', (a, v, w) => image.cmpxchg32(a, w, v), (i, v, w) => Atomics.compareExchange(ints, i, w, v)],
     ]
     for (let round = 0; round < ROUNDS; round++) {

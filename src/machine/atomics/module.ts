@@ -1,5 +1,6 @@
 /**
- * The memory instructions of the simulated machine, as a WebAssembly module assembled here.
+ * The memory instructions of the simulated machine, as a WebAssembly module assembled here: one a function, but for
+ * the compare-exchange loop of addUnless32.
  *
  * `Atomics.*` calls are not inlined by V8 (16-20 ns each); a call of a one-instruction wasm function on the same shared
  * memory costs about 5 ns and works on 64-bit words without tearing (design.md, "Entries are 64 bits, and atomic").
@@ -15,6 +16,8 @@ interface Instruction {
   readonly params: readonly number[]
   readonly result: number | null
   readonly body: readonly number[]
+  /** Locals after the parameters, all I32. */
+  readonly locals?: number
 }
 
 const get = (local: number): number[] => [0x20, local]
@@ -36,6 +39,28 @@ function pair(name: string, opcode: number, operands: number, returns = true): I
   return [atomic(name, 32, opcode, operands, returns), atomic(name, 64, opcode + 1, operands, returns)]
 }
 
+/** Blocks of two kinds, for structured code: `loop` and `if … else`, each with an I32 result, and their end. */
+const [LOOP, IF, ELSE, END] = [[0x03, I32], [0x04, I32], [0x05], [0x0b]] as const
+
+/**
+ * addUnless32(addr, delta, unless): a compare-exchange loop, in one call because every call from JS costs as much as
+ * the instruction in it. 1 when it added.
+ */
+const ADD_UNLESS: Instruction = {
+  name: 'addUnless32',
+  params: [I32, I32, I32],
+  result: I32,
+  locals: 1,
+  body: [
+    ...LOOP,
+    ...[...get(0), 0xfe, 0x10, 2, 0, 0x22, 3], //  seen = load(addr)
+    ...[...get(2), 0x46, ...IF, 0x41, 0, ...ELSE], // seen === unless ? 0 :
+    ...[...get(0), ...get(3), ...get(3), ...get(1), 0x6a, 0xfe, 0x48, 2, 0], // cmpxchg(addr, seen, seen + delta)
+    ...[...get(3), 0x46, ...IF, 0x41, 1, ...ELSE, 0x0c, 2, ...END], // === seen ? 1 : again
+    ...[...END, ...END],
+  ],
+}
+
 const INSTRUCTIONS: readonly Instruction[] = [
   ...pair('load', 0x10, 0),
   ...pair('store', 0x17, 1, false),
@@ -45,6 +70,7 @@ const INSTRUCTIONS: readonly Instruction[] = [
   ...pair('xor', 0x3a, 1),
   ...pair('xchg', 0x41, 1),
   ...pair('cmpxchg', 0x48, 2),
+  ADD_UNLESS,
   { name: 'fence', params: [], result: null, body: [0xfe, 0x03, 0] },
   { name: 'fill', params: [I32, I32, I32], result: null, body: [...get(0), ...get(1), ...get(2), 0xfc, 0x0b, 0] },
   { name: 'copy', params: [I32, I32, I32], result: null, body: [...get(0), ...get(1), ...get(2), 0xfc, 0x0a, 0, 0] },
@@ -62,6 +88,8 @@ export interface MemoryInstructions {
   xor32(addr: number, value: number): number
   xchg32(addr: number, value: number): number
   cmpxchg32(addr: number, expected: number, value: number): number
+  /** Adds `delta` unless the word is `unless`; 1 when it added. */
+  addUnless32(addr: number, delta: number, unless: number): number
   add64(addr: number, value: bigint): bigint
   and64(addr: number, value: bigint): bigint
   or64(addr: number, value: bigint): bigint
@@ -105,7 +133,7 @@ function assemble(): Uint8Array<ArrayBuffer> {
   ])
   const sharedMemory = [0x02, 0x03, ...leb(0), ...leb(WASM_PAGES_MAX)]
   const bodies = INSTRUCTIONS.map((i) => {
-    const code = [0, ...i.body, 0x0b]
+    const code = [...(i.locals === undefined ? [0] : [1, i.locals, I32]), ...i.body, ...END]
     return [...leb(code.length), ...code]
   })
   return new Uint8Array([

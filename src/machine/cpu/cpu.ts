@@ -16,7 +16,7 @@ import { phys, type CpuId, type PhysAddr } from '../../base/units.js'
 import type { Engine, Step } from '../engine/engine.js'
 import { Halted, Panic, kernelStack } from '../engine/finding.js'
 import * as image from '../image/image.js'
-import { add32, and32, and64, cmpxchg32, cmpxchg64, fence, load32, load64, or32, or64 } from '../image/image.js'
+import { add32, addUnless32, and32, and64, cmpxchg32, cmpxchg64, fence, load32, load64, or32, or64 } from '../image/image.js'
 import { note, peek32, poke32, store32, store64, words, xchg32, xchg64, xor32 } from '../image/image.js'
 import type { EventRing } from '../trace/ring.js'
 import { Access } from './access.js'
@@ -228,15 +228,9 @@ export class Cpu {
   /** Adds `delta` unless the word is `unless`; true when it added (then a full barrier). */
   *atomicAddUnless32(addr: PhysAddr, delta: number, unless: number): Step<boolean> {
     yield* this.point(Access.atomicAddUnless32, addr)
-    for (let seen = load32(addr); seen !== unless;) {
-      const old = cmpxchg32(addr, seen, (seen + delta) | 0)
-      if (old === seen) {
-        this.wrote(addr)
-        return true
-      }
-      seen = old
-    }
-    return false
+    const added = addUnless32(addr, delta, unless) !== 0
+    if (added) this.wrote(addr)
+    return added
   }
 
   // ---- atomics without a result: no ordering --------------------------------------------------------------------

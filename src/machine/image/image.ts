@@ -22,6 +22,7 @@ export let or32: MemoryInstructions['or32']
 export let xor32: MemoryInstructions['xor32']
 export let xchg32: MemoryInstructions['xchg32']
 export let cmpxchg32: MemoryInstructions['cmpxchg32']
+export let addUnless32: MemoryInstructions['addUnless32']
 export let and64: MemoryInstructions['and64']
 export let or64: MemoryInstructions['or64']
 export let xchg64: MemoryInstructions['xchg64']
@@ -48,7 +49,7 @@ export function createMemory(bytes: number): WebAssembly.Memory {
 export function attach(memory: WebAssembly.Memory): void {
   if (memory === attached) return
   const i = instantiate(memory)
-  ;({ load32, load64, store32, store64, add32, and32, or32, xor32, xchg32, cmpxchg32 } = i)
+  ;({ load32, load64, store32, store64, add32, and32, or32, xor32, xchg32, cmpxchg32, addUnless32 } = i)
   ;({ and64, or64, xchg64, cmpxchg64, fence, fill, copy } = i)
   words = new Int32Array(memory.buffer)
   longs = new BigUint64Array(memory.buffer)

@@ -6,11 +6,13 @@ import { dontneedNuma } from './dontneedNuma.js'
 import { forkGupfast } from './forkGupfast.js'
 import { gupCollapsePmd } from './gupCollapsePmd.js'
 import { gupCollapseUaf } from './gupCollapseUaf.js'
+import { gupHeadRecheck } from './gupHeadRecheck.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
+import { splitZapSync } from './splitZapSync.js'
 import { tailRef } from './tailRef.js'
 import { zapZapTlb } from './zapZapTlb.js'
 
@@ -23,9 +25,11 @@ export const bugs: readonly Bug[] = [
   mremapTlb,
   dirtyCow,
   forkGupfast,
+  gupHeadRecheck,
   dontneedNuma,
   splitMigentryInval,
   tailRef,
+  splitZapSync,
   zapZapTlb,
   splitNoneExit,
   noRecheck,

@@ -5,8 +5,8 @@
  * Left out: dropping mmap_lock inside a fault, long-term migration out of movable zones, protection keys.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdLeaf, pmdPfn, pmdPresent, pmdProtnone, pmdWrite, pteNone } from '../arch/x86_64/pte.js'
-import { ptePfn, ptePresent, pteProtnone, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
+import { pmdLeaf, pmdPfn, pmdPresent, pmdWrite, pteNone } from '../arch/x86_64/pte.js'
+import { ptePfn, ptePresent, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
@@ -85,7 +85,10 @@ export class Gup extends Part {
     return force && (vm & VM_SHARED) === 0 && (vm & VM_MAYWRITE) !== 0
   }
 
-  /** follow_page_mask(): a referenced or pinned frame, NO_PFN, or UNSHARE. */
+  /**
+   * follow_page_mask(): a referenced or pinned frame, NO_PFN, or UNSHARE. PROT_NONE entries are followed, as upstream does
+   * without FOLL_HONOR_NUMA_FAULT: a NUMA hint is for the CPU's own accesses, and the VMA has been asked before.
+   */
   protected *followPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
     const pmdp = yield* this.k.tables.mmFindPmd(mm, addr)
     if (pmdp === 0) return NO_PFN
@@ -102,7 +105,7 @@ export class Gup extends Part {
     if (ptep === 0) return NO_PFN
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     let pfn = NO_PFN
-    if (!pteNone(pte) && ptePresent(pte) && !pteProtnone(pte)) {
+    if (!pteNone(pte) && ptePresent(pte)) {
       const special = pteSpecial(pte)
       pfn = yield* this.#take(vma, ptePfn(pte), special, pteWrite(pte), flags)
     }
@@ -115,7 +118,7 @@ export class Gup extends Part {
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     let pfn = NO_PFN
-    if (!pteNone(pmd) && pmdPresent(pmd) && pmdLeaf(pmd) && !pmdProtnone(pmd)) {
+    if (!pteNone(pmd) && pmdPresent(pmd) && pmdLeaf(pmd)) {
       const first = pmdPfn(pmd, geo.hpagePmdNr)
       const zero = this.k.pages.isHugeZeroPfn(first)
       pfn = yield* this.#take(vma, first + geo.pteIndex(addr), zero, pmdWrite(pmd), flags)

@@ -11,8 +11,8 @@ import type { Mmu } from '../arch/x86_64/walk.js'
 import type { PtOps } from '../arch/x86_64/ops.js'
 import type { TlbFlush } from '../arch/x86_64/tlbFlush.js'
 import { phys, type PhysAddr } from '../base/units.js'
-import { peek32 } from '../machine/image/image.js'
-import { VMA } from './mmStruct.js'
+import { load32, peek32 } from '../machine/image/image.js'
+import { MM, VMA } from './mmStruct.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Tlb } from '../machine/cpu/tlb.js'
 import type { Observer } from '../machine/trace/observer.js'
@@ -199,6 +199,14 @@ export class Kernel {
   /** The mm that the VMA at `vma` belongs to. */
   mmOf(vma: PhysAddr): PhysAddr {
     return phys(peek32(vma + VMA.at.mm))
+  }
+
+  /**
+   * mm_tlb_flush_pending(). Caller: the lock of the entry's table, which whoever raised the count took later, to change
+   * the entry; so a change that the caller sees is counted.
+   */
+  tlbFlushPending(mm: PhysAddr): boolean {
+    return load32(mm + MM.at.tlbFlushPending) > 0
   }
 }
 

@@ -97,12 +97,12 @@ describe.each(['controlled', 'free'] as const)('the oracles, over correct code i
     expect(machine.finalCheck(cpu)).toBeNull()
   })
 
-  it('say nothing about 300 operations at random in a small geometry', async () => {
+  it('say nothing about 3,000 operations at random in a small geometry', async () => {
     const { machine, cpu, run } = await boot(form, 'small')
     const prng = new Prng(7)
     const { pmdSize } = machine.geo
     run([anonymous(4 * pmdSize, 2 * pmdSize)])
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 3_000; i++) {
       const op = randomOp(prng, pmdSize)
       run([op])
       expect(machine.finalCheck(cpu), `operation ${i}: ${JSON.stringify(op)}`).toBeNull()

@@ -11,7 +11,7 @@ import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { Level } from '../../machine/trace/observer.js'
 import type { ArchHost } from '../host.js'
-import { mkTable, PAGE_PRESENT, pmdMkinvalid, pteWrprotect } from './pte.js'
+import { mkTable, pmdMkinvalid, pteAccessible, pteWrprotect } from './pte.js'
 
 const NONE = 0n as PteWord
 
@@ -35,10 +35,10 @@ export class PtOps {
     return yield* this.exchange(Level.pte, mm, addr, ptep, NONE)
   }
 
-  /** ptep_get_and_clear(), then a flush of the page if the old entry could be in a TLB. */
+  /** ptep_get_and_clear(), then a flush of the page if the old entry could be in a TLB (pte_accessible()). */
   *ptepClearFlush(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
     const old = yield* this.ptepGetAndClear(this.k.mmOf(vma), addr, ptep)
-    if ((old & PAGE_PRESENT) !== 0n) yield* this.k.tlbFlush.flushTlbPage(vma, addr)
+    if (pteAccessible(old, this.k.tlbFlushPending(this.k.mmOf(vma)))) yield* this.k.tlbFlush.flushTlbPage(vma, addr)
     return old
   }
 

@@ -104,6 +104,24 @@ export const gupVsDontneedBroadcast = defineScenario({
   config: { flushStyle: 'broadcast' },
 })
 
+export const gupVsFolioSplit = defineScenario({
+  id: 'gup-vs-folio-split',
+  summary: 'gup_fast takes a tail page of a folio mapped by PTEs while the folio is split, TLBs flushed without interrupts',
+  arch: 'x86-64',
+  cpus: 2,
+  config: { flushStyle: 'broadcast' },
+  build: (s) => {
+    const at = s.huge(0)
+    const last = at + s.hugeSize - s.pageSize
+    const mapped: Program = [store(at), { op: 'splitPmd', addr: at }]
+    const again = s.repeated ? [dontneed(at, s.hugeSize), ...mapped] : []
+    return {
+      boot: [mapAnonymous(at, s.hugeSize), ...mapped],
+      programs: roles(s, [{ op: 'splitFolio', addr: at }, ...again], [gup(last, 1, { fastOnly: true })]),
+    }
+  },
+})
+
 export const forkVsGup = defineScenario({
   id: 'fork-vs-gup',
   summary: 'pins taken while fork write-protects the same pages, then a write of the parent',

@@ -16,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   gup.gupVsDontneedBroadcast,
   thp.faultVsSplit,
   thp.collapseVsMunmap,
+  gup.gupVsFolioSplit,
   gup.forkVsGup,
   tlb.mremapVsTouch,
   tlb.dontneedVsDontneed,

@@ -56,7 +56,7 @@ export async function runFreeBenches(): Promise<void> {
 function accessors(machine: Machine): Question {
   const at = wordAt(machine.regions.program, 0)
   const longs = new BigUint64Array(machine.memory.buffer)
-  let nonZero = 0
+  const seen = { nonZero: 0 }
   return {
     question: 'a 64-bit atomic load: wasm accessor / Atomics.load',
     batch: BATCH,
@@ -64,13 +64,13 @@ function accessors(machine: Machine): Question {
       {
         name: 'load64',
         run: () => {
-          for (let i = 0; i < BATCH; i++) if (BigInt.asUintN(64, load64(at)) !== 0n) nonZero++
+          for (let i = 0; i < BATCH; i++) if (BigInt.asUintN(64, load64(at)) !== 0n) seen.nonZero++
         },
       },
       {
         name: 'Atomics.load',
         run: () => {
-          for (let i = 0; i < BATCH; i++) if (Atomics.load(longs, at >>> 3) !== 0n) nonZero++
+          for (let i = 0; i < BATCH; i++) if (Atomics.load(longs, at >>> 3) !== 0n) seen.nonZero++
         },
       },
     ],

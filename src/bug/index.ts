@@ -8,7 +8,7 @@ import { gupCollapsePmd } from './gupCollapsePmd.js'
 import { gupCollapseUaf } from './gupCollapseUaf.js'
 import { gupHeadRecheck } from './gupHeadRecheck.js'
 import { mremapTlb } from './mremapTlb.js'
-import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod } from './mutants.js'
+import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
@@ -36,6 +36,7 @@ export const bugs: readonly Bug[] = [
   missingTlbFlush,
   freeBeforeFlush,
   tableNoGracePeriod,
+  tableOneNoSync,
 ]
 
 /** Throws UsageError, with what exists and the nearest match, for a name that is none. */

@@ -1,7 +1,7 @@
 /**
  * Faults that no release had: one protection each is taken out, to see that its absence is found.
  */
-import { phys, type PhysAddr } from '../base/units.js'
+import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { GupFast } from '../mm/gupFast.js'
 import { MmuGather } from '../mm/mmuGather.js'
@@ -78,4 +78,23 @@ export const tableNoGracePeriod = defineBug({
   scenarios: ['gup-vs-munmap-broadcast'],
   parts: { MmuGather: FreesTablesAtOnce },
   config: { flushStyle: 'broadcast', tableFree: 'rcu' },
+})
+
+class FallsBackWithoutSync extends MmuGather {
+  protected override *tlbRemoveTableOne(table: Pfn): Step<void> {
+    yield* this.tlbFlushMmuTlbonly()
+    yield* this.tlbRemoveTableFree(table)
+  }
+}
+
+export const tableOneNoSync = defineBug({
+  id: 'table-one-no-sync',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'without a page for a batch, a table is freed after the flush and no interrupt to the walkers',
+  symptom: 'gup_fast reads a page table that was freed or reused, when memory is short',
+  scenarios: ['gup-vs-munmap-fallback'],
+  parts: { MmuGather: FallsBackWithoutSync },
+  config: { flushStyle: 'broadcast', failNowait: 50 },
 })

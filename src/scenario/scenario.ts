@@ -34,7 +34,10 @@ export interface Scenario {
   readonly arch: 'x86-64'
   /** CPUs when nothing else is asked for. */
   readonly cpus: number
+  /** 2 unless given. */
   readonly cpusMin?: number
+  /** As many as the engine can have unless given: a litmus test has its CPUs and no more. */
+  readonly cpusMax?: number
   /** Only for exploration: its programs say something once, not in a loop. */
   readonly exploreOnly?: boolean
   readonly config?: Partial<KernelConfig>
@@ -79,10 +82,12 @@ function settingOf(machine: MachineConfig, repeated: boolean): Setting {
 /** Throws UsageError for a number of CPUs that the scenario, or an engine with `most`, cannot have. */
 export function checkCpus(scenario: Scenario, cpus: number, most: number): number {
   const least = scenario.cpusMin ?? 2
-  if (Number.isInteger(cpus) && cpus >= least && cpus <= most) return cpus
+  const limit = Math.min(most, scenario.cpusMax ?? most)
+  if (Number.isInteger(cpus) && cpus >= least && cpus <= limit) return cpus
+  const range = least === limit ? String(least) : `${least} to ${limit}`
   throw new UsageError(
     `--cpus ${cpus}`,
-    `${scenario.id} runs on ${least} to ${most} CPUs`,
+    `${scenario.id} runs on ${range} CPUs`,
     `leave --cpus out for ${scenario.cpus}`,
   )
 }

@@ -26,6 +26,7 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['missing-tlb-flush', 'gup-vs-dontneed', 300],
   ['free-before-flush', 'gup-vs-dontneed', 300],
   ['table-no-grace-period', 'gup-vs-munmap-broadcast', 1000],
+  ['table-one-no-sync', 'gup-vs-munmap-fallback', 1000],
 ]
 
 describe(`bugs, controlled (seed ${SEED})`, () => {

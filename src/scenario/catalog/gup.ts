@@ -77,6 +77,21 @@ export const gupVsMunmapBroadcast = defineScenario({
   config: { flushStyle: 'broadcast' },
 })
 
+export const gupVsMunmapIpi = defineScenario({
+  ...gupVsMunmap,
+  id: 'gup-vs-munmap-ipi',
+  summary: 'the same where tables are freed at once after the flush interrupt, which walkers with IRQs off hold up',
+  config: { tableFree: 'ipi' },
+})
+
+export const gupVsMunmapFallback = defineScenario({
+  ...gupVsMunmap,
+  id: 'gup-vs-munmap-fallback',
+  summary:
+    'the same where every second page for a batch of tables is missing: each table waits for an interrupt to all',
+  config: { flushStyle: 'broadcast', failNowait: 50 },
+})
+
 export const gupVsDontneed = defineScenario({
   id: 'gup-vs-dontneed',
   summary: 'gup_fast and user loads against MADV_DONTNEED of base and huge pages',
@@ -106,7 +121,8 @@ export const gupVsDontneedBroadcast = defineScenario({
 
 export const gupVsFolioSplit = defineScenario({
   id: 'gup-vs-folio-split',
-  summary: 'gup_fast takes a tail page of a folio mapped by PTEs while the folio is split, TLBs flushed without interrupts',
+  summary:
+    'gup_fast takes a tail page of a folio mapped by PTEs while the folio is split, TLBs flushed without interrupts',
   arch: 'x86-64',
   cpus: 2,
   config: { flushStyle: 'broadcast' },

@@ -12,6 +12,8 @@ export const scenarios: readonly Scenario[] = [
   gup.gupVsCollapse,
   gup.gupVsMunmap,
   gup.gupVsMunmapBroadcast,
+  gup.gupVsMunmapIpi,
+  gup.gupVsMunmapFallback,
   gup.gupVsDontneed,
   gup.gupVsDontneedBroadcast,
   thp.faultVsSplit,

@@ -6,6 +6,7 @@ export const messagePassing = defineScenario({
   summary: 'MP: data then flag with release, flag with acquire then data: never the flag without the data',
   arch: 'x86-64',
   cpus: 2,
+  cpusMax: 2,
   exploreOnly: true,
   build: () => ({
     boot: [],
@@ -29,6 +30,7 @@ export const messagePassingBroken = defineScenario({
   summary: 'MP with the writer in the wrong order: the explorer finds the flag without the data',
   arch: 'x86-64',
   cpus: 2,
+  cpusMax: 2,
   exploreOnly: true,
   build: () => ({
     boot: [],
@@ -52,6 +54,7 @@ export const storeBuffering = defineScenario({
   summary: 'SB with full barriers: never both loads before both stores',
   arch: 'x86-64',
   cpus: 2,
+  cpusMax: 2,
   exploreOnly: true,
   build: () => ({
     boot: [],

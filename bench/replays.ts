@@ -8,7 +8,14 @@ import { SMOKE } from './harness.js'
 
 /** A finding without its token, and without the kernel functions of allocations, which only a replay keeps. */
 function essence({ oracle, title, cpu, address, details, stack }: Finding): string {
-  return JSON.stringify({ oracle, title, cpu, address, stack, details: details.filter((line) => !line.startsWith(' ')) })
+  return JSON.stringify({
+    oracle,
+    title,
+    cpu,
+    address,
+    stack,
+    details: details.filter((line) => !line.startsWith(' ')),
+  })
 }
 
 const wanted = SMOKE ? 3 : Number(process.argv[2] ?? 1000)

@@ -16,7 +16,19 @@ import { phys, type CpuId, type PhysAddr } from '../../base/units.js'
 import type { Engine, Step } from '../engine/engine.js'
 import { Halted, Panic, kernelStack } from '../engine/finding.js'
 import * as image from '../image/image.js'
-import { add32, addUnless32, and32, and64, cmpxchg32, cmpxchg64, fence, load32, load64, or32, or64 } from '../image/image.js'
+import {
+  add32,
+  addUnless32,
+  and32,
+  and64,
+  cmpxchg32,
+  cmpxchg64,
+  fence,
+  load32,
+  load64,
+  or32,
+  or64,
+} from '../image/image.js'
 import { note, peek32, poke32, store32, store64, words, xchg32, xchg64, xor32 } from '../image/image.js'
 import type { EventRing } from '../trace/ring.js'
 import { Access } from './access.js'

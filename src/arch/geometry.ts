@@ -25,6 +25,8 @@ export interface GeometryOptions {
   readonly levels: 4
   /** log2 of the entries per table, 2 … 9. */
   readonly indexBits: number
+  /** log2 of the entries of a PTE table, `indexBits` unless given: less where several PTE tables share a page. */
+  readonly pteBits?: number
   readonly pageShift: 12
 }
 
@@ -37,6 +39,9 @@ export class Geometry {
   declare readonly levels: 4
   declare readonly indexBits: number
   declare readonly ptrsPerTable: number
+  /** log2 of the entries of a PTE table, and the entries. */
+  declare readonly pteBits: number
+  declare readonly ptrsPerPte: number
   declare readonly pageShift: number
   declare readonly pmdShift: number
   declare readonly pudShift: number
@@ -53,6 +58,7 @@ export class Geometry {
   /** First byte address past the user half. */
   declare readonly taskSize: number
   declare private readonly indexMask: number
+  declare private readonly pteMask: number
   declare private readonly invPageSize: number
   declare private readonly invPmdSize: number
   declare private readonly invPudSize: number
@@ -60,24 +66,27 @@ export class Geometry {
 
   /** Throws UsageError for a shape that no table can have. */
   constructor(options: GeometryOptions) {
-    const { levels, indexBits, pageShift } = options
+    const { levels, indexBits, pageShift, pteBits = indexBits } = options
     checkShape(options)
     this.levels = levels
     this.indexBits = indexBits
     this.ptrsPerTable = 2 ** indexBits
+    this.pteBits = pteBits
+    this.ptrsPerPte = 2 ** pteBits
     this.pageShift = pageShift
-    this.pmdShift = pageShift + indexBits
-    this.pudShift = pageShift + 2 * indexBits
-    this.pgdirShift = pageShift + 3 * indexBits
+    this.pmdShift = pageShift + pteBits
+    this.pudShift = this.pmdShift + indexBits
+    this.pgdirShift = this.pudShift + indexBits
     this.p4dShift = this.pgdirShift
     this.pageSize = 2 ** this.pageShift
     this.pmdSize = 2 ** this.pmdShift
     this.pudSize = 2 ** this.pudShift
     this.pgdirSize = 2 ** this.pgdirShift
-    this.hpagePmdNr = this.ptrsPerTable
-    this.hpagePmdOrder = indexBits
-    this.taskSize = userHalf(indexBits, pageShift)
+    this.hpagePmdNr = this.ptrsPerPte
+    this.hpagePmdOrder = pteBits
+    this.taskSize = userHalf(indexBits, this.pgdirShift + indexBits)
     this.indexMask = this.ptrsPerTable - 1
+    this.pteMask = this.ptrsPerPte - 1
     this.invPageSize = 1 / this.pageSize
     this.invPmdSize = 1 / this.pmdSize
     this.invPudSize = 1 / this.pudSize
@@ -98,7 +107,7 @@ export class Geometry {
 
   /** Also the base page of `addr` within the huge page that would cover it. */
   pteIndex(addr: VirtAddr): number {
-    return Math.floor(addr * this.invPageSize) & this.indexMask
+    return Math.floor(addr * this.invPageSize) & this.pteMask
   }
 
   /** Pages in `bytes` bytes, a multiple of the page size. */
@@ -145,7 +154,13 @@ export class Geometry {
 
   /** log2 of the bytes that one entry of a table of `level` spans. Not for hot paths. */
   tableShift(level: Level): number {
-    return this.pageShift + this.indexBits * (LEVELS.length - 1 - LEVELS.indexOf(level))
+    const above = LEVELS.length - 1 - LEVELS.indexOf(level)
+    return above === 0 ? this.pageShift : this.pmdShift + this.indexBits * (above - 1)
+  }
+
+  /** Entries of a table of `level`. Not for hot paths. */
+  entriesOf(level: Level): number {
+    return level === 'pte' ? this.ptrsPerPte : this.ptrsPerTable
   }
 
   /** Bytes that one entry of a table of `level` spans. Not for hot paths. */
@@ -155,7 +170,7 @@ export class Geometry {
 
   /** Index of `addr` in a table of `level`. Not for hot paths. */
   tableIndex(level: Level, addr: VirtAddr): number {
-    return Math.floor(addr / this.entrySize(level)) & this.indexMask
+    return Math.floor(addr / this.entrySize(level)) & (this.entriesOf(level) - 1)
   }
 }
 
@@ -163,24 +178,29 @@ export class Geometry {
 export const X86_64_4LEVEL = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS, pageShift: 12 })
 
 /** Four levels of 2^indexBits entries, for exploration. */
-export function smallGeometry(indexBits: number): Geometry {
-  return new Geometry({ levels: 4, indexBits, pageShift: 12 })
+export function smallGeometry(indexBits: number, pteBits = indexBits): Geometry {
+  return new Geometry({ levels: 4, indexBits, pteBits, pageShift: 12 })
 }
 
 /**
  * Half of what the tree can address. On real x86-64 the last page is kept free (a SYSCALL at its end would return to a
  * non-canonical address); a small tree has few pages and no such instruction, so it keeps them all.
  */
-function userHalf(indexBits: number, pageShift: number): number {
-  const half = 2 ** (pageShift + 4 * indexBits - 1)
-  return indexBits === MAX_INDEX_BITS ? half - 2 ** pageShift : half
+function userHalf(indexBits: number, bits: number): number {
+  const half = 2 ** (bits - 1)
+  return indexBits === MAX_INDEX_BITS ? half - 4096 : half
 }
 
-function checkShape({ levels, indexBits, pageShift }: GeometryOptions): void {
+function checkShape({ levels, indexBits, pageShift, pteBits = indexBits }: GeometryOptions): void {
   if (!Number.isInteger(indexBits) || indexBits < MIN_INDEX_BITS || indexBits > MAX_INDEX_BITS)
     throw new UsageError(
       `a page table cannot have 2^${indexBits} entries`,
       `index bits are a whole number from ${MIN_INDEX_BITS} to ${MAX_INDEX_BITS} (4 to 512 entries per table)`,
+    )
+  if (!Number.isInteger(pteBits) || pteBits < MIN_INDEX_BITS || pteBits > indexBits)
+    throw new UsageError(
+      `a PTE table cannot have 2^${pteBits} entries`,
+      `it has at least ${2 ** MIN_INDEX_BITS}, and no more than the tables above it`,
     )
   if (levels !== 4 || pageShift !== 12)
     throw new UsageError(`no geometry of ${levels} levels with pages of 2^${pageShift} bytes`, 'it is 4 levels, 2^12')

@@ -22,7 +22,7 @@ export interface ArchHost {
   readonly tlbFlush: TlbFlush
   readonly config: { readonly flushStyle: FlushStyle; readonly tableFree: TableFree }
   readonly regions: { readonly flushInfo: PhysAddr }
-  readonly memmap: { frame(pfn: number): PhysAddr; readonly frameBytes: number }
+  readonly memmap: { frame(pfn: number): PhysAddr; table(nr: number): PhysAddr; readonly frameBytes: number }
   /** The mm that the VMA at `vma` belongs to. */
   mmOf(vma: PhysAddr): PhysAddr
   /** mm_tlb_flush_pending(): a gather or a protection change of `mm` has changed entries and may not have flushed yet. */

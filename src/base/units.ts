@@ -9,6 +9,11 @@ type Unit<Name extends string, Base> = Base & { readonly [unit]: Name }
 
 /** Page frame number, 0 … frames-1. */
 export type Pfn = Unit<'Pfn', number>
+/**
+ * Number of a page table: frame × tables in a frame + place in it. Where every table fills a frame, it is the frame's
+ * number. Entries point to tables by it.
+ */
+export type Table = Unit<'Table', number>
 /** Byte offset into the memory image. */
 export type PhysAddr = Unit<'PhysAddr', number>
 /** Signed value of a 64-bit virtual address. */
@@ -19,6 +24,7 @@ export type CpuId = Unit<'CpuId', number>
 export type PteWord = Unit<'PteWord', bigint>
 
 export const pfn = (value: number): Pfn => value as Pfn
+export const tableNr = (value: number): Table => value as Table
 export const phys = (value: number): PhysAddr => value as PhysAddr
 export const virt = (value: number): VirtAddr => value as VirtAddr
 export const cpuId = (value: number): CpuId => value as CpuId

@@ -9,6 +9,10 @@ export interface MachineConfig {
   readonly cpus: number
   /** log2 of the entries of a page table: 9 on real x86-64, 2 or 3 for exploration. */
   readonly indexBits: number
+  /** log2 of the entries of a PTE table, `indexBits` unless given. */
+  readonly pteBits?: number
+  /** PTE tables that share a frame, 1 unless given: 1, 2, 4 … as far as they fit. */
+  readonly fragments?: number
   readonly frames: number
   /** Bytes of a frame in the image: 4096, or as little as a table needs in small geometries. */
   readonly frameBytes: number
@@ -66,6 +70,12 @@ export function checkConfig(config: MachineConfig): void {
     throw new UsageError(`${config.frames} frames`, `memory has ${least} to ${FRAMES_MAX} frames in this geometry`)
   if (config.frameBytes < 8 << config.indexBits || config.frameBytes < 64)
     throw new UsageError(`frames of ${config.frameBytes} bytes`, 'a frame holds a page table and at least 64 bytes')
+  const { fragments = 1, pteBits = config.indexBits } = config
+  if (!Number.isInteger(Math.log2(fragments)) || fragments < 1 || (8 << pteBits) * fragments > config.frameBytes)
+    throw new UsageError(
+      `${fragments} PTE tables in a frame of ${config.frameBytes} bytes`,
+      `a power of two of tables of ${8 << pteBits} bytes that fit`,
+    )
   const { flushStyle, tableFree } = config.kernel
   if (flushStyle === 'broadcast' && tableFree === 'ipi')
     throw new UsageError(

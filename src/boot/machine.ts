@@ -65,9 +65,9 @@ export class Machine {
   constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
     checkConfig(config)
     this.config = config
-    this.geo = config.indexBits === 9 ? X86_64_4LEVEL : smallGeometry(config.indexBits)
+    this.geo = geometryOf(config)
     this.regions = place(this.layout, config)
-    this.memmap = new Memmap(this.regions.kernel.memmap, phys(this.layout.frameBase), config.frameBytes, config.frames)
+    this.memmap = new Memmap(this.regions.kernel.memmap, phys(this.layout.frameBase), config.frameBytes, config.frames, config.fragments)
     this.memory = memory ?? createMemory(this.layout.size)
     attach(this.memory)
   }
@@ -138,6 +138,10 @@ export class Machine {
   }
 }
 
+function geometryOf({ indexBits, pteBits = indexBits }: MachineConfig): Geometry {
+  return indexBits === 9 && pteBits === 9 ? X86_64_4LEVEL : smallGeometry(indexBits, pteBits)
+}
+
 function place(layout: Layout, config: MachineConfig): MachineRegions {
   const { cpus } = config
   const cpuRegions = placeCpuRegions(layout, cpus)
@@ -150,7 +154,7 @@ function place(layout: Layout, config: MachineConfig): MachineRegions {
   const memmap = layout.add('page', PAGE, config.frames)
   const spaces = placeAddressSpaces(layout, config.kernel)
   const program = placeProgramRegions(layout, cpus)
-  const shadow = placeShadow(layout, config.frames)
+  const shadow = placeShadow(layout, config.frames, config.fragments ?? 1)
   layout.placeFrames(config.frames, config.frameBytes)
   return { cpus: cpuRegions, csd, rings, rcu, shadow, program, kernel: { zone, memmap, flushInfo, tlbs, ...spaces } }
 }

@@ -26,6 +26,7 @@ import { Mprotect } from '../mm/mprotect.js'
 import { Mremap } from '../mm/mremap.js'
 import { PageAllocator } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
+import { OnePage } from '../mm/pgalloc/onePage.js'
 import { Rmap } from '../mm/rmap.js'
 import { SplitFolio } from '../mm/splitFolio.js'
 import { Vmas } from '../mm/vma.js'
@@ -41,6 +42,7 @@ export const MAINLINE: PartClasses = {
   Rmap,
   AnonVmas,
   PageTables,
+  Pgalloc: OnePage,
   MmuGather,
   Zap,
   FaultHandler,

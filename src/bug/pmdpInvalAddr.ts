@@ -19,14 +19,14 @@ import { defineBug } from './bug.js'
 
 class FillsThenInvalidates extends HugeMemory {
   protected override *splitPresentPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, freeze: boolean): Step<void> {
-    const { folios, geo, tables } = this.k
+    const { folios, geo } = this.k
     const mm = this.k.mmOf(vma)
     const old = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     const folio = this.folioOfPmd(old)
     if (pmdDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
     const exclusive = yield* folios.testFlag(folio, PG_ANON_EXCLUSIVE)
     if (!freeze) yield* this.addPteMappings(vma, haddr, folio, exclusive)
-    const table = yield* tables.pgtableTransHugeWithdraw(mm, pmdp)
+    const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, pmdp)
     const shape = shapeOfPmd(old, vma, freeze, exclusive)
     const end = yield* this.fillTable(mm, table, haddr, pmdPfn(old, geo.hpagePmdNr), shape)
     yield* this.makeUnusable(vma, end, pmdp)

@@ -110,10 +110,10 @@ export class DiscardKept {
   #findPmd(mm: number, addr: number): number {
     const { geo, memmap } = this.#machine
     const pgd = tableFrame(lowHalfAt(peek32(mm + MM.at.pgd) + geo.pgdIndex(addr as VirtAddr) * 8))
-    if (!this.#shadow.exists(pgd)) return -Level.pgd
-    const pud = tableFrame(lowHalfAt(memmap.frame(pgd) + geo.pudIndex(addr as VirtAddr) * 8))
-    if (!this.#shadow.exists(pud)) return -Level.pud
-    return memmap.frame(pud) + geo.pmdIndex(addr as VirtAddr) * 8
+    if (!this.#shadow.tableExists(pgd)) return -Level.pgd
+    const pud = tableFrame(lowHalfAt(memmap.table(pgd) + geo.pudIndex(addr as VirtAddr) * 8))
+    if (!this.#shadow.tableExists(pud)) return -Level.pud
+    return memmap.table(pud) + geo.pmdIndex(addr as VirtAddr) * 8
   }
 
   #behindMissing(level: number, addr: number, end: number): number {
@@ -127,11 +127,11 @@ export class DiscardKept {
     const pmd = lowHalfAt(pmdp)
     const huge = hugeFrame(pmd, this.#shadow.hugePages)
     const table = tableFrame(pmd)
-    if (huge < 0 && !this.#shadow.exists(table)) return
+    if (huge < 0 && !this.#shadow.tableExists(table)) return
     for (let addr = start; addr < end; addr += geo.pageSize) {
       const index = geo.pteIndex(addr as VirtAddr)
       if (huge >= 0) this.#checkPage(cpu, pmdp, pmd, huge + index, addr, stamp)
-      else this.#checkPte(cpu, memmap.frame(table) + index * 8, addr, stamp)
+      else this.#checkPte(cpu, memmap.table(table) + index * 8, addr, stamp)
     }
   }
 

@@ -4,16 +4,16 @@
  *
  * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated
  * huge pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss
- * counters, and the deposited tables of each PMD table: as many as huge entries, empty, each in one ring.
+ * counters, and the deposited tables of each PMD table: as many as huge entries, and empty.
  */
 import { peek32 } from '../machine/image/image.js'
 import { Panic } from '../machine/engine/finding.js'
-import { FrameKind, Level } from '../machine/trace/observer.js'
+import { Level } from '../machine/trace/observer.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { hugeFrame, isUsable, isWritable, pteFrame, tableFrame } from './entryWord.js'
-import { SHADOW, STATE_DEPOSITED, type Shadow } from './shadow.js'
+import { TABLE_DEPOSITED, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex } from './violation.js'
 
@@ -28,6 +28,10 @@ export class Expected {
   readonly entire: Int32Array
   /** Places where a table hangs. */
   readonly tables: Uint8Array
+  /** By number of a PMD table: tables deposited with it. */
+  readonly #deposits: Int32Array
+  /** By frame: pages of tables that an mm keeps for the tables to come. */
+  readonly kept: Uint8Array
   readonly #machine: CheckedMachine
   readonly #shadow: Shadow
   readonly #sites: Sites
@@ -43,7 +47,10 @@ export class Expected {
     this.refs = new Int32Array(shadow.frames)
     this.maps = new Int32Array(shadow.frames)
     this.entire = new Int32Array(shadow.frames)
-    this.tables = new Uint8Array(shadow.frames)
+    const tables = shadow.frames * machine.memmap.fragments
+    this.tables = new Uint8Array(tables)
+    this.#deposits = new Int32Array(tables)
+    this.kept = new Uint8Array(shadow.frames)
   }
 
   collect(): void {
@@ -51,6 +58,8 @@ export class Expected {
     this.maps.fill(0)
     this.entire.fill(0)
     this.tables.fill(0)
+    this.kept.fill(0)
+    this.#countDeposits()
     const { mms, pageCache } = this.#machine.regions.kernel
     const { config } = this.#machine
     for (let i = 0; i < config.kernel.mms; i++) {
@@ -68,7 +77,10 @@ export class Expected {
   #collectMm(mm: number): void {
     this.#rssAnon = this.#rssFile = this.#nrPtes = 0
     const pgd = peek32(mm + MM.at.pgd)
-    this.#table(this.#shadow.pfnAt(pgd), Level.pgd, mm + MM.at.pgd)
+    const { memmap } = this.#machine
+    this.#table(this.#shadow.pfnAt(pgd) < 0 ? -1 : memmap.tableAt(pgd), Level.pgd, mm + MM.at.pgd)
+    const cursor = peek32(mm + MM.at.pteFrag)
+    if (cursor !== 0) this.kept[memmap.pfnAt(cursor)] = 1
     this.#compare(mm, MM.at.rssAnon, this.#rssAnon, 'BUG: Bad rss-counter state type:MM_ANONPAGES')
     this.#compare(mm, MM.at.rssFile, this.#rssFile, 'BUG: Bad rss-counter state type:MM_FILEPAGES')
     this.#compare(mm, MM.at.nrPtes, this.#nrPtes, 'BUG: wrong pgtables_bytes')
@@ -81,30 +93,30 @@ export class Expected {
       finding('refcount', title, mm + field, [`mm ${hex(mm)}: expected ${expected}, found ${found}`])
   }
 
-  /** Table `pfn` of `level`, found at `from`, and everything below it. */
-  #table(pfn: number, level: number, from: number): void {
-    const state = pfn < 0 ? 0 : peek32(this.#shadow.of(pfn) + SHADOW.at.state)
-    if (state !== (FrameKind.table | (level << 4)))
-      finding(
-        'frame-state',
-        'BUG: an entry points to a frame that is no table of its level',
-        from,
-        this.#sites.describe(pfn),
-      )
-    if (this.tables[pfn] !== 0) finding('frame-state', 'BUG: page table linked twice', from, this.#sites.describe(pfn))
-    this.tables[pfn] = 1
+  /** Table `nr` of `level`, found at `from`, and everything below it. */
+  #table(nr: number, level: number, from: number): void {
+    const { geo, memmap } = this.#machine
+    const state = this.#shadow.tableExists(nr) ? peek32(this.#shadow.table(nr) + TABLE_SHADOW.at.state) : 0
+    if (state !== level)
+      finding('frame-state', 'BUG: an entry points to what is no table of its level', from, this.#describe(nr))
+    if (this.tables[nr] !== 0) finding('frame-state', 'BUG: page table linked twice', from, this.#describe(nr))
+    this.tables[nr] = 1
     if (level === Level.pte) this.#nrPtes++
-    const first = this.#machine.memmap.frame(pfn)
-    const { ptrsPerTable } = this.#machine.geo
+    const first = memmap.table(nr)
+    const entries = level === Level.pte ? geo.ptrsPerPte : geo.ptrsPerTable
     let huge = 0
-    for (let at: number = first; at < first + ptrsPerTable * 8; at += 8) {
+    for (let at: number = first; at < first + entries * 8; at += 8) {
       const low = peek32(at)
       if (low === 0 && peek32(at + 4) === 0) continue
       if (level === Level.pte) this.#pte(at, low)
       else if (level === Level.pmd && tableFrame(low) < 0) huge += this.#hugePmd(at, low)
       else this.#table(tableFrame(low), level - 1, at)
     }
-    if (level === Level.pmd) this.#deposited(pfn, huge)
+    if (level === Level.pmd) this.#deposited(nr, huge)
+  }
+
+  #describe(table: number): string[] {
+    return this.#sites.describe(table < 0 ? table : this.#machine.memmap.pfnOfTable(table))
   }
 
   #pte(at: number, low: number): void {
@@ -148,39 +160,35 @@ export class Expected {
     finding('pin-exclusive', 'BUG: writable entry of an anonymous page that is not exclusive', at, [describe(at)])
   }
 
-  /** The ring of PTE tables that wait for the splits of `huge` entries of PMD table `pfn`. */
-  #deposited(pfn: number, huge: number): void {
-    const { memmap } = this.#machine
-    const list = memmap.page(pfn) + PAGE.at.pmdHugePte
-    const head = peek32(list)
-    let found = 0
-    for (let page = head; page !== 0 && found <= huge;) {
-      found++
-      this.#depositedTable(memmap.pfnOf(page), list)
-      page = peek32(page + PAGE.at.lruNext)
-      if (page === head) break
-    }
+  /** The PTE tables that wait for the splits of `huge` entries of PMD table `nr`. */
+  #deposited(nr: number, huge: number): void {
+    const found = this.#deposits[nr] as number
     this.#nrPtes += found
-    if (found === huge) return
+    const list = this.#machine.memmap.page(this.#machine.memmap.pfnOfTable(nr)) + PAGE.at.pmdHugePte
+    if (found === huge && (peek32(list) !== 0) === found > 0) return
     finding('frame-state', 'BUG: deposited page tables do not match huge entries', list, [
-      `${huge} huge entries, ${found > huge ? 'more' : found} tables`,
+      `${huge} huge entries, ${found} tables, ${peek32(list) === 0 ? 'nothing' : 'something'} on the list`,
     ])
   }
 
-  #depositedTable(pfn: number, list: number): void {
-    const state = this.#shadow.exists(pfn) ? peek32(this.#shadow.of(pfn) + SHADOW.at.state) : 0
-    if (state !== (FrameKind.table | (Level.pte << 4) | STATE_DEPOSITED) || this.tables[pfn] !== 0)
-      finding(
-        'frame-state',
-        'BUG: a deposit ring contains a frame that was not deposited',
-        list,
-        this.#sites.describe(pfn),
-      )
-    this.tables[pfn] = 1
-    const first = this.#machine.memmap.frame(pfn)
-    for (let at: number = first; at < first + this.#machine.geo.ptrsPerTable * 8; at += 4)
-      if (peek32(at) !== 0)
-        finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#sites.describe(pfn))
+  #countDeposits(): void {
+    this.#deposits.fill(0)
+    for (let nr = 0; nr < this.tables.length; nr++) {
+      const at = this.#shadow.table(nr)
+      if ((peek32(at + TABLE_SHADOW.at.state) & TABLE_DEPOSITED) === 0) continue
+      this.#checkDeposited(nr)
+      const pmd = peek32(at + TABLE_SHADOW.at.depositedAt) - 1
+      this.#deposits[pmd] = (this.#deposits[pmd] as number) + 1
+    }
+  }
+
+  /** Empty, but for the links of its ring where tables share a page. */
+  #checkDeposited(nr: number): void {
+    const { geo, memmap } = this.#machine
+    this.tables[nr] = 1
+    const first = memmap.table(nr) + (memmap.fragments === 1 ? 0 : 8)
+    for (let at: number = first; at < memmap.table(nr) + geo.ptrsPerPte * 8; at += 4)
+      if (peek32(at) !== 0) finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#describe(nr))
   }
 
   // ---- folios -----------------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@
  */
 import { Panic, type Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind, Level } from '../machine/trace/observer.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_HEAD } from '../mm/page.js'
 import { ZONE } from '../mm/pageAllocator.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { Expected, finding } from './expected.js'
-import { SHADOW, Shadow } from './shadow.js'
+import { SHADOW, Shadow, TABLE_FREED, TABLE_SHADOW } from './shadow.js'
 import { Sites } from './sites.js'
 
 /** References that somebody besides the kernel and gup's callers holds through frame `pfn`. */
@@ -92,8 +92,23 @@ class FinalChecker {
   }
 
   #checkTable(pfn: number): void {
-    if (this.#expected.tables[pfn] === 0) this.#leaked(pfn, 'page table')
-    this.#expect(pfn, PAGE.at.refcount, 1, 'references of a page table')
+    const { memmap } = this.#machine
+    const first = memmap.firstTable(pfn)
+    let used = this.#expected.kept[pfn] !== 0
+    for (let nr: number = first; nr < first + memmap.fragments; nr++) used = this.#checkTableState(pfn, nr) || used
+    if (!used) this.#leaked(pfn, 'page of page tables')
+    // The upper byte of the count is the allocator's own where tables share a page.
+    const references = peek32(memmap.page(pfn) + PAGE.at.refcount) & 0xff_ffff
+    if (references !== 1) this.#expect(pfn, PAGE.at.refcount, 1, 'references of a page table')
+  }
+
+  /** True when table `nr` is in use; then something must lead to it. Parts of upper tables count with the first. */
+  #checkTableState(pfn: number, nr: number): boolean {
+    const state = peek32(this.#shadow.table(nr) + TABLE_SHADOW.at.state)
+    if (state === 0 || (state & TABLE_FREED) !== 0) return false
+    const first = (state & 0xf) === Level.pte ? nr : this.#machine.memmap.firstTable(pfn)
+    if (this.#expected.tables[first] === 0) this.#leaked(pfn, 'page table')
+    return true
   }
 
   // ---- pages ------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { hugeFrame, isHuge, isWritable, lowHalf, lowHalfAt, pteFrame, tableFrame } from './entryWord.js'
-import { SHADOW, count, happenedBefore, now, raise, set32, type Shadow } from './shadow.js'
+import { SHADOW, TABLE_SHADOW, count, happenedBefore, now, raise, set32, type Shadow } from './shadow.js'
 
 const AT = SHADOW.at
 /** The fields for huge mappings follow those for base pages in the same order. */
@@ -89,12 +89,12 @@ export class Mappings {
   /** Before the pointer is stored: the pages below become mapped all at once. */
   #tableLinked(level: number, mm: number, addr: number, entry: number, next: number): void {
     const table = tableFrame(next)
-    if (!this.#shadow.exists(table) || tableFrame(lowHalfAt(entry)) === table) return
-    set32(this.#shadow.of(table) + AT.linked, 1)
+    if (!this.#shadow.tableExists(table) || tableFrame(lowHalfAt(entry)) === table) return
+    set32(this.#shadow.table(table) + TABLE_SHADOW.at.linked, 1)
     if (level !== Level.pmd) return
-    const first = this.#machine.memmap.frame(table)
+    const first = this.#machine.memmap.table(table)
     const vpn = this.#hugeVpn(addr)
-    for (let i = 0; i < this.#machine.geo.ptrsPerTable; i++) {
+    for (let i = 0; i < this.#machine.geo.ptrsPerPte; i++) {
       const frame = pteFrame(lowHalfAt(first + i * 8))
       if (frame >= 0 && this.#counts(frame)) add(this.#shadow.of(frame), mm, vpn + i)
     }
@@ -102,15 +102,15 @@ export class Mappings {
 
   #tableUnlinked(cpu: Cpu, level: number, old: number, next: number): void {
     const table = tableFrame(old)
-    if (!this.#shadow.exists(table) || tableFrame(next) === table) return
+    if (!this.#shadow.tableExists(table) || tableFrame(next) === table) return
     if (level === Level.pmd) {
-      const first = this.#machine.memmap.frame(table)
-      for (let i = 0; i < this.#machine.geo.ptrsPerTable; i++) {
+      const first = this.#machine.memmap.table(table)
+      for (let i = 0; i < this.#machine.geo.ptrsPerPte; i++) {
         const frame = pteFrame(lowHalfAt(first + i * 8))
         if (frame >= 0 && this.#counts(frame)) remove(cpu, this.#shadow.of(frame))
       }
     }
-    set32(this.#shadow.of(table) + AT.linked, 0)
+    set32(this.#shadow.table(table) + TABLE_SHADOW.at.linked, 0)
   }
 
   #counts(frame: number): boolean {
@@ -118,7 +118,7 @@ export class Mappings {
   }
 
   #isLinked(entry: number): boolean {
-    return load32(this.#shadow.at(entry) + AT.linked) !== 0
+    return load32(this.#shadow.tableOf(entry) + TABLE_SHADOW.at.linked) !== 0
   }
 
   #vpn(addr: number): number {

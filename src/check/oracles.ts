@@ -19,6 +19,7 @@ import { PinExclusive } from './pinExclusive.js'
 import { Refcount } from './refcount.js'
 import { Shadow } from './shadow.js'
 import { Sites } from './sites.js'
+import { TableState } from './tableState.js'
 import { TlbStale } from './tlbStale.js'
 import { ZeroPage } from './zeroPage.js'
 
@@ -27,6 +28,7 @@ export class Oracles extends Observer {
   readonly #mappings: Mappings
   readonly #contents: Contents
   readonly #frames: FrameState
+  readonly #tables: TableState
   readonly #tlb: TlbStale
   readonly #identity: GupIdentity
   readonly #pins: PinExclusive
@@ -42,7 +44,8 @@ export class Oracles extends Observer {
     this.#shadow = shadow
     this.#mappings = new Mappings(machine, shadow)
     this.#contents = new Contents(machine, shadow)
-    this.#frames = new FrameState(machine, shadow, sites, this.#mappings)
+    this.#tables = new TableState(machine, shadow, sites)
+    this.#frames = new FrameState(machine, shadow, sites, this.#mappings, this.#tables)
     this.#tlb = new TlbStale(machine, shadow, sites, this.#contents)
     this.#identity = new GupIdentity(machine, shadow, sites, this.#mappings)
     this.#pins = new PinExclusive(machine, shadow, sites, this.#mappings, this.#contents)
@@ -80,12 +83,16 @@ export class Oracles extends Observer {
     this.#tlb.pagesFreed(cpu, pfn, order)
   }
 
-  override tableCreated(_cpu: Cpu, pfn: number, level: number): void {
-    this.#frames.tableCreated(pfn, level)
+  override tableCreated(cpu: Cpu, table: number, level: number): void {
+    this.#tables.created(cpu, table, level)
   }
 
-  override tableDeposited(cpu: Cpu, pfn: number, deposited: boolean): void {
-    this.#frames.tableDeposited(cpu, pfn, deposited)
+  override tableFreed(cpu: Cpu, table: number): void {
+    this.#tables.freed(cpu, table)
+  }
+
+  override tableDeposited(cpu: Cpu, table: number, pmdp: number, deposited: boolean): void {
+    this.#tables.deposited(cpu, table, pmdp, deposited)
   }
 
   // ---- references -------------------------------------------------------------------------------------------------
@@ -107,7 +114,7 @@ export class Oracles extends Observer {
   // ---- page tables ------------------------------------------------------------------------------------------------
 
   override entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
-    this.#frames.entryChanging(cpu, level, entry, after)
+    this.#tables.entryChanging(cpu, level, entry, after)
     this.#mappings.entryChanging(level, mm, addr, entry, after)
   }
 
@@ -121,7 +128,7 @@ export class Oracles extends Observer {
     after: bigint,
   ): void {
     this.#shadow.touch()
-    this.#frames.entryChanged(cpu, level, entry)
+    this.#tables.entryChanged(cpu, level, entry)
     this.#legal.entryChanged(cpu, level, mm, addr, entry, before, after)
     this.#zero.entryChanged(cpu, level, mm, addr, after)
     this.#mappings.entryChanged(cpu, level, entry, before, after)
@@ -130,11 +137,11 @@ export class Oracles extends Observer {
   }
 
   override tableRead(cpu: Cpu, level: number, entry: number): void {
-    this.#frames.tableRead(cpu, level, entry)
+    this.#tables.read(cpu, level, entry)
   }
 
   override tableWalked(cpu: Cpu, level: number, entry: number): void {
-    this.#frames.tableRead(cpu, level, entry)
+    this.#tables.read(cpu, level, entry)
   }
 
   // ---- data -------------------------------------------------------------------------------------------------------

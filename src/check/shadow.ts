@@ -22,8 +22,7 @@ import { FrameKind } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 
 export const SHADOW = struct('shadow', 128, {
-  state: [0, 4], //      FrameKind | level << 4 | STATE_DEPOSITED
-  linked: [4, 4], //     tables: 1 while an entry of the level above points here
+  state: [0, 4], //      FrameKind
   writable: [8, 4], //   1: was mapped writable since it was allocated
   generation: [12, 4], // allocations so far
   allocCpu: [16, 4], //  CPU + 1, 0: never; kind of its operation << 8
@@ -50,6 +49,13 @@ export const SHADOW = struct('shadow', 128, {
   hugeVpn: [104, 8],
 })
 
+/** What the oracles remember of each table; several may share a frame. */
+export const TABLE_SHADOW = struct('tableShadow', 16, {
+  state: [0, 4], //       Level | TABLE_DEPOSITED | TABLE_FREED; 0: no table was handed out here
+  linked: [4, 4], //      1 while an entry of the level above points here
+  depositedAt: [8, 4], // number of the PMD table that it waits for, plus 1
+})
+
 const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4] })
 const SHADOW_CPU = struct('shadowCpu', 64, { tlbDrops: [0, 4] })
 /** As many CPUs as a machine can have. */
@@ -57,16 +63,20 @@ const SHADOW_CPUS = 64
 const CONTROL_BEFORE = SHADOW_CONTROL.size + SHADOW_CPUS * SHADOW_CPU.size
 
 /** A PTE table that waits for the split of a huge page. */
-export const STATE_DEPOSITED = 0x100
+export const TABLE_DEPOSITED = 0x10
+/** Given back; its page may be kept by other tables. */
+export const TABLE_FREED = 0x20
 
 const AT = SHADOW.at
 
-/** Places the shadow of `frames` frames; returns the address of the first one's. */
-export function placeShadow(layout: Layout, frames: number): PhysAddr {
+/** Places the shadow of `frames` frames with `fragments` PTE tables each; returns the address of the first frame's. */
+export function placeShadow(layout: Layout, frames: number, fragments: number): PhysAddr {
   const control = layout.add('shadowControl', SHADOW_CONTROL, 1)
   layout.add('shadowCpu', SHADOW_CPU, SHADOW_CPUS)
   const shadow = layout.add('shadow', SHADOW, frames)
   assert(shadow - control === CONTROL_BEFORE, 'the shadow follows its control words')
+  const tables = layout.add('tableShadow', TABLE_SHADOW, frames * fragments)
+  assert(tables - shadow === frames * SHADOW.size, 'the shadow of tables follows that of frames')
   return shadow
 }
 
@@ -99,6 +109,9 @@ export class Shadow {
   readonly #base: number
   readonly #frameBase: number
   readonly #frameShift: number
+  readonly #tables: number
+  readonly #tableShift: number
+  readonly #tableCount: number
 
   constructor(machine: CheckedMachine) {
     this.frames = machine.config.frames
@@ -106,6 +119,9 @@ export class Shadow {
     this.#base = machine.regions.shadow
     this.#frameBase = machine.memmap.frameBase
     this.#frameShift = machine.memmap.frameShift
+    this.#tables = this.#base + this.frames * SHADOW.size
+    this.#tableShift = machine.memmap.tableShift
+    this.#tableCount = this.frames * machine.memmap.fragments
   }
 
   /** Address of the shadow of frame `pfn`. */
@@ -113,9 +129,18 @@ export class Shadow {
     return this.#base + pfn * SHADOW.size
   }
 
-  /** Of the frame in which the byte at `addr` is; nonsense outside of memory, see pfnAt(). */
-  at(addr: number): number {
-    return this.#base + ((addr - this.#frameBase) >>> this.#frameShift) * SHADOW.size
+  /** Address of the TABLE_SHADOW of table `nr`. */
+  table(nr: number): number {
+    return this.#tables + nr * TABLE_SHADOW.size
+  }
+
+  /** Of the table that has the entry at `addr`; nonsense outside of memory, see pfnAt(). */
+  tableOf(addr: number): number {
+    return this.#tables + ((addr - this.#frameBase) >>> this.#tableShift) * TABLE_SHADOW.size
+  }
+
+  tableExists(nr: number): boolean {
+    return nr >= 0 && nr < this.#tableCount
   }
 
   /** Of the frame with which the huge page around `pfn` begins. */

@@ -8,9 +8,9 @@ import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { kernelStack } from '../machine/engine/finding.js'
 import { peek32, poke32 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind, Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { SHADOW, STATE_DEPOSITED, type Shadow } from './shadow.js'
+import { SHADOW, TABLE_DEPOSITED, TABLE_FREED, TABLE_SHADOW, type Shadow } from './shadow.js'
 
 const AT = SHADOW.at
 const KINDS = Object.fromEntries(Object.entries(FrameKind).map(([name, kind]) => [kind, name]))
@@ -63,18 +63,33 @@ export class Sites {
   describe(pfn: number): string[] {
     if (!this.#shadow.exists(pfn)) return [`0x${pfn.toString(16)} is no frame of this machine`]
     const at = this.#shadow.of(pfn)
-    const lines = [`frame 0x${pfn.toString(16)} is ${this.#use(at)}, generation ${peek32(at + AT.generation)}`]
+    const lines = [`frame 0x${pfn.toString(16)} is ${this.#use(pfn, at)}, generation ${peek32(at + AT.generation)}`]
     if (peek32(at + AT.allocCpu) !== 0) lines.push(...this.#site('allocated', at + AT.allocCpu))
     if (peek32(at + AT.freeCpu) !== 0) lines.push(...this.#site('freed', at + AT.freeCpu))
     return lines
   }
 
-  #use(at: number): string {
+  #use(pfn: number, at: number): string {
     const state = peek32(at + AT.state)
-    const level = LEVELS[(state >>> 4) & 0xf] ?? ''
     const kind = KINDS[state & 0xf] ?? `of kind ${state & 0xf}`
     if ((state & 0xf) !== FrameKind.table) return kind === 'batch' ? 'a table batch' : kind
-    return `a ${level} table${(state & STATE_DEPOSITED) !== 0 ? ', deposited' : ''}`
+    return this.#tables(pfn)
+  }
+
+  /** `a pte table, deposited`; of a page that several share, each in turn. */
+  #tables(pfn: number): string {
+    const { memmap } = this.#machine
+    const first = memmap.firstTable(pfn)
+    const upper = ((peek32(this.#shadow.table(first) + TABLE_SHADOW.at.state) & 0xf) as number) > Level.pte
+    const uses = Array.from({ length: upper ? 1 : memmap.fragments }, (_, i) => this.#table(first + i))
+    return uses.length === 1 ? `a ${uses[0]}` : `a page of tables (${uses.join('; ')})`
+  }
+
+  #table(nr: number): string {
+    const state = peek32(this.#shadow.table(nr) + TABLE_SHADOW.at.state)
+    if (state === 0) return 'no table yet'
+    const use = (state & TABLE_DEPOSITED) !== 0 ? ', deposited' : (state & TABLE_FREED) !== 0 ? ', given back' : ''
+    return `${LEVELS[state & 0xf] ?? ''} table${use}`
   }
 
   /** The four words of a site, from its first. */

@@ -10,7 +10,7 @@
  * - uffd, memcg and the OOM reaper, which would add reasons to back out under the same lock
  * - folio_move_anon_rmap(): a fork family shares one anon_vma, a reused folio is in the right one already
  */
-import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
 import {
   pfnPmd,
   pmdMkdirty,
@@ -27,7 +27,7 @@ import { peek32, peekF64 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'
 import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './fault.js'
 import { MM, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
-import { NO_PAGE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
+import { NO_PAGE, NO_TABLE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
 import { HugePmdSplit, pageProt } from './splitHugePmd.js'
 
 export abstract class HugePmdFault extends HugePmdSplit {
@@ -64,8 +64,8 @@ export abstract class HugePmdFault extends HugePmdSplit {
     const pfn = yield* pages.allocPages(geo.hpagePmdOrder, FrameKind.data)
     if (pfn === NO_PAGE) return VM_FAULT_FALLBACK
     const folio = this.k.memmap.page(pfn)
-    const table = yield* tables.pteAllocOne(mm)
-    if (table === NO_PAGE) {
+    const table = yield* this.k.pgalloc.pteAllocOne(mm)
+    if (table === NO_TABLE) {
       yield* this.k.folios.folioPut(folio, 1)
       return VM_FAULT_OOM
     }
@@ -81,7 +81,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
     }
     yield* tables.pmdUnlock(pmdp)
     if (none) return 0
-    yield* tables.pteFree(mm, table)
+    yield* this.k.pgalloc.pteFree(mm, table)
     yield* this.k.folios.folioPut(folio, 1)
     return 0
   }
@@ -89,17 +89,17 @@ export abstract class HugePmdFault extends HugePmdSplit {
   protected *mapHugeZero(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const { tables } = this.k
     const mm = this.k.mmOf(vma)
-    const table = yield* tables.pteAllocOne(mm)
-    if (table === NO_PAGE) return VM_FAULT_OOM
+    const table = yield* this.k.pgalloc.pteAllocOne(mm)
+    if (table === NO_TABLE) return VM_FAULT_OOM
     yield* tables.pmdLock(pmdp)
     const none = pmdNone((yield* this.cpu.readOnce64(pmdp)) as PteWord)
     if (none) {
-      yield* tables.pgtableTransHugeDeposit(mm, pmdp, table)
+      yield* this.k.pgalloc.pgtableTransHugeDeposit(mm, pmdp, table)
       yield* this.k.ops.setPmdAt(mm, haddr, pmdp, this.mkHugePmd(this.k.pages.hugeZeroPfn, vma))
       tables.mmIncNrPtes(mm)
     }
     yield* tables.pmdUnlock(pmdp)
-    if (!none) yield* tables.pteFree(mm, table)
+    if (!none) yield* this.k.pgalloc.pteFree(mm, table)
     return 0
   }
 
@@ -107,12 +107,12 @@ export abstract class HugePmdFault extends HugePmdSplit {
    * map_anon_folio_pmd() with the deposit: maps a new folio, which nobody else knows, over an empty PMD. The allocation's
    * reference becomes the mapping's. Caller: PMD lock; contents and PG_uptodate are set. Also ends a collapse.
    */
-  *mapAnonHugePmd(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, table: Pfn): Step<void> {
+  *mapAnonHugePmd(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, table: Table): Step<void> {
     const mm = this.k.mmOf(vma)
     const entry = maybePmdMkwrite(pmdMkdirty(this.mkHugePmd(pfn, vma)), vma)
     yield* this.k.rmap.folioAddNewAnonRmap(this.k.memmap.page(pfn), vma, haddr)
     // Deposited before the entry is stored: a split may come as soon as the lock is free, and takes the table for granted.
-    yield* this.k.tables.pgtableTransHugeDeposit(mm, pmdp, table)
+    yield* this.k.pgalloc.pgtableTransHugeDeposit(mm, pmdp, table)
     yield* this.k.ops.setPmdAt(mm, haddr, pmdp, entry)
   }
 

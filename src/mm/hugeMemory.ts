@@ -23,7 +23,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { HugePmdFault } from './hugeFault.js'
 import { EAGAIN, ENOMEM, MM } from './mmStruct.js'
-import { NO_PAGE } from './page.js'
+import { NO_TABLE } from './page.js'
 
 export class HugeMemory extends HugePmdFault {
   /** pmd_trans_huge_lock(): takes the lock of a PMD that maps or migrates a huge page; false, and no lock, for others. */
@@ -66,8 +66,8 @@ export class HugeMemory extends HugePmdFault {
 
   /** At once, without grace period (D4): no walker can be in a deposited table. See Khugepaged.excludeGupFast(). */
   protected *zapDepositedTable(mm: PhysAddr, pmdp: PhysAddr): Step<void> {
-    const table = yield* this.k.tables.pgtableTransHugeWithdraw(mm, pmdp)
-    yield* this.k.tables.pteFree(mm, table)
+    const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, pmdp)
+    yield* this.k.pgalloc.pteFree(mm, table)
     this.k.tables.mmDecNrPtes(mm)
   }
 
@@ -86,9 +86,9 @@ export class HugeMemory extends HugePmdFault {
     _dstVma: PhysAddr,
     srcVma: PhysAddr,
   ): Step<number> {
-    const { tables } = this.k
-    const table = yield* tables.pteAllocOne(dstMm)
-    if (table === NO_PAGE) return -ENOMEM
+    const { pgalloc, tables } = this.k
+    const table = yield* pgalloc.pteAllocOne(dstMm)
+    if (table === NO_TABLE) return -ENOMEM
     yield* tables.pmdLock(dstPmdp)
     // Nested: nobody else knows the child's tables, so the order of the two cannot be met the other way round.
     yield* spinLock(this.cpu, tables.pmdLockptr(srcPmdp))
@@ -96,14 +96,14 @@ export class HugeMemory extends HugePmdFault {
     const copied = !pmdNone(child)
     if (copied) {
       tables.mmIncNrPtes(dstMm)
-      yield* tables.pgtableTransHugeDeposit(dstMm, dstPmdp, table)
+      yield* this.k.pgalloc.pgtableTransHugeDeposit(dstMm, dstPmdp, table)
       yield* this.k.ops.setPmdAt(dstMm, addr, dstPmdp, child)
       if (!this.isHugeZero(child)) tables.addCounter(phys(dstMm + MM.at.rssAnon), this.k.geo.hpagePmdNr)
     }
     yield* spinUnlock(this.cpu, tables.pmdLockptr(srcPmdp))
     yield* tables.pmdUnlock(dstPmdp)
     if (copied) return 0
-    yield* tables.pteFree(dstMm, table)
+    yield* this.k.pgalloc.pteFree(dstMm, table)
     // A folio that may be pinned: the parent must keep its pages and the child get copies, page by page. For a PMD that
     // was not huge this does nothing.
     yield* this.splitHugePmd(srcVma, srcPmdp, addr, false, 0)
@@ -206,7 +206,7 @@ export class HugeMemory extends HugePmdFault {
     if (newLock !== oldLock) yield* spinLock(this.cpu, newLock)
     const pmd = yield* ops.pmdpHugeGetAndClear(mm, oldAddr, oldPmdp)
     if (newLock !== oldLock)
-      yield* tables.pgtableTransHugeDeposit(mm, newPmdp, yield* tables.pgtableTransHugeWithdraw(mm, oldPmdp))
+      yield* this.k.pgalloc.pgtableTransHugeDeposit(mm, newPmdp, yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, oldPmdp))
     yield* ops.setPmdAt(mm, newAddr, newPmdp, pmd)
     if (pmdPresent(pmd)) yield* this.flushMovedPmd(vma, oldAddr)
     if (newLock !== oldLock) yield* spinUnlock(this.cpu, newLock)

@@ -38,6 +38,7 @@ import type { Mremap } from './mremap.js'
 import type { Memmap } from './page.js'
 import type { PageAllocator } from './pageAllocator.js'
 import type { PageTables } from './pageTables.js'
+import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { Rmap } from './rmap.js'
 import type { SplitFolio } from './splitFolio.js'
 import type { Vmas } from './vma.js'
@@ -86,6 +87,7 @@ export interface PartClasses {
   readonly Rmap: typeof Rmap
   readonly AnonVmas: typeof AnonVmas
   readonly PageTables: typeof PageTables
+  readonly Pgalloc: new (k: Kernel) => Pgalloc
   readonly MmuGather: typeof MmuGather
   readonly Zap: typeof Zap
   readonly FaultHandler: typeof FaultHandler
@@ -138,6 +140,7 @@ export class Kernel {
   readonly rmap: Rmap
   readonly anonVmas: AnonVmas
   readonly tables: PageTables
+  readonly pgalloc: Pgalloc
   readonly gather: MmuGather
   readonly zap: Zap
   readonly fault: FaultHandler
@@ -175,6 +178,7 @@ export class Kernel {
     this.rmap = new parts.Rmap(this)
     this.anonVmas = new parts.AnonVmas(this)
     this.tables = new parts.PageTables(this)
+    this.pgalloc = new parts.Pgalloc(this)
     this.gather = new parts.MmuGather(this)
     this.zap = new parts.Zap(this)
     this.fault = new parts.FaultHandler(this)

@@ -14,7 +14,7 @@
  * - mm_slots: whoever has a range scanned is a user of the mm or keeps one
  */
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdNone, pmdPfn, pteNone, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import { entryTable, pmdNone, pteNone, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'
@@ -136,7 +136,7 @@ export class Khugepaged extends CollapseScan {
   protected *reattachTable(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, table: PteWord): Step<void> {
     yield* this.k.tables.pmdLock(pmdp)
     yield* this.checkStillNone(pmdp)
-    yield* this.k.ops.pmdPopulate(this.k.mmOf(vma), haddr, pmdp, pmdPfn(table, this.k.geo.hpagePmdNr))
+    yield* this.k.ops.pmdPopulate(this.k.mmOf(vma), haddr, pmdp, entryTable(table))
     yield* this.k.tables.pmdUnlock(pmdp)
   }
 
@@ -209,7 +209,7 @@ export class Khugepaged extends CollapseScan {
     yield* tables.pmdLock(pmdp)
     yield* this.checkStillNone(pmdp)
     // The table is empty, and since excludeGupFast() nobody is in it: it may wait for a split, or be freed.
-    yield* huge.mapAnonHugePmd(vma, haddr, pmdp, pfn, memmap.pfnAt(first))
+    yield* huge.mapAnonHugePmd(vma, haddr, pmdp, pfn, memmap.tableAt(first))
     yield* tables.pmdUnlock(pmdp)
   }
 

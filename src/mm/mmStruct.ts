@@ -31,6 +31,10 @@ export const MM = struct('mm', 320, {
   nrPtes: [180, 4], //  PTE tables, linked or deposited
   tlbFlushPending: [192, 4], // gathers and protection changes in flight
   writeProtectSeq: [196, 4], // seqcount: fork is write-protecting (mmap_lock held for write)
+  //  PTE tables that share pages (pgalloc/):
+  pgtableList: [208, 8], // s390: pages with a part to hand out (context lock)
+  contextLock: [216, 8], // s390: spinlock
+  pteFrag: [224, 4], //  powerpc: the next part to hand out (page table lock); 0: none
   pageTableLock: [256, 8], // spinlock: upper levels of the tables
 })
 assert(MM.at.cpumask === MM_CONTEXT.at.cpumask && MM.at.pgd === MM_CONTEXT.at.pgd, 'MM begins with MM_CONTEXT')

@@ -67,6 +67,7 @@ export class Mms extends Part {
     }
     poke32(mm + MM.at.pgd, pgd)
     poke32(mm + MM.at.mmUsers, 1)
+    this.k.pgalloc.initMm(mm)
     pokeF64(mm + MM.at.mmapBase, this.k.geo.taskSize)
     return mm
   }
@@ -90,6 +91,7 @@ export class Mms extends Part {
     if (this.currentMm() === mm) yield* this.k.tlbFlush.switchMm(phys(0))
     yield* this.k.exit.exitMmap(mm)
     assert(peek64(mm + MM.at.cpumask) === 0n, 'an mm without users is loaded on no CPU')
+    yield* this.k.pgalloc.destroyMm(mm)
     yield* this.k.tables.freePgd(mm)
     yield* this.#freeSlot(mm)
   }

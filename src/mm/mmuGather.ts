@@ -9,18 +9,19 @@
  * out: delayed rmap (no dirty shared file pages), per-VMA flags, page-size batches; page batches are one array instead of a
  * chain, full at the size of upstream's on-stack bundle in small geometries.
  */
-import { phys, type Pfn, type PhysAddr, type VirtAddr } from '../base/units.js'
+import { phys, tableNr, type Pfn, type PhysAddr, type Table, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind, Level } from '../machine/trace/observer.js'
 import type { RcuCallback } from '../sync/rcu.js'
 import { Part, type Kernel } from './kernel.js'
 import { MM } from './mmStruct.js'
 import { NO_PAGE } from './page.js'
 
-/** A table batch is one frame: rcu_head, count, then frame numbers of tables. */
+/** A table batch is one frame: rcu_head, count, then twice the number of each table, plus PTE_TABLE. */
 const BATCH_NR = 8
 const BATCH_TABLES = 16
+const PTE_TABLE = 1
 
 export class MmuGather extends Part {
   #mm = phys(0)
@@ -91,24 +92,26 @@ export class MmuGather extends Part {
 
   // ---- tables -----------------------------------------------------------------------------------------------------
 
-  /** Takes a table that was just unlinked; `addr` is an address it translated. */
-  *tlbRemoveTable(table: Pfn, addr: VirtAddr): Step<void> {
+  /** Takes a table of `level` that was just unlinked; `addr` is an address it translated. */
+  *tlbRemoveTable(table: Table, addr: VirtAddr, level: number): Step<void> {
+    const token = (table << 1) | (level === Level.pte ? PTE_TABLE : 0)
+    if (level === Level.pte) yield* this.k.pgalloc.pteFreeTlb(this.#mm, table)
     this.tlbFlushPteRange(addr, this.k.geo.pageSize)
     this.#freedTables = true
-    if (this.k.config.tableFree === 'ipi') return yield* this.#collectTable(table)
+    if (this.k.config.tableFree === 'ipi') return yield* this.#collectTable(token)
     if (this.#batch === NO_PAGE) this.#batch = yield* this.allocBatch()
-    if (this.#batch === NO_PAGE) return yield* this.tlbRemoveTableOne(table)
+    if (this.#batch === NO_PAGE) return yield* this.tlbRemoveTableOne(token)
     const batch = this.k.memmap.frame(this.#batch)
     const count = peek32(batch + BATCH_NR)
-    poke32(batch + BATCH_TABLES + count * 4, table)
+    poke32(batch + BATCH_TABLES + count * 4, token)
     poke32(batch + BATCH_NR, count + 1)
     if (BATCH_TABLES + (count + 2) * 4 > this.k.memmap.frameBytes) yield* this.#tableFlush()
   }
 
-  *#collectTable(table: Pfn): Step<void> {
+  *#collectTable(token: number): Step<void> {
     if (this.#tableCount === this.#tables.length) yield* this.tlbFlushMmu()
     this.#freedTables = true
-    this.#tables[this.#tableCount++] = table
+    this.#tables[this.#tableCount++] = token
   }
 
   /** A page for a batch, without sleeping: it may not be there. */
@@ -124,10 +127,10 @@ export class MmuGather extends Part {
    * Without a batch: invalidate, wait until every walker with IRQs off has left, free. Protects IRQ-off walkers only, not
    * rcu_read_lock() ones, which may not walk tables of a mapping that is being torn down.
    */
-  protected *tlbRemoveTableOne(table: Pfn): Step<void> {
+  protected *tlbRemoveTableOne(token: number): Step<void> {
     yield* this.tlbFlushMmuTlbonly()
     yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
-    yield* this.tlbRemoveTableFree(table)
+    yield* this.tlbRemoveTableFree(token)
   }
 
   /** Invalidate first, then hand the batch to RCU: no hardware walker may still hold a path to the tables. */
@@ -147,13 +150,15 @@ export class MmuGather extends Part {
   /** The callback: the tables, then the batch page itself. */
   protected *tlbRemoveTableRcu(batch: PhysAddr): Step<void> {
     const count = peek32(batch + BATCH_NR)
-    for (let i = 0; i < count; i++) yield* this.tlbRemoveTableFree(peek32(batch + BATCH_TABLES + i * 4) as Pfn)
+    for (let i = 0; i < count; i++) yield* this.tlbRemoveTableFree(peek32(batch + BATCH_TABLES + i * 4))
     yield* this.k.folios.folioPut(this.k.memmap.page(this.k.memmap.pfnAt(batch)), 1)
   }
 
   /** __tlb_remove_table(). */
-  protected *tlbRemoveTableFree(table: Pfn): Step<void> {
-    yield* this.k.folios.folioPut(this.k.memmap.page(table), 1)
+  protected *tlbRemoveTableFree(token: number): Step<void> {
+    const table = tableNr(token >>> 1)
+    if ((token & PTE_TABLE) !== 0) yield* this.k.pgalloc.tlbRemoveTable(table)
+    else yield* this.k.tables.freeUpper(table)
   }
 
   // ---- flushing ---------------------------------------------------------------------------------------------------
@@ -186,7 +191,7 @@ export class MmuGather extends Part {
       const folio = yield* this.k.folios.compoundHead(phys(this.#pages[i] as number))
       yield* this.k.folios.folioPut(folio, 1)
     }
-    for (let i = 0; i < tables; i++) yield* this.tlbRemoveTableFree(this.#tables[i] as Pfn)
+    for (let i = 0; i < tables; i++) yield* this.tlbRemoveTableFree(this.#tables[i] as number)
   }
 
   /** Closes the gather. */

@@ -9,7 +9,7 @@
  * table's lock next, flushing the new address only. So the old address is flushed before either lock goes.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdLeaf, pteNone, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import { entryTable, pmdLeaf, pteNone, ptePresent } from '../arch/x86_64/pte.js'
 import { isSwapPmd } from '../arch/x86_64/swap.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
@@ -128,7 +128,7 @@ export abstract class MoveTables extends Part {
     const movable = this.isMovableTable(pmd)
     if (movable) {
       yield* ops.pmdClear(mm, oldAddr, oldPmdp)
-      yield* ops.pmdPopulate(mm, newAddr, newPmdp, ptePfn(pmd))
+      yield* ops.pmdPopulate(mm, newAddr, newPmdp, entryTable(pmd))
       yield* this.flushBeforeUnlock(vma, oldAddr, oldAddr + geo.pmdSize)
     }
     yield* this.#unlockBoth(tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp))

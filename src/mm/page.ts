@@ -8,7 +8,7 @@
  *
  * Counts: refcount 0 is free or frozen. mapcount and entireMapcount are stored minus one.
  */
-import { phys, pfn as toPfn, type Pfn, type PhysAddr } from '../base/units.js'
+import { phys, pfn as toPfn, tableNr, type Pfn, type PhysAddr, type Table } from '../base/units.js'
 import { struct } from '../machine/image/struct.js'
 
 export const PAGE = struct('page', 64, {
@@ -23,7 +23,9 @@ export const PAGE = struct('page', 64, {
   rcuFunc: [28, 4, 'lru'],
   mapping: [32, 4], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
   largeMapcount: [36, 4], // first tail: sum of all mappings of the folio
-  index: [40, 8], //       double: page offset in the mapping
+  index: [40, 8, 'index'], // double: page offset in the mapping
+  ptFragRefcount: [40, 4, 'index'], // page tables: fragments in use, where they are counted
+  ptMm: [44, 4, 'index'], //  page tables: the mm that a deferred free will need
   ptl: [48, 8, 'private'], // page tables: the split lock
   entireMapcount: [48, 4, 'private'], // first tail: PMD mappings, minus one
   pincount: [52, 4, 'private'], // first tail: FOLL_PIN references
@@ -40,6 +42,7 @@ export const PG_ANON_EXCLUSIVE = 1 << 6
 export const PG_HEAD = 1 << 7 //     first page of a large folio
 export const PG_TABLE = 1 << 8 //    page type: page table
 export const PG_BUDDY = 1 << 9 //    first page of a free block
+export const PG_ACTIVE = 1 << 11 //  page tables: a fragment was given back with pte_free_defer()
 export const PG_RESERVED = 1 << 10 // never freed: frame 0, the zero pages
 
 /** Low bit of `mapping`: the rest is an anon_vma. */
@@ -50,6 +53,7 @@ export const GUP_PIN_COUNTING_BIAS = 1024
 
 /** No page: what allocations return on failure. */
 export const NO_PAGE = -1 as Pfn
+export const NO_TABLE = -1 as Table
 
 /** Conversion between frame numbers, struct page addresses and frame addresses. All pure arithmetic. */
 export class Memmap {
@@ -58,13 +62,22 @@ export class Memmap {
   readonly frameBytes: number
   readonly frameShift: number
   readonly frameCount: number
+  /** PTE tables in a frame, a power of two. Tables above them have a frame each, and the number of its first part. */
+  readonly fragments: number
+  readonly tableBytes: number
+  readonly tableShift: number
+  readonly fragmentShift: number
 
-  constructor(base: PhysAddr, frameBase: PhysAddr, frameBytes: number, frameCount: number) {
+  constructor(base: PhysAddr, frameBase: PhysAddr, frameBytes: number, frameCount: number, fragments = 1) {
     this.base = base
     this.frameBase = frameBase
     this.frameBytes = frameBytes
     this.frameShift = Math.log2(frameBytes)
     this.frameCount = frameCount
+    this.fragments = fragments
+    this.tableBytes = frameBytes / fragments
+    this.tableShift = Math.log2(this.tableBytes)
+    this.fragmentShift = Math.log2(fragments)
   }
 
   /** Address of the struct page of frame `pfn`. */
@@ -80,6 +93,26 @@ export class Memmap {
   /** Address of the first byte of frame `pfn`. */
   frame(pfn: number): PhysAddr {
     return phys(this.frameBase + pfn * this.frameBytes)
+  }
+
+  /** Address of table `nr`. */
+  table(nr: number): PhysAddr {
+    return phys(this.frameBase + nr * this.tableBytes)
+  }
+
+  /** Number of the table that the entry at `addr` is in, if that is a PTE table or frames have one table each. */
+  tableAt(addr: number): Table {
+    return tableNr((addr - this.frameBase) >>> this.tableShift)
+  }
+
+  /** The first table of frame `pfn`. */
+  firstTable(pfn: number): Table {
+    return tableNr(pfn << this.fragmentShift)
+  }
+
+  /** Frame that table `nr` is in. */
+  pfnOfTable(nr: number): Pfn {
+    return toPfn(nr >>> this.fragmentShift)
   }
 
   /** Frame number of the byte at `addr`. */

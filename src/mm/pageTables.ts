@@ -1,35 +1,27 @@
 /**
- * Page tables: addresses of entries, allocation, locks, the deposit ring, and giving tables back.
+ * Page tables: addresses of entries, tables above the PTE level, locks. PTE tables come from pgalloc/.
  *
- * Source: mm/memory.c, mm/pgtable-generic.c, include/linux/mm.h, asm-generic/pgalloc.h (v6.12). One table is one frame; its
- * split lock and, for PMD tables, the deposit ring are in its struct page. Left out: kernel page tables, and tables
+ * Source: mm/memory.c, mm/pgtable-generic.c, include/linux/mm.h, asm-generic/pgalloc.h (v6.12). A table above
+ * the PTE level is one frame. The split locks, and the heads of deposit rings, are in struct page; tables in one page
+ * share its lock. Left out: kernel page tables, and tables
  * that are shared between processes (hugetlb).
  *
  * Locks: mm.pageTableLock guards pgd and pud entries; the lock of a PMD table its entries and its deposit ring; the lock
  * of a PTE table its entries. The PMD lock is taken before the PTE lock.
  */
-import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { mkTable, pmdBad, pmdLeaf, pteNone, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
+import { entryTable, mkTable, pmdBad, pmdLeaf, pteNone, ptePresent } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { add32, fillBytes, note, peek32, poke32 } from '../machine/image/image.js'
 import { FrameKind, Level } from '../machine/trace/observer.js'
-import type { RcuCallback } from '../sync/rcu.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
-import { Part, type Kernel } from './kernel.js'
+import { Part } from './kernel.js'
 import { MM } from './mmStruct.js'
-import { NO_PAGE, PAGE, PG_TABLE } from './page.js'
+import { NO_PAGE, NO_TABLE, PAGE, PG_TABLE } from './page.js'
 
 const NO_ENTRY = phys(0)
 
 export class PageTables extends Part {
-  readonly #freeCallback: number
-
-  constructor(k: Kernel) {
-    super(k)
-    const callback: RcuCallback = { rcu: (head) => this.pteFreeNow(head) }
-    this.#freeCallback = k.rcu.register(callback)
-  }
-
   // ---- where an entry is ------------------------------------------------------------------------------------------
 
   pgdOffset(mm: PhysAddr, addr: VirtAddr): PhysAddr {
@@ -38,15 +30,15 @@ export class PageTables extends Part {
 
   /** Entry for `addr` in the table that the word of the level above points to. Pure: the caller has read the word. */
   pudOffset(pgd: PteWord, addr: VirtAddr): PhysAddr {
-    return phys(this.k.memmap.frame(ptePfn(pgd)) + this.k.geo.pudIndex(addr) * 8)
+    return phys(this.k.memmap.table(entryTable(pgd)) + this.k.geo.pudIndex(addr) * 8)
   }
 
   pmdOffset(pud: PteWord, addr: VirtAddr): PhysAddr {
-    return phys(this.k.memmap.frame(ptePfn(pud)) + this.k.geo.pmdIndex(addr) * 8)
+    return phys(this.k.memmap.table(entryTable(pud)) + this.k.geo.pmdIndex(addr) * 8)
   }
 
   pteOffset(pmd: PteWord, addr: VirtAddr): PhysAddr {
-    return phys(this.k.memmap.frame(ptePfn(pmd)) + this.k.geo.pteIndex(addr) * 8)
+    return phys(this.k.memmap.table(entryTable(pmd)) + this.k.geo.pteIndex(addr) * 8)
   }
 
   /** mm_find_pmd(): the PMD entry for `addr`, 0 when there is no PMD table. Caller: a lock that keeps the tables. */
@@ -84,7 +76,7 @@ export class PageTables extends Part {
     const seen = (yield* this.cpu.readOnce64(entry)) as PteWord
     if (!pteNone(seen)) return seen
     const table = yield* this.#newTable(mm, level)
-    if (table === NO_PAGE) return seen
+    if (table === NO_TABLE) return seen
     const lock = phys(mm + MM.at.pageTableLock)
     yield* spinLock(this.cpu, lock)
     const now = (yield* this.cpu.readOnce64(entry)) as PteWord
@@ -97,21 +89,21 @@ export class PageTables extends Part {
     }
     yield* spinUnlock(this.cpu, lock)
     if (pteNone(now)) return mkTable(phys(table * 4096))
-    yield* this.#freeTable(table)
+    yield* this.freeUpper(table)
     return now
   }
 
   /** __pte_alloc(): a PTE table under the entry if it is none. False without memory. */
   *pteAlloc(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<boolean> {
     if (!pteNone((yield* this.cpu.readOnce64(pmdp)) as PteWord)) return true
-    const table = yield* this.pteAllocOne(mm)
-    if (table === NO_PAGE) return false
-    if (!(yield* this.pmdInstall(mm, pmdp, addr, table))) yield* this.pteFree(mm, table)
+    const table = yield* this.k.pgalloc.pteAllocOne(mm)
+    if (table === NO_TABLE) return false
+    if (!(yield* this.pmdInstall(mm, pmdp, addr, table))) yield* this.k.pgalloc.pteFree(mm, table)
     return true
   }
 
   /** pmd_install(): links the table if the entry is still none; false when somebody else was first. */
-  *pmdInstall(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, table: Pfn): Step<boolean> {
+  *pmdInstall(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, table: Table): Step<boolean> {
     yield* this.pmdLock(pmdp)
     const none = pteNone((yield* this.cpu.readOnce64(pmdp)) as PteWord)
     if (none) {
@@ -124,53 +116,35 @@ export class PageTables extends Part {
     return none
   }
 
-  /** A new PTE table, all entries none, linked nowhere; NO_PAGE without memory. */
-  *pteAllocOne(mm: PhysAddr): Step<Pfn> {
-    return yield* this.#newTable(mm, Level.pte)
-  }
-
   /** A new top-level table; returns its address, 0 without memory. */
   *newPgd(mm: PhysAddr): Step<PhysAddr> {
     const table = yield* this.#newTable(mm, Level.pgd)
-    return table === NO_PAGE ? NO_ENTRY : this.k.memmap.frame(table)
+    return table === NO_TABLE ? NO_ENTRY : this.k.memmap.table(table)
   }
 
   *freePgd(mm: PhysAddr): Step<void> {
-    yield* this.#freeTable(this.k.memmap.pfnAt(peek32(mm + MM.at.pgd)))
+    yield* this.freeUpper(this.k.memmap.tableAt(peek32(mm + MM.at.pgd)))
   }
 
-  *#newTable(mm: PhysAddr, level: number): Step<Pfn> {
-    const table = yield* this.k.pages.allocPage(FrameKind.table)
-    if (table === NO_PAGE) return NO_PAGE
-    const page = this.k.memmap.page(table)
+  /** A table above the PTE level, which has a page to itself. */
+  *#newTable(mm: PhysAddr, level: number): Step<Table> {
+    const pfn = yield* this.k.pages.allocPage(FrameKind.table)
+    if (pfn === NO_PAGE) return NO_TABLE
+    const page = this.k.memmap.page(pfn)
     poke32(page + PAGE.at.flags, PG_TABLE)
     poke32(page + PAGE.at.ptl, 0)
     poke32(page + PAGE.at.ptl + 4, 0)
     poke32(page + PAGE.at.pmdHugePte, 0)
-    fillBytes(this.k.memmap.frame(table), 0, this.k.geo.ptrsPerTable * 8)
+    fillBytes(this.k.memmap.frame(pfn), 0, this.k.geo.ptrsPerTable * 8)
+    const table = this.k.memmap.firstTable(pfn)
     this.k.observer.tableCreated(this.cpu, table, level, mm)
     return table
   }
 
-  *#freeTable(table: Pfn): Step<void> {
-    yield* this.k.folios.folioPut(this.k.memmap.page(table), 1)
-  }
-
-  // ---- giving PTE tables back -------------------------------------------------------------------------------------
-
-  /** pte_free(): at once. Only for a table that no walker can still be in (D4). */
-  *pteFree(_mm: PhysAddr, table: Pfn): Step<void> {
-    yield* this.#freeTable(table)
-  }
-
-  /** pte_free_defer(): after a grace period, through the rcu_head in the table's struct page. */
-  *pteFreeDefer(_mm: PhysAddr, table: Pfn): Step<void> {
-    yield* this.k.rcu.callRcu(phys(this.k.memmap.page(table) + PAGE.at.rcuNext), this.#freeCallback)
-  }
-
-  /** pte_free_now(), the callback. */
-  protected *pteFreeNow(head: PhysAddr): Step<void> {
-    yield* this.#freeTable(this.k.memmap.pfnOf(head - PAGE.at.rcuNext))
+  /** Gives a table above the PTE level back. No walker is in it. */
+  *freeUpper(table: Table): Step<void> {
+    this.k.observer.tableFreed(this.cpu, table)
+    yield* this.k.folios.folioPut(this.k.memmap.page(this.k.memmap.pfnOfTable(table)), 1)
   }
 
   /** mm->pgtables_bytes, in tables. A statistic: no schedule point. */
@@ -255,53 +229,6 @@ export class PageTables extends Part {
   *pteUnmapUnlock(ptep: PhysAddr): Step<void> {
     yield* this.pteUnlock(ptep)
     this.k.rcu.rcuReadUnlock()
-  }
-
-  // ---- deposited tables, PMD lock held ------------------------------------------------------------------------------
-
-  /**
-   * Keeps a PTE table for the split of a huge PMD, which must not allocate. The tables of a PMD table form a ring through
-   * their struct pages; the newest is the head, and goes in behind the old head.
-   */
-  *pgtableTransHugeDeposit(_mm: PhysAddr, pmdp: PhysAddr, table: Pfn): Step<void> {
-    const list = phys(this.k.memmap.page(this.k.memmap.pfnAt(pmdp)) + PAGE.at.pmdHugePte)
-    const page = this.k.memmap.page(table)
-    const head = phys(yield* this.cpu.plainRead32(list))
-    const next = head === 0 ? page : phys(peek32(head + PAGE.at.lruNext))
-    poke32(page + PAGE.at.lruNext, next)
-    poke32(page + PAGE.at.lruPrev, head === 0 ? page : head)
-    if (head !== 0) {
-      poke32(next + PAGE.at.lruPrev, page)
-      poke32(head + PAGE.at.lruNext, page)
-    }
-    yield* this.cpu.plainWrite32(list, page)
-    this.k.observer.tableDeposited(this.cpu, table, true)
-  }
-
-  /** Takes the newest table back. */
-  *pgtableTransHugeWithdraw(_mm: PhysAddr, pmdp: PhysAddr): Step<Pfn> {
-    const list = phys(this.k.memmap.page(this.k.memmap.pfnAt(pmdp)) + PAGE.at.pmdHugePte)
-    const page = phys(yield* this.cpu.plainRead32(list))
-    if (page === 0) return this.#nothingDeposited(list)
-    const [next, prev] = [peek32(page + PAGE.at.lruNext), peek32(page + PAGE.at.lruPrev)]
-    this.#checkRing(page, next, prev)
-    poke32(prev + PAGE.at.lruNext, next)
-    poke32(next + PAGE.at.lruPrev, prev)
-    yield* this.cpu.plainWrite32(list, next === page ? 0 : next)
-    const table = this.k.memmap.pfnOf(page)
-    this.k.observer.tableDeposited(this.cpu, table, false)
-    return table
-  }
-
-  #checkRing(page: number, next: number, prev: number): void {
-    if (peek32(next + PAGE.at.lruPrev) === page && peek32(prev + PAGE.at.lruNext) === page) return
-    this.cpu.report('list-corruption', `list_del corruption: deposit ring at page 0x${page.toString(16)}`, page, [
-      `next->prev is 0x${peek32(next + PAGE.at.lruPrev).toString(16)}, prev->next is 0x${peek32(prev + PAGE.at.lruNext).toString(16)}`,
-    ])
-  }
-
-  #nothingDeposited(list: PhysAddr): never {
-    return this.cpu.report('deposit', 'kernel BUG: withdraw from an empty deposit list', list)
   }
 }
 

@@ -11,7 +11,7 @@
  * - device-mapped PMDs
  * None of these changes which states the entry passes through, which locks are held, or when TLBs are flushed.
  */
-import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
 import { pfnPte, pmdDirty, pmdPfn, pmdTransHuge, pmdWrite, pmdYoung } from '../arch/x86_64/pte.js'
 import { pteMkdirty, pteMkold, pteMkspecial, pteMkwrite, pteNone, vmGetPageProt } from '../arch/x86_64/pte.js'
 import {
@@ -92,7 +92,7 @@ export abstract class HugePmdSplit extends Part {
     const frozen = freeze && (!exclusive || (yield* this.k.rmap.folioTryShareAnonRmapPmd(folio)))
     if (!frozen) yield* this.addPteMappings(vma, haddr, folio, exclusive)
     // Withdrawn after the entry became unusable (D3): until then the table belongs to the huge mapping.
-    const table = yield* this.k.tables.pgtableTransHugeWithdraw(this.k.mmOf(vma), pmdp)
+    const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(this.k.mmOf(vma), pmdp)
     const shape = shapeOfPmd(old, vma, frozen, exclusive)
     yield* this.fillTable(this.k.mmOf(vma), table, haddr, pmdPfn(old, this.k.geo.hpagePmdNr), shape)
     yield* this.dropPmdMapping(folio, frozen)
@@ -123,9 +123,9 @@ export abstract class HugePmdSplit extends Part {
   }
 
   /** Writes the entries of a withdrawn table, which nobody else can see. Returns the address behind the last one. */
-  protected *fillTable(mm: PhysAddr, table: Pfn, haddr: VirtAddr, pfn: Pfn, shape: PteShape): Step<VirtAddr> {
+  protected *fillTable(mm: PhysAddr, table: Table, haddr: VirtAddr, pfn: Pfn, shape: PteShape): Step<VirtAddr> {
     const { hpagePmdNr, pageSize } = this.k.geo
-    const first = this.k.memmap.frame(table)
+    const first = this.k.memmap.table(table)
     let addr = haddr
     for (let i = 0; i < hpagePmdNr; i++) {
       const ptep = phys(first + i * 8)
@@ -136,7 +136,7 @@ export abstract class HugePmdSplit extends Part {
     return addr
   }
 
-  protected *publishTable(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, table: Pfn): Step<void> {
+  protected *publishTable(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, table: Table): Step<void> {
     // Write barrier: the PTEs before the pointer to them. Otherwise a walker that finds the table could read entries of
     // its last use. Walkers need no barrier: they reach the PTEs through the pointer (address dependency), see
     // GupFast.gupPteRange() and Mmu.
@@ -148,7 +148,7 @@ export abstract class HugePmdSplit extends Part {
 
   /** No invalidation: the hardware never used the entry, and inverting its offset would damage it (BUG-35). */
   protected *splitMigrationPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, pmd: PteWord): Step<void> {
-    const table = yield* this.k.tables.pgtableTransHugeWithdraw(this.k.mmOf(vma), pmdp)
+    const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(this.k.mmOf(vma), pmdp)
     const shape: PteShape = {
       migration: true,
       prot: 0n,
@@ -166,14 +166,14 @@ export abstract class HugePmdSplit extends Part {
    * waits for the lock, finds zeroes in any case, and no page or count is attached to them.
    */
   protected *splitZeroPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr): Step<void> {
-    const { geo, ops, pages, tables } = this.k
+    const { geo, ops, pages } = this.k
     const mm = this.k.mmOf(vma)
     yield* ops.pmdpHugeGetAndClear(mm, haddr, pmdp)
     yield* this.k.tlbFlush.flushTlbRange(vma, haddr, (haddr + geo.pmdSize) as VirtAddr)
-    const table = yield* tables.pgtableTransHugeWithdraw(mm, pmdp)
+    const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, pmdp)
     const entry = pteMkspecial(pfnPte(pages.zeroPfn, pageProt(vma)))
     for (let i = 0; i < geo.hpagePmdNr; i++) {
-      const ptep = phys(this.k.memmap.frame(table) + i * 8)
+      const ptep = phys(this.k.memmap.table(table) + i * 8)
       this.checkNone(ptep)
       yield* ops.setPteAt(mm, (haddr + i * geo.pageSize) as VirtAddr, ptep, entry)
     }

@@ -5,7 +5,7 @@
  * DONTNEED keeps its tables). Left out: hugetlb, device and PFN mappings, soft-dirty and uffd markers, delayed rmap.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdLeaf, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/x86_64/pte.js'
+import { entryTable, pmdLeaf, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/x86_64/pte.js'
 import { isMigrationEntry, isSwapPmd, swpOffsetPfn } from '../arch/x86_64/swap.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
@@ -138,7 +138,7 @@ export class Zap extends Part {
         )
       if (!inside(addr, this.k.geo.pgdirSize, floor, ceiling)) continue
       yield* this.k.ops.pgdClear(mm, addr, pgdp)
-      yield* this.k.gather.tlbRemoveTable(ptePfn(pgd), addr)
+      yield* this.k.gather.tlbRemoveTable(entryTable(pgd), addr, Level.pud)
     }
   }
 
@@ -156,7 +156,7 @@ export class Zap extends Part {
       yield* this.#freePteTable(mm, this.k.tables.pmdOffset(pud, addr), addr, floor, ceiling)
     if (!inside(start, this.k.geo.pudSize, floor, ceiling)) return
     yield* this.k.ops.pudClear(mm, start, pudp)
-    yield* this.k.gather.tlbRemoveTable(ptePfn(pud), start)
+    yield* this.k.gather.tlbRemoveTable(entryTable(pud), start, Level.pmd)
   }
 
   /** The table's own lock is not taken: no walker that would need it may exist (dossier 4.3, step 5). */
@@ -165,7 +165,7 @@ export class Zap extends Part {
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (!ptePresent(pmd) || pmdLeaf(pmd) || !inside(addr, this.k.geo.pmdSize, floor, ceiling)) return
     yield* this.k.ops.pmdClear(mm, addr, pmdp)
-    yield* this.k.gather.tlbRemoveTable(ptePfn(pmd), addr)
+    yield* this.k.gather.tlbRemoveTable(entryTable(pmd), addr, Level.pte)
     this.k.tables.mmDecNrPtes(mm)
   }
 }

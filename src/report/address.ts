@@ -3,10 +3,10 @@
  * and the live address spaces know what a frame is used for. For use when nothing runs, or between two controlled steps.
  */
 import type { Machine } from '../boot/machine.js'
-import { SHADOW } from '../check/shadow.js'
+import { SHADOW, TABLE_SHADOW } from '../check/shadow.js'
 import { peek32, peek64 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
-import { pmdLeaf, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import { entryTable, pmdLeaf, ptePresent } from '../arch/x86_64/pte.js'
 import type { PteWord } from '../base/units.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_BUDDY, PG_RESERVED, PG_TABLE } from '../mm/page.js'
@@ -14,7 +14,7 @@ import { hex } from './entry.js'
 
 /** A word of a page table. `owner` is the mm and the address the entry translates, null for a table linked nowhere. */
 export interface TableWord {
-  readonly pfn: number
+  readonly table: number
   readonly level: number
   readonly index: number
   readonly owner: { readonly mm: number; readonly addr: number } | null
@@ -41,9 +41,9 @@ const LEVEL_NAMES: Readonly<Record<number, string>> = {
   [Level.pgd]: 'pgd',
 }
 
-function describeTableWord({ pfn, level, index, owner }: TableWord): string {
+function describeTableWord({ table, level, index, owner }: TableWord): string {
   const name = LEVEL_NAMES[level] ?? 'page'
-  if (owner === null) return `${name} table ${hex(pfn)}[${index}], not linked`
+  if (owner === null) return `${name} table ${hex(table)}[${index}], not linked`
   return `mm${owner.mm}.${name}[${index}] of ${hex(owner.addr)}`
 }
 
@@ -53,17 +53,25 @@ export function tableWordAt(machine: Machine, addr: number): TableWord | null {
   if (addr < memmap.frameBase || addr >= layout.size) return null
   const pfn = memmap.pfnAt(addr)
   if ((peek32(memmap.page(pfn) + PAGE.at.flags) & PG_TABLE) === 0) return null
-  const index = ((addr - memmap.frame(pfn)) >>> 3) & (machine.geo.ptrsPerTable - 1)
+  const level = levelAt(machine, addr)
+  const table = level === Level.pte ? memmap.tableAt(addr) : memmap.firstTable(pfn)
+  const index = (addr - memmap.table(table)) >>> 3
   for (let slot = 0; slot < config.kernel.mms; slot++) {
     const mm = regions.kernel.mms + slot * MM.size
     const pgd = peek32(mm + MM.at.inUse) === 0 ? 0 : peek32(mm + MM.at.pgd)
-    const found = pgd === 0 ? null : findTable(machine, memmap.pfnAt(pgd), Level.pgd, 0, pfn)
+    const found = pgd === 0 ? null : findTable(machine, memmap.tableAt(pgd), Level.pgd, 0, table)
     if (found === null) continue
     const span = entrySpan(machine, found.level)
-    return { pfn, level: found.level, index, owner: { mm: slot, addr: found.base + index * span } }
+    return { table, level: found.level, index, owner: { mm: slot, addr: found.base + index * span } }
   }
-  const level = config.oracles ? (peek32(regions.shadow + pfn * SHADOW.size + SHADOW.at.state) >>> 4) & 0xf : Level.pte
-  return { pfn, level: level === 0 ? Level.pte : level, index, owner: null }
+  return { table, level, index, owner: null }
+}
+
+/** Level of the table at `addr` as the oracles know it; without them a PTE table, or what the tree says. */
+function levelAt({ memmap, config, regions }: Machine, addr: number): number {
+  if (!config.oracles) return Level.pte
+  const shadow = regions.shadow + config.frames * SHADOW.size + memmap.tableAt(addr) * TABLE_SHADOW.size
+  return peek32(shadow + TABLE_SHADOW.at.state) & 0xf || Level.pte
 }
 
 /** Where below table `at` of `level` the table `wanted` hangs: its level and the first address that it translates. */
@@ -79,17 +87,17 @@ function findTable(
   const { geo, memmap } = machine
   const span = entrySpan(machine, level)
   for (let i = 0; i < geo.ptrsPerTable; i++) {
-    const entry = peek64(memmap.frame(at) + i * 8) as PteWord
+    const entry = peek64(memmap.table(at) + i * 8) as PteWord
     if (entry === 0n || !ptePresent(entry) || pmdLeaf(entry)) continue
-    const below = ptePfn(entry)
-    const found = below < machine.config.frames ? findTable(machine, below, level - 1, base + i * span, wanted) : null
+    const below = entryTable(entry)
+    const found = below < machine.config.frames * memmap.fragments ? findTable(machine, below, level - 1, base + i * span, wanted) : null
     if (found !== null) return found
   }
   return null
 }
 
 function entrySpan({ geo }: Machine, level: number): number {
-  return geo.pageSize * geo.ptrsPerTable ** (level - 1)
+  return level === Level.pte ? geo.pageSize : geo.pmdSize * geo.ptrsPerTable ** (level - 2)
 }
 
 function describeFrame(machine: Machine, addr: number): string {

@@ -67,7 +67,7 @@ export function setUp(
 
 function settingOf(machine: MachineConfig, repeated: boolean): Setting {
   const pageSize = 4096
-  const hugeSize = pageSize << machine.indexBits
+  const hugeSize = pageSize << (machine.pteBits ?? machine.indexBits)
   const arena = hugeSize * 4
   return {
     cpus: machine.cpus,

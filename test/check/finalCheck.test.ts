@@ -44,7 +44,7 @@ class Settled extends Lab {
   #mapHuge(): void {
     for (let i = 0; i < HUGE; i++) poke64(this.frame(this.deposited) + i * 8, 0n)
     this.observer.tableCreated(this.cpu, this.deposited, Level.pte, this.mm)
-    this.observer.tableDeposited(this.cpu, this.deposited, true)
+    this.deposit(this.deposited)
     const page = this.page(this.deposited)
     poke32(page + PAGE.at.lruNext, page)
     poke32(this.page(this.pmd) + PAGE.at.pmdHugePte, page)

@@ -101,9 +101,9 @@ describe('frame-state', () => {
 
     it('reports a walker in a deposited table', () => {
       const table = lab.table(Level.pte)
-      lab.observer.tableDeposited(lab.cpu, table, true)
+      lab.deposit(table)
       expectFinding('frame-state', 'deposited', () => lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 0)))
-      lab.observer.tableDeposited(lab.cpu, table, false)
+      lab.deposit(table, false)
       lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 0))
     })
 
@@ -124,7 +124,7 @@ describe('frame-state', () => {
       const linked = lab.linkTable(0)
       expectFinding('frame-state', 'freed while it is linked', () => lab.free(linked))
       const deposited = lab.table(Level.pte)
-      lab.observer.tableDeposited(lab.cpu, deposited, true)
+      lab.deposit(deposited)
       expectFinding('frame-state', 'freed while it is deposited', () => lab.free(deposited))
       const full = lab.table(Level.pte)
       poke64(lab.ptep(full, 3), writable(lab.anonPage()))
@@ -132,13 +132,12 @@ describe('frame-state', () => {
     })
 
     it('reports a deposit of a table that is linked or not empty, and a withdrawal of what was not deposited', () => {
-      const { observer, cpu } = lab
       const linked = lab.linkTable(0)
-      expectFinding('frame-state', 'deposit of a linked', () => observer.tableDeposited(cpu, linked, true))
+      expectFinding('frame-state', 'deposit of a linked', () => lab.deposit(linked))
       const full = lab.table(Level.pte)
       poke64(lab.ptep(full, 0), 0x67n)
-      expectFinding('frame-state', 'not empty', () => observer.tableDeposited(cpu, full, true))
-      expectFinding('frame-state', 'not deposited', () => observer.tableDeposited(cpu, lab.table(Level.pte), false))
+      expectFinding('frame-state', 'not empty', () => lab.deposit(full))
+      expectFinding('frame-state', 'not deposited', () => lab.deposit(lab.table(Level.pte), false))
     })
 
     it('reports a link to what is no table of the level below, or to a table that is linked already', () => {
@@ -147,6 +146,26 @@ describe('frame-state', () => {
       expectFinding('frame-state', 'no free-standing PTE table', () => lab.linkTable(0, lab.table(Level.pmd)))
       const table = lab.linkTable(1)
       expectFinding('frame-state', 'linked twice', () => lab.linkTable(2, table))
+    })
+
+    it('lets walkers stay in a table that was given back, as long as it reads as empty (G3)', () => {
+      const table = lab.linkTable(0)
+      const read = () => lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 1))
+      lab.set(Level.pmd, lab.pmdp(0), 0n)
+      lab.observer.tableFreed(lab.cpu, table)
+      read()
+      poke64(lab.ptep(table, 1), 0x1000n)
+      expectFinding('frame-state', 'no longer reads as empty', read)
+    })
+
+    it('reports a table that is given back twice or handed out twice, and a page freed around one in use', () => {
+      const { observer, cpu } = lab
+      const table = lab.table(Level.pte)
+      expectFinding('frame-state', 'handed out twice', () => observer.tableCreated(cpu, table, Level.pte, 0))
+      expectFinding('frame-state', 'a page table in it is in use', () => observer.pagesFreed(cpu, lab.table(Level.pte), 0))
+      observer.tableFreed(cpu, table)
+      expectFinding('frame-state', 'double-free of a page table', () => observer.tableFreed(cpu, table))
+      observer.tableCreated(cpu, table, Level.pte, 0)
     })
 
     it('lets a table be unlinked and linked again elsewhere', () => {

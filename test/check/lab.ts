@@ -8,6 +8,7 @@ import { mkTable, PAGE_READONLY, PAGE_SHARED, pfnPmd, pfnPte, pmdMkhuge } from '
 import { smallMachine } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
 import { finalCheck, type ExtraReferences } from '../../dist/src/check/finalCheck.js'
+import { Shadow } from '../../dist/src/check/shadow.js'
 import type { Cpu } from '../../dist/src/machine/cpu/cpu.js'
 import type { Tlb } from '../../dist/src/machine/cpu/tlb.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
@@ -26,6 +27,7 @@ const ANON_VMA = 0x4000
 
 export class Lab {
   readonly machine = new Machine(smallMachine(2))
+  readonly shadow = new Shadow(this.machine)
   readonly cpus: readonly BootedCpu[]
   /** A slot of the mm table, in use, with tables down to one PMD table that covers addresses from 0. */
   readonly mm: PhysAddr
@@ -82,6 +84,11 @@ export class Lab {
     return pfn
   }
 
+  /** Deposits table `table` with the PMD table, or takes it back. */
+  deposit(table: number, deposited = true): void {
+    this.observer.tableDeposited(this.cpu, table, this.pmdp(0), deposited)
+  }
+
   /** A cleared page of the page cache's kind: nobody's. */
   filePage(): Pfn {
     const pfn = this.alloc(FrameKind.data)
@@ -98,8 +105,9 @@ export class Lab {
     return pfn
   }
 
-  /** Drops the last reference without a look at counts. */
+  /** Drops the last reference without a look at counts; of a table that fills its page, the table first. */
   free(pfn: number, order = 0): void {
+    if (this.shadow.exists(pfn) && this.shadow.kind(pfn) === FrameKind.table) this.observer.tableFreed(this.cpu, pfn)
     poke32(this.page(pfn) + PAGE.at.refcount, 0)
     this.observer.pagesFreed(this.cpu, pfn, order)
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PAGE_NONE, pmdLeaf, pmdProtnone, pteNone, pteSpecial, pteWrite } from '../../dist/src/arch/x86_64/pte.js'
-import type { Pfn, PhysAddr } from '../../dist/src/base/units.js'
+import type { PhysAddr } from '../../dist/src/base/units.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../../dist/src/mm/gupFast.js'
 import { MADV_DONTNEED } from '../../dist/src/mm/madvise.js'
@@ -198,12 +198,12 @@ describe('deposited tables', () => {
     p.mmap(0, 8)
     p.write(0)
     const pmdp = drive(p.k.tables.mmFindPmd(p.mm, p.at(0)))
-    const tables = Array.from({ length: 3 }, () => drive(p.k.tables.pteAllocOne(p.mm)))
+    const tables = Array.from({ length: 3 }, () => drive(p.k.pgalloc.pteAllocOne(p.mm)))
     drive(p.k.tables.pmdLock(pmdp))
-    const own = drive(p.k.tables.pgtableTransHugeWithdraw(p.mm, pmdp))
-    for (const table of tables) drive(p.k.tables.pgtableTransHugeDeposit(p.mm, pmdp, table))
-    const back: Pfn[] = tables.map(() => drive(p.k.tables.pgtableTransHugeWithdraw(p.mm, pmdp)))
-    drive(p.k.tables.pgtableTransHugeDeposit(p.mm, pmdp, own))
+    const own = drive(p.k.pgalloc.pgtableTransHugeWithdraw(p.mm, pmdp))
+    for (const table of tables) drive(p.k.pgalloc.pgtableTransHugeDeposit(p.mm, pmdp, table))
+    const back = tables.map(() => drive(p.k.pgalloc.pgtableTransHugeWithdraw(p.mm, pmdp)))
+    drive(p.k.pgalloc.pgtableTransHugeDeposit(p.mm, pmdp, own))
     drive(p.k.tables.pmdUnlock(pmdp))
     expect(back).toEqual([tables[2], tables[0], tables[1]])
   })

@@ -6,7 +6,7 @@
  * set_pte_at() and its like are plain stores on x86-64. They are exchanges here: the old value is for the observers, and
  * the full barrier that comes with it is stronger than needed; what orders a store for other CPUs is said by the callers.
  */
-import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
+import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../../base/units.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { Level } from '../../machine/trace/observer.js'
@@ -68,7 +68,7 @@ export class PtOps {
   }
 
   /** Points the entry to PTE table `table`. The caller has ordered the table's contents before this store. */
-  *pmdPopulate(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, table: Pfn): Step<void> {
+  *pmdPopulate(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, table: Table): Step<void> {
     yield* this.exchange(Level.pmd, mm, addr, pmdp, mkTable(phys(table * 4096)))
   }
 
@@ -122,11 +122,11 @@ export class PtOps {
 
   // ---- upper levels -----------------------------------------------------------------------------------------------
 
-  *pudPopulate(mm: PhysAddr, addr: VirtAddr, pudp: PhysAddr, table: Pfn): Step<void> {
+  *pudPopulate(mm: PhysAddr, addr: VirtAddr, pudp: PhysAddr, table: Table): Step<void> {
     yield* this.exchange(Level.pud, mm, addr, pudp, mkTable(phys(table * 4096)))
   }
 
-  *pgdPopulate(mm: PhysAddr, addr: VirtAddr, pgdp: PhysAddr, table: Pfn): Step<void> {
+  *pgdPopulate(mm: PhysAddr, addr: VirtAddr, pgdp: PhysAddr, table: Table): Step<void> {
     yield* this.exchange(Level.pgd, mm, addr, pgdp, mkTable(phys(table * 4096)))
   }
 

@@ -18,7 +18,7 @@
  * leave the word through a Uint32Array over a BigUint64Array, since Number(bigint) costs 14 ns.
  */
 import { assert, fail } from '../../base/assert.js'
-import type { Pfn, PhysAddr, PteWord } from '../../base/units.js'
+import type { Pfn, PhysAddr, PteWord, Table } from '../../base/units.js'
 
 //                                     in a leaf                                   in a table entry
 export const PAGE_PRESENT = 1n << 0n //  clear: the walker faults, other bits are ours   same
@@ -278,6 +278,9 @@ export function mkTable(addr: PhysAddr): PteWord {
   if (pfn !== Math.floor(pfn)) fail(`mkTable: no table starts at 0x${addr.toString(16)}`)
   return asUintN(64, pfnField(pfn as Pfn) | 0x67n) as PteWord
 }
+
+/** Number of the table that a present table entry points to. */
+export const entryTable = (entry: PteWord): Table => ptePfn(entry) as number as Table
 
 /** Address of the table that a present table entry points to. */
 export function tableAddr(entry: PteWord): PhysAddr {

@@ -18,7 +18,7 @@ import { peek32, peekF64 } from '../../machine/image/image.js'
 import { Level } from '../../machine/trace/observer.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
-import { PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER, pmdPfn, ptePfn } from './pte.js'
+import { entryTable, PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER, pmdPfn, ptePfn } from './pte.js'
 import { lockTlb, unlockTlb } from './tlbFlush.js'
 import type { PteWord } from '../../base/units.js'
 
@@ -83,17 +83,17 @@ export class Mmu {
     const pgd = yield* this.cpu.readOnce64(pgdp)
     observer.tableWalked(this.cpu, Level.pgd, pgdp)
     if (!usable(pgd, write)) return phys(0)
-    const pudp = phys(memmap.frame(ptePfn(pgd as PteWord)) + geo.pudIndex(addr) * 8)
+    const pudp = phys(memmap.table(entryTable(pgd as PteWord)) + geo.pudIndex(addr) * 8)
     const pud = yield* this.cpu.readOnce64(pudp)
     observer.tableWalked(this.cpu, Level.pud, pudp)
     if (!usable(pud, write)) return phys(0)
-    const pmdp = phys(memmap.frame(ptePfn(pud as PteWord)) + geo.pmdIndex(addr) * 8)
+    const pmdp = phys(memmap.table(entryTable(pud as PteWord)) + geo.pmdIndex(addr) * 8)
     for (;;) {
       const pmd = yield* this.cpu.readOnce64(pmdp)
       observer.tableWalked(this.cpu, Level.pmd, pmdp)
       if (!usable(pmd, write)) return phys(0)
       const huge = (pmd & PAGE_PSE) !== 0n
-      const leafp = huge ? pmdp : phys(memmap.frame(ptePfn(pmd as PteWord)) + geo.pteIndex(addr) * 8)
+      const leafp = huge ? pmdp : phys(memmap.table(entryTable(pmd as PteWord)) + geo.pteIndex(addr) * 8)
       const leaf = huge ? pmd : yield* this.cpu.readOnce64(leafp)
       if (!huge) observer.tableWalked(this.cpu, Level.pte, leafp)
       if (!usable(leaf, write)) return phys(0)

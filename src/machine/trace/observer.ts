@@ -25,10 +25,12 @@ export class Observer implements TlbWatcher {
   pagesAllocated(_cpu: Cpu, _pfn: number, _order: number, _kind: number): void {}
   /** 2^order frames from `pfn` are about to enter the allocator; the caller is their only owner. */
   pagesFreed(_cpu: Cpu, _pfn: number, _order: number): void {}
-  /** A frame became a page table of `level`, all entries none, of mm at `mm`; not linked yet. */
-  tableCreated(_cpu: Cpu, _pfn: number, _level: number, _mm: number): void {}
-  /** A table was deposited for a later split (true) or withdrawn again (false), under the pmd lock. */
-  tableDeposited(_cpu: Cpu, _pfn: number, _deposited: boolean): void {}
+  /** Table `table` of `level` was handed out for mm at `mm`, all entries none; not linked yet. Its page is allocated. */
+  tableCreated(_cpu: Cpu, _table: number, _level: number, _mm: number): void {}
+  /** Table `table` is about to be given back, to its page if others share it; walkers may still be in it. */
+  tableFreed(_cpu: Cpu, _table: number): void {}
+  /** A table was deposited with the PMD table at `pmdp` for a later split (true) or withdrawn (false), under its lock. */
+  tableDeposited(_cpu: Cpu, _table: number, _pmdp: number, _deposited: boolean): void {}
 
   // ---- references -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,135 @@
+/**
+ * Where PTE tables come from and go to: the part that architectures have of their own (arch pgalloc.h), because a table
+ * need not fill a page. Every design that frees tables is a subclass.
+ *
+ * Source: include/asm-generic/pgalloc.h, mm/pgtable-generic.c (v6.12); page-table-freeing dossier sections 1 to 3.
+ *
+ * Who may still be in a table that was just unlinked: hardware walkers until the flush, walkers with IRQs off until an
+ * interrupt or a grace period, and RCU readers until a grace period. pteFree() is for tables that none of them can be
+ * in; pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
+ */
+import { phys, type PhysAddr, type Table } from '../../base/units.js'
+import type { Step } from '../../machine/engine/engine.js'
+import { fillBytes, peek32, poke32 } from '../../machine/image/image.js'
+import { FrameKind, Level } from '../../machine/trace/observer.js'
+import { Part } from '../kernel.js'
+import { NO_PAGE, NO_TABLE, PAGE, PG_TABLE } from '../page.js'
+
+export abstract class Pgalloc extends Part {
+  /** A PTE table for `mm`, all entries none, linked nowhere; NO_TABLE without memory. May not be called under a spinlock. */
+  abstract pteAllocOne(mm: PhysAddr): Step<Table>
+
+  /** pte_free(): at once. */
+  abstract pteFree(mm: PhysAddr, table: Table): Step<void>
+
+  /**
+   * __pte_free_tlb(): a table that was just unlinked, on its way into a gather's batch; tlbRemoveTable() follows when no
+   * walker can be in it.
+   */
+  abstract pteFreeTlb(mm: PhysAddr, table: Table): Step<void>
+
+  /** __tlb_remove_table(): the mm may be gone. */
+  abstract tlbRemoveTable(table: Table): Step<void>
+
+  /** pte_free_defer(): after a grace period. Callable under no spinlock or under several; allocates nothing. */
+  abstract pteFreeDefer(mm: PhysAddr, table: Table): Step<void>
+
+  /** A new mm. */
+  initMm(_mm: PhysAddr): void {}
+
+  /** The last user of `mm` has gone, and with it all its tables. */
+  *destroyMm(_mm: PhysAddr): Step<void> {}
+
+  // ---- pages of tables --------------------------------------------------------------------------------------------
+
+  /** A page for PTE tables, its entries all none, with one reference (pagetable_pte_ctor()); NO_PAGE without memory. */
+  protected *newTablePage(): Step<number> {
+    const pfn = yield* this.k.pages.allocPage(FrameKind.table)
+    if (pfn === NO_PAGE) return NO_PAGE
+    const page = this.k.memmap.page(pfn)
+    poke32(page + PAGE.at.flags, PG_TABLE)
+    poke32(page + PAGE.at.ptl, 0)
+    poke32(page + PAGE.at.ptl + 4, 0)
+    poke32(page + PAGE.at.pmdHugePte, 0)
+    fillBytes(this.k.memmap.frame(pfn), 0, this.k.geo.ptrsPerPte * 8 * this.k.memmap.fragments)
+    return pfn
+  }
+
+  /** pagetable_pte_dtor() and the free: nobody uses any part of it. */
+  protected *freeTablePage(page: PhysAddr): Step<void> {
+    yield* this.k.folios.folioPut(page, 1)
+  }
+
+  /** struct page of the frame that `table` is in. */
+  protected pageOf(table: Table): PhysAddr {
+    return this.k.memmap.page(this.k.memmap.pfnOfTable(table))
+  }
+
+  protected handOut(mm: PhysAddr, table: Table): Table {
+    if (table !== NO_TABLE) this.k.observer.tableCreated(this.cpu, table, Level.pte, mm)
+    return table
+  }
+
+  // ---- deposited tables, PMD lock held ------------------------------------------------------------------------------
+
+  /**
+   * Keeps a PTE table for the split of a huge PMD, which must not allocate. The tables of a PMD table form a ring; the
+   * newest is the head, and goes in behind the old head.
+   */
+  *pgtableTransHugeDeposit(_mm: PhysAddr, pmdp: PhysAddr, table: Table): Step<void> {
+    const list = this.#depositHead(pmdp)
+    const node = this.depositNode(table)
+    const head = phys(yield* this.cpu.plainRead32(list))
+    const next = head === 0 ? node : phys(peek32(head))
+    poke32(node, next)
+    poke32(node + PREV, head === 0 ? node : head)
+    if (head !== 0) {
+      poke32(next + PREV, node)
+      poke32(head, node)
+    }
+    yield* this.cpu.plainWrite32(list, node)
+    this.k.observer.tableDeposited(this.cpu, table, pmdp, true)
+  }
+
+  /** Takes the newest table back. */
+  *pgtableTransHugeWithdraw(_mm: PhysAddr, pmdp: PhysAddr): Step<Table> {
+    const list = this.#depositHead(pmdp)
+    const node = phys(yield* this.cpu.plainRead32(list))
+    if (node === 0) return this.#nothingDeposited(list)
+    const [next, prev] = [peek32(node), peek32(node + PREV)]
+    this.#checkRing(node, next, prev)
+    poke32(prev, next)
+    poke32(next + PREV, prev)
+    yield* this.cpu.plainWrite32(list, next === node ? 0 : next)
+    const table = this.tableOfNode(node)
+    this.k.observer.tableDeposited(this.cpu, table, pmdp, false)
+    return table
+  }
+
+  /** Where a deposited table keeps its links: in its struct page, if it has one to itself. */
+  protected depositNode(table: Table): PhysAddr {
+    return phys(this.pageOf(table) + PAGE.at.lruNext)
+  }
+
+  protected tableOfNode(node: PhysAddr): Table {
+    return this.k.memmap.firstTable(this.k.memmap.pfnOf(node - PAGE.at.lruNext))
+  }
+
+  #depositHead(pmdp: PhysAddr): PhysAddr {
+    return phys(this.k.memmap.page(this.k.memmap.pfnAt(pmdp)) + PAGE.at.pmdHugePte)
+  }
+
+  #checkRing(node: number, next: number, prev: number): void {
+    if (peek32(next + PREV) === node && peek32(prev) === node) return
+    this.cpu.report('list-corruption', `list_del corruption: deposit ring at 0x${node.toString(16)}`, node, [
+      `next->prev is 0x${peek32(next + PREV).toString(16)}, prev->next is 0x${peek32(prev).toString(16)}`,
+    ])
+  }
+
+  #nothingDeposited(list: PhysAddr): never {
+    return this.cpu.report('deposit', 'kernel BUG: withdraw from an empty deposit list', list)
+  }
+}
+
+/** From a node's link to the next to its link to the previous one. */
+const PREV = 4

@@ -4,6 +4,7 @@
  */
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
+import { PGALLOC_DESIGNS } from '../mm/pgalloc/index.js'
 
 export interface MachineConfig {
   readonly cpus: number
@@ -59,7 +60,19 @@ export function smallMachine(cpus: number, frames = 64): MachineConfig {
   }
 }
 
-const KERNEL = { flushStyle: 'ipi', tableFree: 'rcu', thp: 'always', failNowait: 0 } as const
+const KERNEL = { flushStyle: 'ipi', tableFree: 'rcu', thp: 'always', failNowait: 0, pgalloc: 'one-page' } as const
+
+/**
+ * `machine` with PTE tables of the design that its kernel has: as many as share a page. In the real geometry they have
+ * fewer entries then, in a small one pages are larger.
+ */
+export function withPgalloc(machine: MachineConfig): MachineConfig {
+  const { fragments } = PGALLOC_DESIGNS[machine.kernel.pgalloc]
+  if (fragments === 1) return machine
+  const bytes = fragments * (8 << machine.indexBits)
+  if (machine.indexBits < 9) return { ...machine, fragments, frameBytes: Math.max(machine.frameBytes, bytes) }
+  return { ...machine, fragments, pteBits: machine.indexBits - Math.log2(fragments) }
+}
 
 /** Throws UsageError for a machine that cannot be built. */
 export function checkConfig(config: MachineConfig): void {
@@ -76,7 +89,13 @@ export function checkConfig(config: MachineConfig): void {
       `${fragments} PTE tables in a frame of ${config.frameBytes} bytes`,
       `a power of two of tables of ${8 << pteBits} bytes that fit`,
     )
-  const { flushStyle, tableFree } = config.kernel
+  const { flushStyle, tableFree, pgalloc } = config.kernel
+  if (PGALLOC_DESIGNS[pgalloc].fragments !== fragments)
+    throw new UsageError(
+      `${fragments} PTE tables in a page, freed as ${pgalloc}`,
+      `that design has ${PGALLOC_DESIGNS[pgalloc].fragments} in a page`,
+      'take the machine from withPgalloc()',
+    )
   if (flushStyle === 'broadcast' && tableFree === 'ipi')
     throw new UsageError(
       'tables freed after flush IPIs, with a flush that sends none',

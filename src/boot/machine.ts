@@ -85,7 +85,7 @@ export class Machine {
     const kernelConfig = { ...config.kernel, ...bug?.config }
     const { memmap, geo } = this
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
-    const kernel = new Kernel(hardware, composeParts(bug))
+    const kernel = new Kernel(hardware, composeParts(bug, kernelConfig.pgalloc))
     if (observer instanceof Oracles) observer.bind(kernel)
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
   }

@@ -26,7 +26,9 @@ import { Mprotect } from '../mm/mprotect.js'
 import { Mremap } from '../mm/mremap.js'
 import { PageAllocator } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
+import { PGALLOC_DESIGNS, type PgallocId } from '../mm/pgalloc/index.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
+import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
 import { SplitFolio } from '../mm/splitFolio.js'
 import { Vmas } from '../mm/vma.js'
@@ -52,6 +54,7 @@ export const MAINLINE: PartClasses = {
   SplitFolio,
   Migrate,
   Khugepaged,
+  Retract,
   Mms,
   Vmas,
   Files,
@@ -64,7 +67,8 @@ export const MAINLINE: PartClasses = {
   Exit,
 }
 
-/** Mainline with the parts that `bug` had wrong. */
-export function composeParts(bug: Bug | null): PartClasses {
-  return bug === null ? MAINLINE : { ...MAINLINE, ...bug.parts }
+/** Mainline with the parts that `bug` had wrong, over the design `pgalloc` of page tables. */
+export function composeParts(bug: Bug | null, pgalloc: PgallocId): PartClasses {
+  if (bug === null && pgalloc === 'one-page') return MAINLINE
+  return { ...MAINLINE, Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...bug?.parts }
 }

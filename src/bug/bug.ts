@@ -7,11 +7,11 @@ import type { KernelConfig, PartClasses } from '../mm/kernel.js'
 export interface Bug {
   /** Short name of the dossier (`kernel/gup-and-thp.md`, 8.1) in kebab case; mutants have names of their own. */
   readonly id: string
-  /** `BUG-02` of the dossier; `mutant` for a fault that no release had, but that a test must find. */
-  readonly number: `BUG-${string}` | 'mutant'
-  /** Of the fix; null for mutants. */
+  /** `BUG-02`, `K01`: as the dossiers count; `mutant` for a fault that no release had, but that a test must find. */
+  readonly number: `BUG-${string}` | `K${string}` | 'mutant'
+  /** Of the fix, or of the draft that was never merged; null for mutants. */
   readonly year: number | null
-  /** Abbreviated commits; null for mutants. */
+  /** Abbreviated commits; null for drafts and mutants. */
   readonly upstream: { readonly introduced?: string; readonly fixed: string } | null
   /** What was wrong. */
   readonly summary: string

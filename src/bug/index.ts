@@ -13,6 +13,7 @@ import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
 import { splitZapSync } from './splitZapSync.js'
+import * as fragments from './tableFragments.js'
 import { tailRef } from './tailRef.js'
 import { zapZapTlb } from './zapZapTlb.js'
 
@@ -32,11 +33,18 @@ export const bugs: readonly Bug[] = [
   splitZapSync,
   zapZapTlb,
   splitNoneExit,
+  fragments.rcuheadDouble,
+  fragments.lruRcuheadOverlay,
+  fragments.listNodeInFragment,
+  fragments.ptmmLockUaf,
+  fragments.listDelUnlisted,
+  fragments.s390Release,
   noRecheck,
   missingTlbFlush,
   freeBeforeFlush,
   tableNoGracePeriod,
   tableOneNoSync,
+  fragments.tableDeferNoGrace,
 ]
 
 /** Throws UsageError, with what exists and the nearest match, for a name that is none. */

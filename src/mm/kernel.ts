@@ -39,6 +39,8 @@ import type { Memmap } from './page.js'
 import type { PageAllocator } from './pageAllocator.js'
 import type { PageTables } from './pageTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
+import type { PgallocId } from './pgalloc/index.js'
+import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
 import type { SplitFolio } from './splitFolio.js'
 import type { Vmas } from './vma.js'
@@ -53,6 +55,8 @@ export interface KernelConfig {
   readonly flushStyle: FlushStyle
   readonly tableFree: TableFree
   readonly thp: ThpEnabled
+  /** Where PTE tables come from and go to; the machine's `fragments` are the design's. */
+  readonly pgalloc: PgallocId
   /** Percentage of GFP_NOWAIT allocations (table batches) that fail; a choice of the engine in each case. */
   readonly failNowait: number
   /** Slots of the tables of mms, VMAs, anon_vmas, files and cached file pages. */
@@ -97,6 +101,7 @@ export interface PartClasses {
   readonly SplitFolio: typeof SplitFolio
   readonly Migrate: typeof Migrate
   readonly Khugepaged: typeof Khugepaged
+  readonly Retract: typeof Retract
   readonly Mms: typeof Mms
   readonly Vmas: typeof Vmas
   readonly Files: typeof Files
@@ -150,6 +155,7 @@ export class Kernel {
   readonly splitFolio: SplitFolio
   readonly migrate: Migrate
   readonly khugepaged: Khugepaged
+  readonly retract: Retract
   readonly mms: Mms
   readonly vmas: Vmas
   readonly files: Files
@@ -188,6 +194,7 @@ export class Kernel {
     this.splitFolio = new parts.SplitFolio(this)
     this.migrate = new parts.Migrate(this)
     this.khugepaged = new parts.Khugepaged(this)
+    this.retract = new parts.Retract(this)
     this.mms = new parts.Mms(this)
     this.vmas = new parts.Vmas(this)
     this.files = new parts.Files(this)

@@ -27,6 +27,7 @@ export const TABLES = struct('tables', 256, {
   freeAnonVma: [136, 4],
   fileLock: [192, 8],
   nextFileId: [200, 4], // (fileLock)
+  pgtableLock: [208, 8], // lists of pages of tables, in a design that has one lock for all (pgalloc/)
 })
 
 /** One slot of the page cache: address of a struct page, 0 for none. */

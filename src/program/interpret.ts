@@ -166,6 +166,8 @@ export class Interpreter extends Part {
         return yield* this.#splitFolio(this.#pick(op.addr))
       case 'collapse':
         return yield* k.khugepaged.collapseHugePage(mm, this.#pick(op.addr))
+      case 'retract':
+        return yield* k.retract.retractTable(mm, this.#pick(op.addr))
       case 'migrate':
         return yield* this.#migrate(this.#pick(op.addr))
       case 'numaHint':

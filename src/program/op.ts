@@ -36,6 +36,8 @@ export type Op =
   | { op: 'splitPmd'; addr: Pick }
   | { op: 'splitFolio'; addr: Pick }
   | { op: 'collapse'; addr: Pick }
+  /** Takes the PTE table of a shared file mapping away, as khugepaged does when the file range has become huge. */
+  | { op: 'retract'; addr: Pick }
   /** Compaction: moves the folio that is mapped at `addr` when the operation begins, knowing only its frame. */
   | { op: 'migrate'; addr: Pick }
   /** Arms a NUMA hint on the huge page at `addr`. */
@@ -133,6 +135,7 @@ export const OPS: readonly OpName[] = [
   'splitPmd',
   'splitFolio',
   'collapse',
+  'retract',
   'migrate',
   'numaHint',
   'scanPfn',

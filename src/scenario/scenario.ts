@@ -3,7 +3,7 @@
  * runs once in a small machine, stressed its programs repeat in the real geometry.
  */
 import { UsageError } from '../base/errors.js'
-import { fullMachine, smallMachine, type MachineConfig } from '../boot/config.js'
+import { fullMachine, smallMachine, withPgalloc, type MachineConfig } from '../boot/config.js'
 import type { KernelConfig } from '../mm/kernel.js'
 import type { Op, Program } from '../program/op.js'
 import { MAP, PROT } from '../program/op.js'
@@ -61,7 +61,7 @@ export function setUp(
   override: Partial<KernelConfig> = {},
 ): Built & { readonly machine: MachineConfig } {
   const base = mode === 'explore' ? smallMachine(cpus) : fullMachine(cpus, Math.max(16_384, 2048 * cpus))
-  const machine = { ...base, kernel: { ...base.kernel, ...scenario.config, ...override } }
+  const machine = withPgalloc({ ...base, kernel: { ...base.kernel, ...scenario.config, ...override } })
   return { ...scenario.build(settingOf(machine, mode === 'stress')), machine }
 }
 

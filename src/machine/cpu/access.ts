@@ -23,6 +23,7 @@ export const ACCESSES = [
   'atomicFetchAdd32',
   'atomicFetchAnd32',
   'atomicFetchOr32',
+  'atomicFetchXor32',
   'atomicAnd64',
   'atomicOr64',
   'atomicFetchAnd64',

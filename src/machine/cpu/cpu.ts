@@ -223,6 +223,13 @@ export class Cpu {
     return old
   }
 
+  *atomicFetchXor32(addr: PhysAddr, mask: number): Step<number> {
+    yield* this.point(Access.atomicFetchXor32, addr)
+    const old = xor32(addr, mask)
+    this.wrote(addr)
+    return old
+  }
+
   *atomicFetchAnd64(addr: PhysAddr, mask: bigint): Step<bigint> {
     yield* this.point(Access.atomicFetchAnd64, addr)
     const old = BigInt.asUintN(64, and64(addr, mask))

@@ -4,6 +4,7 @@ import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
+import * as tables from './tables.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
 
@@ -30,6 +31,14 @@ export const scenarios: readonly Scenario[] = [
   thp.splitVsZap,
   thp.splitVsMigrate,
   gup.forceWriteVsDontneed,
+  tables.retractVsRetract,
+  tables.retractVsFault,
+  tables.retractVsGup,
+  tables.retractVsMunmap,
+  tables.retractVsExit,
+  tables.fragmentVsGup,
+  tables.retractVsRetractPowerpc,
+  tables.retractVsExitPowerpc,
   mixed,
   litmus.messagePassing,
   litmus.messagePassingBroken,

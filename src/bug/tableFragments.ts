@@ -1,0 +1,121 @@
+/**
+ * Designs of pte_free_defer() for tables that share a page, and of giving such tables back, that did not work. The designs
+ * themselves are in src/mm/pgalloc/; what is written here is the difference from mainline.
+ */
+import type { PhysAddr, Table } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { OnePage } from '../mm/pgalloc/onePage.js'
+import { S390Active } from '../mm/pgalloc/s390Active.js'
+import { S390PphhaaOnList } from '../mm/pgalloc/s390Pphhaa.js'
+import { listDel } from '../sync/list.js'
+import { defineBug } from './bug.js'
+
+export const rcuheadDouble = defineBug({
+  id: 'rcuhead-double',
+  number: 'K01',
+  year: 2023,
+  upstream: null,
+  summary: 'both tables of a page wait for a grace period with the one rcu_head of their page',
+  symptom: 'a callback is lost, or runs for the wrong table: leaks, double frees',
+  scenarios: ['retract-vs-retract'],
+  parts: {},
+  config: { pgalloc: 's390-shared-head' },
+})
+
+export const lruRcuheadOverlay = defineBug({
+  id: 'lru-rcuhead-overlay',
+  number: 'K02',
+  year: 2023,
+  upstream: null,
+  summary: 'the rcu_head of a waiting table lies over the list node of its page, which is on the list',
+  symptom: 'list corruption, or a callback that is an address of a list node',
+  scenarios: ['retract-vs-fault'],
+  parts: {},
+  config: { pgalloc: 's390-shared-head' },
+})
+
+export const listNodeInFragment = defineBug({
+  id: 'list-node-in-fragment',
+  number: 'K03',
+  year: 2023,
+  upstream: null,
+  summary: 'the list of pages is threaded through the table that was just given back, which gup_fast may be walking',
+  symptom: 'a walker decodes the addresses of list nodes as entries',
+  scenarios: ['fragment-vs-gup'],
+  parts: {},
+  config: { pgalloc: 's390-list-node', flushStyle: 'broadcast' },
+})
+
+export const ptmmLockUaf = defineBug({
+  id: 'ptmm-lock-uaf',
+  number: 'K04',
+  year: 2023,
+  upstream: null,
+  summary: 'a callback lists a page under the lock of the mm that the page names, which nothing keeps',
+  symptom: 'the mm is gone: use after free of its lock and list',
+  scenarios: ['retract-vs-exit'],
+  parts: {},
+  config: { pgalloc: 's390-pphhaa-mm-lock' },
+})
+
+class UnlinksUnlisted extends S390PphhaaOnList {
+  protected override *takeOff(page: PhysAddr): Step<void> {
+    yield* listDel(this.cpu, this.node(page, 0))
+  }
+}
+
+export const listDelUnlisted = defineBug({
+  id: 'list-del-unlisted',
+  number: 'K06',
+  year: 2023,
+  upstream: null,
+  summary: 'the last table of a page takes the page off the list, although a deferred free had done so before',
+  symptom: 'stale neighbours, or the words of an rcu_head, are written through: list corruption',
+  scenarios: ['retract-vs-munmap'],
+  parts: { Pgalloc: UnlinksUnlisted },
+  config: { pgalloc: 's390-pphhaa-on-list' },
+})
+
+/** Without the way over P: the byte says that nobody has the page while its node is still on the list. */
+class ReleasesAtOnce extends S390Active {
+  override *pteFree(mm: PhysAddr, table: Table): Step<void> {
+    const [page, part] = [this.pageOf(table), this.partOf(table)]
+    this.k.observer.tableFreed(this.cpu, table)
+    yield* this.lock(mm)
+    const byte = yield* this.xorByte(page, 1 << part)
+    if (yield* this.mayBeListed(page, byte)) yield* this.addToList(mm, page, part, false)
+    else yield* this.removeFromList(page, 1 - part)
+    yield* this.unlock(mm)
+    if (byte === 0) yield* this.release(page)
+  }
+}
+
+export const s390Release = defineBug({
+  id: 's390-2k-release',
+  number: 'K07',
+  year: 2022,
+  upstream: { fixed: 'c2c224932fd0' },
+  summary: 'the last table of a page is given back without being pending while the page is taken off its list',
+  symptom: 'the page is freed by another CPU meanwhile: list corruption, one page used twice',
+  scenarios: ['retract-vs-munmap'],
+  parts: { Pgalloc: ReleasesAtOnce },
+  config: { pgalloc: 's390-active' },
+})
+
+class DefersNothing extends OnePage {
+  override *pteFreeDefer(mm: PhysAddr, table: Table): Step<void> {
+    yield* this.pteFree(mm, table)
+  }
+}
+
+export const tableDeferNoGrace = defineBug({
+  id: 'table-defer-no-grace',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'pte_free_defer() does not wait for a grace period',
+  symptom: 'gup_fast and RCU readers walk a table that was freed or reused',
+  scenarios: ['retract-vs-gup'],
+  parts: { Pgalloc: DefersNothing },
+  config: { pgalloc: 'one-page', flushStyle: 'broadcast' },
+})

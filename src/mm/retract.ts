@@ -1,0 +1,74 @@
+/**
+ * A PTE table of a file mapping is taken away, for faults to build anew: what khugepaged does to the mappings of a file
+ * range that it has made huge.
+ *
+ * Source: mm/khugepaged.c collapse_pte_mapped_thp() (v6.12, without mmap_lock for write since 1043173eb5eb);
+ * page-table-freeing dossier 5.4. The pages of the file stay small here, as they would after the huge page was split
+ * again: nobody who walks the tables can tell. Left out with them: the folio lock, which keeps faults from refilling the
+ * table; entries are cleared under the locks under which the table is unlinked instead. retract_page_tables(), which
+ * holds no mmap_lock at all, needs an i_mmap lock, which is not modelled.
+ *
+ * Locks: mmap_lock for read, so faults, gup and MADV_DONTNEED are in the tables meanwhile; the PMD lock, then the PTE
+ * lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().
+ */
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { entryTable, pmdLeaf, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/x86_64/pte.js'
+import type { Step } from '../machine/engine/engine.js'
+import { peek32, peekF64 } from '../machine/image/image.js'
+import { Part } from './kernel.js'
+import { EINVAL, MM, VM_SHARED, VMA } from './mmStruct.js'
+
+export class Retract extends Part {
+  /** The table that translates the huge range around `addr` of `mm`: 0, or -EINVAL when there is none to take. */
+  *retractTable(mm: PhysAddr, addr: VirtAddr): Step<number> {
+    const haddr = this.k.geo.pmdAlignDown(addr)
+    yield* this.k.mms.mmapReadLock(mm)
+    const vma = this.k.vmas.vmaLookup(mm, haddr)
+    const pmdp = vma !== 0 && this.isCandidate(vma, haddr) ? yield* this.k.tables.mmFindPmd(mm, haddr) : phys(0)
+    const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp))
+    yield* this.k.mms.mmapReadUnlock(mm)
+    return taken ? 0 : -EINVAL
+  }
+
+  /** A shared mapping of a file that covers the whole range: nothing in the table is anonymous. */
+  protected isCandidate(vma: PhysAddr, haddr: VirtAddr): boolean {
+    const shared = peek32(vma + VMA.at.file) !== 0 && (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
+    const inside = peekF64(vma + VMA.at.start) <= haddr && haddr + this.k.geo.pmdSize <= peekF64(vma + VMA.at.end)
+    return shared && inside
+  }
+
+  protected *takeTable(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<boolean> {
+    const { ops, pgalloc, tables } = this.k
+    yield* tables.pmdLock(pmdp)
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    const isTable = ptePresent(pmd) && !pmdLeaf(pmd)
+    if (isTable) {
+      const first = tables.pteOffset(pmd, haddr)
+      // Nested: the PTE lock keeps those out who found the table before it is unlinked, and look at the PMD again then.
+      yield* tables.pteLock(first)
+      yield* this.clearEntries(mm, haddr, first)
+      yield* ops.pmdpCollapseFlush(vma, haddr, pmdp)
+      yield* tables.pteUnlock(first)
+    }
+    yield* tables.pmdUnlock(pmdp)
+    if (!isTable) return false
+    tables.mmDecNrPtes(mm)
+    yield* pgalloc.pteFreeDefer(mm, entryTable(pmd))
+    return true
+  }
+
+  /** The page cache keeps the pages, so their TLB entries may go later, with the table's. */
+  protected *clearEntries(mm: PhysAddr, haddr: VirtAddr, first: PhysAddr): Step<void> {
+    const { geo, memmap, ops, rmap, tables } = this.k
+    for (let i = 0; i < geo.ptrsPerPte; i++) {
+      const ptep = phys(first + i * 8)
+      if (pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)) continue
+      const old = yield* ops.ptepGetAndClear(mm, (haddr + i * geo.pageSize) as VirtAddr, ptep)
+      if (!ptePresent(old) || pteSpecial(old)) continue
+      const page = memmap.page(ptePfn(old))
+      yield* rmap.folioRemoveRmapPte(page)
+      tables.addCounter(phys(mm + MM.at.rssFile), -1)
+      yield* this.k.folios.folioPut(page, 1)
+    }
+  }
+}

@@ -1,0 +1,130 @@
+/** Page tables that share a page, given back while walkers look. Designs: src/mm/pgalloc/. */
+import { MAP, PROT, type Op, type Program } from '../../program/op.js'
+import { defineScenario, dontneed, gup, load, mapAnonymous, roles, store, type Setting } from '../scenario.js'
+
+/** A shared mapping of the first two huge ranges of the arena to the first file, without tables. */
+const mapBare = (s: Setting): Op => ({
+  op: 'mmap',
+  addr: s.huge(0),
+  len: 2 * s.hugeSize,
+  prot: PROT.read | PROT.write,
+  flags: MAP.shared | MAP.fixed,
+  file: 0,
+})
+/** The same, each range with a PTE table, both in one page. */
+const mapFile = (s: Setting): Program => [mapBare(s), load(s.huge(0)), load(s.huge(1))]
+const retract = (addr: number): Op => ({ op: 'retract', addr })
+/** Pages of the file that two huge ranges map, in either geometry: it is read only where it is mapped. */
+const FILE_PAGES = 16
+
+export const retractVsRetract = defineScenario({
+  id: 'retract-vs-retract',
+  summary: 'both tables of a page are given back with pte_free_defer() at once, and built anew',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active' },
+  build: (s) => {
+    const [first, second] = [s.huge(0), s.huge(1)]
+    return {
+      boot: mapFile(s),
+      programs: roles(s, [retract(first), load(first), retract(first)], [retract(second), load(second)]),
+    }
+  },
+})
+
+export const retractVsFault = defineScenario({
+  id: 'retract-vs-fault',
+  summary: 'a table is given back while the rest of its page is handed out, walked and given back',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active' },
+  build: (s) => {
+    const [first, second, other] = [s.huge(0), s.huge(1), s.huge(2)]
+    const builder: Program = [load(second), store(other), load(first), dontneed(other, s.hugeSize)]
+    return {
+      boot: [mapBare(s), load(first), mapAnonymous(other, s.hugeSize)],
+      programs: roles(s, [retract(first), ...(s.repeated ? [retract(second)] : [])], builder),
+    }
+  },
+})
+
+export const retractVsGup = defineScenario({
+  id: 'retract-vs-gup',
+  summary: 'gup_fast and faults in a table that is given back with pte_free_defer(), TLBs flushed without interrupts',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active', flushStyle: 'broadcast' },
+  build: (s) => {
+    const [first, second] = [s.huge(0), s.huge(1)]
+    const taker: Program = [retract(first), retract(second), load(second)]
+    return {
+      boot: mapFile(s),
+      programs: roles(s, taker, [gup(first, 1, { fastOnly: true }), load(first), gup(second, 2)]),
+    }
+  },
+})
+
+export const retractVsMunmap = defineScenario({
+  id: 'retract-vs-munmap',
+  summary: 'one table of a page is given back with pte_free_defer(), the other one through a gather',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active' },
+  build: (s) => {
+    const [first, second] = [s.huge(0), s.huge(1)]
+    const unmap: Program = [{ op: 'munmap', addr: second, len: s.hugeSize }]
+    const again: Program = s.repeated ? [{ op: 'munmap', addr: first, len: s.hugeSize }, ...mapFile(s)] : []
+    return { boot: mapFile(s), programs: roles(s, [retract(first)], [...unmap, ...again]) }
+  },
+})
+
+export const retractVsExit = defineScenario({
+  id: 'retract-vs-exit',
+  summary: 'the process ends while a table that was given back with pte_free_defer() waits for its grace period',
+  arch: 'x86-64',
+  cpus: 2,
+  exploreOnly: true,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active' },
+  build: (s) => ({
+    boot: mapFile(s),
+    programs: roles(s, [retract(s.huge(0)), { op: 'exit' }], [{ op: 'exit' }]),
+  }),
+})
+
+export const fragmentVsGup = defineScenario({
+  id: 'fragment-vs-gup',
+  summary: 'munmap gives a table back whose sibling stays, while gup_fast walks it; TLBs flushed without interrupts',
+  arch: 'x86-64',
+  cpus: 2,
+  config: { pgalloc: 's390-active', flushStyle: 'broadcast', thp: 'never' },
+  build: (s) => {
+    const [first, second] = [s.huge(0), s.huge(1)]
+    const map: Program = [mapAnonymous(first, s.hugeSize), store(first)]
+    const unmap: Program = [{ op: 'munmap', addr: first, len: s.hugeSize }, ...map]
+    return {
+      boot: [mapAnonymous(first, 2 * s.hugeSize), store(second), store(first)],
+      programs: roles(s, unmap, [gup(first, 1, { fastOnly: true }), gup(second, 1, { fastOnly: true })]),
+    }
+  },
+})
+
+const onPowerpc = { pgalloc: 'powerpc-fragments' } as const
+
+export const retractVsRetractPowerpc = defineScenario({
+  ...retractVsRetract,
+  id: 'retract-vs-retract-powerpc',
+  summary: 'the same with four tables in a page that are counted and never handed out again',
+  config: onPowerpc,
+})
+
+export const retractVsExitPowerpc = defineScenario({
+  ...retractVsExit,
+  id: 'retract-vs-exit-powerpc',
+  summary: 'the same with four tables in a page that are counted and never handed out again',
+  config: onPowerpc,
+})

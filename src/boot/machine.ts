@@ -67,7 +67,13 @@ export class Machine {
     this.config = config
     this.geo = geometryOf(config)
     this.regions = place(this.layout, config)
-    this.memmap = new Memmap(this.regions.kernel.memmap, phys(this.layout.frameBase), config.frameBytes, config.frames, config.fragments)
+    this.memmap = new Memmap(
+      this.regions.kernel.memmap,
+      phys(this.layout.frameBase),
+      config.frameBytes,
+      config.frames,
+      config.fragments,
+    )
     this.memory = memory ?? createMemory(this.layout.size)
     attach(this.memory)
   }

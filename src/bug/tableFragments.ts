@@ -1,12 +1,14 @@
 /**
- * Designs of pte_free_defer() for tables that share a page, and of giving such tables back, that did not work. The designs
- * themselves are in src/mm/pgalloc/; what is written here is the difference from mainline.
+ * Designs of pte_free_defer() for tables that share a page, and of giving such tables back, that did not work. Drafts that
+ * differ in more than a line are in src/mm/pgalloc/, beside those that were merged.
  */
 import type { PhysAddr, Table } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
 import { S390Active } from '../mm/pgalloc/s390Active.js'
-import { S390PphhaaOnList } from '../mm/pgalloc/s390Pphhaa.js'
+import { S390ListNode } from '../mm/pgalloc/s390ListNode.js'
+import { S390PphhaaMmLock, S390PphhaaOnList } from '../mm/pgalloc/s390Pphhaa.js'
+import { S390SharedHead } from '../mm/pgalloc/s390SharedHead.js'
 import { listDel } from '../sync/list.js'
 import { defineBug } from './bug.js'
 
@@ -18,8 +20,8 @@ export const rcuheadDouble = defineBug({
   summary: 'both tables of a page wait for a grace period with the one rcu_head of their page',
   symptom: 'a callback is lost, or runs for the wrong table: leaks, double frees',
   scenarios: ['retract-vs-retract'],
-  parts: {},
-  config: { pgalloc: 's390-shared-head' },
+  parts: { Pgalloc: S390SharedHead },
+  config: { pgalloc: 's390-active' },
 })
 
 export const lruRcuheadOverlay = defineBug({
@@ -30,8 +32,8 @@ export const lruRcuheadOverlay = defineBug({
   summary: 'the rcu_head of a waiting table lies over the list node of its page, which is on the list',
   symptom: 'list corruption, or a callback that is an address of a list node',
   scenarios: ['retract-vs-fault'],
-  parts: {},
-  config: { pgalloc: 's390-shared-head' },
+  parts: { Pgalloc: S390SharedHead },
+  config: { pgalloc: 's390-active' },
 })
 
 export const listNodeInFragment = defineBug({
@@ -42,8 +44,8 @@ export const listNodeInFragment = defineBug({
   summary: 'the list of pages is threaded through the table that was just given back, which gup_fast may be walking',
   symptom: 'a walker decodes the addresses of list nodes as entries',
   scenarios: ['fragment-vs-gup'],
-  parts: {},
-  config: { pgalloc: 's390-list-node', flushStyle: 'broadcast' },
+  parts: { Pgalloc: S390ListNode },
+  config: { pgalloc: 's390-active', flushStyle: 'broadcast' },
 })
 
 export const ptmmLockUaf = defineBug({
@@ -54,8 +56,8 @@ export const ptmmLockUaf = defineBug({
   summary: 'a callback lists a page under the lock of the mm that the page names, which nothing keeps',
   symptom: 'the mm is gone: use after free of its lock and list',
   scenarios: ['retract-vs-exit'],
-  parts: {},
-  config: { pgalloc: 's390-pphhaa-mm-lock' },
+  parts: { Pgalloc: S390PphhaaMmLock },
+  config: { pgalloc: 's390-active' },
 })
 
 class UnlinksUnlisted extends S390PphhaaOnList {

@@ -13,7 +13,7 @@ import { isMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
 import type { PteWord } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
-import { hugeFrame, lowHalf, pteFrame } from './entryWord.js'
+import { hugeFrame, lowHalf, pteFrame, tableFrame } from './entryWord.js'
 import type { Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -32,9 +32,11 @@ export class EntryLegal {
 
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
     const name = LEVEL_NAMES[level] as LevelName
-    const { hugePages, frames } = this.#shadow
+    const { hugePages, frames, tables } = this.#shadow
+    // Entries for tables have numbers of tables in the place of frames.
+    const limit = level > Level.pte && tableFrame(lowHalf(after)) >= 0 ? tables : frames
     const reason =
-      illegalEntry(name, judged(before as PteWord, after as PteWord), frames, hugePages) ??
+      illegalEntry(name, judged(before as PteWord, after as PteWord), limit, hugePages) ??
       illegalChange(name, before as PteWord, after as PteWord, hugePages)
     if (reason !== null) this.#report(cpu, name, reason, mm, addr, entry, before, after)
     const frame = this.#frameOf(level, after)

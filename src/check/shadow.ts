@@ -105,13 +105,14 @@ export function set32(at: number, value: number): void {
 
 export class Shadow {
   readonly frames: number
+  /** Numbers that tables can have. */
+  readonly tables: number
   readonly hugePages: number
   readonly #base: number
   readonly #frameBase: number
   readonly #frameShift: number
-  readonly #tables: number
+  readonly #tableBase: number
   readonly #tableShift: number
-  readonly #tableCount: number
 
   constructor(machine: CheckedMachine) {
     this.frames = machine.config.frames
@@ -119,9 +120,9 @@ export class Shadow {
     this.#base = machine.regions.shadow
     this.#frameBase = machine.memmap.frameBase
     this.#frameShift = machine.memmap.frameShift
-    this.#tables = this.#base + this.frames * SHADOW.size
+    this.#tableBase = this.#base + this.frames * SHADOW.size
     this.#tableShift = machine.memmap.tableShift
-    this.#tableCount = this.frames * machine.memmap.fragments
+    this.tables = this.frames * machine.memmap.fragments
   }
 
   /** Address of the shadow of frame `pfn`. */
@@ -131,16 +132,16 @@ export class Shadow {
 
   /** Address of the TABLE_SHADOW of table `nr`. */
   table(nr: number): number {
-    return this.#tables + nr * TABLE_SHADOW.size
+    return this.#tableBase + nr * TABLE_SHADOW.size
   }
 
   /** Of the table that has the entry at `addr`; nonsense outside of memory, see pfnAt(). */
   tableOf(addr: number): number {
-    return this.#tables + ((addr - this.#frameBase) >>> this.#tableShift) * TABLE_SHADOW.size
+    return this.#tableBase + ((addr - this.#frameBase) >>> this.#tableShift) * TABLE_SHADOW.size
   }
 
   tableExists(nr: number): boolean {
-    return nr >= 0 && nr < this.#tableCount
+    return nr >= 0 && nr < this.tables
   }
 
   /** Of the frame with which the huge page around `pfn` begins. */

@@ -206,7 +206,11 @@ export class HugeMemory extends HugePmdFault {
     if (newLock !== oldLock) yield* spinLock(this.cpu, newLock)
     const pmd = yield* ops.pmdpHugeGetAndClear(mm, oldAddr, oldPmdp)
     if (newLock !== oldLock)
-      yield* this.k.pgalloc.pgtableTransHugeDeposit(mm, newPmdp, yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, oldPmdp))
+      yield* this.k.pgalloc.pgtableTransHugeDeposit(
+        mm,
+        newPmdp,
+        yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, oldPmdp),
+      )
     yield* ops.setPmdAt(mm, newAddr, newPmdp, pmd)
     if (pmdPresent(pmd)) yield* this.flushMovedPmd(vma, oldAddr)
     if (newLock !== oldLock) yield* spinUnlock(this.cpu, newLock)

@@ -90,7 +90,10 @@ function findTable(
     const entry = peek64(memmap.table(at) + i * 8) as PteWord
     if (entry === 0n || !ptePresent(entry) || pmdLeaf(entry)) continue
     const below = entryTable(entry)
-    const found = below < machine.config.frames * memmap.fragments ? findTable(machine, below, level - 1, base + i * span, wanted) : null
+    const found =
+      below < machine.config.frames * memmap.fragments
+        ? findTable(machine, below, level - 1, base + i * span, wanted)
+        : null
     if (found !== null) return found
   }
   return null

@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BootedCpu, Machine } from '../../dist/src/boot/machine.js'
 import { MAP, MREMAP, PROT, type Op, type Program } from '../../dist/src/program/op.js'
+import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/mm/pgalloc/index.js'
 import { Prng } from '../../dist/src/base/prng.js'
 
 const FORMS = { controlled: '../../dist', free: '../../dist/free' } as const
@@ -14,6 +15,7 @@ type Size = 'small' | 'full'
 async function boot(
   form: Form,
   size: Size,
+  pgalloc: PgallocId = 'one-page',
 ): Promise<{ machine: Machine; cpu: BootedCpu; run: (program: Program) => void }> {
   const from = FORMS[form]
   const machines = (await import(
@@ -28,7 +30,8 @@ async function boot(
   const engines = (await import(
     /* @vite-ignore */ `${from}/src/machine/engine/engine.js`
   )) as typeof import('../../dist/src/machine/engine/engine.js')
-  const machine = new machines.Machine(size === 'small' ? configs.smallMachine(1, 128) : configs.fullMachine(1))
+  const config = size === 'small' ? configs.smallMachine(1, 128) : configs.fullMachine(1)
+  const machine = new machines.Machine(configs.withPgalloc({ ...config, kernel: { ...config.kernel, pgalloc } }))
   machine.boot([], null, [4])
   machine.seedChoices(1)
   const cpu = machine.makeCpu(0, new solos.SoloEngine(), null)
@@ -43,6 +46,10 @@ const anonymous = (addr: number, len: number): Op => ({
   flags: MAP.private | MAP.anonymous | MAP.fixed,
 })
 const PAGE = 4096
+/** Those that are right with one CPU, which is all of them but the ones with two users of one list node or rcu_head. */
+const DESIGNS = (Object.keys(PGALLOC_DESIGNS) as PgallocId[]).filter(
+  (id) => id !== 's390-shared-head' && id !== 's390-list-node',
+)
 
 /** Steps in the order in which a reader can follow what becomes of the pages; `huge` bytes are one huge page. */
 function everyStep(huge: number): Program {
@@ -97,17 +104,20 @@ describe.each(['controlled', 'free'] as const)('the oracles, over correct code i
     expect(machine.finalCheck(cpu)).toBeNull()
   })
 
-  it('say nothing about 3,000 operations at random in a small geometry', async () => {
-    const { machine, cpu, run } = await boot(form, 'small')
-    const prng = new Prng(7)
-    const { pmdSize } = machine.geo
-    run([anonymous(4 * pmdSize, 2 * pmdSize)])
-    for (let i = 0; i < 3_000; i++) {
-      const op = randomOp(prng, pmdSize)
-      run([op])
-      expect(machine.finalCheck(cpu), `operation ${i}: ${JSON.stringify(op)}`).toBeNull()
-    }
-  })
+  it.each(DESIGNS)(
+    'say nothing about 3,000 operations at random in a small geometry (page tables: %s)',
+    async (design) => {
+      const { machine, cpu, run } = await boot(form, 'small', design)
+      const prng = new Prng(7)
+      const { pmdSize } = machine.geo
+      run([anonymous(4 * pmdSize, 2 * pmdSize)])
+      for (let i = 0; i < 3_000; i++) {
+        const op = randomOp(prng, pmdSize)
+        run([op])
+        expect(machine.finalCheck(cpu), `operation ${i}: ${JSON.stringify(op)}`).toBeNull()
+      }
+    },
+  )
 })
 
 /** Any operation, on one of two huge ranges: misplaced ones fail, as they may. */
@@ -128,6 +138,8 @@ function randomOp(prng: Prng, huge: number): Op {
     { op: 'splitPmd', addr: aligned },
     { op: 'splitFolio', addr: aligned },
     { op: 'collapse', addr: aligned },
+    { op: 'retract', addr: aligned },
+    { op: 'mmap', addr: aligned, len: huge, prot: 3, flags: MAP.shared | MAP.fixed, file: 0 },
     { op: 'migrate', addr },
     { op: 'numaHint', addr: aligned },
     { op: 'madvise', addr, len, advice: 'dontneed' },

@@ -162,7 +162,9 @@ describe('frame-state', () => {
       const { observer, cpu } = lab
       const table = lab.table(Level.pte)
       expectFinding('frame-state', 'handed out twice', () => observer.tableCreated(cpu, table, Level.pte, 0))
-      expectFinding('frame-state', 'a page table in it is in use', () => observer.pagesFreed(cpu, lab.table(Level.pte), 0))
+      expectFinding('frame-state', 'a page table in it is in use', () =>
+        observer.pagesFreed(cpu, lab.table(Level.pte), 0),
+      )
       observer.tableFreed(cpu, table)
       expectFinding('frame-state', 'double-free of a page table', () => observer.tableFreed(cpu, table))
       observer.tableCreated(cpu, table, Level.pte, 0)

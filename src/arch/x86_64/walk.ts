@@ -18,7 +18,17 @@ import { peek32, peekF64 } from '../../machine/image/image.js'
 import { Level } from '../../machine/trace/observer.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
-import { entryTable, PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PSE, PAGE_RW, PAGE_USER, pmdPfn, ptePfn } from './pte.js'
+import {
+  entryTable,
+  PAGE_ACCESSED,
+  PAGE_DIRTY,
+  PAGE_PRESENT,
+  PAGE_PSE,
+  PAGE_RW,
+  PAGE_USER,
+  pmdPfn,
+  ptePfn,
+} from './pte.js'
 import { lockTlb, unlockTlb } from './tlbFlush.js'
 import type { PteWord } from '../../base/units.js'
 

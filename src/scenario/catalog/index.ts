@@ -5,6 +5,7 @@ import * as gup from './gup.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
 import * as tables from './tables.js'
+import { tableTorture } from './tableTorture.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
 
@@ -39,6 +40,7 @@ export const scenarios: readonly Scenario[] = [
   tables.fragmentVsGup,
   tables.retractVsRetractPowerpc,
   tables.retractVsExitPowerpc,
+  tableTorture,
   mixed,
   litmus.messagePassing,
   litmus.messagePassingBroken,

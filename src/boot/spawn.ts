@@ -4,6 +4,9 @@
 const here = new URL('../../', import.meta.url)
 const dist = here.pathname.endsWith('/dist/free/') ? new URL('../', here) : here
 
+/** Entry of the thread that times page-table pages; stripped form. */
+export const allocFreeWorkerUrl = (): URL => new URL('free/workers/allocFree.js', dist)
+
 /** Entry of a free-running CPU: the stripped form; or of a perturbed one: the generator form. */
 export function cpuWorkerUrl(perturbed: boolean): URL {
   return new URL(perturbed ? 'workers/perturbedCpu.js' : 'free/workers/cpu.js', dist)

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
 import { UsageError } from '../base/errors.js'
 import { paletteFor } from '../report/palette.js'
+import { addCompare } from './compare.js'
 import { addDemo } from './demo.js'
 import { addExplore } from './explore.js'
 import { addList } from './list.js'
@@ -29,7 +30,7 @@ function makeProgram(done: (code: ExitCode) => void): Command {
       '\nExit codes: 0 nothing found, 1 a finding, 2 wrong use or input, 3 a fault of racewalk itself.',
     )
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')) })
-  for (const add of [addList, addStress, addExplore, addReplay, addRun, addDemo]) add(program, done)
+  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addDemo]) add(program, done)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
   return program
 }

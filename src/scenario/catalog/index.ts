@@ -1,5 +1,6 @@
 /** The catalogue: every named race. */
 import { nearest } from '../../base/names.js'
+import { PGALLOC_DESIGNS, type PgallocId } from '../../mm/pgalloc/index.js'
 import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
 import * as litmus from './litmus.js'
@@ -8,6 +9,17 @@ import * as tables from './tables.js'
 import { tableTorture } from './tableTorture.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
+
+/** Those of page tables that share a page: the same with each design. */
+export const tableScenarios: readonly Scenario[] = [
+  tables.retractVsRetract,
+  tables.retractVsFault,
+  tables.retractVsGup,
+  tables.retractVsMunmap,
+  tables.retractVsExit,
+  tables.fragmentVsGup,
+  tableTorture,
+]
 
 export const scenarios: readonly Scenario[] = [
   gup.gupVsSplit,
@@ -32,20 +44,23 @@ export const scenarios: readonly Scenario[] = [
   thp.splitVsZap,
   thp.splitVsMigrate,
   gup.forceWriteVsDontneed,
-  tables.retractVsRetract,
-  tables.retractVsFault,
-  tables.retractVsGup,
-  tables.retractVsMunmap,
-  tables.retractVsExit,
-  tables.fragmentVsGup,
-  tables.retractVsRetractPowerpc,
-  tables.retractVsExitPowerpc,
-  tableTorture,
+  ...tableScenarios,
   mixed,
   litmus.messagePassing,
   litmus.messagePassingBroken,
   litmus.storeBuffering,
 ]
 
-/** Throws UsageError, with what exists and the nearest match, for a name that is none. */
-export const scenarioById = (id: string): Scenario => nearest('scenario', id, scenarios)
+/**
+ * The scenario of this name, or with a design of page tables behind an `@`, as in `retract-vs-gup@powerpc-fragments`.
+ * Throws UsageError, with what exists and the nearest match, for a name that is none.
+ */
+export function scenarioById(name: string): Scenario {
+  const [id = '', design] = name.split('@')
+  const scenario = nearest('scenario', id, scenarios)
+  if (design === undefined) return scenario
+  const { id: pgalloc } = nearest('design of page tables', design, DESIGNS)
+  return { ...scenario, id: `${id}@${pgalloc}`, config: { ...scenario.config, pgalloc } }
+}
+
+const DESIGNS = (Object.keys(PGALLOC_DESIGNS) as PgallocId[]).map((id) => ({ id }))

@@ -112,19 +112,3 @@ export const fragmentVsGup = defineScenario({
     }
   },
 })
-
-const onPowerpc = { pgalloc: 'powerpc-fragments' } as const
-
-export const retractVsRetractPowerpc = defineScenario({
-  ...retractVsRetract,
-  id: 'retract-vs-retract-powerpc',
-  summary: 'the same with four tables in a page that are counted and never handed out again',
-  config: onPowerpc,
-})
-
-export const retractVsExitPowerpc = defineScenario({
-  ...retractVsExit,
-  id: 'retract-vs-exit-powerpc',
-  summary: 'the same with four tables in a page that are counted and never handed out again',
-  config: onPowerpc,
-})

@@ -1,0 +1,83 @@
+/** `racewalk compare`: designs of one thing side by side. */
+import { Argument, type Command } from 'commander'
+import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compareTables.js'
+import { tableScenarios } from '../scenario/catalog/index.js'
+import { executionsOption, jsonOption, seedOption } from './options.js'
+import { EXIT, Terminal, untilInterrupted, type ExitCode } from './terminal.js'
+import { wordTable } from '../report/wordTable.js'
+
+interface Options {
+  executions?: number
+  seed: number
+  json?: boolean
+}
+
+export function addCompare(program: Command, done: (code: ExitCode) => void): void {
+  program
+    .command('compare')
+    .description('designs side by side: which survive which scenario, and what each costs')
+    .addArgument(new Argument('<WHAT>', 'what is compared').choices(['table-freeing']))
+    .addOption(executionsOption().default(COMPARE_EXECUTIONS))
+    .addOption(seedOption())
+    .addOption(jsonOption())
+    .action(async (what: string, options: Options) => done(await runCompare(what, options)))
+}
+
+async function runCompare(what: string, options: Options): Promise<ExitCode> {
+  const terminal = new Terminal(options.json === true)
+  const { seed, executions = COMPARE_EXECUTIONS } = options
+  const [variants, interrupted] = await untilInterrupted(async (signal) => {
+    const onProgress = (id: string, scenario: string): void => terminal.progress(`${id}: ${scenario} (Ctrl-C stops)`)
+    const found = await compareTables({ seed, executions, onProgress, signal })
+    terminal.quiet()
+    return [found, signal.aborted] as const
+  })
+  terminal.document({ command: 'compare', what, seed, executions, interrupted, variants })
+  terminal.print(
+    `${what}: ${executions} executions of each scenario, seed ${seed}${interrupted ? ', interrupted' : ''}\n`,
+  )
+  terminal.print(verdictTable(variants, terminal))
+  terminal.print(costTable(variants))
+  terminal.print(LEGEND)
+  for (const { id, scenarios } of variants) {
+    const failed = scenarios.find(({ verdict }) => verdict === 'fails')
+    if (failed !== undefined) terminal.print(`${id}: ${failed.title}\n  npx racewalk replay ${failed.token}`)
+  }
+  return EXIT.clean
+}
+
+function verdictTable(variants: readonly Variant[], { palette }: Terminal): string {
+  const rows = variants.map(({ id, scenarios }) => [
+    id,
+    ...scenarios.map(({ verdict, executions }) =>
+      verdict === 'fails' ? palette.bad(`fails (${executions})`) : palette.good('survives'),
+    ),
+  ])
+  return wordTable(['design', ...tableScenarios.map(({ id }) => id)], rows)
+}
+
+function costTable(variants: readonly Variant[]): string {
+  const rows = variants.map(({ id, fragments, churn, allocFreeNs }) => [
+    id,
+    String(fragments),
+    ...(churn === null
+      ? ['-', '-', '-', '-', '-']
+      : [
+          churn.pagesPerTable.toFixed(2),
+          churn.idleParts.toFixed(1),
+          churn.idleFor.toFixed(1),
+          (churn.callRcu / churn.tables).toFixed(2),
+          (churn.listWrites / churn.tables).toFixed(1),
+        ]),
+    allocFreeNs.toFixed(0),
+  ])
+  const head = ['design', 'tables/page', 'pages/table', 'idle parts', 'idle for', 'call_rcu', 'list stores', 'ns']
+  return wordTable(head, rows)
+}
+
+const LEGEND = `
+pages/table   pages in use for each table in use, under a churn of up to 40 tables (4,000 operations on one CPU)
+idle parts    parts of those pages that no table uses, on average; idle for: how many operations they stay so
+call_rcu, list stores   for each table made; ns: one allocation and its immediate free, free-running, median
+-             the design fails even on one CPU
+`

@@ -18,6 +18,8 @@ export type { Step } from './machine/engine/engine.js'
 // ---- controlled: chosen schedules, replay
 export { explore, exploreAsync, replay } from './explore/explore.js'
 export type { ExploreOptions, ExploreResult, FoundFinding, ReplayRecorder, ReplayResult } from './explore/explore.js'
+export { compareTables } from './explore/compareTables.js'
+export type { CompareOptions, Variant, Verdict } from './explore/compareTables.js'
 export { decodeToken, encodeToken } from './explore/token.js'
 export type { Token } from './explore/token.js'
 

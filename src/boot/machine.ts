@@ -93,6 +93,7 @@ export class Machine {
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
     const kernel = new Kernel(hardware, composeParts(bug, kernelConfig.pgalloc))
     if (observer instanceof Oracles) observer.bind(kernel)
+    cpu.locks = observer
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
   }
 

@@ -12,7 +12,7 @@ import type { Memmap } from '../mm/page.js'
 export interface CheckedMachine {
   readonly geo: Geometry
   readonly memmap: Memmap
-  readonly regions: { readonly shadow: PhysAddr; readonly kernel: KernelRegions }
+  readonly regions: { readonly shadow: PhysAddr; readonly rcu: PhysAddr; readonly kernel: KernelRegions }
   readonly config: {
     readonly frames: number
     readonly kernel: Pick<KernelConfig, 'mms' | 'filePages'>

@@ -14,6 +14,7 @@ import { Contents, DiscardKept } from './discardKept.js'
 import { EntryLegal } from './entryLegal.js'
 import { FrameState } from './frameState.js'
 import { GupIdentity } from './gupIdentity.js'
+import { LockOrder } from './lockOrder.js'
 import { Mappings } from './mappings.js'
 import { PinExclusive } from './pinExclusive.js'
 import { Refcount } from './refcount.js'
@@ -36,6 +37,7 @@ export class Oracles extends Observer {
   readonly #legal: EntryLegal
   readonly #discard: DiscardKept
   readonly #zero: ZeroPage
+  readonly #locks: LockOrder
 
   constructor(machine: CheckedMachine) {
     super()
@@ -53,11 +55,30 @@ export class Oracles extends Observer {
     this.#legal = new EntryLegal(shadow, sites)
     this.#discard = new DiscardKept(machine, shadow, sites, this.#contents)
     this.#zero = new ZeroPage(machine, shadow, sites, this.#contents)
+    this.#locks = new LockOrder(machine, shadow)
   }
 
   /** The kernel of the CPU that this observer watches; before the first event. */
   bind(kernel: CheckedKernel): void {
     this.#tlb.bind(kernel)
+  }
+
+  // ---- locks ------------------------------------------------------------------------------------------------------
+
+  override lockAcquires(cpu: Cpu, lock: number): void {
+    this.#locks.lockAcquires(cpu, lock)
+  }
+
+  override lockTried(cpu: Cpu, lock: number): void {
+    this.#locks.lockTried(cpu, lock)
+  }
+
+  override lockReleased(cpu: Cpu, lock: number): void {
+    this.#locks.lockReleased(cpu, lock)
+  }
+
+  override returnsToUser(cpu: Cpu): void {
+    this.#locks.returnsToUser(cpu)
   }
 
   // ---- TLBs -------------------------------------------------------------------------------------------------------

@@ -57,7 +57,13 @@ export const TABLE_SHADOW = struct('tableShadow', 16, {
 })
 
 const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4] })
-const SHADOW_CPU = struct('shadowCpu', 64, { tlbDrops: [0, 4] })
+/** Private to a CPU, but for the first. Locks by class: see lockOrder.ts. */
+export const SHADOW_CPU = struct('shadowCpu', 192, {
+  tlbDrops: [0, 4],
+  heldClasses: [4, 4], // bits: classes of which it holds a lock
+  held: [8, 64], //       by class: how many
+  last: [72, 64], //      by class: the one it took last
+})
 /** As many CPUs as a machine can have. */
 const SHADOW_CPUS = 64
 const CONTROL_BEFORE = SHADOW_CONTROL.size + SHADOW_CPUS * SHADOW_CPU.size
@@ -172,9 +178,14 @@ export class Shadow {
     return this.exists(pfn) && this.kind(pfn) === FrameKind.reserved
   }
 
+  /** Address of the SHADOW_CPU of `cpu`. */
+  cpu(cpu: number): number {
+    return this.#base - (SHADOW_CPUS - cpu) * SHADOW_CPU.size
+  }
+
   /** Address of a word that counts the entries that the TLB of `cpu` dropped. */
   tlbDrops(cpu: number): number {
-    return this.#base - (SHADOW_CPUS - cpu) * SHADOW_CPU.size + SHADOW_CPU.at.tlbDrops
+    return this.cpu(cpu) + SHADOW_CPU.at.tlbDrops
   }
 
   // ---- has anything happened since the boot ----------------------------------------------------------------------

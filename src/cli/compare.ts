@@ -3,7 +3,7 @@ import { Argument, type Command } from 'commander'
 import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compareTables.js'
 import { tableScenarios } from '../scenario/catalog/index.js'
 import { executionsOption, jsonOption, seedOption } from './options.js'
-import { EXIT, Terminal, untilInterrupted, type ExitCode } from './terminal.js'
+import { EXIT, Terminal, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 import { wordTable } from '../report/wordTable.js'
 
 interface Options {
@@ -34,7 +34,7 @@ async function runCompare(what: string, options: Options): Promise<ExitCode> {
   })
   terminal.document({ command: 'compare', what, seed, executions, interrupted, variants })
   terminal.print(
-    `${what}: ${executions} executions of each scenario, seed ${seed}${interrupted ? ', interrupted' : ''}\n`,
+    `${what}: ${thousands(executions)} executions of each scenario, seed ${seed}${interrupted ? ', interrupted' : ''}\n`,
   )
   terminal.print(verdictTable(variants, terminal))
   terminal.print(costTable(variants))

@@ -1,6 +1,7 @@
-/** `racewalk list`: scenarios, bugs, architectures. */
+/** `racewalk list`: scenarios, bugs, architectures, designs. */
 import type { Command } from 'commander'
 import { bugs } from '../bug/index.js'
+import { PGALLOC_DESIGNS } from '../mm/pgalloc/index.js'
 import { scenarios } from '../scenario/catalog/index.js'
 import { jsonOption } from './options.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
@@ -8,7 +9,7 @@ import { EXIT, Terminal, type ExitCode } from './terminal.js'
 export function addList(program: Command, done: (code: ExitCode) => void): void {
   program
     .command('list')
-    .description('scenarios, bugs and architectures')
+    .description('scenarios, bugs, architectures, designs of page tables')
     .addOption(jsonOption())
     .action((options: { json?: boolean }) => done(list(options.json === true)))
 }
@@ -19,6 +20,9 @@ const ARCHITECTURES = [
     summary: '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast',
   },
 ] as const
+
+/** Where PTE tables come from and go to: any scenario runs with any, as SCENARIO@DESIGN. */
+const DESIGNS = Object.entries(PGALLOC_DESIGNS).map(([id, { fragments }]) => ({ id, tablesPerPage: fragments }))
 
 function list(json: boolean): ExitCode {
   const terminal = new Terminal(json)
@@ -40,6 +44,7 @@ function list(json: boolean): ExitCode {
       scenarios: shownBy,
     })),
     architectures: ARCHITECTURES,
+    designs: DESIGNS,
   })
   const { strong, dim } = terminal.palette
   terminal.print(strong('scenarios'))
@@ -56,5 +61,10 @@ function list(json: boolean): ExitCode {
   }
   terminal.print(`\n${strong('architectures')}`)
   for (const { id, summary } of ARCHITECTURES) terminal.print(`  ${id.padEnd(26)} ${summary}`)
+  terminal.print(`\n${strong('designs of page tables')} ${dim('(SCENARIO@DESIGN)')}`)
+  for (const { id, tablesPerPage } of DESIGNS)
+    terminal.print(
+      `  ${id.padEnd(26)} ${tablesPerPage === 1 ? 'a table fills a page' : `${tablesPerPage} tables in a page`}`,
+    )
   return EXIT.clean
 }

@@ -24,7 +24,7 @@ export interface ChurnCounts {
   /** Operations between the end of a table and the moment its part is handed out again or its page is free, on average. */
   readonly idleFor: number
   readonly callRcu: number
-  /** Stores to the links of lists of pages. */
+  /** Stores to the links of lists of pages, and the few of RCU's to the same words while callbacks run. */
   readonly listWrites: number
 }
 

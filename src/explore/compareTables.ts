@@ -34,13 +34,15 @@ export interface Variant {
 
 export interface CompareOptions {
   readonly seed?: number
-  /** For each design and scenario, unless it fails before. */
+  /** For each design and scenario, unless it fails before; a tenth of it for a torture. */
   readonly executions?: number
   readonly onProgress?: (variant: PgallocId, scenario: string) => void
   readonly signal?: AbortSignal
 }
 
-export const COMPARE_EXECUTIONS = 3000
+export const COMPARE_EXECUTIONS = 10_000
+/** A torture is an order of magnitude longer than the others, and runs as much less often. */
+const TORTURE = /torture/
 
 /** Every design through every scenario of page tables, in the order of the registry. Stops between two when aborted. */
 export async function compareTables(options: CompareOptions = {}): Promise<Variant[]> {
@@ -68,7 +70,8 @@ async function verdictsOf(id: PgallocId, options: CompareOptions): Promise<Verdi
     if (signal?.aborted === true) break
     const scenario = scenarioById(`${name}@${id}`)
     options.onProgress?.(id, name)
-    const result = explore({ scenario, seed, executions, stop: () => signal?.aborted === true })
+    const budget = TORTURE.test(name) ? Math.ceil(executions / 10) : executions
+    const result = explore({ scenario, seed, executions: budget, stop: () => signal?.aborted === true })
     verdicts.push({
       scenario: scenario.id,
       verdict: result.finding === null ? 'survives' : 'fails',

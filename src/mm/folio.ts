@@ -133,18 +133,25 @@ export class Folios extends Part {
   }
 
   *folioTrylock(folio: PhysAddr): Step<boolean> {
-    const old = yield* this.cpu.atomicFetchOr32(phys(folio + PAGE.at.flags), PG_LOCKED)
-    return (old & PG_LOCKED) === 0
+    const taken = yield* this.#tryLock(folio)
+    if (taken) this.cpu.locks.lockTried(this.cpu, folio)
+    return taken
+  }
+
+  *#tryLock(folio: PhysAddr): Step<boolean> {
+    return ((yield* this.cpu.atomicFetchOr32(phys(folio + PAGE.at.flags), PG_LOCKED)) & PG_LOCKED) === 0
   }
 
   /** Sleeps until the folio lock is this CPU's. Caller: a reference; no spinlock. */
   *folioLock(folio: PhysAddr): Step<void> {
-    while (!(yield* this.folioTrylock(folio))) yield* this.folioWaitLocked(folio)
+    this.cpu.locks.lockAcquires(this.cpu, folio)
+    while (!(yield* this.#tryLock(folio))) yield* this.folioWaitLocked(folio)
   }
 
   /** RELEASE: everything done under the lock before the flag goes. */
   *folioUnlock(folio: PhysAddr): Step<void> {
     const at = phys(folio + PAGE.at.flags)
+    this.cpu.locks.lockReleased(this.cpu, folio)
     yield* this.cpu.atomicFetchAnd32(at, ~PG_LOCKED)
     this.cpu.wakeWaiters(at)
   }

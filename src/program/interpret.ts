@@ -108,6 +108,7 @@ export class Interpreter extends Part {
     poke32(cpu.area + CPU_AREA.at.opKind, kind)
     if (cpu.ring.on) cpu.ring.record(cpu.tick(), EventKind.op, kind, index, 0)
     const result = yield* this.execute(op)
+    this.k.observer.returnsToUser(this.cpu)
     this.#note(op, index, result)
     const counts = this.#own + PROGRAM_CPU.at.counts + kind * 4
     poke32(counts, peek32(counts) + 1)

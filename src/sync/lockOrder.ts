@@ -23,17 +23,14 @@ export type LockName = (typeof NAMES)[number]
 const NAMES = [
   'mmapLock',
   'folioLock',
-  'vmaLock',
   'iMmapRwsem',
   'anonVmaRwsem',
   'pmdLock',
-  'pageTableLock',
   'pteLock',
-  'swapLock',
-  'splitQueueLock',
-  'lruLock',
-  'mmListLock',
-  'pcpLock',
+  'pageTableLock',
+  'pageCacheLock',
+  'pgtableListLock',
+  'slotLock',
   'zoneLock',
   'rcuGpLock',
 ] as const
@@ -42,8 +39,7 @@ type Row = Omit<LockClass, 'name'>
 
 const ROWS: Readonly<Record<LockName, Row>> = {
   mmapLock: { kind: 'sleeping', nesting: 'fork: parent, then the child nobody knows yet', guards: 'the vmas of an mm' },
-  folioLock: { kind: 'sleeping', nesting: null, guards: 'a folio against truncation, splitting and migration' },
-  vmaLock: { kind: 'sleeping', nesting: null, guards: 'one vma against the writer of the mmap lock' },
+  folioLock: { kind: 'sleeping', nesting: null, guards: 'a folio against splitting and migration' },
   iMmapRwsem: { kind: 'sleeping', nesting: null, guards: 'the tree of vmas that map a file' },
   anonVmaRwsem: {
     kind: 'sleeping',
@@ -55,21 +51,15 @@ const ROWS: Readonly<Record<LockName, Row>> = {
     nesting: 'fork: child, then parent; mremap: old, then new',
     guards: 'entries of a PMD table',
   },
-  pageTableLock: {
-    kind: 'spin',
-    nesting: null,
-    guards: 'upper levels, and the PMD entries where no lock is split off',
-  },
   pteLock: {
     kind: 'spin',
     nesting: 'fork: child, then parent; mremap: old, then new',
     guards: 'entries of a PTE table',
   },
-  swapLock: { kind: 'spin', nesting: null, guards: 'the swap map' },
-  splitQueueLock: { kind: 'irq', nesting: null, guards: 'the queue of folios to split' },
-  lruLock: { kind: 'irq', nesting: null, guards: 'the LRU lists of a node' },
-  mmListLock: { kind: 'spin', nesting: null, guards: 'the list of mms that have swapped' },
-  pcpLock: { kind: 'spin', nesting: null, guards: 'the free pages of one CPU' },
+  pageTableLock: { kind: 'spin', nesting: null, guards: 'upper levels of the tables, and the cursor of PTE tables' },
+  pageCacheLock: { kind: 'spin', nesting: null, guards: 'the pages of a file' },
+  pgtableListLock: { kind: 'spin', nesting: null, guards: 'pages with a PTE table to hand out' },
+  slotLock: { kind: 'spin', nesting: null, guards: 'which mms, vmas, anon_vmas and files are in use' },
   zoneLock: { kind: 'irq', nesting: null, guards: 'the buddy free lists' },
   rcuGpLock: { kind: 'irq', nesting: null, guards: 'grace-period state; nothing is taken inside it' },
 }

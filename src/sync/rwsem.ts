@@ -43,6 +43,7 @@ const READER = 1 << 8
 
 export function* downRead(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
   mightSleep(cpu, 'down_read')
+  cpu.locks.lockAcquires(cpu, sem)
   // (n,0,0) → (n+1,0,0). ACQUIRE: pairs with the RELEASE in upWrite().
   const count = yield* cpu.atomicAddReturn32(sem, READER)
   if ((count & (WRITER | WAITERS)) !== 0) yield* sleep(cpu, rcu, sem, false)
@@ -50,6 +51,7 @@ export function* downRead(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
 
 export function* downWrite(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
   mightSleep(cpu, 'down_write')
+  cpu.locks.lockAcquires(cpu, sem)
   // (0,0,0) → (0,0,1). ACQUIRE: pairs with the RELEASE in upRead() and upWrite().
   if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) yield* sleep(cpu, rcu, sem, true)
   poke32(sem + OWNER, cpu.id + 1)
@@ -60,7 +62,10 @@ export function* downReadTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   for (let seen = yield* cpu.readOnce32(sem); (seen & (WRITER | WAITERS)) === 0;) {
     // (n,0,0) → (n+1,0,0)
     const before = yield* cpu.cmpxchg32(sem, seen, (seen + READER) | 0)
-    if (before === seen) return true
+    if (before === seen) {
+      cpu.locks.lockTried(cpu, sem)
+      return true
+    }
     seen = before
   }
   return false
@@ -71,6 +76,7 @@ export function* downWriteTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   // (0,0,0) → (0,0,1)
   if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) return false
   poke32(sem + OWNER, cpu.id + 1)
+  cpu.locks.lockTried(cpu, sem)
   return true
 }
 
@@ -98,6 +104,7 @@ function* sleep(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> 
 
 export function* upRead(cpu: Cpu, sem: PhysAddr): Step<void> {
   if (!isReadLocked(sem)) reportMisuse(cpu, sem, 'ends a read of an rwsem that nobody reads')
+  cpu.locks.lockReleased(cpu, sem)
   // (n,x,0) → (n-1,x,0). RELEASE: the section's accesses before it. Pairs with downWrite().
   const count = yield* cpu.atomicAddReturn32(sem, -READER)
   if (count === WAITERS) yield* wake(cpu, sem)
@@ -105,6 +112,7 @@ export function* upRead(cpu: Cpu, sem: PhysAddr): Step<void> {
 
 export function* upWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
   if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'ends a write of an rwsem that it does not hold to write')
+  cpu.locks.lockReleased(cpu, sem)
   poke32(sem + OWNER, 0)
   // (n,x,1) → (n,x,0). RELEASE: the section's accesses before it. Pairs with downRead() and downWrite().
   const count = yield* cpu.atomicAddReturn32(sem, -WRITER)

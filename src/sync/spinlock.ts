@@ -49,6 +49,7 @@ const isUnclaimed: WaitCondition = (seen) => (seen & (LOCKED_MASK | PENDING)) ==
 
 /** Takes the lock, preemption off. ACQUIRE: nothing of the critical section comes before it. */
 export function* spinLock(cpu: Cpu, lock: PhysAddr): Step<void> {
+  cpu.locks.lockAcquires(cpu, lock)
   cpu.preemptDisable()
   // (0,0,0) → (0,0,1). Full barrier; the protocol needs the ACQUIRE. Pairs with the RELEASE in queuedSpinUnlock().
   if ((yield* cpu.cmpxchg32(lock, 0, LOCKED)) !== 0) {
@@ -63,6 +64,7 @@ export function* spinTrylock(cpu: Cpu, lock: PhysAddr): Step<boolean> {
   cpu.preemptDisable()
   if (yield* queuedSpinTrylock(cpu, lock)) {
     poke32(lock + OWNER, cpu.id + 1)
+    cpu.locks.lockTried(cpu, lock)
     return true
   }
   cpu.preemptEnable()
@@ -158,6 +160,7 @@ function* takeAsHead(cpu: Cpu, word: PhysAddr, node: number, tail: number): Step
 export function* spinUnlock(cpu: Cpu, lock: PhysAddr): Step<void> {
   if (peek32(lock + OWNER) !== cpu.id + 1) reportNotHeld(cpu, lock, 'unlocks')
   poke32(lock + OWNER, 0)
+  cpu.locks.lockReleased(cpu, lock)
   yield* queuedSpinUnlock(cpu, lock)
   cpu.preemptEnable()
 }

@@ -34,6 +34,7 @@ import type { EventRing } from '../trace/ring.js'
 import { Access } from './access.js'
 import { CONTROL, CPU_AREA, type CpuRegions } from './area.js'
 import { Ipi } from './ipi.js'
+import { NO_LOCK_WATCHER, type LockWatcher } from './lockWatcher.js'
 
 /** Looks at a waited-for word (signed 32 bits) and an operand of the caller's; true ends the wait. */
 export type WaitCondition = (seen: number, operand: number) => boolean
@@ -59,6 +60,8 @@ export class Cpu {
   readonly engine: Engine
   readonly ipi: Ipi
   readonly ring: EventRing
+  /** Hears of the locks that this CPU takes; set at boot. */
+  locks: LockWatcher = NO_LOCK_WATCHER
   readonly #cpus: PhysAddr
 
   constructor(id: CpuId, cpuCount: number, regions: CpuRegions, csdBase: PhysAddr, ring: EventRing, engine: Engine) {

@@ -6,6 +6,7 @@
  * In free runs they race like everything else, so each one says on which side of the real event it is called; an oracle
  * that compares times (Cpu.tick) must be sound for that side.
  */
+import { LockWatcher } from '../cpu/lockWatcher.js'
 import type { TlbWatcher } from '../cpu/tlb.js'
 import type { Cpu } from '../cpu/cpu.js'
 
@@ -15,7 +16,7 @@ export const FrameKind = { free: 0, reserved: 1, data: 2, table: 3, batch: 4 } a
 /** Level of a page-table entry. */
 export const Level = { pte: 1, pmd: 2, pud: 3, pgd: 4 } as const
 
-export class Observer implements TlbWatcher {
+export class Observer extends LockWatcher implements TlbWatcher {
   tlbFilled(_cpu: number, _pfn: number, _pages: number): void {}
   tlbDropped(_cpu: number, _pfn: number, _pages: number): void {}
 

@@ -1,0 +1,15 @@
+/** Hears of locks. The class is the empty twin, as for the other observers; the lock-order oracle extends it. */
+import type { Cpu } from './cpu.js'
+
+export class LockWatcher {
+  /** `cpu` is about to take the lock at `lock` and will wait until it has it. */
+  lockAcquires(_cpu: Cpu, _lock: number): void {}
+  /** `cpu` got the lock at `lock` without waiting: a trylock, which can be part of no deadlock. */
+  lockTried(_cpu: Cpu, _lock: number): void {}
+  /** `cpu` is about to release the lock at `lock`, or has just done so. */
+  lockReleased(_cpu: Cpu, _lock: number): void {}
+  /** An operation of a program has ended on `cpu`. */
+  returnsToUser(_cpu: Cpu): void {}
+}
+
+export const NO_LOCK_WATCHER = new LockWatcher()

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { document, racewalk } from './command.js'
+
+interface Compared {
+  command: string
+  what: string
+  seed: number
+  executions: number
+  interrupted: boolean
+  variants: {
+    id: string
+    fragments: number
+    verdict: string
+    scenarios: { scenario: string; verdict: string; executions: number; title: string | null; token: string | null }[]
+    churn: { tables: number; pagesPerTable: number; idleParts: number; idleFor: number; callRcu: number } | null
+    allocFreeNs: number
+  }[]
+}
+
+describe('racewalk compare table-freeing', () => {
+  const compared = document(
+    racewalk('compare', 'table-freeing', '--executions', '200', '--json'),
+  ) as unknown as Compared
+  const variant = (id: string) => compared.variants.find((v) => v.id === id) as Compared['variants'][number]
+
+  it('puts every design through the same scenarios', () => {
+    const { designs } = document(racewalk('list', '--json')) as unknown as { designs: { id: string }[] }
+    expect(compared.variants.map(({ id }) => id)).toEqual(designs.map(({ id }) => id))
+    const names = compared.variants.map(({ scenarios }) =>
+      scenarios.map(({ scenario }) => scenario.split('@')[0]).join(),
+    )
+    expect(new Set(names).size).toBe(1)
+    expect(compared).toMatchObject({ command: 'compare', seed: 1, executions: 200, interrupted: false })
+  })
+
+  it('lets what was merged survive, and not the first drafts', () => {
+    for (const id of ['one-page', 's390-active', 's390-pphhaa-global', 's390-pphhaa-on-list', 'powerpc-fragments'])
+      expect(variant(id).verdict, id).toBe('survives')
+    for (const id of ['s390-shared-head', 's390-list-node']) expect(variant(id).verdict, id).toBe('fails')
+  })
+
+  it('gives a token for each failure, which replays to it', () => {
+    const failed = variant('s390-shared-head').scenarios.find(({ verdict }) => verdict === 'fails')
+    const { code, out } = racewalk('replay', failed?.token ?? '', '--json')
+    expect(code).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({
+      scenario: failed?.scenario,
+      exact: true,
+      findings: [{ title: expect.stringContaining(failed?.title ?? 'nothing') as unknown }],
+    })
+  })
+
+  it('answers what it costs not to hand parts out again: pages, and parts that lie idle', () => {
+    const cost = (id: string) => variant(id).churn ?? { pagesPerTable: NaN, idleParts: NaN, idleFor: NaN }
+    expect(cost('one-page').pagesPerTable).toBeGreaterThanOrEqual(1)
+    expect(cost('s390-active').pagesPerTable).toBeGreaterThan(cost('s390-pphhaa-global').pagesPerTable)
+    expect(cost('s390-active').idleFor).toBeGreaterThan(cost('s390-pphhaa-global').idleFor)
+    expect(cost('powerpc-fragments').idleParts).toBeGreaterThan(cost('s390-active').idleParts)
+    expect(variant('s390-shared-head').churn).toBeNull()
+    for (const { allocFreeNs } of compared.variants) expect(allocFreeNs).toBeGreaterThan(0)
+  })
+
+  it('says what can be compared when asked for something else', () => {
+    const { code, err } = racewalk('compare', 'schedulers')
+    expect([code, err]).toEqual([2, expect.stringContaining('table-freeing')])
+  })
+})
+
+describe('SCENARIO@DESIGN', () => {
+  it('runs a scenario with a design of page tables', () => {
+    const { code, out } = racewalk('explore', 'retract-vs-gup@powerpc-fragments', '--executions', '200', '--json')
+    expect([code, (JSON.parse(out) as { scenario: string }).scenario]).toEqual([0, 'retract-vs-gup@powerpc-fragments'])
+    expect(racewalk('stress', 'gup-vs-munmap@s390-active', '--duration', '200ms').code).toBe(0)
+  })
+
+  it('names the designs there are when there is none of that name', () => {
+    const { code, err } = racewalk('explore', 'retract-vs-gup@powerpc', '--executions', '1')
+    expect(code).toBe(2)
+    expect(err).toMatch(/no design of page tables 'powerpc'.*powerpc-fragments/s)
+  })
+})

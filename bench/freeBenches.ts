@@ -3,11 +3,21 @@
  * loop? One CPU, so that the code and not the contention is measured.
  */
 import { Machine, type BootedCpu } from '../src/boot/machine.js'
-import { fullMachine } from '../src/boot/config.js'
+import { fullMachine, withPgalloc } from '../src/boot/config.js'
 import { drive } from '../src/machine/engine/engine.js'
 import { FreeEngine } from '../src/machine/engine/free.js'
 import * as image from '../src/machine/image/image.js'
-import { add32, addUnless32, cmpxchg32, load32, load64, store32, xchg64 } from '../src/machine/image/image.js'
+import {
+  add32,
+  addUnless32,
+  and32,
+  cmpxchg32,
+  load32,
+  load64,
+  store32,
+  xchg64,
+  xor32,
+} from '../src/machine/image/image.js'
 import { FOLL_FAST_ONLY, FOLL_GET } from '../src/mm/gupFast.js'
 import { MM } from '../src/mm/mmStruct.js'
 import { phys, type VirtAddr } from '../src/base/units.js'
@@ -47,7 +57,8 @@ export async function runFreeBenches(): Promise<void> {
   ]
   const answers = []
   for (const question of questions) answers.push(await ask(question))
-  // Last, since it attaches this thread to another machine.
+  // Last, since they attach this thread to other machines.
+  answers.push(await ask(fragments()))
   answers.push(await ipiRoundTrip())
   print(answers)
 }
@@ -290,4 +301,56 @@ function rcuRead(machine: Machine, { kernel }: BootedCpu): Question {
       },
     ],
   }
+}
+
+/** One table of a page that another one keeps: handed out and given back at once, as s390 did until v6.7. */
+function fragments(): Question {
+  const config = fullMachine(1)
+  const kernelConfig = { ...config.kernel, pgalloc: 's390-active' } as const
+  const machine = new Machine(withPgalloc({ ...config, kernel: kernelConfig, oracles: false, ringLength: 0 }))
+  machine.boot([], null)
+  const { kernel } = machine.makeCpu(0, new FreeEngine(), null)
+  drive(kernel.rcu.eqsExit())
+  const mm = kernel.mms.currentMm()
+  drive(kernel.pgalloc.pteAllocOne(mm))
+  return {
+    question: 'a PTE table of a shared page, allocated and freed / the same atomics by hand',
+    batch: BATCH,
+    ways: [
+      {
+        name: 'pteAllocOne + pteFree',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) {
+            const table = drive(kernel.pgalloc.pteAllocOne(mm))
+            drive(kernel.pgalloc.pteFree(mm, table))
+          }
+        },
+      },
+      {
+        name: 'the same atomics by hand',
+        run: () => {
+          for (let i = 0; i < BATCH; i++) fragmentByHand(machine)
+        },
+      },
+    ],
+  }
+}
+
+/** Lock, the byte read and changed, the page off the list, unlock; lock, the byte, the flag, on the list, unlock, the byte. */
+function fragmentByHand(machine: Machine): void {
+  const word = (index: number): number => wordAt(machine.regions.program, index)
+  const [lock, byte, head, node] = [word(LOCK), word(COUNT), word(ENTRY), word(ENTRY + 1)]
+  cmpxchg32(lock, 0, 1)
+  load32(byte)
+  xor32(byte, 2)
+  image.poke32(head, head)
+  image.poke32(node, node)
+  and32(lock, 0)
+  cmpxchg32(lock, 0, 1)
+  xor32(byte, 0x22)
+  load32(byte)
+  image.poke32(head, node)
+  image.poke32(node, head)
+  and32(lock, 0)
+  xor32(byte, 0x20)
 }

@@ -1,7 +1,10 @@
 /** `racewalk compare`: designs of one thing side by side. */
 import { Argument, type Command } from 'commander'
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { UsageError } from '../base/errors.js'
 import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compareTables.js'
 import { tableScenarios } from '../scenario/catalog/index.js'
+import { compareHtml } from '../report/compareHtml.js'
 import { executionsOption, jsonOption, seedOption } from './options.js'
 import { EXIT, Terminal, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 import { wordTable } from '../report/wordTable.js'
@@ -10,6 +13,7 @@ interface Options {
   executions?: number
   seed: number
   json?: boolean
+  html?: string
 }
 
 export function addCompare(program: Command, done: (code: ExitCode) => void): void {
@@ -19,19 +23,23 @@ export function addCompare(program: Command, done: (code: ExitCode) => void): vo
     .addArgument(new Argument('<WHAT>', 'what is compared').choices(['table-freeing']))
     .addOption(executionsOption().default(COMPARE_EXECUTIONS))
     .addOption(seedOption())
+    .option('--html <FILE>', 'write the tables as one self-contained page, too')
     .addOption(jsonOption())
     .action(async (what: string, options: Options) => done(await runCompare(what, options)))
 }
 
 async function runCompare(what: string, options: Options): Promise<ExitCode> {
   const terminal = new Terminal(options.json === true)
-  const { seed, executions = COMPARE_EXECUTIONS } = options
+  const { seed, executions = COMPARE_EXECUTIONS, html } = options
+  // Before the work: a page that cannot be written is better known now.
+  const page = html === undefined ? null : openForWriting(html)
   const [variants, interrupted] = await untilInterrupted(async (signal) => {
     const onProgress = (id: string, scenario: string): void => terminal.progress(`${id}: ${scenario} (Ctrl-C stops)`)
     const found = await compareTables({ seed, executions, onProgress, signal })
     terminal.quiet()
     return [found, signal.aborted] as const
   })
+  if (page !== null) writePage(page, compareHtml({ seed, executions, variants }))
   terminal.document({ command: 'compare', what, seed, executions, interrupted, variants })
   terminal.print(
     `${what}: ${thousands(executions)} executions of each scenario, seed ${seed}${interrupted ? ', interrupted' : ''}\n`,
@@ -44,6 +52,23 @@ async function runCompare(what: string, options: Options): Promise<ExitCode> {
     if (failed !== undefined) terminal.print(`${id}: ${failed.title}\n  npx racewalk replay ${failed.token}`)
   }
   return EXIT.clean
+}
+
+function openForWriting(file: string): number {
+  try {
+    return openSync(file, 'w')
+  } catch (error) {
+    throw new UsageError(
+      `--html ${file}`,
+      `it cannot be written: ${(error as Error).message}`,
+      'name a file in a folder that exists',
+    )
+  }
+}
+
+function writePage(page: number, text: string): void {
+  writeSync(page, text)
+  closeSync(page)
 }
 
 function verdictTable(variants: readonly Variant[], { palette }: Terminal): string {

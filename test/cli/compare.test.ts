@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { document, racewalk } from './command.js'
 
@@ -58,6 +61,21 @@ describe('racewalk compare table-freeing', () => {
     expect(cost('powerpc-fragments').idleParts).toBeGreaterThan(cost('s390-active').idleParts)
     expect(variant('s390-shared-head').churn).toBeNull()
     for (const { allocFreeNs } of compared.variants) expect(allocFreeNs).toBeGreaterThan(0)
+  })
+
+  it('writes the same as a page that needs nothing else', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'racewalk-')), 'compare.html')
+    expect(racewalk('compare', 'table-freeing', '--executions', '20', '--html', file).code).toBe(0)
+    const page = readFileSync(file, 'utf8')
+    for (const { id } of compared.variants) expect(page).toContain(`<th>${id}</th>`)
+    expect(page).toMatch(/class="fails" title="BUG: [^"]*">fails in execution 1</)
+    expect(page).toMatch(/<code>npx racewalk replay rw1-[\w-]+<\/code>/)
+    expect(page).not.toMatch(/<script|https?:/)
+  })
+
+  it('says at once that a page cannot be written', () => {
+    const { code, err } = racewalk('compare', 'table-freeing', '--html', '/no/such/folder/page.html')
+    expect([code, err]).toEqual([2, expect.stringContaining('/no/such/folder/page.html')])
   })
 
   it('says what can be compared when asked for something else', () => {

@@ -7,6 +7,7 @@ import { forkGupfast } from './forkGupfast.js'
 import { gupCollapsePmd } from './gupCollapsePmd.js'
 import { gupCollapseUaf } from './gupCollapseUaf.js'
 import { gupHeadRecheck } from './gupHeadRecheck.js'
+import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
@@ -23,6 +24,7 @@ export const bugs: readonly Bug[] = [
   pmdpInvalAddr,
   gupCollapsePmd,
   gupCollapseUaf,
+  mremapRetract,
   mremapTlb,
   dirtyCow,
   forkGupfast,

@@ -75,6 +75,7 @@ export class Fork extends Part {
     if (!wipe) yield* this.k.anonVmas.anonVmaFork(copy, vma)
     poke32(copy + VMA.at.flags, flags & ~VM_LOCKED_MASK)
     this.k.vmas.linkVma(copy)
+    yield* this.k.vmas.linkFile(copy)
     if (peek32(oldMm + MM.at.stackVma) === vma) poke32(mm + MM.at.stackVma, copy)
     return wipe ? 0 : yield* this.copyPageRange(copy, vma)
   }

@@ -53,6 +53,10 @@ export const VMA = struct('vma', 128, {
   //  anon_vma lock:
   anonNext: [48, 4],
   anonPrev: [52, 4],
+  //  i_mmap_rwsem of the file:
+  fileNext: [72, 4],
+  filePrev: [76, 4],
+  fileLinked: [80, 4], // 1: it is on the file's list
   //  vma table lock:
   inUse: [56, 4],
   nextFree: [60, 4],
@@ -95,6 +99,7 @@ export const FILE = struct('file', 64, {
   cache: [24, 4], //    address of its first slot in the page-cache table (i32 struct page addresses), 0: none
   refcount: [28, 4], // VMAs that map it, and whoever opened it (atomic); 0: the slot is free
   lock: [32, 8], //     i_pages
+  firstVma: [44, 4], // i_mmap: VMAs that map it (rwsem)
   zeroed: [40, 4], //   1: shared memory, whose pages start as zeroes; 0: as the file's contents
 })
 

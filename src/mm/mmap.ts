@@ -104,6 +104,7 @@ export class Mmap extends UnmappedArea {
     poke32(vma + VMA.at.flags, flags)
     poke32(vma + VMA.at.file, mapped)
     this.k.vmas.linkVma(vma)
+    yield* this.k.vmas.linkFile(vma)
     return 0
   }
 
@@ -184,8 +185,8 @@ export class Mmap extends UnmappedArea {
 
   /**
    * unmap_region(): zaps the detached VMAs from `first` and frees tables in floor … ceiling that nobody else needs, with one
-   * gather: flushed before anything is released. The VMAs leave their anon_vmas before the tables go, so that no rmap
-   * walk can be in them.
+   * gather: flushed before anything is released. The VMAs leave their anon_vmas and files before the tables go, so that
+   * no rmap walk can be in them.
    */
   *unmapRegion(mm: PhysAddr, first: PhysAddr, floor: number, ceiling: number, fullmm: boolean): Step<void> {
     const start = peekF64(first + VMA.at.start) as VirtAddr
@@ -193,7 +194,10 @@ export class Mmap extends UnmappedArea {
     for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) end = peekF64(vma + VMA.at.end) as VirtAddr
     yield* this.k.gather.tlbGatherMmu(mm, fullmm)
     yield* this.k.zap.unmapVmas(mm, first, start, end)
-    for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) yield* this.k.anonVmas.unlinkAnonVma(vma)
+    for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) {
+      yield* this.k.anonVmas.unlinkAnonVma(vma)
+      yield* this.k.vmas.unlinkFile(vma)
+    }
     yield* this.k.zap.freePgtables(mm, start, end, floor as VirtAddr, ceiling as VirtAddr)
     yield* this.k.gather.tlbFinishMmu()
   }

@@ -224,6 +224,7 @@ export class Mremap extends MoveTables {
     this.k.vmas.setRange(copy, newAddr, newAddr + len, this.#copyPgoff(vma, addr, newAddr))
     yield* this.k.anonVmas.anonVmaClone(copy, vma)
     this.k.vmas.linkVma(copy)
+    yield* this.k.vmas.linkFile(copy)
     return copy
   }
 

@@ -2,21 +2,21 @@
  * A PTE table of a file mapping is taken away, for faults to build anew: what khugepaged does to the mappings of a file
  * range that it has made huge.
  *
- * Source: mm/khugepaged.c collapse_pte_mapped_thp() (v6.12, without mmap_lock for write since 1043173eb5eb);
- * page-table-freeing dossier 5.4. The pages of the file stay small here, as they would after the huge page was split
+ * Source: mm/khugepaged.c collapse_pte_mapped_thp() and retract_page_tables() (v6.12; without mmap_lock for write since
+ * 1043173eb5eb and 1d65b771bc08); page-table-freeing dossier 5.3 and 5.4. The pages of the file stay small here, as they would after the huge page was split
  * again: nobody who walks the tables can tell. Left out with them: the folio lock, which keeps faults from refilling the
- * table; entries are cleared under the locks under which the table is unlinked instead. retract_page_tables(), which
- * holds no mmap_lock at all, needs an i_mmap lock, which is not modelled.
+ * table; entries are cleared under the locks under which the table is unlinked instead.
  *
- * Locks: mmap_lock for read, so faults, gup and MADV_DONTNEED are in the tables meanwhile; the PMD lock, then the PTE
+ * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the tables meanwhile; the PMD lock, then the PTE
  * lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { entryTable, pmdLeaf, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
+import { downRead, upRead } from '../sync/rwsem.js'
 import { Part } from './kernel.js'
-import { EINVAL, MM, VM_SHARED, VMA } from './mmStruct.js'
+import { EINVAL, FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
 
 export class Retract extends Part {
   /** The table that translates the huge range around `addr` of `mm`: 0, or -EINVAL when there is none to take. */
@@ -28,6 +28,27 @@ export class Retract extends Part {
     const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp))
     yield* this.k.mms.mmapReadUnlock(mm)
     return taken ? 0 : -EINVAL
+  }
+
+  /**
+   * retract_page_tables(): the tables of all mappings of page `pgoff` of `file`, in any process, that begin a huge range
+   * there; returns how many. No mmap_lock: the lock of the file's list keeps the VMAs, and with them their tables, since
+   * a VMA leaves the list before its tables are freed. Faults, mremap and MADV_DONTNEED may be anywhere in them.
+   */
+  *retractPageTables(file: PhysAddr, pgoff: number): Step<number> {
+    const lock = phys(file + FILE.at.rwsem)
+    let taken = 0
+    yield* downRead(this.cpu, this.k.rcu, lock)
+    for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext))) {
+      const pages = pgoff - peekF64(vma + VMA.at.pgoff)
+      const addr = (peekF64(vma + VMA.at.start) + pages * this.k.geo.pageSize) as VirtAddr
+      if (pages < 0 || addr !== this.k.geo.pmdAlignDown(addr) || !this.isCandidate(vma, addr)) continue
+      const mm = this.k.mmOf(vma)
+      const pmdp = yield* this.k.tables.mmFindPmd(mm, addr)
+      if (pmdp !== 0 && (yield* this.takeTable(mm, vma, addr, pmdp))) taken++
+    }
+    yield* upRead(this.cpu, lock)
+    return taken
   }
 
   /** A shared mapping of a file that covers the whole range: nothing in the table is anonymous. */

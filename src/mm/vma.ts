@@ -12,10 +12,11 @@
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { downWrite, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'
 import { TABLES } from './mms.js'
-import { ENOMEM, MM, VMA } from './mmStruct.js'
+import { ENOMEM, FILE, MM, VMA } from './mmStruct.js'
 import { canMergeLeft, canMergeRight, type MergeRange } from './vmaMerge.js'
 
 const NO_VMA = phys(0)
@@ -125,6 +126,7 @@ export class Vmas extends Part {
 
   /** remove_vma(): lets go of what an unlinked VMA holds, and of the VMA. */
   *removeVma(vma: PhysAddr): Step<void> {
+    yield* this.unlinkFile(vma)
     yield* this.k.anonVmas.unlinkAnonVma(vma)
     const file = phys(peek32(vma + VMA.at.file))
     if (file !== 0) yield* this.k.files.fput(file)
@@ -154,6 +156,43 @@ export class Vmas extends Part {
     this.#countMaps(mm, -1)
   }
 
+  // ---- the list of VMAs of a file -----------------------------------------------------------------------------------
+
+  /** vma_link_file(): whoever walks the mappings of its file finds `vma`, from any process. mmap_lock for write. */
+  *linkFile(vma: PhysAddr): Step<void> {
+    const file = phys(peek32(vma + VMA.at.file))
+    if (file === 0) return
+    yield* this.#lockFile(file)
+    const next = peek32(file + FILE.at.firstVma)
+    poke32(vma + VMA.at.fileNext, next)
+    poke32(vma + VMA.at.filePrev, 0)
+    poke32(vma + VMA.at.fileLinked, 1)
+    if (next !== 0) poke32(next + VMA.at.filePrev, vma)
+    poke32(file + FILE.at.firstVma, vma)
+    yield* this.#unlockFile(file)
+  }
+
+  /** unlink_file_vma(): before the tables of `vma` go, since those who found it by its file take no mmap_lock. */
+  *unlinkFile(vma: PhysAddr): Step<void> {
+    const file = phys(peek32(vma + VMA.at.file))
+    if (file === 0 || peek32(vma + VMA.at.fileLinked) === 0) return
+    yield* this.#lockFile(file)
+    const [next, prev] = [peek32(vma + VMA.at.fileNext), peek32(vma + VMA.at.filePrev)]
+    if (next !== 0) poke32(next + VMA.at.filePrev, prev)
+    if (prev === 0) poke32(file + FILE.at.firstVma, next)
+    else poke32(prev + VMA.at.fileNext, next)
+    poke32(vma + VMA.at.fileLinked, 0)
+    yield* this.#unlockFile(file)
+  }
+
+  *#lockFile(file: PhysAddr): Step<void> {
+    if (file !== 0) yield* downWrite(this.cpu, this.k.rcu, phys(file + FILE.at.rwsem))
+  }
+
+  *#unlockFile(file: PhysAddr): Step<void> {
+    if (file !== 0) yield* upWrite(this.cpu, phys(file + FILE.at.rwsem))
+  }
+
   #countMaps(mm: PhysAddr, delta: number): void {
     poke32(mm + MM.at.mapCount, peek32(mm + MM.at.mapCount) + delta)
   }
@@ -181,14 +220,17 @@ export class Vmas extends Part {
     if (newBelow) this.setRange(fresh, start, addr, pgoff)
     else this.setRange(fresh, addr, end, middle)
     yield* this.k.anonVmas.anonVmaClone(fresh, vma)
-    const anonVma = phys(peek32(vma + VMA.at.anonVma))
+    const [file, anonVma] = [phys(peek32(vma + VMA.at.file)), phys(peek32(vma + VMA.at.anonVma))]
+    yield* this.#lockFile(file)
     if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
     // A huge page has one VMA around it: an rmap walk or a zap of one half must not meet the other's PMD entry.
     yield* this.#splitHugePmdIfNeeded(vma, addr)
     if (newBelow) this.#resize(vma, addr, end, middle)
     else this.#resize(vma, start, addr, pgoff)
     if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    yield* this.#unlockFile(file)
     this.linkVma(fresh)
+    yield* this.linkFile(fresh)
     return 0
   }
 
@@ -287,6 +329,8 @@ export class Vmas extends Part {
     const { target, start, end, pgoff, adjusted, removed } = plan
     const own = peek32(target + VMA.at.anonVma)
     const anonVma = phys(own !== 0 || adjusted === 0 ? own : peek32(adjusted + VMA.at.anonVma))
+    const file = phys(peek32(target + VMA.at.file))
+    yield* this.#lockFile(file)
     if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
     yield* this.#splitHugePmdIfNeeded(target, start)
     yield* this.#splitHugePmdIfNeeded(target, end)
@@ -294,6 +338,7 @@ export class Vmas extends Part {
     this.#resize(target, start, end, pgoff)
     if (adjusted !== 0) this.#resize(adjusted, end, peekF64(adjusted + VMA.at.end), this.pgoffOf(adjusted, end))
     if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    yield* this.#unlockFile(file)
     for (const vma of removed) {
       this.unlinkVma(vma)
       yield* this.removeVma(vma)

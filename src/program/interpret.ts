@@ -169,6 +169,8 @@ export class Interpreter extends Part {
         return yield* k.khugepaged.collapseHugePage(mm, this.#pick(op.addr))
       case 'retract':
         return yield* k.retract.retractTable(mm, this.#pick(op.addr))
+      case 'retractFile':
+        return yield* k.retract.retractPageTables(k.files.fileAt(op.file), op.page)
       case 'migrate':
         return yield* this.#migrate(this.#pick(op.addr))
       case 'numaHint':

@@ -38,6 +38,8 @@ export type Op =
   | { op: 'collapse'; addr: Pick }
   /** Takes the PTE table of a shared file mapping away, as khugepaged does when the file range has become huge. */
   | { op: 'retract'; addr: Pick }
+  /** The same for all mappings of page `page` of file `file` that begin a huge range there, without mmap_lock. */
+  | { op: 'retractFile'; file: number; page: number }
   /** Compaction: moves the folio that is mapped at `addr` when the operation begins, knowing only its frame. */
   | { op: 'migrate'; addr: Pick }
   /** Arms a NUMA hint on the huge page at `addr`. */
@@ -136,6 +138,7 @@ export const OPS: readonly OpName[] = [
   'splitFolio',
   'collapse',
   'retract',
+  'retractFile',
   'migrate',
   'numaHint',
   'scanPfn',

@@ -70,7 +70,7 @@ describe.each(GEOMETRIES)('khugepaged, %s', (_, config) => {
     const detach = Reflect.get(khugepaged, 'detachTable') as (...args: unknown[]) => unknown
     Reflect.set(khugepaged, 'detachTable', function* (...args: unknown[]) {
       const result: unknown = yield* detach.apply(khugepaged, args) as Generator<void, unknown, void>
-      yield* p.k.folios.folioLock(folio)
+      yield* p.k.folios.folioTrylock(folio)
       return result
     })
     expect(collapse(p)).toBe(Scan.pageLock)

@@ -12,6 +12,7 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['pmdp-inval-addr', 'fault-vs-split', 300],
   ['gup-collapse-pmd', 'gup-vs-collapse', 4000],
   ['gup-collapse-uaf', 'gup-vs-collapse', 4000],
+  ['mremap-retract', 'retract-vs-mremap', 2000],
   ['mremap-tlb', 'mremap-vs-touch', 1000],
   ['dirty-cow', 'force-write-vs-dontneed', 1000],
   ['fork-gupfast', 'fork-vs-gup', 4000],

@@ -17,6 +17,7 @@ export const tableScenarios: readonly Scenario[] = [
   tables.retractVsGup,
   tables.retractVsMunmap,
   tables.retractVsExit,
+  tables.retractVsMremap,
   tables.fragmentVsGup,
   tableTorture,
 ]

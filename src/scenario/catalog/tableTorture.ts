@@ -33,6 +33,7 @@ export const tableTorture = defineScenario({
         { op: 'retract', addr: anyFile },
         { op: 'load', addr: anyFile },
       ],
+      [{ op: 'retractFile', file: 0, page: 0 }],
       [{ op: 'load', addr: anyRange }],
       [{ op: 'store', addr: anyRange }],
       [{ op: 'gup', addr: anyRange, pages: 2 }],

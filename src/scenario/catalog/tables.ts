@@ -1,5 +1,5 @@
 /** Page tables that share a page, given back while walkers look. Designs: src/mm/pgalloc/. */
-import { MAP, PROT, type Op, type Program } from '../../program/op.js'
+import { MAP, MREMAP, PROT, type Op, type Program } from '../../program/op.js'
 import { defineScenario, dontneed, gup, load, mapAnonymous, roles, store, type Setting } from '../scenario.js'
 
 /** A shared mapping of the first two huge ranges of the arena to the first file, without tables. */
@@ -94,6 +94,28 @@ export const retractVsExit = defineScenario({
     boot: mapFile(s),
     programs: roles(s, [retract(s.huge(0)), { op: 'exit' }], [{ op: 'exit' }]),
   }),
+})
+
+export const retractVsMremap = defineScenario({
+  id: 'retract-vs-mremap',
+  summary: 'khugepaged takes the tables of a file away without mmap_lock while mremap moves one of them',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  build: (s) => {
+    const [from, to] = [s.huge(0), s.huge(3)]
+    const move = (addr: number, newAddr: number): Op => ({
+      op: 'mremap',
+      addr,
+      oldLen: s.hugeSize,
+      newLen: s.hugeSize,
+      flags: MREMAP.mayMove | MREMAP.fixed,
+      newAddr,
+    })
+    const back: Program = s.repeated ? [move(to, from), load(from)] : []
+    const retracter: Program = [{ op: 'retractFile', file: 0, page: 0 }, load(from)]
+    return { boot: mapFile(s), programs: roles(s, [move(from, to), load(to), ...back], retracter) }
+  },
 })
 
 export const fragmentVsGup = defineScenario({

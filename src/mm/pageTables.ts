@@ -9,7 +9,7 @@
  * Locks: mm.pageTableLock guards pgd and pud entries; the lock of a PMD table its entries and its deposit ring; the lock
  * of a PTE table its entries. The PMD lock is taken before the PTE lock.
  */
-import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
+import { phys, type Pfn, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
 import { entryTable, mkTable, pmdBad, pmdLeaf, pteNone, ptePresent } from '../arch/x86_64/pte.js'
 import type { Step } from '../machine/engine/engine.js'
 import { add32, fillBytes, note, peek32, poke32 } from '../machine/image/image.js'
@@ -128,17 +128,24 @@ export class PageTables extends Part {
 
   /** A table above the PTE level, which has a page to itself. */
   *#newTable(mm: PhysAddr, level: number): Step<Table> {
-    const pfn = yield* this.k.pages.allocPage(FrameKind.table)
+    const pfn = yield* this.newTablePage(this.k.geo.ptrsPerTable * 8)
     if (pfn === NO_PAGE) return NO_TABLE
+    const table = this.k.memmap.firstTable(pfn)
+    this.k.observer.tableCreated(this.cpu, table, level, mm)
+    return table
+  }
+
+  /** pagetable_alloc() and its constructor: a page for tables with one reference, its first `bytes` cleared; or NO_PAGE. */
+  *newTablePage(bytes: number): Step<Pfn> {
+    const pfn = yield* this.k.pages.allocPage(FrameKind.table)
+    if (pfn === NO_PAGE) return NO_PAGE
     const page = this.k.memmap.page(pfn)
     poke32(page + PAGE.at.flags, PG_TABLE)
     poke32(page + PAGE.at.ptl, 0)
     poke32(page + PAGE.at.ptl + 4, 0)
     poke32(page + PAGE.at.pmdHugePte, 0)
-    fillBytes(this.k.memmap.frame(pfn), 0, this.k.geo.ptrsPerTable * 8)
-    const table = this.k.memmap.firstTable(pfn)
-    this.k.observer.tableCreated(this.cpu, table, level, mm)
-    return table
+    fillBytes(this.k.memmap.frame(pfn), 0, bytes)
+    return pfn
   }
 
   /** Gives a table above the PTE level back. No walker is in it. */

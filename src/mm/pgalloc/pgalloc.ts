@@ -8,12 +8,12 @@
  * interrupt or a grace period, and RCU readers until a grace period. pteFree() is for tables that none of them can be
  * in; pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
  */
-import { phys, type PhysAddr, type Table } from '../../base/units.js'
+import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { fillBytes, peek32, poke32 } from '../../machine/image/image.js'
-import { FrameKind, Level } from '../../machine/trace/observer.js'
+import { peek32, poke32 } from '../../machine/image/image.js'
+import { Level } from '../../machine/trace/observer.js'
 import { Part } from '../kernel.js'
-import { NO_PAGE, NO_TABLE, PAGE, PG_TABLE } from '../page.js'
+import { NO_TABLE, PAGE } from '../page.js'
 
 export abstract class Pgalloc extends Part {
   /** A PTE table for `mm`, all entries none, linked nowhere; NO_TABLE without memory. May not be called under a spinlock. */
@@ -42,17 +42,9 @@ export abstract class Pgalloc extends Part {
 
   // ---- pages of tables --------------------------------------------------------------------------------------------
 
-  /** A page for PTE tables, its entries all none, with one reference (pagetable_pte_ctor()); NO_PAGE without memory. */
-  protected *newTablePage(): Step<number> {
-    const pfn = yield* this.k.pages.allocPage(FrameKind.table)
-    if (pfn === NO_PAGE) return NO_PAGE
-    const page = this.k.memmap.page(pfn)
-    poke32(page + PAGE.at.flags, PG_TABLE)
-    poke32(page + PAGE.at.ptl, 0)
-    poke32(page + PAGE.at.ptl + 4, 0)
-    poke32(page + PAGE.at.pmdHugePte, 0)
-    fillBytes(this.k.memmap.frame(pfn), 0, this.k.geo.ptrsPerPte * 8 * this.k.memmap.fragments)
-    return pfn
+  /** A page for PTE tables, its entries all none, with one reference; NO_PAGE without memory. */
+  protected *newTablePage(): Step<Pfn> {
+    return yield* this.k.tables.newTablePage(this.k.geo.ptrsPerPte * 8 * this.k.memmap.fragments)
   }
 
   /** pagetable_pte_dtor() and the free: nobody uses any part of it. */

@@ -13,14 +13,14 @@
  *   S390PphhaaMmLock  under the lock of the mm that the page names (3.6a). Broken: nothing keeps that mm (K04).
  *   S390PphhaaOnList  never after a deferred free, and a flag in the struct page says what is listed (3.6c). Right.
  */
-import { phys, type PhysAddr, type Table } from '../../base/units.js'
+import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32 } from '../../machine/image/image.js'
 import { listAdd, listAddTail, listDel } from '../../sync/list.js'
 import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import type { Kernel } from '../kernel.js'
 import { TABLES } from '../mms.js'
-import { PAGE } from '../page.js'
+import { NO_PAGE, PAGE } from '../page.js'
 import { S390Bits } from './s390Bits.js'
 
 const ALLOCATED = 0x01
@@ -36,9 +36,9 @@ abstract class S390Pphhaa extends S390Bits {
     this.#callbacks = [0, 1].map((part) => k.rcu.register({ rcu: (head) => this.headDone(head, part) }))
   }
 
-  protected override *newTablePage(): Step<number> {
+  protected override *newTablePage(): Step<Pfn> {
     const pfn = yield* super.newTablePage()
-    if (pfn >= 0) poke32(this.k.memmap.page(pfn) + PAGE.at.ptFragRefcount, 0)
+    if (pfn !== NO_PAGE) poke32(this.k.memmap.page(pfn) + PAGE.at.ptFragRefcount, 0)
     return pfn
   }
 

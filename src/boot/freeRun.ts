@@ -35,7 +35,10 @@ export interface FreeRunOptions {
   readonly seed?: number
   /** 5000 unless given; without end when programs run once. */
   readonly durationMs?: number
-  /** No operation of any CPU for so long is a stall: 10,000 unless given, more where many CPUs share a core. */
+  /**
+   * No operation of any CPU, or of one while others go on, for so long is a stall: 10,000 unless given, more where many
+   * CPUs share a core.
+   */
   readonly stallMs?: number
   /** Aborting asks the CPUs to stop; the run ends as at its deadline. */
   readonly signal?: AbortSignal

@@ -1,6 +1,6 @@
 /**
  * The main thread's eye on a machine that runs in threads: looks at the image a few times a second, asks the CPUs to stop
- * when their time is up, and sees when nothing moves any more.
+ * when their time is up, and sees when nothing moves any more, or one CPU does not.
  */
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,8 @@ import type { Finding } from '../machine/engine/finding.js'
 import { attach, cmpxchg32, load32, peek32, store32 } from '../machine/image/image.js'
 import { PHASE } from '../program/interpret.js'
 import type { Machine } from './machine.js'
-import { describeWaiting } from './waiting.js'
+import { Starvation } from './starvation.js'
+import { describeWaiting, holderOf, type Waiting } from './waiting.js'
 
 /** Why a run ended. */
 export type Stopped = 'duration' | 'programs ended' | 'interrupted' | 'finding' | 'fault'
@@ -22,7 +23,7 @@ export interface Progress {
 
 export interface WatchOptions {
   readonly durationMs: number
-  /** No operation of any CPU for this long is a stall. Scaled up where CPUs share cores. */
+  /** No operation of any CPU, or of one while others go on, for this long is a stall. Scaled up where CPUs share cores. */
   readonly stallMs: number
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
@@ -96,8 +97,9 @@ export class Watch {
   }
 
   async #running(end: Promise<unknown>, settled: () => boolean): Promise<string | null> {
-    const { stallMs, onProgress } = this.#options
+    const { onProgress } = this.#options
     const start = performance.now()
+    const starvation = new Starvation(this.#machine, this.#stallMs, start)
     let [signs, signsAt, panicAt] = ['', start, Infinity]
     for (;;) {
       await Promise.race([end, sleep(this.#pollMs(performance.now() - start))])
@@ -110,7 +112,8 @@ export class Watch {
       const seen = this.#signs()
       if (seen !== signs) [signs, signsAt] = [seen, now]
       if (this.#word(CONTROL.at.panic) !== 0) panicAt = Math.min(panicAt, now)
-      else if (now - signsAt > stallMs * this.#patience) await this.#panicOnStall()
+      else if (now - signsAt > this.#stallMs) await this.#panicOnStall()
+      else await this.#panicOnStarvation(starvation.look(now))
       if (now - panicAt > GRACE_MS * this.#patience)
         return this.#stall === null ? 'CPUs did not halt after a panic' : null
     }
@@ -131,6 +134,34 @@ export class Watch {
 
   /** Says who waits for whom and halts the machine. A CPU that waits for the end of the run is not stuck. */
   async #panicOnStall(): Promise<void> {
+    const phase = this.#control + CONTROL.at.phase
+    const stuck = (await this.#waits()).filter(({ addr }) => addr !== phase)
+    const title = `INFO: no CPU has finished an operation for ${Math.round(this.#stallMs)} ms`
+    this.#panic(title, null, stuck)
+  }
+
+  /** Says what CPU `starved` (-1: none) waits for, who holds that, and what the holder waits for in turn. */
+  async #panicOnStarvation(starved: number): Promise<void> {
+    if (starved < 0) return
+    const waits = await this.#waits()
+    const chain: Waiting[] = []
+    for (let next = waits[starved]; next !== undefined && !chain.includes(next);) {
+      chain.push(next)
+      next = waits[holderOf(this.#machine, next.cpu, next.addr)]
+    }
+    const title = `INFO: CPU ${starved} has not finished an operation for ${Math.round(this.#stallMs)} ms while others did`
+    this.#panic(title, chain[0] ?? null, chain)
+  }
+
+  #panic(title: string, of: Waiting | null, waiting: readonly Waiting[]): void {
+    const address = of === null || of.addr === 0 ? null : of.addr
+    const details = describeWaiting(this.#machine, waiting)
+    this.#stall = { oracle: 'stall', title, cpu: of?.cpu ?? -1, address, details, stack: [] }
+    cmpxchg32(this.#control + CONTROL.at.panic, 0, PANIC_BY_WATCH)
+  }
+
+  /** What each CPU waits for, by several looks: a waiting thread is awake now and then. */
+  async #waits(): Promise<readonly Waiting[]> {
     const { cpus } = this.#machine.config
     const waits = new Map<number, number>()
     for (let look = 0; look < LOOKS_AT_WAITERS; look++) {
@@ -140,15 +171,11 @@ export class Watch {
       }
       await sleep(1)
     }
-    const stuck = Array.from({ length: cpus }, (_, cpu) => ({ cpu, addr: waits.get(cpu) ?? 0 }))
-    const phase = this.#control + CONTROL.at.phase
-    const details = describeWaiting(
-      this.#machine,
-      stuck.filter(({ addr }) => addr !== phase),
-    )
-    const title = `INFO: no CPU has finished an operation for ${Math.round(this.#options.stallMs * this.#patience)} ms`
-    this.#stall = { oracle: 'stall', title, cpu: -1, address: null, details, stack: [] }
-    cmpxchg32(this.#control + CONTROL.at.panic, 0, PANIC_BY_WATCH)
+    return Array.from({ length: cpus }, (_, cpu) => ({ cpu, addr: waits.get(cpu) ?? 0 }))
+  }
+
+  get #stallMs(): number {
+    return this.#options.stallMs * this.#patience
   }
 
   /** Changes whenever any CPU gets on. */

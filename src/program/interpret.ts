@@ -61,12 +61,16 @@ export class Interpreter extends Part {
     const { cpu, k } = this
     yield* cpu.waitUntil(phys(cpu.control + CONTROL.at.phase), isEqual, PHASE.running)
     yield* k.rcu.eqsExit()
+    const runs = cpu.area + CPU_AREA.at.runs
     if (program.length > 0)
-      do yield* this.#runAll(program)
-      while (repeat && !this.#stopped)
+      do {
+        yield* this.#runAll(program)
+        poke32(runs, peek32(runs) + 1)
+      } while (repeat && !this.#stopped)
     yield* this.#releaseAll()
     yield* k.rcu.drain()
     yield* k.rcu.eqsEnter()
+    poke32(cpu.area + CPU_AREA.at.ended, 1)
     const ended = yield* cpu.atomicAddReturn32(phys(cpu.control + CONTROL.at.finished), 1)
     const phase = phys(cpu.control + CONTROL.at.phase)
     if (ended === cpu.cpuCount) {

@@ -32,7 +32,8 @@ import { queuedSpinLock, queuedSpinUnlock } from './spinlock.js'
 
 export const RWSEM_BYTES = 16
 const OWNER = 4
-const FIRST = 8
+/** Where the first sleeper's nodes are, for reports. */
+export const RWSEM_FIRST = 8
 const WAIT_LOCK = 12
 
 const WRITER = 1
@@ -89,7 +90,7 @@ function* sleep(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> 
   poke32(node + LOCK_NODES.at.sleepWrites, writes ? 1 : 0)
   poke32(granted, 0)
   yield* lockWaiters(cpu, sem)
-  const first = peek32(sem + FIRST) === 0
+  const first = peek32(sem + RWSEM_FIRST) === 0
   append(sem, node)
   // (n,x,y) → (n,1,y), or (n,1,y) → (n-1,1,y) for a reader, whose attempt counted.
   yield* cpu.atomicAdd32(sem, (first ? WAITERS : 0) - (writes ? 0 : READER))
@@ -142,7 +143,7 @@ function* wake(cpu: Cpu, sem: PhysAddr): Step<void> {
  * Caller: holds the wait lock.
  */
 function* handOver(cpu: Cpu, sem: PhysAddr): Step<void> {
-  const first = peek32(sem + FIRST)
+  const first = peek32(sem + RWSEM_FIRST)
   if (first === 0) return
   if (writes(first)) {
     const rest = nextOf(first)
@@ -162,7 +163,7 @@ function* handOver(cpu: Cpu, sem: PhysAddr): Step<void> {
 
 /** Takes the sleepers from `first` up to `end` off the list and lets them go. */
 function* grant(cpu: Cpu, sem: PhysAddr, first: number, end: number): Step<void> {
-  poke32(sem + FIRST, end)
+  poke32(sem + RWSEM_FIRST, end)
   for (let node = first; node !== end;) {
     const next = nextOf(node)
     const granted = phys(node + LOCK_NODES.at.sleepGranted)
@@ -186,7 +187,7 @@ function* unlockWaiters(cpu: Cpu, sem: PhysAddr): Step<void> {
 }
 
 function append(sem: PhysAddr, node: number): void {
-  let link = sem + FIRST
+  let link = sem + RWSEM_FIRST
   while (peek32(link) !== 0) link = peek32(link) + LOCK_NODES.at.sleepNext
   poke32(link, node)
 }

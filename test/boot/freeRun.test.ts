@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { fullMachine } from '../../dist/src/boot/config.js'
 import { freeRun, type FreeRunOptions, type FreeRunResult, type Progress } from '../../dist/src/boot/freeRun.js'
+import type { Machine } from '../../dist/src/boot/machine.js'
+import { CPU_AREA, cpuAreaAt } from '../../dist/src/machine/cpu/area.js'
+import { peek32, poke32 } from '../../dist/src/machine/image/image.js'
+import { MM } from '../../dist/src/mm/mmStruct.js'
 import type { Op, Program } from '../../dist/src/program/op.js'
 
 const swap: Program = [{ op: 'xchg', word: 0, value: 1, reg: 0 }, { op: 'synchronizeRcu' }]
@@ -116,6 +120,56 @@ describe('a free run that goes wrong', () => {
     const result = await stress({ scenario, bug: missingTlbFlush, perturb: true, durationMs: 60_000 })
     expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { cpu: expect.any(Number) } })
     expect(result.finding?.stack.length).toBeGreaterThan(0)
+  })
+})
+
+describe('a free run in which one CPU gets nowhere', () => {
+  const more = { durationMs: 60_000, stallMs: 400 }
+  const xchg: Program = [{ op: 'xchg', word: 0, value: 1, reg: 0 }]
+  const far = 0x7000_0000_0000
+  const mapFar: Op = { op: 'mmap', addr: far, len: 0x1000, prot: 3, flags: 0x32 }
+  const hold = (field: 'mmapLock' | 'pageTableLock') => (machine: Machine) => {
+    const mm = peek32(cpuAreaAt(machine.regions.cpus, 0) + CPU_AREA.at.currentMm)
+    poke32(mm + MM.at[field], 1)
+    poke32(mm + MM.at[field] + 4, 1)
+  }
+
+  it('names it, the rwsem that it waits for, and who holds that', async () => {
+    const result = await run([swap, [mapFar]], { ...more, prepare: hold('mmapLock') })
+    expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { oracle: 'stall', cpu: 1 } })
+    expect(result.finding?.title).toBe('INFO: CPU 1 has not finished an operation for 400 ms while others did')
+    expect(result.finding?.details).toHaveLength(2)
+    expect(result.finding?.details[0]).toMatch(
+      /^CPU 1 in mmap waits for its turn at mm\[0x0\]\.mmapLock\[0\], held by CPU 0 \(IRQs on\)$/,
+    )
+    expect(result.finding?.details[1]).toMatch(/^CPU 0 in (xchg|synchronizeRcu) /)
+  })
+
+  it('names the spinlock, however far behind in its queue the CPU stands', async () => {
+    const store: Program = [{ op: 'store', addr: far }]
+    const programs = [xchg, store, store, store]
+    const result = await run(programs, { ...more, boot: [mapFar], prepare: hold('pageTableLock') })
+    expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { oracle: 'stall', cpu: 1 } })
+    expect(result.finding?.details[0]).toMatch(
+      /^CPU 1 in store waits for (its turn at )?mm\S*\.pageTableLock, held by CPU 0 \(/,
+    )
+  })
+
+  it('names the word that no program of those that get on stores', async () => {
+    const result = await run([swap, waitForever], more)
+    expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { oracle: 'stall', cpu: 1 } })
+    expect(result.finding?.details).toEqual([
+      expect.stringMatching(/^CPU 1 in awaitWord waits for word\[0x3\]\.value \(/),
+    ])
+  })
+
+  it('is silent while the word may yet come, and about a CPU whose program has ended', async () => {
+    const late: Program = [
+      { op: 'repeat', times: 4_000_000, body: xchg },
+      { op: 'storeRelease', word: 3, value: 7 },
+    ]
+    const result = await run([late, waitForever, xchg], { stallMs: 200, repeat: false, durationMs: 60_000 })
+    expect(result).toMatchObject({ ...CLEAN, stopped: 'programs ended', operations: { awaitWord: 1 } })
   })
 })
 

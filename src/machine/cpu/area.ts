@@ -31,6 +31,8 @@ export const CPU_AREA = struct('cpu', 256, {
   scratch: [36, 4, 'pad'],
   ringNext: [40, 4], //    next slot of the event ring
   opStamp: [44, 4], //     clock at the start of the operation at hand
+  runs: [48, 4], //        free-running: times that the program came to its end, wrapping
+  ended: [52, 4], //       free-running: 1 when only the other CPUs' ends are waited for
   callQueue: [64, 4], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
   doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU

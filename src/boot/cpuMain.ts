@@ -3,7 +3,6 @@ import * as Comlink from 'comlink'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import { fail } from '../base/assert.js'
 import { phys } from '../base/units.js'
-import { bugById } from '../bug/index.js'
 import { CONTROL, CPU_AREA } from '../machine/cpu/area.js'
 import { drive } from '../machine/engine/engine.js'
 import { Halted, Panic } from '../machine/engine/finding.js'
@@ -35,12 +34,14 @@ class CpuThread implements CpuControl {
     this.#close = close
   }
 
-  boot({ memory, config, cpu, bug, seed }: CpuBoot): void {
+  async boot({ memory, config, cpu, bug, seed }: CpuBoot): Promise<void> {
     const machine = new Machine(config, memory)
     if (this.#perturbed)
       this.#engine = new PerturbEngine(seed, cpu, phys(machine.regions.cpus.cpus + cpu * CPU_AREA.size))
     this.#machine = machine
-    this.#cpu = machine.makeCpu(cpu, this.#engine, bug === null ? null : bugById(bug))
+    // Loaded by those who need it: the bugs, and what looks them up, are a third of a thread's start.
+    const chosen = bug === null ? null : (await import('../bug/index.js')).bugById(bug)
+    this.#cpu = machine.makeCpu(cpu, this.#engine, chosen)
   }
 
   run(program: Program, repeat: boolean): CpuReport {

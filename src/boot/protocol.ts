@@ -39,7 +39,7 @@ export interface CpuReport {
 /** What a CPU's thread does when asked. */
 export interface CpuControl {
   /** Attaches to the image and builds the CPU's kernel. */
-  boot(boot: CpuBoot): void
+  boot(boot: CpuBoot): Promise<void>
   /** Runs the program (again and again with `repeat`, until the stop word is set), then serves interrupts until all ended. */
   run(program: Program, repeat: boolean): CpuReport
   /** Ends the task. */

@@ -1,7 +1,7 @@
 /** racewalk's public surface: scenarios and bugs as data, the two engines that run them, tokens, and words for findings. */
 
 // ---- scenarios and programs
-export { defineScenario, mapAnonymous, store, load, gup, dontneed, roles } from './scenario/scenario.js'
+export { defineScenario, mapAnonymous, store, load, gup, dontneed, renew, roles } from './scenario/scenario.js'
 export type { Built, Scenario, Setting } from './scenario/scenario.js'
 export { scenarioById, scenarios } from './scenario/catalog/index.js'
 export { ADVICE, MAP, MREMAP, PROT } from './program/op.js'

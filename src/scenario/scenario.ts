@@ -114,6 +114,15 @@ export const gup = (addr: number, pages = 1, more: Partial<Extract<Op, { op: 'gu
 })
 export const dontneed = (addr: number, len: number): Op => ({ op: 'madvise', addr, len, advice: 'dontneed' })
 
+/**
+ * Makes the huge range at `addr` new, without a page table. What is stored there next is a huge page again: MADV_DONTNEED
+ * leaves the table of a page that was split, and with it base pages for ever.
+ */
+export const renew = (setting: Setting, addr: number): Program => [
+  { op: 'munmap', addr, len: setting.hugeSize },
+  mapAnonymous(addr, setting.hugeSize),
+]
+
 /** `first` on CPU 0, `second` on CPU 1, and on further CPUs `others` in turn (`second` unless given). */
 export function roles(
   setting: Setting,

@@ -1,5 +1,5 @@
 /** gup_fast against everything that takes its pages away. */
-import { defineScenario, dontneed, gup, load, mapAnonymous, roles, store } from '../scenario.js'
+import { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from '../scenario.js'
 import type { Op, Program } from '../../program/op.js'
 
 const pinRoundTrip = (addr: number): Op => gup(addr, 1, { pin: true, write: true })
@@ -12,8 +12,9 @@ export const gupVsSplit = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const [last, half] = [at + s.hugeSize - s.pageSize, at + s.hugeSize / 2]
-    const again: Program = [store(half), dontneed(at, s.hugeSize), store(at), { op: 'splitPmd', addr: at }]
-    const splitter: Program = [{ op: 'splitFolio', addr: at }, ...(s.repeated ? again : [dontneed(at, s.hugeSize)])]
+    const dropped = dontneed(at, s.hugeSize)
+    const again: Program = [store(half), dropped, ...renew(s, at), store(at), { op: 'splitPmd', addr: at }]
+    const splitter: Program = [{ op: 'splitFolio', addr: at }, ...(s.repeated ? again : [dropped])]
     const walker: Program = [gup(at, 2), pinRoundTrip(last), ...(s.repeated ? [load(half)] : [])]
     return { boot: [mapAnonymous(at, 2 * s.hugeSize), store(at)], programs: roles(s, splitter, walker) }
   },
@@ -130,7 +131,7 @@ export const gupVsFolioSplit = defineScenario({
     const at = s.huge(0)
     const last = at + s.hugeSize - s.pageSize
     const mapped: Program = [store(at), { op: 'splitPmd', addr: at }]
-    const again = s.repeated ? [dontneed(at, s.hugeSize), ...mapped] : []
+    const again = s.repeated ? [...renew(s, at), ...mapped] : []
     return {
       boot: [mapAnonymous(at, s.hugeSize), ...mapped],
       programs: roles(s, [{ op: 'splitFolio', addr: at }, ...again], [gup(last, 1, { fastOnly: true })]),

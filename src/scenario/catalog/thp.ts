@@ -1,5 +1,5 @@
 /** Huge pages against faults, unmapping and each other. */
-import { defineScenario, dontneed, gup, load, mapAnonymous, roles, store } from '../scenario.js'
+import { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from '../scenario.js'
 import type { Op, Program } from '../../program/op.js'
 
 export const faultVsSplit = defineScenario({
@@ -14,6 +14,7 @@ export const faultVsSplit = defineScenario({
       dontneed(at + s.pageSize, s.pageSize),
       { op: 'splitFolio', addr: at },
       dontneed(at, s.hugeSize),
+      ...(s.repeated ? renew(s, at) : []),
     ]
     const toucher: Program = [
       load(at),
@@ -68,7 +69,8 @@ export const scanVsSplit = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const tail = at + s.pageSize
-    const splitter: Program = [{ op: 'splitFolio', addr: at }, dontneed(at, s.hugeSize), store(at)]
+    const again = s.repeated ? renew(s, at) : []
+    const splitter: Program = [{ op: 'splitFolio', addr: at }, dontneed(at, s.hugeSize), ...again, store(at)]
     return {
       boot: [mapAnonymous(at, s.hugeSize), store(at)],
       programs: roles(s, splitter, [gup(tail)], [[{ op: 'scanPfn', addr: tail }]]),
@@ -105,8 +107,8 @@ export const splitVsDontneed = defineScenario({
   cpus: 2,
   build: (s) => {
     const at = s.huge(0)
-    const again = s.repeated ? [store(at)] : []
-    const programs = roles(s, [{ op: 'splitPmd', addr: at }, ...again], [dontneed(at, s.hugeSize), ...again])
+    const again = s.repeated ? [...renew(s, at), store(at)] : []
+    const programs = roles(s, [{ op: 'splitPmd', addr: at }], [dontneed(at, s.hugeSize), ...again])
     return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs }
   },
 })
@@ -124,7 +126,7 @@ export const splitVsZap = defineScenario({
       { op: 'splitPmd', addr: at },
       dontneed(at + s.pageSize, s.hugeSize - s.pageSize),
     ]
-    const again = s.repeated ? [dontneed(at, s.hugeSize), ...oneMapped] : []
+    const again = s.repeated ? [...renew(s, at), ...oneMapped] : []
     return {
       boot: [mapAnonymous(at, s.hugeSize), ...oneMapped],
       programs: roles(s, [{ op: 'splitFolio', addr: at }, ...again], [dontneed(at, s.hugeSize)]),
@@ -140,7 +142,7 @@ export const splitVsMigrate = defineScenario({
   cpusMin: 2,
   build: (s) => {
     const at = s.huge(0)
-    const mover: Program = [{ op: 'migrate', addr: at }, ...(s.repeated ? [dontneed(at, s.hugeSize), store(at)] : [])]
+    const mover: Program = [{ op: 'migrate', addr: at }, ...(s.repeated ? [...renew(s, at), store(at)] : [])]
     const programs = roles(s, mover, [{ op: 'splitPmd', addr: at }], [[gup(at, 1, { fastOnly: true })]])
     return { boot: [mapAnonymous(at, s.hugeSize), store(at)], programs }
   },

@@ -73,7 +73,10 @@ export class FrameState {
     if (kind === FrameKind.reserved) this.#report(cpu, 'Bad page state: a reserved page is freed', this.#page(pfn), pfn)
     if (kind === FrameKind.table) this.#tables.pageFreed(cpu, pfn)
     else if (this.#mappings.isMapped(pfn))
-      this.#report(cpu, 'Bad page state: a page table still maps the page', this.#page(pfn), pfn)
+      violation(cpu, ORACLE, 'Bad page state: a page table still maps the page', this.#page(pfn), [
+        this.#mappings.describe(pfn),
+        ...this.#sites.describe(pfn),
+      ])
     this.#sites.freed(cpu, pfn, clock)
   }
 

@@ -15,6 +15,9 @@
  * links of PTE tables change under mmap_lock for write or with the table private, and under the locks that exclude rmap
  * walks if the table has pages of theirs.
  *
+ * One change hands the frame on: a huge entry that becomes a table keeps its folio by the table's entries alone. There the
+ * huge mapping is removed before the store, after those of the table were added.
+ *
  * Removing notes the time first and subtracts second, so that a count of zero comes with a time that is not too early.
  *
  * mapMm and mapVpn are the place of the only mapping, while count is one and mapMm not zero. Adding writes them after
@@ -28,6 +31,7 @@ import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { hugeFrame, isHuge, isWritable, lowHalf, lowHalfAt, pteFrame, tableFrame } from './entryWord.js'
+import { hex } from './violation.js'
 import { SHADOW, TABLE_SHADOW, count, happenedBefore, now, raise, set32, type Shadow } from './shadow.js'
 
 const AT = SHADOW.at
@@ -45,18 +49,30 @@ export class Mappings {
 
   // ---- entries ----------------------------------------------------------------------------------------------------
 
-  entryChanging(level: number, mm: number, addr: number, entry: number, after: bigint): void {
+  entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
     const next = lowHalf(after)
     if (level === Level.pte) this.#pteAdded(mm, addr, entry, next)
     else if (level === Level.pmd && isHuge(next)) this.#hugeAdded(mm, addr, entry, next)
-    else this.#tableLinked(level, mm, addr, entry, next)
+    else {
+      this.#tableLinked(level, mm, addr, entry, next)
+      if (level === Level.pmd && tableFrame(next) >= 0) this.#hugeSplit(cpu, lowHalfAt(entry), next)
+    }
+  }
+
+  /**
+   * A huge entry becomes a table. Its mapping goes before the table can be seen: from then on others zap the entries and
+   * drop the references, which are the only ones, and the folio may be gone when entryChanged() gets its turn.
+   */
+  #hugeSplit(cpu: Cpu, old: number, next: number): void {
+    if (isHuge(old)) this.#hugeRemoved(cpu, old, next)
   }
 
   entryChanged(cpu: Cpu, level: number, entry: number, before: bigint, after: bigint): void {
     const [old, next] = [lowHalf(before), lowHalf(after)]
     if (level === Level.pte) this.#pteRemoved(cpu, entry, old, next)
-    else if (level === Level.pmd && isHuge(old)) this.#hugeRemoved(cpu, old, next)
-    else this.#tableUnlinked(cpu, level, old, next)
+    else if (level === Level.pmd && isHuge(old)) {
+      if (tableFrame(next) < 0) this.#hugeRemoved(cpu, old, next)
+    } else this.#tableUnlinked(cpu, level, old, next)
   }
 
   #pteAdded(mm: number, addr: number, entry: number, next: number): void {
@@ -155,6 +171,17 @@ export class Mappings {
   /** Frame `pfn` is mapped as a part of a huge page. */
   isMappedHuge(pfn: number): boolean {
     return load32(this.#shadow.ofHuge(pfn) + AT.hugeMaps) > 0
+  }
+
+  /** `mapped by 1 PTE, at 0x5000 of mm 0x2c00; by 0 huge entries`, as far as counts tell. */
+  describe(pfn: number): string {
+    const [base, huge] = [this.#shadow.of(pfn), this.#shadow.ofHuge(pfn) + HUGE]
+    const place = (at: number): string => {
+      const mm = peek32(at + AT.mapMm)
+      return mm === 0 ? '' : `, at ${hex(peekF64(at + AT.mapVpn) * this.#machine.geo.pageSize)} of mm ${hex(mm)}`
+    }
+    const [ptes, pmds] = [peek32(base + AT.maps), peek32(huge + AT.maps)]
+    return `mapped by ${ptes} PTEs${place(base)}; by ${pmds} huge entries${place(huge)}`
   }
 
   isMapped(pfn: number): boolean {

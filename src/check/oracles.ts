@@ -136,7 +136,7 @@ export class Oracles extends Observer {
 
   override entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
     this.#tables.entryChanging(cpu, level, entry, after)
-    this.#mappings.entryChanging(level, mm, addr, entry, after)
+    this.#mappings.entryChanging(cpu, level, mm, addr, entry, after)
   }
 
   override entryChanged(

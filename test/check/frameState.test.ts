@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { phys } from '../../dist/src/base/units.js'
-import { mkTable } from '../../dist/src/arch/x86_64/pte.js'
+import { phys, type PteWord } from '../../dist/src/base/units.js'
+import { mkTable, pmdMkinvalid } from '../../dist/src/arch/x86_64/pte.js'
 import { CPU_AREA } from '../../dist/src/machine/cpu/area.js'
-import { poke32, poke64 } from '../../dist/src/machine/image/image.js'
+import { peek64, poke32, poke64 } from '../../dist/src/machine/image/image.js'
 import { FrameKind, Level } from '../../dist/src/machine/trace/observer.js'
 import { OPS } from '../../dist/src/program/op.js'
-import { expectFinding, Lab, writable } from './lab.js'
+import { expectFinding, HUGE, hugeWritable, Lab, writable } from './lab.js'
 
 describe('frame-state', () => {
   let lab: Lab
@@ -60,6 +60,20 @@ describe('frame-state', () => {
       const page = lab.anonPage()
       lab.map(table, 1, page)
       expectFinding('frame-state', 'still maps the page', () => lab.free(page))
+    })
+
+    it('lets others drop and free a split folio as soon as the table is there, before the splitter is told of it', () => {
+      const folio = lab.anonPage(2)
+      lab.set(Level.pmd, lab.pmdp(0), hugeWritable(folio))
+      lab.set(Level.pmd, lab.pmdp(0), pmdMkinvalid(hugeWritable(folio) as PteWord, HUGE))
+      const table = lab.table(Level.pte)
+      for (let i = 0; i < HUGE; i++) lab.map(table, i, folio + i)
+      const [before, word] = [peek64(lab.pmdp(0)), mkTable(phys(table * 4096))]
+      lab.observer.entryChanging(lab.cpu, Level.pmd, lab.mm, 0, lab.pmdp(0), word)
+      poke64(lab.pmdp(0), word)
+      for (let i = 0; i < HUGE; i++) lab.unmap(table, i)
+      lab.free(folio, 2)
+      lab.observer.entryChanged(lab.cpu, Level.pmd, lab.mm, 0, lab.pmdp(0), before, word)
     })
 
     it('names the CPUs, operations and times of allocation and free', () => {

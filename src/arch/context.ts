@@ -8,4 +8,10 @@ export const MM_CONTEXT = struct('mmContext', 64, {
   cpumask: [0, 8], // CPUs whose TLB may hold translations of this mm
   pgd: [8, 4], //     address of the top-level table
   ctxId: [12, 4], //  never reused number of the address space
+  topLevel: [20, 4], // Level of the top table
+  asceLimit: [24, 8], // double: addresses below can be translated
+  attachMask: [32, 8], // s390: CPUs whose control registers hold this address space, or are about to
+  flushCount: [40, 4], // s390: invalidations under way
+  flushMm: [44, 4], //   s390: entries were made invalid that are not purged yet (context lock, or the only CPU attached)
+  contextLock: [48, 8], // s390: spinlock; the list of pages of tables, and the debt of flushes
 })

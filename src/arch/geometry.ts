@@ -3,8 +3,8 @@
  *
  * Source: PAGE_SHIFT … PGDIR_SHIFT, pXd_index() and pXd_addr_end() of Linux v7.0
  * (arch/x86/include/asm/pgtable_64_types.h, include/linux/pgtable.h). Four levels,
- * pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without 5-level paging. Levels that fold at run
- * time are left out: no machine built here has them.
+ * pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without 5-level paging. Or five, of which a process
+ * has as many as it needs: s390, whose levels fold at run time (mm/foldedTables.ts).
  *
  * The number of entries is a parameter, so that exploration can split a "huge" page of 4 or 8 base pages. A small table
  * still fills one page and uses the first entries of it; the code that walks, splits and frees is the same, so no race
@@ -22,8 +22,8 @@ export const LEVELS = ['pgd', 'pud', 'pmd', 'pte'] as const
 export type Level = (typeof LEVELS)[number]
 
 export interface GeometryOptions {
-  readonly levels: 4
-  /** log2 of the entries per table, 2 … 9. */
+  readonly levels: 4 | 5
+  /** log2 of the entries per table above the PTE, 2 … 9, and 11 with five levels. */
   readonly indexBits: number
   /** log2 of the entries of a PTE table, `indexBits` unless given: less where several PTE tables share a page. */
   readonly pteBits?: number
@@ -32,11 +32,12 @@ export interface GeometryOptions {
 
 const MIN_INDEX_BITS = 2 // two entries would make a huge page of which every page is head or last
 const MAX_INDEX_BITS = 9 // 512 entries of 8 bytes fill the page that a table is
+const MAX_INDEX_BITS_OF_FIVE = 11 // region and segment tables of s390 fill four pages
 
 export class Geometry {
   // `declare`: a field that is first defined as undefined loses its number representation, and an index costs 2.2 ns
   // instead of 0.8.
-  declare readonly levels: 4
+  declare readonly levels: 4 | 5
   declare readonly indexBits: number
   declare readonly ptrsPerTable: number
   /** log2 of the entries of a PTE table, and the entries. */
@@ -84,7 +85,8 @@ export class Geometry {
     this.pgdirSize = 2 ** this.pgdirShift
     this.hpagePmdNr = this.ptrsPerPte
     this.hpagePmdOrder = pteBits
-    this.taskSize = userHalf(indexBits, this.pgdirShift + indexBits)
+    this.taskSize =
+      levels === 5 ? wholeTree(indexBits, this.pgdirShift) : userHalf(indexBits, this.pgdirShift + indexBits)
     this.indexMask = this.ptrsPerTable - 1
     this.pteMask = this.ptrsPerPte - 1
     this.invPageSize = 1 / this.pageSize
@@ -152,6 +154,26 @@ export class Geometry {
     return (boundary < end ? boundary : end) as VirtAddr
   }
 
+  // ---- levels by number: 2 a PMD entry … 5 -----------------------------------------------------------------------
+
+  /** Bytes that one entry of a table of `level` spans. */
+  upperSize(level: number): number {
+    return 2 ** (this.pmdShift + this.indexBits * (level - 2))
+  }
+
+  /** Index of `addr` in a table of `level`. */
+  upperIndex(level: number, addr: number): number {
+    return Math.floor(addr / this.upperSize(level)) & this.indexMask
+  }
+
+  /** End of what the entry of `level` around `addr` spans, or `end` if that comes first. */
+  upperAddrEnd(level: number, addr: number, end: number): number {
+    const size = this.upperSize(level)
+    return Math.min((Math.floor(addr / size) + 1) * size, end)
+  }
+
+  // ---- levels by name, not for hot paths ----------------------------------------------------------------------------
+
   /** log2 of the bytes that one entry of a table of `level` spans. Not for hot paths. */
   tableShift(level: Level): number {
     const above = LEVELS.length - 1 - LEVELS.indexOf(level)
@@ -177,9 +199,17 @@ export class Geometry {
 /** Four levels of 512 entries: x86-64 as it ships without 5-level paging. */
 export const X86_64_4LEVEL = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS, pageShift: 12 })
 
+/** s390: 2048 entries in a region or segment table, 256 in a page table, up to five levels. */
+export const S390 = new Geometry({ levels: 5, indexBits: 11, pteBits: 8, pageShift: 12 })
+
 /** Four levels of 2^indexBits entries, for exploration. */
-export function smallGeometry(indexBits: number, pteBits = indexBits): Geometry {
-  return new Geometry({ levels: 4, indexBits, pteBits, pageShift: 12 })
+export function smallGeometry(indexBits: number, pteBits = indexBits, levels: 4 | 5 = 4): Geometry {
+  return new Geometry({ levels, indexBits, pteBits, pageShift: 12 })
+}
+
+/** What five levels translate; of the 2^64 bytes of s390 a quarter, below which doubles and sums of them are exact. */
+function wholeTree(indexBits: number, p4dShift: number): number {
+  return 2 ** Math.min(p4dShift + 2 * indexBits, 62)
 }
 
 /**
@@ -192,16 +222,20 @@ function userHalf(indexBits: number, bits: number): number {
 }
 
 function checkShape({ levels, indexBits, pageShift, pteBits = indexBits }: GeometryOptions): void {
-  if (!Number.isInteger(indexBits) || indexBits < MIN_INDEX_BITS || indexBits > MAX_INDEX_BITS)
+  const most = levels === 5 ? MAX_INDEX_BITS_OF_FIVE : MAX_INDEX_BITS
+  if (!Number.isInteger(indexBits) || indexBits < MIN_INDEX_BITS || indexBits > most)
     throw new UsageError(
       `a page table cannot have 2^${indexBits} entries`,
-      `index bits are a whole number from ${MIN_INDEX_BITS} to ${MAX_INDEX_BITS} (4 to 512 entries per table)`,
+      `index bits are a whole number from ${MIN_INDEX_BITS} to ${most} (4 to ${2 ** most} entries per table)`,
     )
   if (!Number.isInteger(pteBits) || pteBits < MIN_INDEX_BITS || pteBits > indexBits)
     throw new UsageError(
       `a PTE table cannot have 2^${pteBits} entries`,
       `it has at least ${2 ** MIN_INDEX_BITS}, and no more than the tables above it`,
     )
-  if (levels !== 4 || pageShift !== 12)
-    throw new UsageError(`no geometry of ${levels} levels with pages of 2^${pageShift} bytes`, 'it is 4 levels, 2^12')
+  if ((levels !== 4 && levels !== 5) || pageShift !== 12)
+    throw new UsageError(
+      `no geometry of ${levels} levels with pages of 2^${pageShift} bytes`,
+      'it is 4 or 5 levels, 2^12',
+    )
 }

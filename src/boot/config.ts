@@ -2,13 +2,16 @@
  * What a machine is made of, as plain data: it crosses to worker threads and goes into tokens. Every thread lays the same
  * image out from it.
  */
+import type { ArchId } from '../arch/archId.js'
+import { S390 } from '../arch/geometry.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
 import { PGALLOC_DESIGNS } from '../mm/pgalloc/index.js'
 
 export interface MachineConfig {
+  readonly arch: ArchId
   readonly cpus: number
-  /** log2 of the entries of a page table: 9 on real x86-64, 2 or 3 for exploration. */
+  /** log2 of the entries of a table above the PTE: 9 on real x86-64, 11 on s390, 2 or 3 for exploration. */
   readonly indexBits: number
   /** log2 of the entries of a PTE table, `indexBits` unless given. */
   readonly pteBits?: number
@@ -33,6 +36,7 @@ export const FRAMES_MAX = 1 << 19
 /** A machine in the real geometry: 2 MiB huge pages, `frames` frames of 4 KiB. */
 export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
   return {
+    arch: 'x86-64',
     cpus,
     indexBits: 9,
     frames,
@@ -48,6 +52,7 @@ export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
 /** A machine for exploration: 4-entry tables, huge pages of 4 base pages, 64-byte frames. */
 export function smallMachine(cpus: number, frames = 64): MachineConfig {
   return {
+    arch: 'x86-64',
     cpus,
     indexBits: 2,
     frames,
@@ -63,27 +68,37 @@ export function smallMachine(cpus: number, frames = 64): MachineConfig {
 const KERNEL = { flushStyle: 'ipi', tableFree: 'rcu', thp: 'always', failNowait: 0, pgalloc: 'one-page' } as const
 
 /**
- * `machine` with PTE tables of the design that its kernel has: as many as share a page. In the real geometry they have
- * fewer entries then, in a small one pages are larger.
+ * `machine` with PTE tables of the design that its kernel has, and the architecture that the design belongs to: as many
+ * tables as share a page. In the real geometry they have fewer entries then, in a small one pages are larger.
  */
 export function withPgalloc(machine: MachineConfig): MachineConfig {
-  const { fragments } = PGALLOC_DESIGNS[machine.kernel.pgalloc]
+  const { fragments, arch } = PGALLOC_DESIGNS[machine.kernel.pgalloc]
   if (fragments === 1) return machine
-  const bytes = fragments * (8 << machine.indexBits)
-  if (machine.indexBits < 9) return { ...machine, fragments, frameBytes: Math.max(machine.frameBytes, bytes) }
-  return { ...machine, fragments, pteBits: machine.indexBits - Math.log2(fragments) }
+  const broadcast = { ...machine, arch, kernel: { ...machine.kernel, ...BROADCAST } }
+  const small = {
+    ...broadcast,
+    fragments,
+    frameBytes: Math.max(machine.frameBytes, fragments * (8 << machine.indexBits)),
+  }
+  if (machine.indexBits < 9) return small
+  if (arch === 's390') return { ...broadcast, fragments, indexBits: S390.indexBits, pteBits: S390.pteBits }
+  return { ...broadcast, fragments, pteBits: machine.indexBits - Math.log2(fragments) }
 }
+
+/** Architectures other than x86-64 invalidate by broadcast, and no interrupt holds up who walks without a lock. */
+const BROADCAST = { flushStyle: 'broadcast', tableFree: 'rcu' } as const
 
 /** Throws UsageError for a machine that cannot be built. */
 export function checkConfig(config: MachineConfig): void {
   if (!Number.isInteger(config.cpus) || config.cpus < 1 || config.cpus > CPUS_MAX)
     throw new UsageError(`${config.cpus} CPUs`, `a machine has 1 to ${CPUS_MAX} CPUs`, 'choose --cpus in that range')
-  const least = 4 * (1 << config.indexBits)
+  const least = Math.min(4 * (1 << config.indexBits), 4096)
   if (!Number.isInteger(config.frames) || config.frames < least || config.frames > FRAMES_MAX)
     throw new UsageError(`${config.frames} frames`, `memory has ${least} to ${FRAMES_MAX} frames in this geometry`)
-  if (config.frameBytes < 8 << config.indexBits || config.frameBytes < 64)
-    throw new UsageError(`frames of ${config.frameBytes} bytes`, 'a frame holds a page table and at least 64 bytes')
   const { fragments = 1, pteBits = config.indexBits } = config
+  const largest = config.arch === 's390' ? 8 << pteBits : 8 << config.indexBits
+  if (config.frameBytes < largest || config.frameBytes < 64)
+    throw new UsageError(`frames of ${config.frameBytes} bytes`, 'a frame holds a page table and at least 64 bytes')
   if (!Number.isInteger(Math.log2(fragments)) || fragments < 1 || (8 << pteBits) * fragments > config.frameBytes)
     throw new UsageError(
       `${fragments} PTE tables in a frame of ${config.frameBytes} bytes`,

@@ -4,7 +4,8 @@
  * The thread that creates the memory boots it, on CPU 0 alone; other threads attach to it. Layout and registration order
  * depend on nothing but the configuration, so that all threads agree on every address and number.
  */
-import { Geometry, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
+import { useArch } from '../arch/entry.js'
+import { Geometry, S390, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
 import { placeFlushInfo } from '../arch/x86_64/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
@@ -73,9 +74,11 @@ export class Machine {
       config.frameBytes,
       config.frames,
       config.fragments,
+      8 << config.indexBits,
     )
     this.memory = memory ?? createMemory(this.layout.size)
     attach(this.memory)
+    useArch(config.arch)
   }
 
   /** CPU `id` with the kernel that `bug` makes of mainline, run by `engine`. */
@@ -91,7 +94,7 @@ export class Machine {
     const kernelConfig = { ...config.kernel, ...bug?.config }
     const { memmap, geo } = this
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
-    const kernel = new Kernel(hardware, composeParts(bug, kernelConfig.pgalloc))
+    const kernel = new Kernel(hardware, composeParts(bug, config.arch, kernelConfig.pgalloc))
     if (observer instanceof Oracles) observer.bind(kernel)
     cpu.locks = observer
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
@@ -145,7 +148,8 @@ export class Machine {
   }
 }
 
-function geometryOf({ indexBits, pteBits = indexBits }: MachineConfig): Geometry {
+function geometryOf({ arch, indexBits, pteBits = indexBits }: MachineConfig): Geometry {
+  if (arch === 's390') return indexBits === S390.indexBits ? S390 : smallGeometry(indexBits, pteBits, 5)
   return indexBits === 9 && pteBits === 9 ? X86_64_4LEVEL : smallGeometry(indexBits, pteBits)
 }
 

@@ -1,6 +1,10 @@
 /**
  * Composes a kernel: mainline's parts, some replaced by those of a bug.
  */
+import type { ArchId } from '../arch/archId.js'
+import { S390PtOps } from '../arch/s390/ops.js'
+import { S390TlbFlush } from '../arch/s390/tlbFlush.js'
+import { S390Mmu } from '../arch/s390/walk.js'
 import { TlbFlush } from '../arch/x86_64/tlbFlush.js'
 import { PtOps } from '../arch/x86_64/ops.js'
 import { Mmu } from '../arch/x86_64/walk.js'
@@ -11,6 +15,7 @@ import { Exit } from '../mm/exit.js'
 import { FaultHandler } from '../mm/fault.js'
 import { Files } from '../mm/file.js'
 import { Folios } from '../mm/folio.js'
+import { FoldedTables } from '../mm/foldedTables.js'
 import { Fork } from '../mm/fork.js'
 import { Gup } from '../mm/gup.js'
 import { GupFast } from '../mm/gupFast.js'
@@ -31,6 +36,7 @@ import { OnePage } from '../mm/pgalloc/onePage.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
 import { SplitFolio } from '../mm/splitFolio.js'
+import { UpperTables } from '../mm/upperTables.js'
 import { Vmas } from '../mm/vma.js'
 import { Zap } from '../mm/zap.js'
 
@@ -44,6 +50,7 @@ export const MAINLINE: PartClasses = {
   Rmap,
   AnonVmas,
   PageTables,
+  UpperTables,
   Pgalloc: OnePage,
   MmuGather,
   Zap,
@@ -67,8 +74,14 @@ export const MAINLINE: PartClasses = {
   Exit,
 }
 
-/** Mainline with the parts that `bug` had wrong, over the design `pgalloc` of page tables. */
-export function composeParts(bug: Bug | null, pgalloc: PgallocId): PartClasses {
-  if (bug === null && pgalloc === 'one-page') return MAINLINE
-  return { ...MAINLINE, Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...bug?.parts }
+/** Mainline for `arch` with the parts that `bug` had wrong, over the design `pgalloc` of page tables. */
+export function composeParts(bug: Bug | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
+  if (bug === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
+  return { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...bug?.parts }
+}
+
+/** What an architecture has in the place of x86-64's. */
+const ARCH_PARTS: Readonly<Record<ArchId, Partial<PartClasses>>> = {
+  'x86-64': {},
+  s390: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables },
 }

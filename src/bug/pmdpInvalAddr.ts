@@ -10,7 +10,7 @@
  * As in v4.5-rc there is no exclusive flag to be cleared before freezing: pins are found by the freeze of the count.
  */
 import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
-import { pmdDirty, pmdPfn } from '../arch/x86_64/pte.js'
+import { pmdDirty, pmdPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { HugeMemory } from '../mm/hugeMemory.js'
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from '../mm/page.js'

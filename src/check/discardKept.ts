@@ -24,7 +24,8 @@ import { Level } from '../machine/trace/observer.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, isHuge, lowHalf, lowHalfAt, pteFrame, tableFrame } from './entryWord.js'
+import { hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
+import { lowHalf, lowHalfAt } from './entryWord.js'
 import { SHADOW, happenedBefore, now, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -109,17 +110,17 @@ export class DiscardKept {
   /** The PMD entry for `addr`; without one minus the level of the entry that is none. */
   #findPmd(mm: number, addr: number): number {
     const { geo, memmap } = this.#machine
-    const pgd = tableFrame(lowHalfAt(peek32(mm + MM.at.pgd) + geo.pgdIndex(addr as VirtAddr) * 8))
-    if (!this.#shadow.tableExists(pgd)) return -Level.pgd
-    const pud = tableFrame(lowHalfAt(memmap.table(pgd) + geo.pudIndex(addr as VirtAddr) * 8))
-    if (!this.#shadow.tableExists(pud)) return -Level.pud
-    return memmap.table(pud) + geo.pmdIndex(addr as VirtAddr) * 8
+    let table = peek32(mm + MM.at.pgd)
+    for (let level = peek32(mm + MM.at.topLevel); level > Level.pmd; level--) {
+      const nr = tableFrame(lowHalfAt(table + geo.upperIndex(level, addr) * 8))
+      if (!this.#shadow.tableExists(nr)) return -level
+      table = memmap.table(nr)
+    }
+    return table + geo.upperIndex(Level.pmd, addr) * 8
   }
 
   #behindMissing(level: number, addr: number, end: number): number {
-    const { geo } = this.#machine
-    const [at, stop] = [addr as VirtAddr, end as VirtAddr]
-    return level === Level.pgd ? geo.pgdAddrEnd(at, stop) : geo.pudAddrEnd(at, stop)
+    return this.#machine.geo.upperAddrEnd(level, addr, end)
   }
 
   #checkPmd(cpu: Cpu, pmdp: number, start: number, end: number, stamp: number): void {

@@ -6,20 +6,32 @@
  * that a migration entry names, is kept by the mapping's or the migrator's reference while the lock of the table is
  * held.
  */
-import type { Level as LevelName } from '../arch/geometry.js'
-import { illegalChange, illegalEntry } from '../arch/x86_64/legal.js'
-import { pteProtnone, pteWrprotect } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import {
+  hugeFrame,
+  illegalChange,
+  illegalEntry,
+  illegalInUse,
+  isMigrationEntry,
+  levelName,
+  pmdProtnone,
+  pmdWrprotect,
+  pteFrame,
+  pteProtnone,
+  pteWrprotect,
+  swpOffsetPfn,
+  tableFrame,
+} from '../arch/entry.js'
+import { MM_CONTEXT } from '../arch/context.js'
 import type { PteWord } from '../base/units.js'
+import { load32 } from '../machine/image/image.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
-import { hugeFrame, lowHalf, pteFrame, tableFrame } from './entryWord.js'
+import { lowHalf } from './entryWord.js'
 import type { Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
 
 const ORACLE = 'entry-legal'
-const LEVEL_NAMES: readonly LevelName[] = ['pte', 'pte', 'pmd', 'pud', 'pgd']
 
 export class EntryLegal {
   readonly #shadow: Shadow
@@ -31,17 +43,22 @@ export class EntryLegal {
   }
 
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
-    const name = LEVEL_NAMES[level] as LevelName
     const { hugePages, frames, tables } = this.#shadow
     // Entries for tables have numbers of tables in the place of frames.
     const limit = level > Level.pte && tableFrame(lowHalf(after)) >= 0 ? tables : frames
     const reason =
-      illegalEntry(name, judged(before as PteWord, after as PteWord), limit, hugePages) ??
-      illegalChange(name, before as PteWord, after as PteWord, hugePages)
-    if (reason !== null) this.#report(cpu, name, reason, mm, addr, entry, before, after)
+      illegalEntry(level, judged(level, before as PteWord, after as PteWord), limit, hugePages) ??
+      illegalChange(level, before as PteWord, after as PteWord, hugePages) ??
+      (this.#inUse(mm) ? illegalInUse(level, before as PteWord, after as PteWord) : null)
+    if (reason !== null) this.#report(cpu, level, reason, mm, addr, entry, before, after)
     const frame = this.#frameOf(level, after)
     if (frame < 0 || this.#shadow.isData(frame) || this.#shadow.isReserved(frame)) return
-    this.#report(cpu, name, 'it names a frame that is no page', mm, addr, entry, before, after)
+    this.#report(cpu, level, 'it names a frame that is no page', mm, addr, entry, before, after)
+  }
+
+  /** A CPU has the tables of `mm` loaded, or is about to. */
+  #inUse(mm: number): boolean {
+    return load32(mm + MM_CONTEXT.at.attachMask) !== 0 || load32(mm + MM_CONTEXT.at.attachMask + 4) !== 0
   }
 
   /** The frame that a leaf maps, or that a migration entry waits for; -1: none. */
@@ -55,7 +72,7 @@ export class EntryLegal {
 
   #report(
     cpu: Cpu,
-    level: string,
+    level: number,
     reason: string,
     mm: number,
     addr: number,
@@ -63,8 +80,8 @@ export class EntryLegal {
     before: bigint,
     after: bigint,
   ): never {
-    const frame = this.#frameOf(level === 'pmd' ? Level.pmd : Level.pte, after)
-    violation(cpu, ORACLE, `Bad page map: illegal ${level}`, entry, [
+    const frame = this.#frameOf(level, after)
+    violation(cpu, ORACLE, `Bad page map: illegal ${levelName(level)}`, entry, [
       reason,
       `${hex(addr)} of mm ${hex(mm)}: ${hex(before)} → ${hex(after)}`,
       ...(frame >= 0 ? this.#sites.describe(frame) : []),
@@ -77,6 +94,8 @@ export class EntryLegal {
  * entry. mprotect(PROT_NONE) changes the VMA first, so the two may disagree until it gets to the entry (upstream, too);
  * nobody can use a PROT_NONE entry meanwhile.
  */
-function judged(before: PteWord, after: PteWord): PteWord {
-  return isMigrationEntry(before) && pteProtnone(after) ? pteWrprotect(after) : after
+function judged(level: number, before: PteWord, after: PteWord): PteWord {
+  if (!isMigrationEntry(before)) return after
+  if (level === Level.pte) return pteProtnone(after) ? pteWrprotect(after) : after
+  return pmdProtnone(after) ? pmdWrprotect(after) : after
 }

@@ -1,18 +1,8 @@
-/**
- * Page-table words, as far as bookkeeping needs them and faster than arch's predicates: which frame or table a word
- * points to. Frames are below 2^19, so the low half of a word has all of the number; bits that do not belong into the
- * rest are for illegalEntry() to find.
- */
+/** Halves of page-table words: what bookkeeping looks at, see word.ts of an architecture. */
 import { peek32 } from '../machine/image/image.js'
 
 const word = new BigUint64Array(1) // scratch: written and read within one function
 const half = new Int32Array(word.buffer)
-
-const NONE = -1
-const PRESENT = 0x1
-const RW = 0x2
-const PSE = 0x80
-const MAPPED = 0x101 // present, or PROT_NONE
 
 /** Low half of a word. */
 export function lowHalf(entry: bigint): number {
@@ -20,29 +10,5 @@ export function lowHalf(entry: bigint): number {
   return half[0] as number
 }
 
-/** Low half of the word at `at`. Not atomic with the high half, which nothing here looks at. */
+/** Low half of the word at `at`. Not atomic with the high half, which nobody here looks at. */
 export const lowHalfAt = (at: number): number => peek32(at)
-
-/** Frame that a PTE maps, for somebody or nobody; -1: none. `low`: its low half. */
-export function pteFrame(low: number): number {
-  if ((low & MAPPED) === 0) return NONE
-  return (low & PRESENT) !== 0 ? low >>> 12 : ~low >>> 12
-}
-
-/** First frame that a huge PMD maps, invalidated ones included; -1: none. */
-export function hugeFrame(low: number, hugePages: number): number {
-  if ((low & PSE) === 0) return NONE
-  const frame = (low & PRESENT) !== 0 ? low : ~low
-  return (frame & (-hugePages << 12)) >>> 12
-}
-
-/** Frame of the table that an entry above the PTE level points to; -1: none. */
-export function tableFrame(low: number): number {
-  return (low & (PRESENT | PSE)) === PRESENT ? low >>> 12 : NONE
-}
-
-/** The hardware can load it. */
-export const isUsable = (low: number): boolean => (low & PRESENT) !== 0
-export const isHuge = (low: number): boolean => (low & PSE) !== 0
-/** Usable for stores, or after the hardware's right comes back. */
-export const isWritable = (low: number): boolean => (low & RW) !== 0

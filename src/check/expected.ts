@@ -12,12 +12,10 @@ import { Level } from '../machine/trace/observer.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, isUsable, isWritable, pteFrame, tableFrame } from './entryWord.js'
+import { hugeFrame, isEmptyWord, isInvalidated, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
 import { TABLE_DEPOSITED, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex } from './violation.js'
-
-const PROTNONE = 0x100
 
 export class Expected {
   /** By first frame of a folio: references that mappings and the page cache hold. */
@@ -78,7 +76,8 @@ export class Expected {
     this.#rssAnon = this.#rssFile = this.#nrPtes = 0
     const pgd = peek32(mm + MM.at.pgd)
     const { memmap } = this.#machine
-    this.#table(this.#shadow.pfnAt(pgd) < 0 ? -1 : memmap.tableAt(pgd), Level.pgd, mm + MM.at.pgd)
+    const top = this.#shadow.pfnAt(pgd) < 0 ? -1 : memmap.upperTableAt(pgd)
+    this.#table(top, peek32(mm + MM.at.topLevel), mm + MM.at.pgd)
     const cursor = peek32(mm + MM.at.pteFrag)
     if (cursor !== 0) this.kept[memmap.pfnAt(cursor)] = 1
     this.#compare(mm, MM.at.rssAnon, this.#rssAnon, 'BUG: Bad rss-counter state type:MM_ANONPAGES')
@@ -107,7 +106,7 @@ export class Expected {
     let huge = 0
     for (let at: number = first; at < first + entries * 8; at += 8) {
       const low = peek32(at)
-      if (low === 0 && peek32(at + 4) === 0) continue
+      if (isEmptyWord(level, low, peek32(at + 4))) continue
       if (level === Level.pte) this.#pte(at, low)
       else if (level === Level.pmd && tableFrame(low) < 0) huge += this.#hugePmd(at, low)
       else this.#table(tableFrame(low), level - 1, at)
@@ -131,7 +130,7 @@ export class Expected {
       return
     }
     this.#rssAnon++
-    if (isWritable(low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
+    if (isWritable(Level.pte, low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
   }
 
   /** A huge leaf; returns 1, the deposited table that belongs to it. */
@@ -139,14 +138,13 @@ export class Expected {
     const { hugePages } = this.#shadow
     const pfn = hugeFrame(low, hugePages)
     if (pfn < 0) finding('entry-legal', 'BUG: an entry that no operation waits for was left behind', at, [describe(at)])
-    if (!isUsable(low) && (low & PROTNONE) === 0)
-      finding('entry-legal', 'BUG: a huge PMD was left invalidated', at, [describe(at)])
+    if (isInvalidated(low)) finding('entry-legal', 'BUG: a huge PMD was left invalidated', at, [describe(at)])
     if (this.#shadow.isReserved(pfn)) return 1
     this.#mappable(pfn, at)
     this.entire[pfn] = (this.entire[pfn] as number) + 1
     this.#addRef(pfn)
     this.#rssAnon += hugePages
-    if (isWritable(low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
+    if (isWritable(Level.pmd, low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
     return 1
   }
 
@@ -187,8 +185,9 @@ export class Expected {
     const { geo, memmap } = this.#machine
     this.tables[nr] = 1
     const first = memmap.table(nr) + (memmap.fragments === 1 ? 0 : 8)
-    for (let at: number = first; at < memmap.table(nr) + geo.ptrsPerPte * 8; at += 4)
-      if (peek32(at) !== 0) finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#describe(nr))
+    for (let at: number = first; at < memmap.table(nr) + geo.ptrsPerPte * 8; at += 8)
+      if (!isEmptyWord(Level.pte, peek32(at), peek32(at + 4)))
+        finding('frame-state', 'BUG: a deposited page table is not empty', at, this.#describe(nr))
   }
 
   // ---- folios -----------------------------------------------------------------------------------------------------

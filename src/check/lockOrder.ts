@@ -111,8 +111,7 @@ export class LockOrder {
     if (mm >= 0 && mm < config.kernel.mms * MM.size) return inMm(mm % MM.size)
     if (lock >= kernel.anonVmas && lock < kernel.files)
       return (lock - kernel.anonVmas) % ANON_VMA.size === 0 ? 'anonVmaRwsem' : null
-    if (lock >= kernel.files && lock < kernel.pageCache)
-      return (lock - kernel.files) % FILE.size === FILE.at.rwsem ? 'iMmapRwsem' : 'pageCacheLock'
+    if (lock >= kernel.files && lock < kernel.pageCache) return inFile((lock - kernel.files) % FILE.size)
     if (lock >= kernel.tables && lock < kernel.mms) return 'slotLock'
     if (lock >= kernel.zone && lock < memmap.base) return 'zoneLock'
     return lock >= regions.rcu && lock < kernel.flushInfo ? 'rcuGpLock' : null
@@ -125,6 +124,11 @@ export class LockOrder {
     const level = peek32(this.#shadow.table(memmap.firstTable(pfn)) + TABLE_SHADOW.at.state) & 0xf
     return level === Level.pmd ? 'pmdLock' : 'pteLock'
   }
+}
+
+function inFile(offset: number): LockName {
+  if (offset === FILE.at.hugeLock) return 'folioLock'
+  return offset === FILE.at.rwsem ? 'iMmapRwsem' : 'pageCacheLock'
 }
 
 function inMm(offset: number): LockName {

@@ -30,7 +30,8 @@ import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, isHuge, isWritable, lowHalf, lowHalfAt, pteFrame, tableFrame } from './entryWord.js'
+import { hugeFrame, isHuge, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
+import { lowHalf, lowHalfAt } from './entryWord.js'
 import { hex } from './violation.js'
 import { SHADOW, TABLE_SHADOW, count, happenedBefore, now, raise, set32, type Shadow } from './shadow.js'
 
@@ -79,7 +80,7 @@ export class Mappings {
     const frame = pteFrame(next)
     if (frame < 0 || !this.#counts(frame)) return
     const at = this.#shadow.of(frame)
-    if (isWritable(next) && peek32(at + AT.writable) === 0) poke32(at + AT.writable, 1)
+    if (isWritable(Level.pte, next) && peek32(at + AT.writable) === 0) poke32(at + AT.writable, 1)
     if (pteFrame(lowHalfAt(entry)) === frame || !this.#isLinked(entry)) return
     add(at, mm, this.#vpn(addr))
   }

@@ -16,14 +16,15 @@ import type { Cpu } from '../machine/cpu/cpu.js'
 import { load32, peek32, poke32 } from '../machine/image/image.js'
 import { FrameKind, Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { lowHalf, tableFrame } from './entryWord.js'
+import { isEmptyWord, levelName, tableFrame } from '../arch/entry.js'
+import { lowHalf } from './entryWord.js'
 import { TABLE_DEPOSITED, TABLE_FREED, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { violation } from './violation.js'
 
 const ORACLE = 'frame-state'
 const AT = TABLE_SHADOW.at
-const LEVELS = ['', 'PTE', 'PMD', 'PUD', 'PGD'] as const
+const name = (level: number): string => levelName(level).toUpperCase()
 
 export class TableState {
   readonly #machine: CheckedMachine
@@ -89,12 +90,13 @@ export class TableState {
     if (deposited && this.#machine.memmap.fragments === 1)
       this.#checkEmpty(cpu, table, 'deposit of a page table that is not empty')
     poke32(at + AT.state, Level.pte | to)
-    poke32(at + AT.depositedAt, deposited ? this.#machine.memmap.tableAt(pmdp) + 1 : 0)
+    poke32(at + AT.depositedAt, deposited ? this.#machine.memmap.upperTableAt(pmdp) + 1 : 0)
   }
 
-  /** A table above the PTE level has a frame to itself, and every part of it is that table. */
+  /** A table above the PTE level has its frames to itself, and every part of them is that table. */
   #parts(level: number): number {
-    return level === Level.pte ? 1 : this.#machine.memmap.fragments
+    const { fragments, upperOrder } = this.#machine.memmap
+    return level === Level.pte ? 1 : fragments << upperOrder
   }
 
   #checkEmpty(cpu: Cpu, table: number, what: string): void {
@@ -102,7 +104,8 @@ export class TableState {
     const first = memmap.table(table)
     const level = peek32(this.#shadow.table(table) + AT.state) & 0xf
     const end = first + (level === Level.pte ? geo.ptrsPerPte : geo.ptrsPerTable) * 8
-    for (let at: number = first; at < end; at += 4) if (peek32(at) !== 0) this.#report(cpu, what, table, at - (at % 8))
+    for (let at: number = first; at < end; at += 8)
+      if (!isEmptyWord(level, peek32(at), peek32(at + 4))) this.#report(cpu, what, table, at)
   }
 
   // ---- accesses ---------------------------------------------------------------------------------------------------
@@ -118,9 +121,9 @@ export class TableState {
     const at = this.#shadow.tableOf(entry) + AT.state
     const isFreed = (): boolean => this.#shadow.pfnAt(entry) >= 0 && peek32(at) === (level | TABLE_FREED)
     if (!isFreed()) return this.#badTable(cpu, level, entry, 'read')
-    const empty = load32(entry) === 0 && load32(entry + 4) === 0
+    const empty = isEmptyWord(level, load32(entry), load32(entry + 4))
     if (!empty && isFreed())
-      this.#report(cpu, `a ${LEVELS[level]} table that was given back no longer reads as empty`, this.#nr(entry), entry)
+      this.#report(cpu, `a ${name(level)} table that was given back no longer reads as empty`, this.#nr(entry), entry)
   }
 
   /** Before a pointer to a table is stored. */
@@ -131,7 +134,7 @@ export class TableState {
     if (tableFrame(peek32(entry)) === table) return
     const at = this.#shadow.table(table)
     if (peek32(at + AT.state) !== level - 1)
-      this.#report(cpu, `what is linked is no free-standing ${LEVELS[level - 1]} table`, table, entry)
+      this.#report(cpu, `what is linked is no free-standing ${name(level - 1)} table`, table, entry)
     if (load32(at + AT.linked) !== 0) this.#report(cpu, 'page table linked twice', table, entry)
   }
 
@@ -148,7 +151,7 @@ export class TableState {
       ? 'KASAN: use-after-free: the page table is gone'
       : (state & TABLE_DEPOSITED) !== 0
         ? `page table ${done} that is deposited`
-        : `table of another level ${done} as ${LEVELS[level]}`
+        : `table of another level ${done} as ${name(level)}`
     this.#report(cpu, what, this.#nr(entry), entry)
   }
 

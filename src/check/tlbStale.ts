@@ -33,7 +33,8 @@ import { Level, type CallKind } from '../machine/trace/observer.js'
 import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
-import { hugeFrame, isHuge, isUsable, lowHalf, pteFrame, tableFrame } from './entryWord.js'
+import { hugeFrame, isHuge, isUsable, pteFrame, tableFrame } from '../arch/entry.js'
+import { lowHalf } from './entryWord.js'
 import { SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { TlbView } from './tlbView.js'
@@ -142,14 +143,15 @@ export class TlbStale {
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
     const [old, next] = [lowHalf(before), lowHalf(after)]
     if (level === Level.pte) {
-      if (isUsable(next) && pteFrame(next) !== pteFrame(old)) this.#checkRemapped(cpu, mm, addr, entry, pteFrame(next))
+      if (isUsable(level, next) && pteFrame(next) !== pteFrame(old))
+        this.#checkRemapped(cpu, mm, addr, entry, pteFrame(next))
     } else if (level === Level.pmd) this.#pmdChanged(cpu, mm, addr, entry, old, next)
   }
 
   #pmdChanged(cpu: Cpu, mm: number, addr: number, entry: number, old: number, next: number): void {
     const { hugePages } = this.#shadow
     if (isHuge(old) && tableFrame(next) >= 0) this.#checkMultiHit(cpu, mm, addr, entry, true)
-    if (!isHuge(next) || !isUsable(next)) return
+    if (!isHuge(next) || !isUsable(Level.pmd, next)) return
     if (!isHuge(old)) this.#checkMultiHit(cpu, mm, addr, entry, false)
     const frame = hugeFrame(next, hugePages)
     if (frame === hugeFrame(old, hugePages)) return
@@ -161,7 +163,7 @@ export class TlbStale {
     if (load32(mm + MM.at.tlbFlushPending) !== 0) return
     const vpn = Math.floor(addr / this.#machine.geo.pageSize)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
-      const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages)
+      const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages, mm)
       if (found === 0 || !this.#view.read(owner, found) || !this.#view.overlaps(mm, vpn, vpn + 1)) continue
       if (this.#view.pfn + (vpn - this.#view.vpn) === frame) continue
       violation(cpu, ORACLE, 'page replaced while a TLB has the old one', entry, [

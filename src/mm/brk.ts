@@ -44,6 +44,7 @@ export class Brk extends Part {
     if (to > taskSize) return false
     const next = this.k.vmas.findVmaIntersection(mm, from, to + pageSize + STACK_GUARD_GAP * pageSize)
     if (next !== 0 && to + pageSize > this.k.mmap.vmStartGap(next)) return false
+    if (!(yield* this.k.upper.reach(mm, to))) return false
     return (yield* this.k.mmap.mmapRegion(mm, from, to - from, HEAP, phys(0), from / pageSize)) === 0
   }
 }

@@ -9,8 +9,8 @@
  * (isolation is by folio lock and reference, see khugepaged.ts), NUMA placement, memcg limits, the sleep between scans.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdBad, pmdNone, pmdPresent, pmdTransHuge, pteNone, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
-import { pteSpecial, pteWrite, pteYoung } from '../arch/x86_64/pte.js'
+import { pmdBad, pmdNone, pmdPresent, pmdTransHuge, pteNone, ptePfn, ptePresent } from '../arch/entry.js'
+import { pteSpecial, pteWrite, pteYoung } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
@@ -91,7 +91,7 @@ export abstract class CollapseScan extends Part {
   protected *scanPmd(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
     const valid = yield* this.revalidate(mm, haddr, cc)
     if (valid !== Scan.succeed) return valid
-    const pmdp = yield* this.k.tables.mmFindPmd(mm, haddr)
+    const pmdp = yield* this.k.upper.findPmd(mm, haddr)
     const state = yield* this.checkPmd(pmdp)
     if (state !== Scan.succeed) return state
     const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, haddr)

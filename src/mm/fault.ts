@@ -10,30 +10,31 @@
  */
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
+  isMigrationEntry,
+  isSwapPmd,
   pfnPte,
   pmdLeaf,
+  pmdNone,
+  pmdProtnone,
+  pmdWrite,
   pteMkdirty,
   pteMkspecial,
   pteMkwrite,
   pteMkyoung,
   pteNone,
   ptePfn,
-} from '../arch/x86_64/pte.js'
-import {
   ptePresent,
   pteProtnone,
   pteSpecial,
   pteWrite,
-  pmdProtnone,
-  pmdWrite,
   vmGetPageProt,
-} from '../arch/x86_64/pte.js'
-import { isMigrationEntry, isSwapPmd } from '../arch/x86_64/swap.js'
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { FrameKind, Level } from '../machine/trace/observer.js'
 import { Part } from './kernel.js'
-import { MM, VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import { downRead, upRead } from '../sync/rwsem.js'
+import { FILE, MM, VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { NO_PAGE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
 
 export const FAULT_FLAG_WRITE = 1
@@ -68,11 +69,11 @@ export class FaultHandler extends Part {
   /** Caller: mmap_lock held, in some mode; `addr` in `vma`; access rights checked. 0: handled, or to be tried again. */
   *handleMmFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
     const page = this.k.geo.pageAlignDown(addr)
-    const pmdp = yield* this.k.tables.walkToPmd(mm, page, true)
+    const pmdp = yield* this.k.upper.allocPmd(mm, page)
     if (pmdp === 0) return VM_FAULT_OOM
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
-    if (pteNone(pmd)) {
+    if (pmdNone(pmd)) {
       if (!this.k.huge.thpAllowed(vma, this.k.geo.pmdAlignDown(page)))
         return yield* this.#ptes(mm, vma, page, pmdp, flags)
       const result = yield* this.k.huge.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
@@ -124,7 +125,9 @@ export class FaultHandler extends Part {
     if (flags !== 0 && !pteWrite(pte)) return yield* this.#doWpPage(mm, vma, addr, pmdp, ptep, pte, flags)
     const write = (flags & FAULT_FLAG_WRITE) !== 0
     const entry = write ? pteMkdirty(pteMkyoung(pte)) : pteMkyoung(pte)
-    yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, write)
+    const changed = yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, write)
+    // Another CPU was first: the entry allows the store, and this CPU's translation may not yet.
+    if (!changed && write) yield* this.k.tlbFlush.flushTlbFixSpuriousFault(vma, addr, ptep)
     yield* this.k.tables.pteUnmapUnlock(ptep)
     return 0
   }
@@ -212,6 +215,9 @@ export class FaultHandler extends Part {
     if (page === 0) return VM_FAULT_SIGBUS
     const shared = (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
     if ((flags & FAULT_FLAG_WRITE) !== 0 && !shared) return yield* this.#cowFault(mm, vma, addr, pmdp, page)
+    // The folio lock, which filemap_fault() takes and finish_fault() still holds: against the range becoming huge.
+    const folio = phys(peek32(vma + VMA.at.file) + FILE.at.hugeLock)
+    yield* downRead(this.cpu, this.k.rcu, folio)
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
     if (free) {
@@ -222,6 +228,7 @@ export class FaultHandler extends Part {
       yield* this.k.ops.setPteAt(mm, addr, ptep, entry)
     }
     if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
+    yield* upRead(this.cpu, folio)
     if (!free) yield* this.k.folios.folioPut(page, 1)
     return 0
   }

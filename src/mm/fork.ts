@@ -10,10 +10,28 @@
  */
 import { assert } from '../base/assert.js'
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pfnPte, pmdLeaf, pteMkclean, pteMkdirty, pteMkold, pteMkwrite, pteNone } from '../arch/x86_64/pte.js'
-import { ptePfn, ptePresent, pteSpecial, pteWrite, pteWrprotect, vmGetPageProt } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, isReadableMigrationEntry, isSwapPmd } from '../arch/x86_64/swap.js'
-import { makeReadableMigrationEntry, swpOffset, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import {
+  isMigrationEntry,
+  isReadableMigrationEntry,
+  isSwapPmd,
+  makeReadableMigrationEntry,
+  pfnPte,
+  pmdLeaf,
+  pmdNone,
+  pteMkclean,
+  pteMkdirty,
+  pteMkold,
+  pteMkwrite,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteWrite,
+  pteWrprotect,
+  swpOffset,
+  swpOffsetPfn,
+  vmGetPageProt,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'
@@ -49,7 +67,8 @@ export class Fork extends Part {
     // Nested: nobody else knows the child.
     yield* this.k.mms.mmapWriteLock(mm)
     for (const field of INHERITED) pokeF64(mm + field, peekF64(oldMm + field))
-    let error = 0
+    // Levels are inherited where they grow.
+    let error = (yield* this.k.upper.reach(mm, peekF64(oldMm + MM.at.asceLimit))) ? 0 : -ENOMEM
     for (let vma = phys(peek32(oldMm + MM.at.firstVma)); vma !== 0 && error === 0; vma = this.k.vmas.next(vma))
       if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.#dupVma(mm, oldMm, vma)
     yield* this.k.mms.mmapWriteUnlock(mm)
@@ -107,11 +126,11 @@ export class Fork extends Part {
   }
 
   *#copyRange(dstVma: PhysAddr, srcVma: PhysAddr): Step<number> {
-    const { geo, tables } = this.k
+    const { geo } = this.k
     const end = peekF64(srcVma + VMA.at.end) as VirtAddr
     for (let addr = peekF64(srcVma + VMA.at.start) as VirtAddr; addr < end; addr = geo.pmdAddrEnd(addr, end)) {
-      const srcPmdp = yield* tables.mmFindPmd(this.k.mmOf(srcVma), addr)
-      if (srcPmdp === 0 || pteNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) continue
+      const srcPmdp = yield* this.k.upper.findPmd(this.k.mmOf(srcVma), addr)
+      if (srcPmdp === 0 || pmdNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) continue
       const error = yield* this.#copyPmd(dstVma, srcVma, srcPmdp, addr, geo.pmdAddrEnd(addr, end))
       if (error !== 0) return error
     }
@@ -120,14 +139,14 @@ export class Fork extends Part {
 
   *#copyPmd(dstVma: PhysAddr, srcVma: PhysAddr, srcPmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<number> {
     const [dstMm, srcMm] = [this.k.mmOf(dstVma), this.k.mmOf(srcVma)]
-    const dstPmdp = yield* this.k.tables.walkToPmd(dstMm, addr, true)
+    const dstPmdp = yield* this.k.upper.allocPmd(dstMm, addr)
     if (dstPmdp === 0) return -ENOMEM
     const pmd = (yield* this.cpu.readOnce64(srcPmdp)) as PteWord
     if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
       const error = yield* this.k.huge.copyHugePmd(dstMm, srcMm, dstPmdp, srcPmdp, addr, dstVma, srcVma)
       // -EAGAIN: maybe pinned, and split by now. Page by page then.
       if (error !== -EAGAIN) return error
-      if (pteNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) return 0
+      if (pmdNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) return 0
     }
     return yield* this.#copyPtes(dstVma, srcVma, dstPmdp, srcPmdp, addr, end)
   }

@@ -5,8 +5,18 @@
  * Left out: dropping mmap_lock inside a fault, long-term migration out of movable zones, protection keys.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdLeaf, pmdPfn, pmdPresent, pmdWrite, pteNone } from '../arch/x86_64/pte.js'
-import { ptePfn, ptePresent, pteSpecial, pteWrite } from '../arch/x86_64/pte.js'
+import {
+  pmdLeaf,
+  pmdNone,
+  pmdPfn,
+  pmdPresent,
+  pmdWrite,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteWrite,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
@@ -90,11 +100,11 @@ export class Gup extends Part {
    * without FOLL_HONOR_NUMA_FAULT: a NUMA hint is for the CPU's own accesses, and the VMA has been asked before.
    */
   protected *followPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
-    const pmdp = yield* this.k.tables.mmFindPmd(mm, addr)
+    const pmdp = yield* this.k.upper.findPmd(mm, addr)
     if (pmdp === 0) return NO_PFN
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
-    if (pteNone(pmd) || !pmdPresent(pmd)) return NO_PFN
+    if (pmdNone(pmd) || !pmdPresent(pmd)) return NO_PFN
     return pmdLeaf(pmd)
       ? yield* this.#followHuge(vma, addr, pmdp, flags)
       : yield* this.#followPte(mm, vma, addr, pmdp, flags)
@@ -118,7 +128,7 @@ export class Gup extends Part {
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     let pfn = NO_PFN
-    if (!pteNone(pmd) && pmdPresent(pmd) && pmdLeaf(pmd)) {
+    if (!pmdNone(pmd) && pmdPresent(pmd) && pmdLeaf(pmd)) {
       const first = pmdPfn(pmd, geo.hpagePmdNr)
       const zero = this.k.pages.isHugeZeroPfn(first)
       pfn = yield* this.#take(vma, first + geo.pteIndex(addr), zero, pmdWrite(pmd), flags)

@@ -9,16 +9,20 @@
  * Left out: hugetlb, devmap and PUD leaves, secretmem, the file-backed long-term rule (no such files exist here).
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdAccessPermitted, pmdLeaf, pmdPfn, pmdPresent, pmdProtnone, pmdWrite } from '../arch/x86_64/pte.js'
 import {
+  pmdAccessPermitted,
+  pmdLeaf,
+  pmdPfn,
+  pmdPresent,
+  pmdProtnone,
+  pmdWrite,
   pteAccessPermitted,
   ptePfn,
-  ptePresent,
   pteProtnone,
   pteSame,
   pteSpecial,
   pteWrite,
-} from '../arch/x86_64/pte.js'
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Level } from '../machine/trace/observer.js'
 import { rawReadSeqcount, readSeqcountRetry } from '../sync/seqcount.js'
@@ -63,7 +67,7 @@ export class GupFast extends Part {
     const pin = (flags & FOLL_PIN) !== 0
     const seq = phys(mm + MM.at.writeProtectSeq)
     const start = pin ? yield* rawReadSeqcount(this.cpu, seq) : 0
-    if ((start & 1) !== 0) return 0
+    if ((start & 1) !== 0 || !(yield* this.k.upper.gupFastPermitted(mm, end))) return 0
     this.k.observer.gupBegins()
     this.cpu.localIrqSave()
     const got = yield* this.gupRange(mm, addr, end, flags, pages)
@@ -92,34 +96,25 @@ export class GupFast extends Part {
 
   // ---- the walk, IRQs off -----------------------------------------------------------------------------------------
 
-  /**
-   * gup_fast_pgd_range() and the levels below it, down to the PMD. The upper entries are read anew for each PMD range
-   * and not once for all of theirs: it keeps the walk in one loop, whose words stay in registers.
-   */
+  /** The walk: fills `pages`, returns how many. IRQs are off. */
   *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
-    const { geo, tables, observer } = this.k
-    let nr = 0
-    for (let addr = start; addr < end;) {
-      const pgdp = tables.pgdOffset(mm, addr)
-      const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord
-      observer.tableRead(this.cpu, Level.pgd, pgdp)
-      if (!ptePresent(pgd)) return nr
-      const pudp = tables.pudOffset(pgd, addr)
-      const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
-      observer.tableRead(this.cpu, Level.pud, pudp)
-      if (!ptePresent(pud)) return nr
-      const pmdp = tables.pmdOffset(pud, addr)
-      const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
-      observer.tableRead(this.cpu, Level.pmd, pmdp)
-      if (!pmdPresent(pmd)) return nr
-      const next = geo.pmdAddrEnd(addr, end)
-      const want = nr + geo.pagesIn(next - addr)
-      if (pmdLeaf(pmd)) nr = yield* this.gupHugePmd(pmd, pmdp, addr, next, flags, pages, nr)
-      else nr = yield* this.gupPteRange(pmd, pmdp, addr, next, flags, pages, nr)
-      if (nr !== want) return nr
-      addr = next
-    }
-    return nr
+    return yield* this.k.upper.gupRange(mm, start, end, flags, pages)
+  }
+
+  /** One step of gup_fast_pmd_range(): pages of start … end, within one PMD entry, from pages[from]; the new count. */
+  *gupPmd(
+    pmdp: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    flags: number,
+    pages: Int32Array,
+    from: number,
+  ): Step<number> {
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
+    if (!pmdPresent(pmd)) return from
+    if (pmdLeaf(pmd)) return yield* this.gupHugePmd(pmd, pmdp, start, end, flags, pages, from)
+    return yield* this.gupPteRange(pmd, pmdp, start, end, flags, pages, from)
   }
 
   /** gup_fast_pte_range(). */
@@ -182,7 +177,7 @@ export class GupFast extends Part {
     from: number,
   ): Step<number> {
     const { geo, memmap } = this.k
-    if (pmdProtnone(pmd) || !pmdAccessPermitted(pmd, (flags & FOLL_WRITE) !== 0)) return from
+    if (pmdProtnone(pmd) || !this.pmdPermitted(pmd, (flags & FOLL_WRITE) !== 0)) return from
     const first = pmdPfn(pmd, geo.hpagePmdNr) + geo.pteIndex(start)
     if (this.k.pages.isHugeZeroPfn(first)) return from
     const refs = geo.pagesIn(end - start)
@@ -196,6 +191,11 @@ export class GupFast extends Part {
     }
     for (let i = 0; i < refs; i++) pages[from + i] = first + i
     return from + refs
+  }
+
+  /** pmd_access_permitted(). */
+  protected pmdPermitted(pmd: PteWord, write: boolean): boolean {
+    return pmdAccessPermitted(pmd, write)
   }
 
   protected *pmdUnchanged(pmd: PteWord, pmdp: PhysAddr): Step<boolean> {

@@ -11,17 +11,8 @@
  * - folio_move_anon_rmap(): a fork family shares one anon_vma, a reused folio is in the right one already
  */
 import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
-import {
-  pfnPmd,
-  pmdMkdirty,
-  pmdMkhuge,
-  pmdMkwrite,
-  pmdMkyoung,
-  pmdModify,
-  pmdNone,
-  pmdPfn,
-} from '../arch/x86_64/pte.js'
-import { pmdProtnone, pmdSame, pmdWrite } from '../arch/x86_64/pte.js'
+import { pfnPmd, pmdMkdirty, pmdMkhuge, pmdMkwrite, pmdMkyoung, pmdModify, pmdNone, pmdPfn } from '../arch/entry.js'
+import { pmdProtnone, pmdSame, pmdWrite } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'

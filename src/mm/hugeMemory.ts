@@ -15,10 +15,27 @@
  * and locks, none changes a transition.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdMkold, pmdMkwrite, pmdModify, pmdNone, pmdPfn, pmdPresent, pmdProtnone } from '../arch/x86_64/pte.js'
-import { pmdTransHuge, pmdWrite, pmdWrprotect } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, isReadableMigrationEntry, isSwapPmd, isWritableMigrationEntry } from '../arch/x86_64/swap.js'
-import { makeReadableExclusiveMigrationEntry, makeReadableMigrationEntry, swpOffset } from '../arch/x86_64/swap.js'
+import {
+  PMD_EMPTY,
+  isMigrationEntry,
+  isReadableMigrationEntry,
+  isSwapPmd,
+  isWritableMigrationEntry,
+  makeReadableExclusiveMigrationEntry,
+  makeReadableMigrationEntry,
+  pmdMkold,
+  pmdMkwrite,
+  pmdModify,
+  pmdNone,
+  pmdPfn,
+  pmdPresent,
+  pmdProtnone,
+  pmdTransHuge,
+  pmdWrite,
+  pmdWrprotect,
+  swpOffset,
+  swpToPmd,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { HugePmdFault } from './hugeFault.js'
@@ -114,13 +131,13 @@ export class HugeMemory extends HugePmdFault {
   protected *entryForChild(srcMm: PhysAddr, srcPmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const pmd = (yield* this.cpu.readOnce64(srcPmdp)) as PteWord
     if (isMigrationEntry(pmd)) return yield* this.shareMigrationEntry(srcMm, srcPmdp, addr, pmd)
-    if (!pmdTransHuge(pmd)) return NONE
+    if (!pmdTransHuge(pmd)) return PMD_EMPTY
     if (!this.isHugeZero(pmd)) {
       const folio = this.folioOfPmd(pmd)
       yield* this.k.folios.folioGet(folio, 1)
       if (!(yield* this.k.rmap.folioTryDupAnonRmapPmd(folio))) {
         yield* this.k.folios.folioPut(folio, 1)
-        return NONE
+        return PMD_EMPTY
       }
     }
     yield* this.k.ops.pmdpSetWrprotect(srcMm, addr, srcPmdp)
@@ -130,7 +147,7 @@ export class HugeMemory extends HugePmdFault {
   /** Shared from now on: neither may get a writable or exclusive page back when the migration ends. */
   protected *shareMigrationEntry(srcMm: PhysAddr, srcPmdp: PhysAddr, addr: VirtAddr, pmd: PteWord): Step<PteWord> {
     if (isReadableMigrationEntry(pmd)) return pmd
-    const readable = makeReadableMigrationEntry(swpOffset(pmd))
+    const readable = swpToPmd(makeReadableMigrationEntry(swpOffset(pmd)))
     yield* this.k.ops.setPmdAt(srcMm, addr, srcPmdp, readable)
     return readable
   }
@@ -179,7 +196,7 @@ export class HugeMemory extends HugePmdFault {
 
   protected *protectMigrationEntry(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, pmd: PteWord): Step<void> {
     if (!isWritableMigrationEntry(pmd)) return
-    const readable = makeReadableExclusiveMigrationEntry(swpOffset(pmd))
+    const readable = swpToPmd(makeReadableExclusiveMigrationEntry(swpOffset(pmd)))
     yield* this.k.ops.setPmdAt(this.k.mmOf(vma), addr, pmdp, readable)
   }
 
@@ -233,5 +250,3 @@ export class HugeMemory extends HugePmdFault {
     return pmdTransHuge(pmd) && this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr))
   }
 }
-
-const NONE = 0n as PteWord

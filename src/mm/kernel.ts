@@ -38,6 +38,7 @@ import type { Mremap } from './mremap.js'
 import type { Memmap } from './page.js'
 import type { PageAllocator } from './pageAllocator.js'
 import type { PageTables } from './pageTables.js'
+import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { PgallocId } from './pgalloc/index.js'
 import type { Retract } from './retract.js'
@@ -91,6 +92,7 @@ export interface PartClasses {
   readonly Rmap: typeof Rmap
   readonly AnonVmas: typeof AnonVmas
   readonly PageTables: typeof PageTables
+  readonly UpperTables: typeof UpperTables
   readonly Pgalloc: new (k: Kernel) => Pgalloc
   readonly MmuGather: typeof MmuGather
   readonly Zap: typeof Zap
@@ -145,6 +147,7 @@ export class Kernel {
   readonly rmap: Rmap
   readonly anonVmas: AnonVmas
   readonly tables: PageTables
+  readonly upper: UpperTables
   readonly pgalloc: Pgalloc
   readonly gather: MmuGather
   readonly zap: Zap
@@ -184,6 +187,7 @@ export class Kernel {
     this.rmap = new parts.Rmap(this)
     this.anonVmas = new parts.AnonVmas(this)
     this.tables = new parts.PageTables(this)
+    this.upper = new parts.UpperTables(this)
     this.pgalloc = new parts.Pgalloc(this)
     this.gather = new parts.MmuGather(this)
     this.zap = new parts.Zap(this)

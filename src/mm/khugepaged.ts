@@ -14,7 +14,7 @@
  * - mm_slots: whoever has a range scanned is a user of the mm or keeps one
  */
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { entryTable, pmdNone, pteNone, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
+import { entryTable, pmdNone, pteNone, ptePfn, ptePresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'
@@ -71,7 +71,7 @@ export class Khugepaged extends CollapseScan {
   protected *collapseInto(mm: PhysAddr, haddr: VirtAddr, pfn: Pfn, cc: CollapseControl): Step<Scan> {
     yield* this.k.mms.mmapReadLock(mm)
     const readable = yield* this.revalidate(mm, haddr, cc)
-    const pmdp = readable === Scan.succeed ? yield* this.k.tables.mmFindPmd(mm, haddr) : phys(0)
+    const pmdp = readable === Scan.succeed ? yield* this.k.upper.findPmd(mm, haddr) : phys(0)
     const state = readable === Scan.succeed ? yield* this.checkPmd(pmdp) : readable
     yield* this.k.mms.mmapReadUnlock(mm)
     if (state !== Scan.succeed) return state
@@ -105,7 +105,7 @@ export class Khugepaged extends CollapseScan {
 
   /** The tables may have been freed and built anew while mmap_lock was not held: the same entry must lead there. */
   protected *checkPmdStillValid(mm: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<Scan> {
-    const now = yield* this.k.tables.mmFindPmd(mm, haddr)
+    const now = yield* this.k.upper.findPmd(mm, haddr)
     return now === pmdp ? yield* this.checkPmd(now) : Scan.fail
   }
 

@@ -8,7 +8,9 @@
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
+  isSwapPmd,
   pmdLeaf,
+  pmdNone,
   pteDirty,
   pteMkclean,
   pteMkold,
@@ -16,8 +18,7 @@ import {
   ptePresent,
   pteSpecial,
   pteYoung,
-} from '../arch/x86_64/pte.js'
-import { isSwapPmd } from '../arch/x86_64/swap.js'
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { Part } from './kernel.js'
@@ -185,11 +186,11 @@ export class Madvise extends Part {
   // ---- MADV_FREE ----------------------------------------------------------------------------------------------------
 
   *#freeRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
-    const { gather, geo, tables } = this.k
+    const { gather, geo } = this.k
     yield* gather.tlbGatherMmu(mm, false)
     for (let addr = start; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end)
-      const pmdp = yield* tables.mmFindPmd(mm, addr)
+      const pmdp = yield* this.k.upper.findPmd(mm, addr)
       if (pmdp !== 0) yield* this.#freePmd(mm, pmdp, addr, next)
       addr = next
     }
@@ -198,7 +199,7 @@ export class Madvise extends Part {
 
   *#freePmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
-    if (pteNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
+    if (pmdNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
     const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (first === 0) return
     let ptep = first

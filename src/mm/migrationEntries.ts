@@ -10,6 +10,11 @@
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
+  isMigrationEntry,
+  isMigrationEntryDirty,
+  isMigrationEntryYoung,
+  isReadableMigrationEntry,
+  isWritableMigrationEntry,
   pfnPmd,
   pfnPte,
   pmdDirty,
@@ -19,10 +24,16 @@ import {
   pmdMkwrite,
   pmdWrite,
   pmdYoung,
-} from '../arch/x86_64/pte.js'
-import { pteDirty, pteMkdirty, pteMkold, pteMkwrite, pteNone, pteWrite, pteYoung } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, isMigrationEntryDirty, isMigrationEntryYoung } from '../arch/x86_64/swap.js'
-import { isReadableMigrationEntry, isWritableMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
+  pteDirty,
+  pteMkdirty,
+  pteMkold,
+  pteMkwrite,
+  pteNone,
+  pteWrite,
+  pteYoung,
+  swpOffsetPfn,
+  swpToPmd,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { PAGE, PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
 import { PageVmaMapped, PVMW_MIGRATION, PVMW_SYNC } from './pageVmaMapped.js'
@@ -149,7 +160,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
     if (pmdDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
     const from = { write: pmdWrite(old), young: pmdYoung(old), dirty: pmdDirty(old), exclusive }
     // The deposited table stays: the entry may be split while it waits.
-    yield* ops.setPmdAt(mm, haddr, pmdp, migrationEntry(this.k.memmap.pfnOf(folio), from))
+    yield* ops.setPmdAt(mm, haddr, pmdp, swpToPmd(migrationEntry(this.k.memmap.pfnOf(folio), from)))
     yield* rmap.folioRemoveRmapPmd(folio)
     yield* folios.folioPut(folio, 1)
     return true

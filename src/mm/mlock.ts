@@ -8,8 +8,16 @@
  * without locks, which is enough to decide whether to fault once more.
  */
 import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdLeaf, pmdPresent, pmdProtnone, pmdWrite, pteNone } from '../arch/x86_64/pte.js'
-import { ptePresent, pteProtnone, pteWrite } from '../arch/x86_64/pte.js'
+import {
+  pmdLeaf,
+  pmdPresent,
+  pmdProtnone,
+  pmdWrite,
+  pteNone,
+  ptePresent,
+  pteProtnone,
+  pteWrite,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './fault.js'
@@ -110,7 +118,7 @@ export class Mlock extends Part {
   /** End of the page, base or huge, that is usable at `addr`; `addr` when there is none. */
   *#mappedUpTo(mm: PhysAddr, addr: VirtAddr, write: boolean): Step<number> {
     const { geo, tables } = this.k
-    const pmdp = yield* tables.mmFindPmd(mm, addr)
+    const pmdp = yield* this.k.upper.findPmd(mm, addr)
     if (pmdp === 0) return addr
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     if (pmdLeaf(pmd)) {

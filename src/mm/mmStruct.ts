@@ -14,6 +14,9 @@ export const MM = struct('mm', 320, {
   cpumask: [0, 8], //  MM_CONTEXT, same offsets
   pgd: [8, 4],
   ctxId: [12, 4],
+  topLevel: [20, 4],
+  asceLimit: [24, 8],
+  contextLock: [48, 8],
   inUse: [16, 4], //   slot of the mm table is taken (mm table lock)
   mmapLock: [64, 16], // rwsem
   mmUsers: [128, 4], // CPUs and others that use the address space (atomic)
@@ -33,11 +36,11 @@ export const MM = struct('mm', 320, {
   writeProtectSeq: [196, 4], // seqcount: fork is write-protecting (mmap_lock held for write)
   //  PTE tables that share pages (pgalloc/):
   pgtableList: [208, 8], // s390: pages with a part to hand out (context lock)
-  contextLock: [216, 8], // s390: spinlock
   pteFrag: [224, 4], //  powerpc: the next part to hand out (page table lock); 0: none
   pageTableLock: [256, 8], // spinlock: upper levels of the tables
 })
-assert(MM.at.cpumask === MM_CONTEXT.at.cpumask && MM.at.pgd === MM_CONTEXT.at.pgd, 'MM begins with MM_CONTEXT')
+for (const field of ['cpumask', 'pgd', 'ctxId', 'topLevel', 'asceLimit', 'contextLock'] as const)
+  assert(MM.at[field] === MM_CONTEXT.at[field], 'MM begins with MM_CONTEXT')
 
 export const VMA = struct('vma', 128, {
   //  mmap_lock of the mm:
@@ -100,6 +103,7 @@ export const FILE = struct('file', 64, {
   refcount: [28, 4], // VMAs that map it, and whoever opened it (atomic); 0: the slot is free
   lock: [32, 8], //     i_pages
   firstVma: [44, 4], // i_mmap: VMAs that map it (rwsem)
+  hugeLock: [48, 16], // rwsem: the folio lock of the huge page that is made of this file
   zeroed: [40, 4], //   1: shared memory, whose pages start as zeroes; 0: as the file's contents
 })
 

@@ -53,7 +53,8 @@ export class Mmap extends UnmappedArea {
     yield* this.k.mms.mmapWriteLock(mm)
     const at = this.#place(mm, addr, size, flags, file, pgoff)
     const vmFlags = vmFlagsOf(prot, flags)
-    const result = at < 0 ? at : yield* this.#mapAt(mm, at, size, vmFlags, file, pgoff)
+    const reached = at < 0 || (yield* this.k.upper.reach(mm, at + size))
+    const result = !reached ? -ENOMEM : at < 0 ? at : yield* this.#mapAt(mm, at, size, vmFlags, file, pgoff)
     if (result >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, result, result + size, stamp)
     yield* this.k.mms.mmapWriteUnlock(mm)
     const populate = (vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
@@ -198,7 +199,7 @@ export class Mmap extends UnmappedArea {
       yield* this.k.anonVmas.unlinkAnonVma(vma)
       yield* this.k.vmas.unlinkFile(vma)
     }
-    yield* this.k.zap.freePgtables(mm, start, end, floor as VirtAddr, ceiling as VirtAddr)
+    yield* this.k.upper.freePgtables(mm, start, end, floor as VirtAddr, ceiling as VirtAddr)
     yield* this.k.gather.tlbFinishMmu()
   }
 

@@ -9,7 +9,7 @@ import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Step } from '../machine/engine/engine.js'
-import { fillBytes, peek32, peek64, poke32, pokeF64 } from '../machine/image/image.js'
+import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
 import { downgradeWrite, downRead, downReadTrylock, downWrite, upRead, upWrite } from '../sync/rwsem.js'
@@ -61,15 +61,13 @@ export class Mms extends Part {
   *mmAlloc(): Step<PhysAddr> {
     const mm = yield* this.#takeSlot()
     if (mm === 0) return mm
-    const pgd = yield* this.k.tables.newPgd(mm)
-    if (pgd === 0) {
+    if (!(yield* this.k.upper.newTop(mm))) {
       yield* this.#freeSlot(mm)
       return phys(0)
     }
-    poke32(mm + MM.at.pgd, pgd)
     poke32(mm + MM.at.mmUsers, 1)
     this.k.pgalloc.initMm(mm)
-    pokeF64(mm + MM.at.mmapBase, this.k.geo.taskSize)
+    pokeF64(mm + MM.at.mmapBase, peekF64(mm + MM.at.asceLimit))
     return mm
   }
 
@@ -91,9 +89,9 @@ export class Mms extends Part {
     if (users > 0) return
     if (this.currentMm() === mm) yield* this.k.tlbFlush.switchMm(phys(0))
     yield* this.k.exit.exitMmap(mm)
-    assert(peek64(mm + MM.at.cpumask) === 0n, 'an mm without users is loaded on no CPU')
+    assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without users is loaded on no CPU')
     yield* this.k.pgalloc.destroyMm(mm)
-    yield* this.k.tables.freePgd(mm)
+    yield* this.k.upper.freeTop(mm)
     yield* this.#freeSlot(mm)
   }
 

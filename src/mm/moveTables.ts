@@ -9,8 +9,7 @@
  * table's lock next, flushing the new address only. So the old address is flushed before either lock goes.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { entryTable, pmdLeaf, pteNone, ptePresent } from '../arch/x86_64/pte.js'
-import { isSwapPmd } from '../arch/x86_64/swap.js'
+import { entryTable, isSwapPmd, pmdLeaf, pmdNone, pmdPresent, pteNone, ptePresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { downWrite, upWrite } from '../sync/rwsem.js'
@@ -37,7 +36,7 @@ export abstract class MoveTables extends Part {
       const oldAddr = (from + done) as VirtAddr
       const newAddr = (to + done) as VirtAddr
       const extent = this.#extent(oldAddr, newAddr, len - done)
-      const oldPmdp = yield* this.k.tables.mmFindPmd(this.k.mmOf(vma), oldAddr)
+      const oldPmdp = yield* this.k.upper.findPmd(this.k.mmOf(vma), oldAddr)
       if (oldPmdp !== 0 && !(yield* this.#moveExtent(vma, oldPmdp, oldAddr, newVma, newAddr, extent, locks))) break
       done += Math.max(extent, pageSize)
     }
@@ -63,12 +62,12 @@ export abstract class MoveTables extends Part {
     locks: boolean,
   ): Step<boolean> {
     const { huge, tables, geo } = this.k
-    if (pteNone((yield* this.cpu.readOnce64(oldPmdp)) as PteWord)) return true
-    const newPmdp = yield* tables.walkToPmd(this.k.mmOf(newVma), newAddr, true)
+    if (pmdNone((yield* this.cpu.readOnce64(oldPmdp)) as PteWord)) return true
+    const newPmdp = yield* this.k.upper.allocPmd(this.k.mmOf(newVma), newAddr)
     if (newPmdp === 0) return false
     for (;;) {
       const pmd = (yield* this.cpu.readOnce64(oldPmdp)) as PteWord
-      if (pteNone(pmd)) return true
+      if (pmdNone(pmd)) return true
       if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
         if (extent === geo.pmdSize && (yield* this.#moveHuge(vma, oldPmdp, oldAddr, newPmdp, newAddr, locks)))
           return true
@@ -122,7 +121,7 @@ export abstract class MoveTables extends Part {
   ): Step<boolean> {
     const { ops, tables, geo } = this.k
     const mm = this.k.mmOf(vma)
-    if (!pteNone((yield* this.cpu.readOnce64(newPmdp)) as PteWord)) return false
+    if (!ops.haveMovePmd || !pmdNone((yield* this.cpu.readOnce64(newPmdp)) as PteWord)) return false
     yield* this.#lockBoth(tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp))
     const pmd = (yield* this.cpu.readOnce64(oldPmdp)) as PteWord
     const movable = this.isMovableTable(pmd)
@@ -138,7 +137,7 @@ export abstract class MoveTables extends Part {
 
   /** What was decided from an unlocked look, again under the lock. */
   protected isMovableTable(pmd: PteWord): boolean {
-    return ptePresent(pmd) && !pmdLeaf(pmd)
+    return pmdPresent(pmd) && !pmdLeaf(pmd)
   }
 
   /** move_ptes(): false when there is no table (any more): look again. */

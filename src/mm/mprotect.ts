@@ -9,10 +9,27 @@
  * who would conclude something from an entry.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { PAGE_NONE, pmdLeaf, pteDirty, pteMkwrite, pteModify, pteNone, ptePfn } from '../arch/x86_64/pte.js'
-import { ptePresent, pteProtnone, pteSpecial, pteWrite, vmGetPageProt } from '../arch/x86_64/pte.js'
-import { isSwapPmd, isWritableMigrationEntry, makeReadableExclusiveMigrationEntry } from '../arch/x86_64/swap.js'
-import { makeReadableMigrationEntry, swpOffset, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import {
+  isSwapPmd,
+  isWritableMigrationEntry,
+  makeReadableExclusiveMigrationEntry,
+  makeReadableMigrationEntry,
+  pmdLeaf,
+  pmdNone,
+  pteDirty,
+  pteMkwrite,
+  pteModify,
+  pteNeedsFlush,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteProtnone,
+  pteSpecial,
+  pteWrite,
+  swpOffset,
+  swpOffsetPfn,
+  vmGetPageProt,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { Part } from './kernel.js'
@@ -98,7 +115,7 @@ export class Mprotect extends Part {
    */
   *changeProtNuma(vma: PhysAddr, start: number, end: number): Step<void> {
     yield* this.k.gather.tlbGatherMmu(this.k.mmOf(vma), false)
-    yield* this.changeProtection(vma, start, end, { prot: PAGE_NONE, numa: true, tryWritable: false })
+    yield* this.changeProtection(vma, start, end, { prot: vmGetPageProt(0), numa: true, tryWritable: false })
     yield* this.k.gather.tlbFinishMmu()
   }
 
@@ -106,11 +123,11 @@ export class Mprotect extends Part {
 
   /** change_protection(): inside a gather, which flushes later. */
   *changeProtection(vma: PhysAddr, start: number, end: number, change: Change): Step<void> {
-    const { geo, tables } = this.k
+    const { geo } = this.k
     const mm = this.k.mmOf(vma)
     for (let addr = start as VirtAddr; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end as VirtAddr)
-      const pmdp = yield* tables.mmFindPmd(mm, addr)
+      const pmdp = yield* this.k.upper.findPmd(mm, addr)
       if (pmdp !== 0) yield* this.#changePmd(vma, pmdp, addr, next, change)
       addr = next
     }
@@ -121,7 +138,7 @@ export class Mprotect extends Part {
     for (;;) {
       // Peeked at without a lock: what is decided from it is checked again under one.
       const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
-      if (pteNone(pmd)) return
+      if (pmdNone(pmd)) return
       if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
         if (end - addr !== geo.pmdSize) yield* huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
         else {
@@ -196,18 +213,4 @@ function accounted(vma: PhysAddr, old: number, wanted: number): number {
   }
   const untouched = peek32(vma + VMA.at.file) === 0 && peek32(vma + VMA.at.anonVma) === 0
   return (old & VM_ACCOUNT) !== 0 && untouched ? wanted & ~VM_ACCOUNT : wanted
-}
-
-/** Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, cache mode, PSE, GLOBAL, NX. */
-const FLUSH_ON_CLEAR = 0x41n
-const FLUSH_ON_CHANGE = (1n << 63n) | 0x19en
-
-/**
- * pte_needs_flush(): may a TLB hold a translation of `old` that `pte` no longer grants? Not of an entry that was not
- * present. The accessed bit does not count: a TLB that keeps it only delays the next setting.
- */
-export function pteNeedsFlush(old: PteWord, pte: PteWord): boolean {
-  if ((old & 1n) === 0n) return false
-  const changed = old ^ pte
-  return (changed & old & FLUSH_ON_CLEAR) !== 0n || (changed & FLUSH_ON_CHANGE) !== 0n
 }

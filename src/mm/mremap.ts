@@ -110,7 +110,7 @@ export class Mremap extends MoveTables {
     const from = peekF64(vma + VMA.at.end)
     const end = from + newLen - oldLen
     if (from - addr !== oldLen || end > this.k.geo.taskSize) return false
-    if (this.k.vmas.findVmaIntersection(mm, from, end) !== 0) return false
+    if (this.k.vmas.findVmaIntersection(mm, from, end) !== 0 || !(yield* this.k.upper.reach(mm, end))) return false
     const range = {
       prev: vma,
       next: this.k.vmas.next(vma),
@@ -178,6 +178,7 @@ export class Mremap extends MoveTables {
     const fixed = (flags & MREMAP_FIXED) !== 0 ? MAP_FIXED : 0
     const [file, pgoff] = [phys(peek32(vma + VMA.at.file)), this.k.vmas.pgoffOf(vma, addr)]
     const to = this.k.mmap.getUnmappedArea(mm, hint, newLen, fixed | shared, file, pgoff)
+    if (to >= 0 && !(yield* this.k.upper.reach(mm, to + newLen))) return -ENOMEM
     return to < 0 ? to : yield* this.moveVma({ ...asked, newAddr: to }, vma)
   }
 

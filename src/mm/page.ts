@@ -62,13 +62,23 @@ export class Memmap {
   readonly frameBytes: number
   readonly frameShift: number
   readonly frameCount: number
-  /** PTE tables in a frame, a power of two. Tables above them have a frame each, and the number of its first part. */
+  /** PTE tables in a frame, a power of two. Tables above them have a frame or more, and the number of its first part. */
   readonly fragments: number
   readonly tableBytes: number
   readonly tableShift: number
   readonly fragmentShift: number
 
-  constructor(base: PhysAddr, frameBase: PhysAddr, frameBytes: number, frameCount: number, fragments = 1) {
+  /** log2 of the frames that a table above the PTE level fills. */
+  readonly upperOrder: number
+
+  constructor(
+    base: PhysAddr,
+    frameBase: PhysAddr,
+    frameBytes: number,
+    frameCount: number,
+    fragments = 1,
+    upperBytes = frameBytes,
+  ) {
     this.base = base
     this.frameBase = frameBase
     this.frameBytes = frameBytes
@@ -78,6 +88,7 @@ export class Memmap {
     this.tableBytes = frameBytes / fragments
     this.tableShift = Math.log2(this.tableBytes)
     this.fragmentShift = Math.log2(fragments)
+    this.upperOrder = Math.max(0, Math.log2(upperBytes / frameBytes))
   }
 
   /** Address of the struct page of frame `pfn`. */
@@ -103,6 +114,16 @@ export class Memmap {
   /** Number of the table that the entry at `addr` is in, if that is a PTE table or frames have one table each. */
   tableAt(addr: number): Table {
     return tableNr((addr - this.frameBase) >>> this.tableShift)
+  }
+
+  /** First frame of the table above the PTE level that the entry at `addr` is in. */
+  upperPfnAt(addr: number): Pfn {
+    return toPfn((this.pfnAt(addr) >>> this.upperOrder) << this.upperOrder)
+  }
+
+  /** Number of that table. */
+  upperTableAt(addr: number): Table {
+    return this.firstTable(this.upperPfnAt(addr))
   }
 
   /** The first table of frame `pfn`. */

@@ -8,8 +8,8 @@
  * as upstream's walk keeps it from the first that it finds.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent } from '../arch/x86_64/pte.js'
-import { isMigrationEntry, swpOffsetPfn } from '../arch/x86_64/swap.js'
+import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent } from '../arch/entry.js'
+import { isMigrationEntry, swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
@@ -65,7 +65,7 @@ export abstract class PageVmaMapped extends Part {
     const end = this.#clip(vma, index + this.k.folios.folioNrPages(folio))
     for (let addr = this.#clip(vma, index); addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
-      const pmdp = yield* this.k.tables.mmFindPmd(this.k.mmOf(vma), addr)
+      const pmdp = yield* this.k.upper.findPmd(this.k.mmOf(vma), addr)
       if (pmdp !== 0 && !(yield* this.walkPmd(vma, flags, addr, next, pmdp, folio, old))) return false
       addr = next
     }

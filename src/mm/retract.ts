@@ -4,17 +4,17 @@
  *
  * Source: mm/khugepaged.c collapse_pte_mapped_thp() and retract_page_tables() (v6.12; without mmap_lock for write since
  * 1043173eb5eb and 1d65b771bc08); page-table-freeing dossier 5.3 and 5.4. The pages of the file stay small here, as they would after the huge page was split
- * again: nobody who walks the tables can tell. Left out with them: the folio lock, which keeps faults from refilling the
- * table; entries are cleared under the locks under which the table is unlinked instead.
+ * again: nobody who walks the tables can tell. The folio lock of the huge page, which keeps faults from refilling what was
+ * unmapped until the tables are gone, is a lock of the file here.
  *
- * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the tables meanwhile; the PMD lock, then the PTE
- * lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().
+ * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the tables
+ * meanwhile; the PMD lock, then the PTE lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { entryTable, pmdLeaf, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/x86_64/pte.js'
+import { entryTable, pmdLeaf, pmdPresent, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
-import { downRead, upRead } from '../sync/rwsem.js'
+import { downRead, downWrite, upRead, upWrite } from '../sync/rwsem.js'
 import { Part } from './kernel.js'
 import { EINVAL, FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
 
@@ -24,8 +24,8 @@ export class Retract extends Part {
     const haddr = this.k.geo.pmdAlignDown(addr)
     yield* this.k.mms.mmapReadLock(mm)
     const vma = this.k.vmas.vmaLookup(mm, haddr)
-    const pmdp = vma !== 0 && this.isCandidate(vma, haddr) ? yield* this.k.tables.mmFindPmd(mm, haddr) : phys(0)
-    const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp))
+    const pmdp = vma !== 0 && this.isCandidate(vma, haddr) ? yield* this.k.upper.findPmd(mm, haddr) : phys(0)
+    const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp, true))
     yield* this.k.mms.mmapReadUnlock(mm)
     return taken ? 0 : -EINVAL
   }
@@ -36,19 +36,40 @@ export class Retract extends Part {
    * a VMA leaves the list before its tables are freed. Faults, mremap and MADV_DONTNEED may be anywhere in them.
    */
   *retractPageTables(file: PhysAddr, pgoff: number): Step<number> {
-    const lock = phys(file + FILE.at.rwsem)
-    let taken = 0
+    const [folio, lock] = [phys(file + FILE.at.hugeLock), phys(file + FILE.at.rwsem)]
+    yield* downWrite(this.cpu, this.k.rcu, folio)
     yield* downRead(this.cpu, this.k.rcu, lock)
+    yield* this.#eachTable(file, pgoff, false)
+    const taken = yield* this.#eachTable(file, pgoff, true)
+    yield* upRead(this.cpu, lock)
+    yield* upWrite(this.cpu, folio)
+    return taken
+  }
+
+  /** Clears the entries of every table (try_to_unmap() of the small pages), or takes the tables, which are empty then. */
+  *#eachTable(file: PhysAddr, pgoff: number, take: boolean): Step<number> {
+    let found = 0
     for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext))) {
       const pages = pgoff - peekF64(vma + VMA.at.pgoff)
       const addr = (peekF64(vma + VMA.at.start) + pages * this.k.geo.pageSize) as VirtAddr
       if (pages < 0 || addr !== this.k.geo.pmdAlignDown(addr) || !this.isCandidate(vma, addr)) continue
       const mm = this.k.mmOf(vma)
-      const pmdp = yield* this.k.tables.mmFindPmd(mm, addr)
-      if (pmdp !== 0 && (yield* this.takeTable(mm, vma, addr, pmdp))) taken++
+      const pmdp = yield* this.k.upper.findPmd(mm, addr)
+      if (pmdp === 0) continue
+      if (take ? yield* this.takeTable(mm, vma, addr, pmdp, false) : yield* this.#unmap(mm, vma, addr, pmdp)) found++
     }
-    yield* upRead(this.cpu, lock)
-    return taken
+    return found
+  }
+
+  *#unmap(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<boolean> {
+    const { geo, tables, tlbFlush } = this.k
+    const first = yield* tables.pteOffsetMapLock(mm, pmdp, haddr)
+    if (first === 0) return false
+    yield* this.clearEntries(mm, haddr, first)
+    // Before the lock goes: whoever moves the table next flushes the address to which it belongs then.
+    yield* tlbFlush.flushTlbRange(vma, haddr, (haddr + geo.pmdSize) as VirtAddr)
+    yield* tables.pteUnmapUnlock(first)
+    return true
   }
 
   /** A shared mapping of a file that covers the whole range: nothing in the table is anonymous. */
@@ -58,16 +79,17 @@ export class Retract extends Part {
     return shared && inside
   }
 
-  protected *takeTable(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<boolean> {
+  /** Unlinks the table and gives it back after a grace period; with `full` it has entries that are cleared first. */
+  protected *takeTable(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, full: boolean): Step<boolean> {
     const { ops, pgalloc, tables } = this.k
     yield* tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
-    const isTable = ptePresent(pmd) && !pmdLeaf(pmd)
+    const isTable = pmdPresent(pmd) && !pmdLeaf(pmd)
     if (isTable) {
       const first = tables.pteOffset(pmd, haddr)
       // Nested: the PTE lock keeps those out who found the table before it is unlinked, and look at the PMD again then.
       yield* tables.pteLock(first)
-      yield* this.clearEntries(mm, haddr, first)
+      if (full) yield* this.clearEntries(mm, haddr, first)
       yield* ops.pmdpCollapseFlush(vma, haddr, pmdp)
       yield* tables.pteUnlock(first)
     }

@@ -12,21 +12,21 @@
  * None of these changes which states the entry passes through, which locks are held, or when TLBs are flushed.
  */
 import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
-import { pfnPte, pmdDirty, pmdPfn, pmdTransHuge, pmdWrite, pmdYoung } from '../arch/x86_64/pte.js'
-import { pteMkdirty, pteMkold, pteMkspecial, pteMkwrite, pteNone, vmGetPageProt } from '../arch/x86_64/pte.js'
+import { pfnPte, pmdDirty, pmdPfn, pmdTransHuge, pmdWrite, pmdYoung } from '../arch/entry.js'
+import { pteMkdirty, pteMkold, pteMkspecial, pteMkwrite, pteNone, vmGetPageProt } from '../arch/entry.js'
 import {
   isMigrationEntry,
   isMigrationEntryDirty,
   isMigrationEntryYoung,
   isReadableExclusiveMigrationEntry,
-} from '../arch/x86_64/swap.js'
-import { isWritableMigrationEntry, makeMigrationEntryDirty, makeMigrationEntryYoung } from '../arch/x86_64/swap.js'
+} from '../arch/entry.js'
+import { isWritableMigrationEntry, makeMigrationEntryDirty, makeMigrationEntryYoung } from '../arch/entry.js'
 import {
   makeReadableExclusiveMigrationEntry,
   makeReadableMigrationEntry,
   makeWritableMigrationEntry,
-} from '../arch/x86_64/swap.js'
-import { swpOffsetPfn } from '../arch/x86_64/swap.js'
+} from '../arch/entry.js'
+import { swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peek64 } from '../machine/image/image.js'
 import { Part } from './kernel.js'
@@ -223,7 +223,7 @@ function presentEntry(pfn: Pfn, { prot, write, young, dirty }: PteShape): PteWor
   return dirty ? pteMkdirty(entry) : entry
 }
 
-/** The migration entry that takes over what a mapping of `pfn` allowed; also for a PMD, whose format is the same. */
+/** The migration entry that takes over what a mapping of `pfn` allowed, in the format of PTEs. */
 export function migrationEntry(pfn: Pfn, from: Omit<PteShape, 'migration' | 'prot'>): PteWord {
   let entry: PteWord
   if (from.write) entry = makeWritableMigrationEntry(pfn)

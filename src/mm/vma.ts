@@ -163,12 +163,13 @@ export class Vmas extends Part {
     const file = phys(peek32(vma + VMA.at.file))
     if (file === 0) return
     yield* this.#lockFile(file)
-    const next = peek32(file + FILE.at.firstVma)
-    poke32(vma + VMA.at.fileNext, next)
-    poke32(vma + VMA.at.filePrev, 0)
+    // Behind the others: a walk of the list meets the source of an mremap before its target, and misses no page on the way.
+    let prev = 0
+    for (let at = peek32(file + FILE.at.firstVma); at !== 0; at = peek32(at + VMA.at.fileNext)) prev = at
+    poke32(vma + VMA.at.fileNext, 0)
+    poke32(vma + VMA.at.filePrev, prev)
     poke32(vma + VMA.at.fileLinked, 1)
-    if (next !== 0) poke32(next + VMA.at.filePrev, vma)
-    poke32(file + FILE.at.firstVma, vma)
+    poke32(prev === 0 ? file + FILE.at.firstVma : prev + VMA.at.fileNext, vma)
     yield* this.#unlockFile(file)
   }
 
@@ -244,11 +245,11 @@ export class Vmas extends Part {
 
   /** split_huge_pmd_if_needed(): if a huge page of `vma` could straddle the boundary `addr`. */
   *#splitHugePmdIfNeeded(vma: PhysAddr, addr: number): Step<void> {
-    const { geo, tables } = this.k
+    const { geo } = this.k
     const first = geo.pmdAlignDown(addr as VirtAddr)
     if (first === addr || first < peekF64(vma + VMA.at.start)) return
     if (first + geo.pmdSize > peekF64(vma + VMA.at.end)) return
-    const pmdp = yield* tables.mmFindPmd(phys(peek32(vma + VMA.at.mm)), addr as VirtAddr)
+    const pmdp = yield* this.k.upper.findPmd(phys(peek32(vma + VMA.at.mm)), addr as VirtAddr)
     if (pmdp !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, addr as VirtAddr, false, phys(0))
   }
 

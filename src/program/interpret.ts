@@ -8,7 +8,7 @@ import { isEqual, isNonZero, type WaitCondition } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
 import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import { EventKind } from '../machine/trace/ring.js'
-import { PAGE_NONE, pmdLeaf, pteNone } from '../arch/x86_64/pte.js'
+import { pmdLeaf, pmdNone, vmGetPageProt } from '../arch/entry.js'
 import { FAULT } from '../arch/x86_64/walk.js'
 import type { Pfn, PteWord } from '../base/units.js'
 import { FOLL_FAST_ONLY, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../mm/gupFast.js'
@@ -342,7 +342,7 @@ export class Interpreter extends Part {
     const mm = this.k.mms.currentMm()
     yield* this.k.mms.mmapReadLock(mm)
     const vma = this.k.vmas.vmaLookup(mm, addr)
-    const pmdp = vma === 0 ? phys(0) : yield* this.k.tables.mmFindPmd(mm, addr)
+    const pmdp = vma === 0 ? phys(0) : yield* this.k.upper.findPmd(mm, addr)
     if (pmdp !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, this.k.geo.pmdAlignDown(addr), false, phys(0))
     yield* this.k.mms.mmapReadUnlock(mm)
     return 0
@@ -385,11 +385,11 @@ export class Interpreter extends Part {
     yield* this.k.mms.mmapReadLock(mm)
     const haddr = this.k.geo.pmdAlignDown(addr)
     const vma = this.k.vmas.vmaLookup(mm, haddr)
-    const pmdp = vma === 0 ? phys(0) : yield* this.k.tables.mmFindPmd(mm, haddr)
+    const pmdp = vma === 0 ? phys(0) : yield* this.k.upper.findPmd(mm, haddr)
     const pmd = pmdp === 0 ? 0n : yield* this.cpu.readOnce64(pmdp)
-    if (pmdp !== 0 && !pteNone(pmd as PteWord) && pmdLeaf(pmd as PteWord)) {
+    if (pmdp !== 0 && !pmdNone(pmd as PteWord) && pmdLeaf(pmd as PteWord)) {
       yield* this.k.gather.incTlbFlushPending(mm)
-      yield* this.k.huge.changeHugePmd(vma, pmdp, haddr, PAGE_NONE, true)
+      yield* this.k.huge.changeHugePmd(vma, pmdp, haddr, vmGetPageProt(0), true)
       yield* this.k.tlbFlush.flushTlbRange(vma, haddr, v(haddr + this.k.geo.pmdSize))
       yield* this.k.gather.decTlbFlushPending(mm)
     }

@@ -4,10 +4,9 @@
  */
 import type { Machine } from '../boot/machine.js'
 import { SHADOW, TABLE_SHADOW } from '../check/shadow.js'
-import { peek32, peek64 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
-import { entryTable, pmdLeaf, ptePresent } from '../arch/x86_64/pte.js'
-import type { PteWord } from '../base/units.js'
+import { levelName, tableFrame } from '../arch/entry.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_BUDDY, PG_RESERVED, PG_TABLE } from '../mm/page.js'
 import { hex } from './entry.js'
@@ -34,15 +33,8 @@ export function describeAddress(machine: Machine, addr: number): string {
     .replace(/\[0x([0-9a-f]+)\]/, (_, n: string) => `[${parseInt(n, 16)}]`)
 }
 
-const LEVEL_NAMES: Readonly<Record<number, string>> = {
-  [Level.pte]: 'pte',
-  [Level.pmd]: 'pmd',
-  [Level.pud]: 'pud',
-  [Level.pgd]: 'pgd',
-}
-
 function describeTableWord({ table, level, index, owner }: TableWord): string {
-  const name = LEVEL_NAMES[level] ?? 'page'
+  const name = level === 0 ? 'page' : levelName(level)
   if (owner === null) return `${name} table ${hex(table)}[${index}], not linked`
   return `mm${owner.mm}.${name}[${index}] of ${hex(owner.addr)}`
 }
@@ -51,15 +43,17 @@ function describeTableWord({ table, level, index, owner }: TableWord): string {
 export function tableWordAt(machine: Machine, addr: number): TableWord | null {
   const { memmap, config, regions, layout } = machine
   if (addr < memmap.frameBase || addr >= layout.size) return null
-  const pfn = memmap.pfnAt(addr)
-  if ((peek32(memmap.page(pfn) + PAGE.at.flags) & PG_TABLE) === 0) return null
+  const tail = peek32(memmap.page(memmap.pfnAt(addr)) + PAGE.at.compoundHead)
+  const head = (tail & 1) !== 0 ? tail - 1 : memmap.page(memmap.pfnAt(addr))
+  if ((peek32(head + PAGE.at.flags) & PG_TABLE) === 0) return null
   const level = levelAt(machine, addr)
-  const table = level === Level.pte ? memmap.tableAt(addr) : memmap.firstTable(pfn)
+  const table = level === Level.pte ? memmap.tableAt(addr) : memmap.upperTableAt(addr)
   const index = (addr - memmap.table(table)) >>> 3
   for (let slot = 0; slot < config.kernel.mms; slot++) {
     const mm = regions.kernel.mms + slot * MM.size
     const pgd = peek32(mm + MM.at.inUse) === 0 ? 0 : peek32(mm + MM.at.pgd)
-    const found = pgd === 0 ? null : findTable(machine, memmap.tableAt(pgd), Level.pgd, 0, table)
+    const top = peek32(mm + MM.at.topLevel)
+    const found = pgd === 0 ? null : findTable(machine, memmap.upperTableAt(pgd), top, 0, table)
     if (found === null) continue
     const span = entrySpan(machine, found.level)
     return { table, level: found.level, index, owner: { mm: slot, addr: found.base + index * span } }
@@ -87,11 +81,9 @@ function findTable(
   const { geo, memmap } = machine
   const span = entrySpan(machine, level)
   for (let i = 0; i < geo.ptrsPerTable; i++) {
-    const entry = peek64(memmap.table(at) + i * 8) as PteWord
-    if (entry === 0n || !ptePresent(entry) || pmdLeaf(entry)) continue
-    const below = entryTable(entry)
+    const below = tableFrame(peek32(memmap.table(at) + i * 8))
     const found =
-      below < machine.config.frames * memmap.fragments
+      below >= 0 && below < machine.config.frames * memmap.fragments
         ? findTable(machine, below, level - 1, base + i * span, wanted)
         : null
     if (found !== null) return found

@@ -1,29 +1,57 @@
-/** Words of page tables in words: what an entry of x86-64 says to the hardware, or keeps for the kernel. */
+/** Words of page tables in words: what an entry says to the hardware, or keeps for the kernel. */
 import type { Geometry } from '../arch/geometry.js'
-import { pmdLeaf, pmdPfn, pteDirty, pteNone, ptePfn, ptePresent, pteProtnone, pteWrite } from '../arch/x86_64/pte.js'
 import {
+  emptyEntry,
+  entryTable,
   isMigrationEntry,
   isSwapPmd,
   isSwapPte,
+  isUsable,
   isWritableMigrationEntry,
+  pmdDirty,
+  pmdLeaf,
+  pmdNone,
+  pmdPfn,
+  pmdProtnone,
+  pmdWrite,
+  pteDirty,
+  pteNone,
+  ptePfn,
+  pteProtnone,
+  pteWrite,
   swpOffset,
   swpOffsetPfn,
   swpType,
-} from '../arch/x86_64/swap.js'
+} from '../arch/entry.js'
 import type { PteWord } from '../base/units.js'
 import { Level } from '../machine/trace/observer.js'
 
 /** `none`, `table 0x1c`, `page 0x2a rw dirty`, `huge 0x20 ro`, `migration 0x2a rw`, …; `level` is a Level. */
 export function describeEntry(word: bigint, level: number, geo: Geometry): string {
   const entry = word as PteWord
-  if (pteNone(entry)) return 'none'
-  const isPte = level === Level.pte
-  if (isPte ? isSwapPte(entry) : isSwapPmd(entry)) return describeSwap(entry)
-  if (!isPte && !pmdLeaf(entry)) return `table ${hex(ptePfn(entry))}`
-  const pfn = isPte ? ptePfn(entry) : pmdPfn(entry, geo.hpagePmdNr)
-  const rights = `${pteWrite(entry) ? 'rw' : 'ro'}${pteDirty(entry) ? ' dirty' : ''}`
-  const state = pteProtnone(entry) ? ' protnone' : ptePresent(entry) ? '' : ' invalidated'
-  return `${isPte ? 'page' : 'huge'} ${hex(pfn)} ${rights}${state}`
+  if (entry === emptyEntry(level) || (level === Level.pte && pteNone(entry))) return 'none'
+  if (level > Level.pmd) return `table ${hex(entryTable(entry))}`
+  return level === Level.pte ? describePte(entry) : describePmd(entry, geo)
+}
+
+function describePte(pte: PteWord): string {
+  if (isSwapPte(pte)) return describeSwap(pte)
+  const rights = `${pteWrite(pte) ? 'rw' : 'ro'}${pteDirty(pte) ? ' dirty' : ''}`
+  return `page ${hex(ptePfn(pte))} ${rights}${pteProtnone(pte) ? ' protnone' : unusable(Level.pte, pte)}`
+}
+
+function describePmd(pmd: PteWord, geo: Geometry): string {
+  if (pmdNone(pmd)) return 'none'
+  if (isSwapPmd(pmd)) return describeSwap(pmd)
+  if (!pmdLeaf(pmd)) return `table ${hex(entryTable(pmd))}${unusable(Level.pmd, pmd)}`
+  const rights = `${pmdWrite(pmd) ? 'rw' : 'ro'}${pmdDirty(pmd) ? ' dirty' : ''}`
+  const state = pmdProtnone(pmd) ? ' protnone' : unusable(Level.pmd, pmd)
+  return `huge ${hex(pmdPfn(pmd, geo.hpagePmdNr))} ${rights}${state}`
+}
+
+/** What the hardware cannot load: invalidated, or on s390 only old. */
+function unusable(level: number, entry: PteWord): string {
+  return isUsable(level, Number(BigInt.asUintN(32, entry))) ? '' : ' invalidated'
 }
 
 function describeSwap(entry: PteWord): string {

@@ -2,6 +2,7 @@
  * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored it
  * runs once in a small machine, stressed its programs repeat in the real geometry.
  */
+import type { ArchId } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import { fullMachine, smallMachine, withPgalloc, type MachineConfig } from '../boot/config.js'
 import type { KernelConfig } from '../mm/kernel.js'
@@ -31,7 +32,8 @@ export interface Built {
 export interface Scenario {
   readonly id: string
   readonly summary: string
-  readonly arch: 'x86-64'
+  /** 'x86-64', or what a design behind an `@` asks for. */
+  readonly arch: ArchId
   /** CPUs when nothing else is asked for. */
   readonly cpus: number
   /** 2 unless given. */

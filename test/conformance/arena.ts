@@ -210,13 +210,13 @@ export class Arena {
 
   /** What maps the page at `addr`; mapcount 0 for the zero page, null for nothing present. */
   #look(mm: PhysAddr, addr: VirtAddr): { letter: string; mapcount: number; hugeHead: boolean } | null {
-    const { tables, pages } = this.k
+    const { tables, upper, pages } = this.k
     const word = (entry: number): PteWord => this.#form.peek64(entry) as PteWord
-    const pgd = word(tables.pgdOffset(mm, addr))
+    const pgd = word(upper.pgdOffset(mm, addr))
     if (!ptePresent(pgd)) return null
-    const pud = word(tables.pudOffset(pgd, addr))
+    const pud = word(upper.pudOffset(pgd, addr))
     if (!ptePresent(pud)) return null
-    const pmd = word(tables.pmdOffset(pud, addr))
+    const pmd = word(upper.pmdOffset(pud, addr))
     if (pteNone(pmd) || !pmdPresent(pmd)) return null
     if (!pmdLeaf(pmd)) return this.#lookPte(word(tables.pteOffset(pmd, addr)))
     const head = pmdPfn(pmd, this.#geo.hpagePmdNr)

@@ -24,35 +24,35 @@ describe('Tlb', () => {
 
   it('translates a base page until it is flushed', () => {
     const entry = tlb.fill(10, 77, 1, 0, 1, MM)
-    expect(tlb.lookup(10, HUGE)).toBe(entry)
+    expect(tlb.lookup(10, HUGE, MM)).toBe(entry)
     expect(image.peek32(entry + TLB_ENTRY.at.pfn)).toBe(77)
-    expect(tlb.lookup(11, HUGE)).toBe(0)
+    expect(tlb.lookup(11, HUGE, MM)).toBe(0)
     tlb.flushRange(MM, 10, 11)
-    expect(tlb.lookup(10, HUGE)).toBe(0)
+    expect(tlb.lookup(10, HUGE, MM)).toBe(0)
     expect(events).toEqual(['+0:77/1', '-0:77/1'])
   })
 
   it('translates every page of a huge page, and drops it when any of them is flushed', () => {
     tlb.fill(8, 32, HUGE, 0, 1, MM)
-    for (let vpn = 8; vpn < 12; vpn++) expect(tlb.lookup(vpn, HUGE)).not.toBe(0)
-    expect(tlb.lookup(12, HUGE)).toBe(0)
+    for (let vpn = 8; vpn < 12; vpn++) expect(tlb.lookup(vpn, HUGE, MM)).not.toBe(0)
+    expect(tlb.lookup(12, HUGE, MM)).toBe(0)
     tlb.flushRange(MM, 11, 12)
-    expect(tlb.lookup(8, HUGE)).toBe(0)
+    expect(tlb.lookup(8, HUGE, MM)).toBe(0)
   })
 
   it('keeps a base and a huge translation of one address side by side', () => {
     tlb.fill(8, 32, HUGE, 0, 1, MM)
     const small = tlb.fill(9, 90, 1, 0, 2, MM)
-    expect(tlb.lookup(9, HUGE)).toBe(small)
-    expect(tlb.lookup(10, HUGE)).not.toBe(0)
+    expect(tlb.lookup(9, HUGE, MM)).toBe(small)
+    expect(tlb.lookup(10, HUGE, MM)).not.toBe(0)
   })
 
   it('flushes only the address space it is asked for', () => {
     tlb.fill(1, 5, 1, 0, 1, MM)
     tlb.flushRange(OTHER, 0, 100)
-    expect(tlb.lookup(1, HUGE)).not.toBe(0)
+    expect(tlb.lookup(1, HUGE, MM)).not.toBe(0)
     tlb.flushAll()
-    expect(tlb.lookup(1, HUGE)).toBe(0)
+    expect(tlb.lookup(1, HUGE, MM)).toBe(0)
   })
 
   it('tells of the entry that a fill throws out of its slot', () => {

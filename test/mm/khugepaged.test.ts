@@ -36,7 +36,7 @@ describe.each(GEOMETRIES)('khugepaged, %s', (_, config) => {
   it('deposits the old table, empty: the next split uses it', () => {
     const p = small()
     collapse(p)
-    const pmdp = drive(p.k.tables.mmFindPmd(p.mm, p.at(0)))
+    const pmdp = drive(p.k.upper.findPmd(p.mm, p.at(0)))
     const free = p.freeFrames()
     drive(p.k.huge.splitHugePmd(p.vmaAt(0), pmdp, p.at(0), false, 0))
     expect([pmdLeaf(p.entry(0)), p.read(1), p.freeFrames()]).toEqual([false, 2, free])

@@ -147,12 +147,12 @@ export class Process {
 
   /** The word that maps the page: a PTE, or a huge PMD; empty where there is no table. */
   entry(page: number, mm: PhysAddr = this.mm): PteWord {
-    const { tables } = this.k
+    const { tables, upper } = this.k
     const addr = this.at(page)
     const word = (at: number): PteWord => peek64(at) as PteWord
-    const pgd = word(tables.pgdOffset(mm, addr))
-    const pud = ptePresent(pgd) ? word(tables.pudOffset(pgd, addr)) : pgd
-    const pmd = ptePresent(pud) ? word(tables.pmdOffset(pud, addr)) : pud
+    const pgd = word(upper.pgdOffset(mm, addr))
+    const pud = ptePresent(pgd) ? word(upper.pudOffset(pgd, addr)) : pgd
+    const pmd = ptePresent(pud) ? word(upper.pmdOffset(pud, addr)) : pud
     return pteNone(pmd) || pmdLeaf(pmd) ? pmd : word(tables.pteOffset(pmd, addr))
   }
 

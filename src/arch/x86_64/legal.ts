@@ -92,6 +92,19 @@ export function illegalChange(level: Level, old: PteWord, next: PteWord, hpagePm
   }
 }
 
+const NAMES: readonly Level[] = ['pte', 'pte', 'pmd', 'pud', 'pgd']
+
+/** The same rules by number of the level (1 a PTE … 4 the top), as generic oracles ask for them. */
+export const byNumber = {
+  levelName: (level: number): string => NAMES[level] as string,
+  illegalEntry: (level: number, entry: PteWord, limit: number, hpagePmdNr: number): string | null =>
+    illegalEntry(NAMES[level] as Level, entry, limit, hpagePmdNr),
+  illegalChange: (level: number, old: PteWord, next: PteWord, hpagePmdNr: number): string | null =>
+    illegalChange(NAMES[level] as Level, old, next, hpagePmdNr),
+  /** Changes that are wrong only while a CPU may be using the table; on x86-64 none is. */
+  illegalInUse: (_level: number, _old: PteWord, _next: PteWord): string | null => null,
+}
+
 // ---- changes
 
 /**

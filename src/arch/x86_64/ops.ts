@@ -6,16 +6,17 @@
  * set_pte_at() and its like are plain stores on x86-64. They are exchanges here: the old value is for the observers, and
  * the full barrier that comes with it is stronger than needed; what orders a store for other CPUs is said by the callers.
  */
-import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../../base/units.js'
+import { type PhysAddr, type PteWord, type Table, type VirtAddr } from '../../base/units.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { Level } from '../../machine/trace/observer.js'
 import type { ArchHost } from '../host.js'
-import { mkTable, pmdMkinvalid, pteAccessible, pteWrprotect } from './pte.js'
-
-const NONE = 0n as PteWord
+import type { UpperLevel } from '../level.js'
+import { emptyEntry, pmdMkinvalid, pteAccessible, pteWrprotect, tableEntry } from '../entry.js'
 
 export class PtOps {
+  /** CONFIG_HAVE_MOVE_PMD: a pointer to a table may be moved to another entry. */
+  readonly haveMovePmd: boolean = true
   protected readonly k: ArchHost
   protected readonly cpu: Cpu
 
@@ -30,9 +31,14 @@ export class PtOps {
     yield* this.exchange(Level.pte, mm, addr, ptep, pte)
   }
 
+  /** pte_clear() of an entry that is not present. */
+  *pteClear(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+    yield* this.exchange(Level.pte, mm, addr, ptep, emptyEntry(Level.pte))
+  }
+
   /** Returns the old entry, accessed and dirty bits that the hardware set up to now included. Does not flush. */
   *ptepGetAndClear(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
-    return yield* this.exchange(Level.pte, mm, addr, ptep, NONE)
+    return yield* this.exchange(Level.pte, mm, addr, ptep, emptyEntry(Level.pte))
   }
 
   /** ptep_get_and_clear(), then a flush of the page if the old entry could be in a TLB (pte_accessible()). */
@@ -69,7 +75,7 @@ export class PtOps {
 
   /** Points the entry to PTE table `table`. The caller has ordered the table's contents before this store. */
   *pmdPopulate(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, table: Table): Step<void> {
-    yield* this.exchange(Level.pmd, mm, addr, pmdp, mkTable(phys(table * 4096)))
+    yield* this.exchange(Level.pmd, mm, addr, pmdp, tableEntry(Level.pmd, table))
   }
 
   *pmdpGetLockless(pmdp: PhysAddr): Step<PteWord> {
@@ -77,7 +83,7 @@ export class PtOps {
   }
 
   *pmdpHugeGetAndClear(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
-    return yield* this.exchange(Level.pmd, mm, addr, pmdp, NONE)
+    return yield* this.exchange(Level.pmd, mm, addr, pmdp, emptyEntry(Level.pmd))
   }
 
   /** One atomic exchange; returns the old entry. */
@@ -117,25 +123,18 @@ export class PtOps {
   }
 
   *pmdClear(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<void> {
-    yield* this.exchange(Level.pmd, mm, addr, pmdp, NONE)
+    yield* this.exchange(Level.pmd, mm, addr, pmdp, emptyEntry(Level.pmd))
   }
 
-  // ---- upper levels -----------------------------------------------------------------------------------------------
+  // ---- upper levels: 3 a PUD entry … 5 --------------------------------------------------------------------------
 
-  *pudPopulate(mm: PhysAddr, addr: VirtAddr, pudp: PhysAddr, table: Table): Step<void> {
-    yield* this.exchange(Level.pud, mm, addr, pudp, mkTable(phys(table * 4096)))
+  /** Points the entry to table `table`. The caller has ordered the table's contents before this store. */
+  *upperPopulate(level: UpperLevel, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, table: Table): Step<void> {
+    yield* this.exchange(level, mm, addr, entry, tableEntry(level, table))
   }
 
-  *pgdPopulate(mm: PhysAddr, addr: VirtAddr, pgdp: PhysAddr, table: Table): Step<void> {
-    yield* this.exchange(Level.pgd, mm, addr, pgdp, mkTable(phys(table * 4096)))
-  }
-
-  *pudClear(mm: PhysAddr, addr: VirtAddr, pudp: PhysAddr): Step<void> {
-    yield* this.exchange(Level.pud, mm, addr, pudp, NONE)
-  }
-
-  *pgdClear(mm: PhysAddr, addr: VirtAddr, pgdp: PhysAddr): Step<void> {
-    yield* this.exchange(Level.pgd, mm, addr, pgdp, NONE)
+  *upperClear(level: UpperLevel, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr): Step<void> {
+    yield* this.exchange(level, mm, addr, entry, emptyEntry(level))
   }
 
   // ---- shared forms -----------------------------------------------------------------------------------------------

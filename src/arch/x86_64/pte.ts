@@ -19,6 +19,7 @@
  */
 import { assert, fail } from '../../base/assert.js'
 import type { Pfn, PhysAddr, PteWord, Table } from '../../base/units.js'
+import type { UpperLevel } from '../level.js'
 
 //                                     in a leaf                                   in a table entry
 export const PAGE_PRESENT = 1n << 0n //  clear: the walker faults, other bits are ours   same
@@ -64,6 +65,11 @@ const protectionMap = [ // by SHARED EXEC WRITE READ; a private writable mapping
 export function vmGetPageProt(vmFlags: number): bigint {
   return protectionMap[vmFlags & 15]!
 }
+
+/** What an empty entry of `level` is. */
+export const emptyEntry = (_level: number): PteWord => 0n as PteWord
+export const PTE_EMPTY = 0n as PteWord
+export const PMD_EMPTY = 0n as PteWord
 
 const asUintN = BigInt.asUintN
 const word = new BigUint64Array(1) // scratch: written and read within one function
@@ -182,6 +188,22 @@ export const pteMkspecial = (pte: PteWord): PteWord => asUintN(64, pte | 0x200n)
 export const pteMksoftDirty = (pte: PteWord): PteWord => asUintN(64, pte | 0x800n) as PteWord
 export const pteClearSoftDirty = (pte: PteWord): PteWord => asUintN(64, pte & NOT_SOFT) as PteWord
 
+// ---- flushes
+
+/** Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, cache mode, PSE, GLOBAL, NX. */
+const FLUSH_ON_CLEAR = 0x41n
+const FLUSH_ON_CHANGE = (1n << 63n) | 0x19en
+
+/**
+ * pte_needs_flush(): may a TLB hold a translation of `old` that `pte` no longer grants? Not of an entry that was not
+ * present. The accessed bit does not count: a TLB that keeps it only delays the next setting.
+ */
+export function pteNeedsFlush(old: PteWord, pte: PteWord): boolean {
+  if ((old & 1n) === 0n) return false
+  const changed = old ^ pte
+  return (changed & old & FLUSH_ON_CLEAR) !== 0n || (changed & FLUSH_ON_CHANGE) !== 0n
+}
+
 // ---- pmd: what differs from a pte
 
 /** Huge-page entry before pmdMkhuge(), for a frame that starts a huge page; `prot` as in pfnPte(). */
@@ -278,6 +300,10 @@ export function mkTable(addr: PhysAddr): PteWord {
   if (pfn !== Math.floor(pfn)) fail(`mkTable: no table starts at 0x${addr.toString(16)}`)
   return asUintN(64, pfnField(pfn as Pfn) | 0x67n) as PteWord
 }
+
+/** Entry of a table of `level` that points to table `nr`; the level does not show in it. */
+export const tableEntry = (_level: UpperLevel, nr: Table): PteWord =>
+  asUintN(64, pfnField(nr as number as Pfn) | 0x67n) as PteWord
 
 /** Number of the table that a present table entry points to. */
 export const entryTable = (entry: PteWord): Table => ptePfn(entry) as number as Table

@@ -76,6 +76,10 @@ export function isSwapPmd(pmd: PteWord): boolean {
   return (half[0]! & 0x181) === 0 && ((half[0]! & ~0x60) | half[1]!) !== 0
 }
 
+/** Both levels have one format: see s390/swap.ts for one where they have not. */
+export const swpToPmd = (pte: PteWord): PteWord => pte
+export const pmdToSwp = (pmd: PteWord): PteWord => pmd
+
 /** Type of a swap word. */
 export function swpType(pte: PteWord): number {
   word[0] = pte

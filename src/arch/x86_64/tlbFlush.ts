@@ -105,6 +105,17 @@ export class TlbFlush {
     }
   }
 
+  /**
+   * flush_tlb_fix_spurious_fault(): a store faulted though the entry allows it. Nothing to do here: the walker that
+   * raised the fault has dropped the translation.
+   */
+  *flushTlbFixSpuriousFault(_vma: PhysAddr, _addr: VirtAddr, _ptep: PhysAddr): Step<void> {}
+
+  /** Some CPU translates by the tables of `mm`. */
+  isLoaded(mm: PhysAddr): boolean {
+    return peek32(mm + MM_CONTEXT.at.cpumask) !== 0 || peek32(mm + MM_CONTEXT.at.cpumask + 4) !== 0
+  }
+
   // ---- software walkers -------------------------------------------------------------------------------------------
 
   /**

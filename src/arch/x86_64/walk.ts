@@ -70,9 +70,7 @@ export class Mmu {
     const { geo, memmap, observer } = this.k
     const mm = peek32(this.cpu.area + CPU_AREA.at.currentMm)
     const vpn = Math.floor(addr / geo.pageSize)
-    let entry: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, geo.hpagePmdNr) ?? 0)
-    if (entry === 0 || (write && (peek32(entry + TLB_ENTRY.at.flags) & TLB_DIRTY) === 0))
-      entry = yield* this.#walk(mm, addr, vpn, write)
+    const entry = yield* this.translate(mm, addr, vpn, write)
     if (entry === 0) return FAULT
     const pfn = peek32(entry + TLB_ENTRY.at.pfn) + (vpn - peekF64(entry + TLB_ENTRY.at.vpn))
     const stamp = peek32(entry + TLB_ENTRY.at.stamp)
@@ -82,6 +80,13 @@ export class Mmu {
     else result = (yield* this.cpu.readOnce32(at)) & 0x7fff_ffff
     observer.userAccessed(this.cpu, mm, addr, pfn, stamp, write)
     return result
+  }
+
+  /** Address of a TLB entry that translates `addr` and allows the access; 0 when it faults. */
+  protected *translate(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+    const hit: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, this.k.geo.hpagePmdNr, mm) ?? 0)
+    if (hit !== 0 && (!write || (peek32(hit + TLB_ENTRY.at.flags) & TLB_DIRTY) !== 0)) return hit
+    return yield* this.#walk(mm, addr, vpn, write)
   }
 
   /** The page walk: fills a TLB entry and returns its address, 0 when the access faults. */

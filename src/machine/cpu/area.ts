@@ -33,6 +33,8 @@ export const CPU_AREA = struct('cpu', 256, {
   opStamp: [44, 4], //     clock at the start of the operation at hand
   runs: [48, 4], //        free-running: times that the program came to its end, wrapping
   ended: [52, 4], //       free-running: 1 when only the other CPUs' ends are waited for
+  asceTop: [56, 4], //     s390: the table where the hardware's walks begin, and its level
+  asceLevel: [60, 4],
   callQueue: [64, 4], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
   doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU

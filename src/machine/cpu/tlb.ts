@@ -6,8 +6,8 @@
  * pages and for huge pages sit in two direct-mapped halves; both may hold a translation of one address at a time, as on
  * real hardware. An entry remembers the clock at which it was filled, which is what oracles compare.
  *
- * Left out: address-space tags (a switch of mm empties the TLB), global entries, and paging-structure caches; a missing
- * flush of those shows nowhere, so bugs that need them are not modelled.
+ * Left out: global entries and paging-structure caches; a missing flush of those shows nowhere, so bugs that need them are
+ * not modelled.
  */
 import { phys, type PhysAddr } from '../../base/units.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../image/image.js'
@@ -57,12 +57,12 @@ export class Tlb {
     this.#watcher = watcher
   }
 
-  /** Address of the entry that translates page `vpn`, base pages first; 0 on a miss. `huge`: pages of a huge page. */
-  lookup(vpn: number, huge: number): PhysAddr {
+  /** Address of the entry that translates page `vpn` of `mm`, base pages first; 0 on a miss. `huge`: pages of a huge page. */
+  lookup(vpn: number, huge: number, mm: number): PhysAddr {
     const small = this.#slot(vpn, 1, huge)
-    if (covers(small, vpn)) return small
+    if (covers(small, vpn, mm)) return small
     const large = this.#slot(vpn, huge, huge)
-    return covers(large, vpn) ? large : phys(0)
+    return covers(large, vpn, mm) ? large : phys(0)
   }
 
   /**
@@ -119,9 +119,9 @@ export class Tlb {
   }
 }
 
-function covers(entry: PhysAddr, vpn: number): boolean {
+function covers(entry: PhysAddr, vpn: number, mm: number): boolean {
   const pages = peek32(entry + TLB_ENTRY.at.pages)
-  if (pages === 0) return false
+  if (pages === 0 || peek32(entry + TLB_ENTRY.at.mm) !== mm) return false
   const first = peekF64(entry + TLB_ENTRY.at.vpn)
   return vpn >= first && vpn < first + pages
 }

@@ -6,9 +6,10 @@
  * deposited table, and withdrawing makes them empty again. That is right for a deposited table only because whoever
  * deposits it has made sure that no walker is in it; see ListNodeInFragment for what happens otherwise.
  */
-import { phys, tableNr, type PhysAddr, type Table } from '../../base/units.js'
+import { tableNr, type PhysAddr, type Table } from '../../base/units.js'
+import { PTE_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { poke32 } from '../../machine/image/image.js'
+import { poke64 } from '../../machine/image/image.js'
 import { Pgalloc } from './pgalloc.js'
 
 export abstract class FragmentPgalloc extends Pgalloc {
@@ -32,9 +33,7 @@ export abstract class FragmentPgalloc extends Pgalloc {
 
   override *pgtableTransHugeWithdraw(mm: PhysAddr, pmdp: PhysAddr): Step<Table> {
     const table = yield* super.pgtableTransHugeWithdraw(mm, pmdp)
-    const node = this.depositNode(table)
-    poke32(node, 0)
-    poke32(phys(node + 4), 0)
+    poke64(this.depositNode(table), PTE_EMPTY)
     return table
   }
 }

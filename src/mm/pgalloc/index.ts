@@ -1,15 +1,19 @@
 /** The designs by name, as a machine's configuration chooses them. */
+import type { ArchId } from '../../arch/archId.js'
 import type { Kernel } from '../kernel.js'
 import { OnePage } from './onePage.js'
 import type { Pgalloc } from './pgalloc.js'
 import { PowerpcFragments } from './powerpcFragments.js'
 import { S390Active } from './s390Active.js'
+import { S390FullPage } from './s390FullPage.js'
 import { S390ListNode } from './s390ListNode.js'
 import { S390PphhaaGlobal, S390PphhaaMmLock, S390PphhaaOnList } from './s390Pphhaa.js'
 import { S390SharedHead } from './s390SharedHead.js'
 
 export interface PgallocDesign {
   readonly part: new (k: Kernel) => Pgalloc
+  /** The architecture that has it. */
+  readonly arch: ArchId
   /** PTE tables in a page. */
   readonly fragments: number
   /** Known to be wrong, and kept to be compared: src/bug/ says how. */
@@ -17,14 +21,15 @@ export interface PgallocDesign {
 }
 
 export const PGALLOC_DESIGNS = {
-  'one-page': { part: OnePage, fragments: 1 },
-  's390-shared-head': { part: S390SharedHead, fragments: 2, broken: true },
-  's390-list-node': { part: S390ListNode, fragments: 2, broken: true },
-  's390-active': { part: S390Active, fragments: 2 },
-  's390-pphhaa-global': { part: S390PphhaaGlobal, fragments: 2 },
-  's390-pphhaa-mm-lock': { part: S390PphhaaMmLock, fragments: 2, broken: true },
-  's390-pphhaa-on-list': { part: S390PphhaaOnList, fragments: 2 },
-  'powerpc-fragments': { part: PowerpcFragments, fragments: 4 },
+  'one-page': { part: OnePage, arch: 'x86-64', fragments: 1 },
+  's390-full-page': { part: S390FullPage, arch: 's390', fragments: 2 },
+  's390-shared-head': { part: S390SharedHead, arch: 's390', fragments: 2, broken: true },
+  's390-list-node': { part: S390ListNode, arch: 's390', fragments: 2, broken: true },
+  's390-active': { part: S390Active, arch: 's390', fragments: 2 },
+  's390-pphhaa-global': { part: S390PphhaaGlobal, arch: 's390', fragments: 2 },
+  's390-pphhaa-mm-lock': { part: S390PphhaaMmLock, arch: 's390', fragments: 2, broken: true },
+  's390-pphhaa-on-list': { part: S390PphhaaOnList, arch: 's390', fragments: 2 },
+  'powerpc-fragments': { part: PowerpcFragments, arch: 'x86-64', fragments: 4 },
 } as const satisfies Readonly<Record<string, PgallocDesign>>
 
 export type PgallocId = keyof typeof PGALLOC_DESIGNS

@@ -9,6 +9,7 @@
  * in; pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
  */
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
+import { PTE_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32 } from '../../machine/image/image.js'
 import { Level } from '../../machine/trace/observer.js'
@@ -44,7 +45,7 @@ export abstract class Pgalloc extends Part {
 
   /** A page for PTE tables, its entries all none, with one reference; NO_PAGE without memory. */
   protected *newTablePage(): Step<Pfn> {
-    return yield* this.k.tables.newTablePage(this.k.geo.ptrsPerPte * 8 * this.k.memmap.fragments)
+    return yield* this.k.tables.newTablePage(0, this.k.geo.ptrsPerPte * this.k.memmap.fragments, PTE_EMPTY)
   }
 
   /** pagetable_pte_dtor() and the free: nobody uses any part of it. */
@@ -108,7 +109,7 @@ export abstract class Pgalloc extends Part {
   }
 
   #depositHead(pmdp: PhysAddr): PhysAddr {
-    return phys(this.k.memmap.page(this.k.memmap.pfnAt(pmdp)) + PAGE.at.pmdHugePte)
+    return phys(this.k.memmap.page(this.k.memmap.upperPfnAt(pmdp)) + PAGE.at.pmdHugePte)
   }
 
   #checkRing(node: number, next: number, prev: number): void {

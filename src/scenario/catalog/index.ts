@@ -1,4 +1,5 @@
 /** The catalogue: every named race. */
+import { UsageError } from '../../base/errors.js'
 import { nearest } from '../../base/names.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../../mm/pgalloc/index.js'
 import type { Scenario } from '../scenario.js'
@@ -53,15 +54,23 @@ export const scenarios: readonly Scenario[] = [
 ]
 
 /**
- * The scenario of this name, or with a design of page tables behind an `@`, as in `retract-vs-gup@powerpc-fragments`.
- * Throws UsageError, with what exists and the nearest match, for a name that is none.
+ * The scenario of this name, or with an architecture or a design of page tables behind an `@`, as in `gup-vs-split@s390`
+ * or `retract-vs-gup@powerpc-fragments`. Throws UsageError, with what exists and the nearest match, for a name that is none.
  */
 export function scenarioById(name: string): Scenario {
   const [id = '', design] = name.split('@')
   const scenario = nearest('scenario', id, scenarios)
   if (design === undefined) return scenario
-  const { id: pgalloc } = nearest('design of page tables', design, DESIGNS)
-  return { ...scenario, id: `${id}@${pgalloc}`, config: { ...scenario.config, pgalloc } }
+  const { id: chosen, pgalloc } = nearest('architecture or design of page tables', design, DESIGNS)
+  const { arch } = PGALLOC_DESIGNS[pgalloc]
+  if (arch !== 'x86-64' && (scenario.config?.flushStyle === 'ipi' || scenario.config?.tableFree === 'ipi'))
+    throw new UsageError(`${id} on ${arch}`, 'it is about flushes that interrupt, and that architecture has none')
+  return { ...scenario, id: `${id}@${chosen}`, arch, config: { ...scenario.config, pgalloc } }
 }
 
-const DESIGNS = (Object.keys(PGALLOC_DESIGNS) as PgallocId[]).map((id) => ({ id }))
+/** What may stand behind the `@`: a design, or an architecture for the one that its mainline has. */
+const DESIGNS: readonly { readonly id: string; readonly pgalloc: PgallocId }[] = [
+  { id: 'x86-64', pgalloc: 'one-page' },
+  { id: 's390', pgalloc: 's390-full-page' },
+  ...(Object.keys(PGALLOC_DESIGNS) as PgallocId[]).map((id) => ({ id, pgalloc: id })),
+]

@@ -17,7 +17,12 @@ for (const id of ['message-passing', 'store-buffering', 'gup-vs-split', 'gup-vs-
   let steps = 0
   for (let round = 0; round <= ROUNDS; round++) {
     const start = performance.now()
-    const result = explore({ scenario, seed: round, stop: () => performance.now() - start > ROUND_MS })
+    const result = explore({
+      scenario,
+      strategy: 'random',
+      seed: round,
+      stop: () => performance.now() - start > ROUND_MS,
+    })
     if (result.finding !== null) throw new Error(`${id}: ${result.finding.title}`)
     if (round > 0) rates.push(result.executions / ((performance.now() - start) / 1000))
     steps = result.steps / result.executions

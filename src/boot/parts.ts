@@ -35,6 +35,7 @@ import { PGALLOC_DESIGNS, type PgallocId } from '../mm/pgalloc/index.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
+import { S390Gather } from '../mm/s390Gather.js'
 import { SplitFolio } from '../mm/splitFolio.js'
 import { UpperTables } from '../mm/upperTables.js'
 import { Vmas } from '../mm/vma.js'
@@ -83,5 +84,5 @@ export function composeParts(bug: Bug | null, arch: ArchId, pgalloc: PgallocId):
 /** What an architecture has in the place of x86-64's. */
 const ARCH_PARTS: Readonly<Record<ArchId, Partial<PartClasses>>> = {
   'x86-64': {},
-  s390: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables },
+  s390: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables, MmuGather: S390Gather },
 }

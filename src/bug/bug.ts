@@ -7,8 +7,13 @@ import type { KernelConfig, PartClasses } from '../mm/kernel.js'
 export interface Bug {
   /** Short name of the dossier (`kernel/gup-and-thp.md`, 8.1) in kebab case; mutants have names of their own. */
   readonly id: string
-  /** `BUG-02`, `K01`: as the dossiers count; `mutant` for a fault that no release had, but that a test must find. */
-  readonly number: `BUG-${string}` | `K${string}` | 'mutant'
+  /**
+   * `BUG-02`, `K01`: as the dossiers count; `mutant` for a fault that no release had, but that a test
+   * must find; `open` for what upstream has to this day, as far as its source tells.
+   */
+  readonly number: `BUG-${string}` | `K${string}` | 'mutant' | 'open'
+  /** Its other numbers, where both dossiers have it. */
+  readonly also?: readonly string[]
   /** Of the fix, or of the draft that was never merged; null for mutants. */
   readonly year: number | null
   /** Abbreviated commits; null for drafts and mutants. */

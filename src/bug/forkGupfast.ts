@@ -17,6 +17,7 @@ class IgnoresFork extends GupFast {
 export const forkGupfast = defineBug({
   id: 'fork-gupfast',
   number: 'BUG-19',
+  also: ['K54'],
   year: 2020,
   upstream: { introduced: 'f3c64eda3e50', fixed: '57efa1fe5957' },
   summary: 'gup_fast pins a page that fork has judged unpinned and is about to share',

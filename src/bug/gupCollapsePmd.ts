@@ -23,6 +23,7 @@ class RechecksPteOnly extends GupFast {
 export const gupCollapsePmd = defineBug({
   id: 'gup-collapse-pmd',
   number: 'BUG-02',
+  also: ['K15'],
   year: 2022,
   upstream: { introduced: '2667f50e8b81', fixed: '70cbc3cc78a9' },
   summary: 'gup_fast looks again at the PTE but not at the PMD, which is all that a collapse changes',

@@ -16,6 +16,7 @@ export class TrustsTlbFlush extends Khugepaged {
 export const gupCollapseUaf = defineBug({
   id: 'gup-collapse-uaf',
   number: 'BUG-03',
+  also: ['K16'],
   year: 2022,
   upstream: { introduced: 'ba76149f47d8', fixed: '2ba99c5e0881' },
   summary: 'collapse does not wait for gup_fast walkers of the table that it detached, before it deposits the table',

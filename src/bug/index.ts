@@ -11,6 +11,7 @@ import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
+import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
 import { splitZapSync } from './splitZapSync.js'
@@ -35,6 +36,10 @@ export const bugs: readonly Bug[] = [
   splitZapSync,
   zapZapTlb,
   splitNoneExit,
+  s390.gupFolded,
+  s390.s390FlushMm,
+  s390.s390AttachCopy,
+  s390.s390GupInvalid,
   fragments.rcuheadDouble,
   fragments.lruRcuheadOverlay,
   fragments.listNodeInFragment,
@@ -47,7 +52,11 @@ export const bugs: readonly Bug[] = [
   tableNoGracePeriod,
   tableOneNoSync,
   fragments.tableDeferNoGrace,
+  s390.s390NoFlushWait,
+  s390.rdpNoFix,
+  s390.upgradeNoIpi,
 ]
 
-/** Throws UsageError, with what exists and the nearest match, for a name that is none. */
-export const bugById = (id: string): Bug => nearest('bug', id, bugs)
+/** By name, or by number as the dossiers count (`K13`). Throws UsageError, with what exists and the nearest match, for a name that is none. */
+export const bugById = (id: string): Bug =>
+  bugs.find((bug) => bug.number === id || bug.also?.includes(id)) ?? nearest('bug', id, bugs)

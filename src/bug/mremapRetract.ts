@@ -22,6 +22,7 @@ class MovesWhatItSaw extends Mremap {
 export const mremapRetract = defineBug({
   id: 'mremap-retract',
   number: 'BUG-11',
+  also: ['K19'],
   year: 2024,
   upstream: { introduced: '1d65b771bc08', fixed: '6fa1066fc5d0' },
   summary: 'mremap moves a page table that khugepaged has taken away since it looked',

@@ -38,6 +38,7 @@ class LeavesFlushToCaller extends HugeMemory {
 export const mremapTlb = defineBug({
   id: 'mremap-tlb',
   number: 'BUG-12',
+  also: ['K26'],
   year: 2018,
   upstream: { fixed: 'eb66ae030829' },
   summary: 'mremap flushes the old address after it has dropped the page-table locks',

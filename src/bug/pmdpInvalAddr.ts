@@ -38,6 +38,7 @@ class FillsThenInvalidates extends HugeMemory {
 export const pmdpInvalAddr = defineBug({
   id: 'pmdp-inval-addr',
   number: 'BUG-01',
+  also: ['K11'],
   year: 2016,
   upstream: { introduced: 'eef1b3ba053a', fixed: '2ac015e293bb' },
   summary: 'a PMD split invalidates with the address that its fill loop ended at: the flush misses the huge range',

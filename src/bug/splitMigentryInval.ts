@@ -19,6 +19,7 @@ class InvalidatesMigrationEntry extends HugeMemory {
 export const splitMigentryInval = defineBug({
   id: 'split-migentry-inval',
   number: 'BUG-35',
+  also: ['K22'],
   year: 2024,
   upstream: { introduced: '84c3fc4e9c56', fixed: '3a5a8d343e1c' },
   summary: 'a split invalidates a migration entry, which was never valid and whose bits mean something else',

@@ -17,6 +17,7 @@ class IgnoresOtherGathers extends MmuGather {
 export const zapZapTlb = defineBug({
   id: 'zap-zap-tlb',
   number: 'BUG-64',
+  also: ['K34'],
   year: 2017,
   upstream: { fixed: '99baac21e458' },
   summary: 'a gather that found nothing does not flush for another one that is still in flight',

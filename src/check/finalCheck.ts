@@ -97,6 +97,8 @@ class FinalChecker {
     let used = this.#expected.kept[pfn] !== 0
     for (let nr: number = first; nr < first + memmap.fragments; nr++) used = this.#checkTableState(pfn, nr) || used
     if (!used) this.#leaked(pfn, 'page of page tables')
+    if ((peek32(memmap.page(pfn) + PAGE.at.compoundHead) & 1) !== 0)
+      return this.#expect(pfn, PAGE.at.refcount, 0, 'references of a tail')
     // The upper byte of the count is the allocator's own where tables share a page.
     const references = peek32(memmap.page(pfn) + PAGE.at.refcount) & 0xff_ffff
     if (references !== 1) this.#expect(pfn, PAGE.at.refcount, 1, 'references of a page table')
@@ -106,7 +108,7 @@ class FinalChecker {
   #checkTableState(pfn: number, nr: number): boolean {
     const state = peek32(this.#shadow.table(nr) + TABLE_SHADOW.at.state)
     if (state === 0 || (state & TABLE_FREED) !== 0) return false
-    const first = (state & 0xf) === Level.pte ? nr : this.#machine.memmap.firstTable(pfn)
+    const first = (state & 0xf) === Level.pte ? nr : this.#machine.memmap.firstTable(this.#machine.memmap.upperPfn(pfn))
     if (this.#expected.tables[first] === 0) this.#leaked(pfn, 'page table')
     return true
   }

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Bug } from '../bug/bug.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { decodeToken } from '../explore/token.js'
+import type { StrategyId } from '../explore/strategies.js'
 import { explain } from '../report/explain.js'
 import { findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
@@ -18,6 +19,7 @@ import {
   fullOption,
   jsonOption,
   seedOption,
+  strategyOption,
 } from './options.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
@@ -27,6 +29,7 @@ interface Options {
   executions?: number
   time?: number
   seed: number
+  strategy: StrategyId
   full?: boolean
   json?: boolean
 }
@@ -38,13 +41,14 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
   program
     .command('explore')
     .description(
-      'one machine in one thread, seeded random schedules: finds a bug on purpose and gives a token that replays it',
+      'one machine in one thread, seeded schedules: finds a bug on purpose and gives a token that replays it',
     )
     .argument('<SCENARIO>', 'see racewalk list')
     .addOption(bugOption())
     .addOption(executionsOption())
     .addOption(durationOption('--time <T>', 'stop after this time (30s, unless --executions is given)'))
     .addOption(seedOption())
+    .addOption(strategyOption())
     .addOption(cpusOption())
     .addOption(fullOption())
     .addOption(jsonOption())
@@ -55,11 +59,12 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   const [scenario, bug] = [scenarioById(id), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
-  const { seed } = options
+  const { seed, strategy } = options
   const explored = await exploreFor(terminal, timeMs, {
     scenario,
     bug,
     seed,
+    strategy,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
@@ -102,7 +107,7 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     command: 'explore',
     ...run,
     engine: 'controlled',
-    arch: 'x86-64',
+    arch: session.machine.config.arch,
     executions,
     seconds: explored.seconds,
     operations,

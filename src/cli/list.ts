@@ -1,6 +1,8 @@
-/** `racewalk list`: scenarios, bugs, architectures, designs. */
+/** `racewalk list`: scenarios, bugs, architectures, designs, strategies. */
 import type { Command } from 'commander'
+import { ARCHITECTURES, type ArchId } from '../arch/archId.js'
 import { bugs } from '../bug/index.js'
+import { STRATEGIES } from '../explore/strategies.js'
 import { PGALLOC_DESIGNS } from '../mm/pgalloc/index.js'
 import { scenarios } from '../scenario/catalog/index.js'
 import { jsonOption } from './options.js'
@@ -9,20 +11,23 @@ import { EXIT, Terminal, type ExitCode } from './terminal.js'
 export function addList(program: Command, done: (code: ExitCode) => void): void {
   program
     .command('list')
-    .description('scenarios, bugs, architectures, designs of page tables')
+    .description('scenarios, bugs, architectures, designs of page tables, strategies')
     .addOption(jsonOption())
     .action((options: { json?: boolean }) => done(list(options.json === true)))
 }
 
-const ARCHITECTURES = [
-  {
-    id: 'x86-64',
-    summary: '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast',
-  },
-] as const
+const ARCHITECTURE_SUMMARIES: Readonly<Record<ArchId, string>> = {
+  'x86-64': '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast',
+  s390: '3 to 5 levels that fold at run time; 2048 entries, 256 in a PTE table, or 4; IPTE, IDTE and RDP purge without IPI',
+}
+const SUMMARIES = ARCHITECTURES.map((id) => ({ id, summary: ARCHITECTURE_SUMMARIES[id] }))
 
 /** Where PTE tables come from and go to: any scenario runs with any, as SCENARIO@DESIGN. */
-const DESIGNS = Object.entries(PGALLOC_DESIGNS).map(([id, { fragments }]) => ({ id, tablesPerPage: fragments }))
+const DESIGNS = Object.entries(PGALLOC_DESIGNS).map(([id, { arch, fragments }]) => ({
+  id,
+  arch,
+  tablesPerPage: id === 's390-full-page' ? 1 : fragments,
+}))
 
 function list(json: boolean): ExitCode {
   const terminal = new Terminal(json)
@@ -34,17 +39,19 @@ function list(json: boolean): ExitCode {
       summary,
       stress: exploreOnly !== true,
     })),
-    bugs: bugs.map(({ id, number, year, upstream, summary, symptom, scenarios: shownBy }) => ({
+    bugs: bugs.map(({ id, number, also = [], year, upstream, summary, symptom, scenarios: shownBy }) => ({
       id,
       number,
+      also,
       year,
       upstream,
       summary,
       symptom,
       scenarios: shownBy,
     })),
-    architectures: ARCHITECTURES,
+    architectures: SUMMARIES,
     designs: DESIGNS,
+    strategies: STRATEGIES,
   })
   const { strong, dim } = terminal.palette
   terminal.print(strong('scenarios'))
@@ -60,11 +67,13 @@ function list(json: boolean): ExitCode {
     )
   }
   terminal.print(`\n${strong('architectures')}`)
-  for (const { id, summary } of ARCHITECTURES) terminal.print(`  ${id.padEnd(26)} ${summary}`)
+  for (const { id, summary } of SUMMARIES) terminal.print(`  ${id.padEnd(26)} ${summary}`)
   terminal.print(`\n${strong('designs of page tables')} ${dim('(SCENARIO@DESIGN)')}`)
   for (const { id, tablesPerPage } of DESIGNS)
     terminal.print(
       `  ${id.padEnd(26)} ${tablesPerPage === 1 ? 'a table fills a page' : `${tablesPerPage} tables in a page`}`,
     )
+  terminal.print(`\n${strong('strategies')} ${dim('(explore --strategy)')}`)
+  for (const { id, summary } of STRATEGIES) terminal.print(`  ${id.padEnd(26)} ${summary}`)
   return EXIT.clean
 }

@@ -1,5 +1,7 @@
 /** Options that several commands share, and what is accepted for them. */
 import { InvalidArgumentError, Option } from 'commander'
+import { nearest } from '../base/names.js'
+import { STRATEGIES, type StrategyId } from '../explore/strategies.js'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 const DURATION_MAX_MS = 24 * 3_600_000
@@ -36,6 +38,10 @@ export const bugOption = (): Option => new Option('--bug <ID>', 'with this bug i
 export const cpusOption = (): Option =>
   new Option('--cpus <N>', 'number of CPUs').argParser(parseCount(1, 'a number of CPUs'))
 export const seedOption = (): Option => new Option('--seed <N>', 'seed of all choices').argParser(parseSeed).default(1)
+export const strategyOption = (): Option =>
+  new Option('--strategy <NAME>', 'how schedules are chosen: see racewalk list')
+    .argParser((id: string): StrategyId => nearest('strategy', id, STRATEGIES).id)
+    .default('portfolio')
 export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
 export const executionsOption = (): Option =>
   new Option('--executions <N>', 'stop after so many executions').argParser(parseCount(1, 'a number of executions'))

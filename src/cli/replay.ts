@@ -30,7 +30,7 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
     scenario: scenario.id,
     bug: bug?.id ?? null,
     engine: 'controlled',
-    arch: 'x86-64',
+    arch: machine.config.arch,
     cpus: machine.config.cpus,
     seed: null,
     executions: 1,

@@ -52,7 +52,7 @@ function documentOf(result: RunRecordingResult, cpus: number | undefined): objec
     scenario: null,
     bug: null,
     engine: 'free',
-    arch: 'x86-64',
+    arch: machine.config.arch,
     cpus: cpus ?? Math.max(0, ...processes.map((process) => process.cpus)),
     seed: null,
     seconds: result.seconds,

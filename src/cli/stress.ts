@@ -132,7 +132,7 @@ function documentOf(
     scenario: scenario.id,
     bug: bug?.id ?? null,
     engine: options.perturb === true ? 'perturbed' : 'free',
-    arch: 'x86-64',
+    arch: result.machine.config.arch,
     cpus: result.machine.config.cpus,
     seed: options.seed,
     seconds: result.seconds,

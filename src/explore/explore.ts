@@ -1,14 +1,14 @@
 /**
- * Exploration with the random strategy, and replay: the public calls behind `racewalk explore` and `racewalk replay`.
+ * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`.
  */
 import type { Bug } from '../bug/bug.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
-import { RandomStrategy } from './random.js'
 import { ReplayStrategy } from './replay.js'
 import { Session } from './session.js'
+import { strategyOf, type StrategyId } from './strategies.js'
 import { encodeToken, type Token } from './token.js'
 
 export interface ExploreOptions {
@@ -16,6 +16,8 @@ export interface ExploreOptions {
   readonly bug?: Bug | null
   readonly cpus?: number
   readonly seed?: number
+  /** How schedules are chosen, 'portfolio' unless given. */
+  readonly strategy?: StrategyId
   /** Stop after this many executions. */
   readonly executions?: number
   /** Asked every few executions; true ends the exploration. Time limits and Ctrl-C come in through it. */
@@ -82,6 +84,7 @@ class Exploration {
   readonly #outcomes = new Map<string, number>()
   #steps = 0
   #operations = 0
+  #longest = 0
   #finding: FoundFinding | null = null
 
   constructor(options: ExploreOptions) {
@@ -106,8 +109,10 @@ class Exploration {
   /** True when it found what is wanted. */
   #runOne(): boolean {
     const session = this.#session
-    const { finding, outcome } = session.execute(new RandomStrategy(this.#seed, this.executions))
+    const { strategy = 'portfolio' } = this.#options
+    const { finding, outcome } = session.execute(strategyOf(strategy, this.#seed, this.executions, this.#longest))
     this.executions++
+    this.#longest = Math.max(this.#longest, session.engine.picks.length)
     this.#steps += session.engine.steps
     this.#operations += session.operationsDone
     if (outcome !== null) this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1)

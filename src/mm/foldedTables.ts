@@ -70,11 +70,15 @@ export class FoldedTables extends UpperTables {
       if (!(yield* this.#addLevel(mm, level as UpperLevel))) return false
       if (end <= this.#limit(level)) break
     }
+    yield* this.announceUpgrade(mm)
+    return true
+  }
+
+  protected *announceUpgrade(mm: PhysAddr): Step<void> {
     // Not waited for: a CPU that translates by the old element until then faults above its limit, and nowhere else
     // differs from one that has the new.
     yield* this.k.cpu.ipi.callMany(phys(0), this.#upgrade, mm, false)
     yield* this.crstTableUpgradeIpi(mm)
-    return true
   }
 
   *#addLevel(mm: PhysAddr, level: UpperLevel): Step<boolean> {
@@ -264,5 +268,18 @@ export class FoldedTables extends UpperTables {
   /** pgd_addr_end(), p4d_…, pud_…: by the level's own size, whether it is folded or not. */
   protected upperAddrEnd(level: number, _word: PteWord, addr: VirtAddr, end: VirtAddr): number {
     return this.k.geo.upperAddrEnd(level, addr, end)
+  }
+}
+
+/**
+ * The fix that was posted first (September 2020) and not merged: pXd_addr_end() takes the entry, and a folded level ends
+ * where the level ends that the entry belongs to. Every piece then starts from the top again, and no pointer to a copy is
+ * ever advanced. Of any kind of walk; by itself it is the merged one, with more steps.
+ */
+export function CropsByEntry(walk: typeof FoldedTables): typeof FoldedTables {
+  return class extends walk {
+    protected override upperAddrEnd(level: number, word: PteWord, addr: VirtAddr, end: VirtAddr): number {
+      return super.upperAddrEnd(Math.min(level, tableType(word)), word, addr, end)
+    }
   }
 }

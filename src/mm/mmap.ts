@@ -212,9 +212,11 @@ export class Mmap extends UnmappedArea {
     }
   }
 
-  /** USER_PGTABLES_CEILING: tables may be freed up to here, the end of the last user entry of the pgd. */
+  /** USER_PGTABLES_CEILING: tables may be freed up to here, the end of the last user entry of the top table. */
   get tablesEnd(): number {
-    return (this.k.geo.pgdirSize * this.k.geo.ptrsPerTable) / 2
+    const { geo } = this.k
+    const all = geo.upperSize(geo.levels) * geo.ptrsPerTable
+    return geo.levels === 5 ? all : all / 2 // with four levels the upper half is the kernel's
   }
 }
 

@@ -118,7 +118,12 @@ export class Memmap {
 
   /** First frame of the table above the PTE level that the entry at `addr` is in. */
   upperPfnAt(addr: number): Pfn {
-    return toPfn((this.pfnAt(addr) >>> this.upperOrder) << this.upperOrder)
+    return this.upperPfn(this.pfnAt(addr))
+  }
+
+  /** First frame of the table above the PTE level that frame `pfn` belongs to. */
+  upperPfn(pfn: number): Pfn {
+    return toPfn((pfn >>> this.upperOrder) << this.upperOrder)
   }
 
   /** Number of that table. */

@@ -199,6 +199,8 @@ export class Interpreter extends Part {
         return yield* this.#enter(yield* k.mms.mmAlloc())
       case 'exit':
         return yield* this.#enter(phys(0))
+      case 'reschedule':
+        return yield* this.#reschedule()
       case 'synchronizeRcu':
         yield* k.rcu.synchronizeRcu()
         return 0
@@ -422,6 +424,13 @@ export class Interpreter extends Part {
     yield* this.#sleepUntil(slot, isNonZero, 0)
     const child = phys(yield* this.cpu.xchg32(slot, 0))
     return child === 0 ? 0 : yield* this.#enter(child)
+  }
+
+  *#reschedule(): Step<number> {
+    const mm = this.k.mms.currentMm()
+    yield* this.k.tlbFlush.switchMm(phys(0))
+    yield* this.k.tlbFlush.switchMm(mm)
+    return 0
   }
 
   *#reap(slot: PhysAddr): Step<number> {

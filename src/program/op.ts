@@ -55,6 +55,8 @@ export type Op =
   | { op: 'reap'; slot: number }
   /** Leaves the current process for an empty one, as exit and execve do. */
   | { op: 'exec' }
+  /** Switches to a kernel thread, which has no address space, and back. */
+  | { op: 'reschedule' }
   | { op: 'exit' }
   // ---- RCU
   | { op: 'synchronizeRcu' }
@@ -147,6 +149,7 @@ export const OPS: readonly OpName[] = [
   'reap',
   'exec',
   'exit',
+  'reschedule',
   'synchronizeRcu',
   'readOnce',
   'writeOnce',

@@ -1,4 +1,5 @@
 /** The JSON documents of the commands, one type each. Their fields are documented in the README; scripts rely on them. */
+import type { ArchId } from '../arch/archId.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { describeAddress } from './address.js'
@@ -24,7 +25,7 @@ export interface RunDocument {
   readonly scenario: string | null
   readonly bug: string | null
   readonly engine: 'controlled' | 'free' | 'perturbed'
-  readonly arch: 'x86-64'
+  readonly arch: ArchId
   readonly cpus: number
   readonly seed: number | null
   readonly executions?: number

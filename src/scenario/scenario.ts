@@ -20,6 +20,8 @@ export interface Setting {
   huge(n: number): number
   readonly pageSize: number
   readonly hugeSize: number
+  /** Bytes that one entry of a table of `level` spans: 2 a PMD entry … 5. */
+  spanOf(level: number): number
 }
 
 export interface Built {
@@ -78,6 +80,7 @@ function settingOf(machine: MachineConfig, repeated: boolean): Setting {
     hugeSize,
     page: (n) => arena + n * pageSize,
     huge: (n) => arena + n * hugeSize,
+    spanOf: (level) => hugeSize * 2 ** (machine.indexBits * (level - 2)),
   }
 }
 

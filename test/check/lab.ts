@@ -40,6 +40,7 @@ export class Lab {
     const [pgd, pud, pmd] = [this.table(Level.pgd), this.table(Level.pud), this.table(Level.pmd)]
     poke32(this.mm + MM.at.inUse, 1)
     poke32(this.mm + MM.at.pgd, this.frame(pgd))
+    poke32(this.mm + MM.at.topLevel, Level.pgd)
     this.set(Level.pgd, this.frame(pgd), mkTable(phys(pud * 4096)))
     this.set(Level.pud, this.frame(pud), mkTable(phys(pmd * 4096)))
     this.pmd = pmd

@@ -30,12 +30,20 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['ptmm-lock-uaf', 'retract-vs-exit', 15_000],
   ['list-del-unlisted', 'retract-vs-munmap', 500],
   ['s390-2k-release', 'retract-vs-munmap', 20_000],
+  ['gup-folded', 'gup-vs-upgrade', 100],
+  ['s390-flush-mm', 'attach-vs-invalidate', 3000],
+  // Rare: a whole visit of one CPU between two steps of another.
+  ['s390-attach-copy', 'leave-vs-purge', 60_000],
+  ['s390-gup-invalid', 'gup-vs-split', 500],
   ['table-defer-no-grace', 'retract-vs-gup', 500],
   ['no-recheck', 'gup-vs-dontneed', 8000],
   ['missing-tlb-flush', 'gup-vs-dontneed', 300],
   ['free-before-flush', 'gup-vs-dontneed', 300],
   ['table-no-grace-period', 'gup-vs-munmap-broadcast', 1000],
   ['table-one-no-sync', 'gup-vs-munmap-fallback', 1000],
+  ['s390-no-flush-wait', 'attach-vs-invalidate', 5000],
+  ['rdp-no-fix', 'rdp-vs-write', 100],
+  ['upgrade-no-ipi', 'upgrade-vs-touch', 100],
 ]
 
 describe(`bugs, controlled (seed ${SEED})`, () => {

@@ -11,6 +11,7 @@ const setting = (cpus: number): Setting => ({
   hugeSize: 16_384,
   page: (n) => n * 4096,
   huge: (n) => n * 16_384,
+  spanOf: (level) => 16_384 * 4 ** (level - 2),
 })
 const [a, b, c, d] = [1, 2, 3, 4].map((word): Program => [{ op: 'writeOnce', word, value: 1 }]) as [
   Program,

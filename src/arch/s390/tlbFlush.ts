@@ -133,11 +133,16 @@ export class S390TlbFlush extends TlbFlush {
     if (previous !== 0) yield* this.cpu.atomicFetchAnd64(phys(previous + AT.attachMask), ~bit)
     if (mm === 0) return
     this.cpu.preemptDisable()
-    yield* this.cpu.waitUntil(phys(mm + AT.flushCount), isZero, 0)
+    yield* this.awaitFlushes(mm)
     yield* this.cpu.atomicFetchOr64(phys(mm + AT.cpumask), bit)
     yield* this.payDebtOnAttach(mm)
     this.loadAsce(mm)
     this.cpu.preemptEnable()
+  }
+
+  /** Whoever decides by the masks that nobody else is attached has decided before this CPU is. */
+  protected *awaitFlushes(mm: PhysAddr): Step<void> {
+    yield* this.cpu.waitUntil(phys(mm + AT.flushCount), isZero, 0)
   }
 
   protected *payDebtOnAttach(mm: PhysAddr): Step<void> {

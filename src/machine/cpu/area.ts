@@ -39,6 +39,7 @@ export const CPU_AREA = struct('cpu', 256, {
   doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU
   waitSince: [136, 4], //  operation number in which the wait began
+  stack: [200, 24], //     words of the kernel stack whose addresses were taken (bug/s390.ts)
   tlbBusy: [192, 4], //    1 while a user access goes through the TLB (broadcast flush waits for it)
 })
 

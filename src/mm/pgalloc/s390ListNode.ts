@@ -3,7 +3,8 @@
  * 2023, withdrawn). Deposited tables are listed like this, and rightly so; here walkers with IRQs off may still be in
  * the part, and decode the links as entries (K03, G3). It passed ordinary stress tests.
  */
-import { phys, type PhysAddr } from '../../base/units.js'
+import { PTE_EMPTY } from '../../arch/entry.js'
+import type { PhysAddr } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { S390SharedHead } from './s390SharedHead.js'
 
@@ -20,7 +21,6 @@ export class S390ListNode extends S390SharedHead {
   protected override *removeFromList(page: PhysAddr, freePart: number): Step<void> {
     yield* super.removeFromList(page, freePart)
     const node = this.node(page, freePart)
-    yield* this.cpu.plainWrite32(node, 0)
-    yield* this.cpu.plainWrite32(phys(node + 4), 0)
+    yield* this.cpu.plainWrite64(node, PTE_EMPTY)
   }
 }

@@ -6,6 +6,7 @@ import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
+import * as s390 from './s390.js'
 import * as tables from './tables.js'
 import { tableTorture } from './tableTorture.js'
 import * as thp from './thp.js'
@@ -47,6 +48,11 @@ export const scenarios: readonly Scenario[] = [
   thp.splitVsMigrate,
   gup.forceWriteVsDontneed,
   ...tableScenarios,
+  s390.gupVsUpgrade,
+  s390.upgradeVsTouch,
+  s390.rdpVsWrite,
+  s390.attachVsInvalidate,
+  s390.leaveVsPurge,
   mixed,
   litmus.messagePassing,
   litmus.messagePassingBroken,

@@ -5,7 +5,7 @@ import { defineScenario, dontneed, load, mapAnonymous, store } from '../scenario
 export const tableTorture = defineScenario({
   id: 'table-torture',
   summary: 'tables given back in every way and built anew at random, in a file mapping, huge pages and base pages',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 4,
   cpusMin: 2,
   files: [16],

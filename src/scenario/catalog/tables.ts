@@ -20,7 +20,7 @@ const FILE_PAGES = 16
 export const retractVsRetract = defineScenario({
   id: 'retract-vs-retract',
   summary: 'both tables of a page are given back with pte_free_defer() at once, and built anew',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 2,
   files: [FILE_PAGES],
   config: { pgalloc: 's390-active' },
@@ -36,7 +36,7 @@ export const retractVsRetract = defineScenario({
 export const retractVsFault = defineScenario({
   id: 'retract-vs-fault',
   summary: 'a table is given back while the rest of its page is handed out, walked and given back',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 2,
   files: [FILE_PAGES],
   config: { pgalloc: 's390-active' },
@@ -53,7 +53,7 @@ export const retractVsFault = defineScenario({
 export const retractVsGup = defineScenario({
   id: 'retract-vs-gup',
   summary: 'gup_fast and faults in a table that is given back with pte_free_defer(), TLBs flushed without interrupts',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 2,
   files: [FILE_PAGES],
   config: { pgalloc: 's390-active', flushStyle: 'broadcast' },
@@ -70,7 +70,7 @@ export const retractVsGup = defineScenario({
 export const retractVsMunmap = defineScenario({
   id: 'retract-vs-munmap',
   summary: 'one table of a page is given back with pte_free_defer(), the other one through a gather',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 2,
   files: [FILE_PAGES],
   config: { pgalloc: 's390-active' },
@@ -85,7 +85,7 @@ export const retractVsMunmap = defineScenario({
 export const retractVsExit = defineScenario({
   id: 'retract-vs-exit',
   summary: 'the process ends while a table that was given back with pte_free_defer() waits for its grace period',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 2,
   exploreOnly: true,
   files: [FILE_PAGES],
@@ -121,7 +121,7 @@ export const retractVsMremap = defineScenario({
 export const fragmentVsGup = defineScenario({
   id: 'fragment-vs-gup',
   summary: 'munmap gives a table back whose sibling stays, while gup_fast walks it; TLBs flushed without interrupts',
-  arch: 'x86-64',
+  arch: 's390',
   cpus: 2,
   config: { pgalloc: 's390-active', flushStyle: 'broadcast', thp: 'never' },
   build: (s) => {

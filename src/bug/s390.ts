@@ -1,0 +1,159 @@
+/** Bugs of s390: folded levels, flushes put off, and what its entries say while they are being changed. */
+import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
+import { phys } from '../base/units.js'
+import { pmdPresent, pmdWrite } from '../arch/entry.js'
+import { MM_CONTEXT } from '../arch/context.js'
+import { S390TlbFlush } from '../arch/s390/tlbFlush.js'
+import { tableType } from '../arch/s390/pte.js'
+import { CPU_AREA } from '../machine/cpu/area.js'
+import type { Step } from '../machine/engine/engine.js'
+import { poke64 } from '../machine/image/image.js'
+import { Level } from '../machine/trace/observer.js'
+import { FoldedTables } from '../mm/foldedTables.js'
+import { GupFast } from '../mm/gupFast.js'
+import { defineBug } from './bug.js'
+
+const config = { pgalloc: 's390-full-page' } as const
+
+/**
+ * The generic offset functions of v5.2 to v5.8: of a folded level they return the address of their argument, a copy on the
+ * stack, and what lies behind it is what the compiler put there: in the analysed build the copy of one level up.
+ */
+export class StackCopies extends FoldedTables {
+  protected override upperLockless(level: number, entry: PhysAddr, word: PteWord, addr: VirtAddr): PhysAddr {
+    if (tableType(word) >= level) return super.upperLockless(level, entry, word, addr)
+    const slot = phys(this.cpu.area + CPU_AREA.at.stack + (level - Level.p4d) * 8)
+    poke64(slot, word)
+    return slot
+  }
+
+  protected override sawEntry(level: number, entry: PhysAddr, word: PteWord): void {
+    if (entry >= this.k.memmap.frameBase) super.sawEntry(level, entry, word)
+  }
+}
+
+export const gupFolded = defineBug({
+  id: 'gup-folded',
+  number: 'BUG-25',
+  also: ['K13'],
+  year: 2020,
+  upstream: { introduced: '1a42010cdc26', fixed: 'd3f7b1bb2040' },
+  summary: 'gup_fast walks a folded level on the stack: behind the end of a region it goes on in the entry before',
+  symptom: 'pages pinned that lie exactly one region below those that were asked for',
+  scenarios: ['gup-vs-upgrade'],
+  parts: { UpperTables: StackCopies },
+  config,
+})
+
+class ClearsWithoutLock extends S390TlbFlush {
+  override *flushMmLazy(mm: PhysAddr): Step<void> {
+    const debt = phys(mm + MM_CONTEXT.at.flushMm)
+    if ((yield* this.cpu.readOnce32(debt)) === 0) return
+    yield* this.cpu.writeOnce32(debt, 0)
+    yield* this.purgeMm(mm)
+  }
+}
+
+export const s390FlushMm = defineBug({
+  id: 's390-flush-mm',
+  number: 'K09',
+  year: 2017,
+  upstream: { fixed: '60f07c8ec5fa' },
+  summary: 'the debt of flushes is cleared and paid without a lock: who attaches in between finds none',
+  symptom: 'a CPU that comes back to an address space uses translations that should have been purged',
+  scenarios: ['attach-vs-invalidate'],
+  parts: { TlbFlush: ClearsWithoutLock },
+  config,
+})
+
+class CopiesAfterPurge extends S390TlbFlush {
+  override *purgeMm(mm: PhysAddr): Step<void> {
+    this.cpu.preemptDisable()
+    yield* this.flushBegins(mm)
+    yield* this.purge(mm, 0, Number.MAX_SAFE_INTEGER, false)
+    yield* this.copyAttachMask(mm)
+    yield* this.flushEnds(mm)
+    this.cpu.preemptEnable()
+  }
+}
+
+export const s390AttachCopy = defineBug({
+  id: 's390-attach-copy',
+  number: 'K10',
+  year: 2017,
+  upstream: { fixed: 'b3e5dc45fd1e' },
+  summary: 'a purge of the whole address space forgets CPUs that walked after it and left before the mask was copied',
+  symptom: 'a later invalidation is local, and the forgotten CPU keeps its translation',
+  scenarios: ['leave-vs-purge'],
+  parts: { TlbFlush: CopiesAfterPurge },
+  config,
+})
+
+class AttachesAtOnce extends S390TlbFlush {
+  protected override *awaitFlushes(): Step<void> {}
+}
+
+export const s390NoFlushWait = defineBug({
+  id: 's390-no-flush-wait',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'a CPU attaches without waiting for the invalidations under way',
+  symptom: 'an invalidation that was decided to be put off or local misses the CPU that has just come',
+  scenarios: ['attach-vs-invalidate'],
+  parts: { TlbFlush: AttachesAtOnce },
+  config,
+})
+
+class LeavesSpuriousFaults extends S390TlbFlush {
+  override *flushTlbFixSpuriousFault(): Step<void> {}
+}
+
+export const rdpNoFix = defineBug({
+  id: 'rdp-no-fix',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'a store that faults on a protected translation of an entry that RDP has opened changes nothing',
+  symptom: 'the store faults for ever',
+  scenarios: ['rdp-vs-write'],
+  parts: { TlbFlush: LeavesSpuriousFaults },
+  config,
+})
+
+class GrowsQuietly extends FoldedTables {
+  protected override *announceUpgrade(mm: PhysAddr): Step<void> {
+    yield* this.crstTableUpgradeIpi(mm)
+  }
+}
+
+export const upgradeNoIpi = defineBug({
+  id: 'upgrade-no-ipi',
+  number: 'mutant',
+  year: null,
+  upstream: null,
+  summary: 'an address space grows by a level and other CPUs are not told',
+  symptom: 'a CPU with the old control element faults for ever beyond its limit',
+  scenarios: ['upgrade-vs-touch'],
+  parts: { UpperTables: GrowsQuietly },
+  config,
+})
+
+class TakesInvalidated extends GupFast {
+  protected override pmdPermitted(pmd: PteWord, write: boolean): boolean {
+    return pmdPresent(pmd) && (!write || pmdWrite(pmd))
+  }
+}
+
+export const s390GupInvalid = defineBug({
+  id: 's390-gup-invalid',
+  number: 'open',
+  year: 2019,
+  upstream: null,
+  summary:
+    'gup_fast takes pages of a huge entry that pmdp_invalidate() has made invalid (generic pmd_access_permitted(); powerpc had it until 33258a1db165)',
+  symptom: 'a page is pinned while a split takes its exclusive flag away',
+  scenarios: ['gup-vs-split'],
+  parts: { GupFast: TakesInvalidated },
+  config,
+})

@@ -1,0 +1,76 @@
+/**
+ * Probabilistic concurrency testing: CPUs have random priorities, the highest that can go on does, and at d - 1 random
+ * points the one that is running falls below all others. A bug that needs d ordering constraints is found with probability
+ * at least 1 / (n · k^(d-1)) in an execution of k points on n CPUs.
+ *
+ * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
+ * Bugs", ASPLOS 2010. Departures: each execution draws its own depth; delivering an interrupt is an action with a priority
+ * of its own; and a CPU that goes on for long without an end (a fault that is tried again until another CPU has done
+ * something) falls as well, since strict priorities would let it try for ever.
+ */
+import { Prng } from '../base/prng.js'
+import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+
+const DEPTHS = [2, 3, 4, 6]
+/** Points after which the CPU that runs makes room, in lengths of an execution. */
+const FAIR_LENGTHS = 4
+const FAIR_LEAST = 400
+/** Room for the CPUs of a controlled machine; the action INTERRUPT + c has place SLOTS + c. */
+const SLOTS = 32
+
+export class PctStrategy implements Strategy {
+  readonly #prng: Prng
+  /** By action: CPU, or INTERRUPT + CPU. */
+  readonly #priority = new Float64Array(2 * SLOTS)
+  readonly #changes: Int32Array
+  readonly #patience: number
+  #at = 0
+  #low = 0
+  #last = -1
+  #streak = 0
+
+  /** Execution `index` of the exploration with `seed`; `length`: points that an execution is expected to have. */
+  constructor(seed: number, index: number, length: number) {
+    this.#prng = Prng.split(seed, index)
+    for (let action = 0; action < this.#priority.length; action++) this.#priority[action] = 1 + this.#prng.next()
+    const depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
+    this.#changes = Int32Array.from({ length: depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
+    this.#patience = Math.max(FAIR_LEAST, FAIR_LENGTHS * length)
+  }
+
+  pick(current: number, runnable: number, interruptible: number): number {
+    const at = this.#at++
+    for (const change of this.#changes) if (change === at && current >= 0) this.#demote(current)
+    if (current >= 0 && current === this.#last) {
+      if (++this.#streak > this.#patience) this.#demote(current)
+    } else this.#streak = 0
+    const action = this.#best(runnable, interruptible)
+    this.#last = action
+    return action
+  }
+
+  #demote(cpu: number): void {
+    this.#priority[cpu] = --this.#low
+    this.#streak = 0
+  }
+
+  #best(runnable: number, interruptible: number): number {
+    let best = -1
+    let priority = -Infinity
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+      const cpu = 31 - Math.clz32(rest & -rest)
+      const own = this.#priority[cpu] as number
+      if (own > priority) [best, priority] = [cpu, own]
+    }
+    for (let rest = interruptible; rest !== 0; rest &= rest - 1) {
+      const action = INTERRUPT + 31 - Math.clz32(rest & -rest)
+      const own = this.#priority[action - INTERRUPT + SLOTS] as number
+      if (own > priority) [best, priority] = [action, own]
+    }
+    return best
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}

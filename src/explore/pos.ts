@@ -1,0 +1,60 @@
+/**
+ * Partial order sampling: each access that waits to be made has a random priority, the highest goes first, and those that
+ * race with it draw again. Private steps of one CPU do not wear down the chance of another order, as they do when the
+ * next CPU is drawn at every step.
+ *
+ * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the same
+ * 8 bytes. An interrupt that can be delivered is an access to nothing.
+ */
+import { Prng } from '../base/prng.js'
+import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+
+const NOWHERE = -1
+
+export class PosStrategy implements Strategy {
+  readonly #prng: Prng
+  readonly #priority = new Float64Array(2 * INTERRUPT)
+  readonly #pending = new Int32Array(2 * INTERRUPT).fill(NOWHERE)
+  #taken = -1
+
+  constructor(seed: number, index: number) {
+    this.#prng = Prng.split(seed, index)
+    for (let action = 0; action < this.#priority.length; action++) this.#draw(action)
+  }
+
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (current >= 0) {
+      this.#pending[current] = addr >>> 3
+      this.#draw(current)
+    } else if (this.#taken >= 0) this.#draw(this.#taken)
+    let best = -1
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) best = this.#higher(best, 31 - Math.clz32(rest & -rest))
+    for (let rest = interruptible; rest !== 0; rest &= rest - 1)
+      best = this.#higher(best, INTERRUPT + 31 - Math.clz32(rest & -rest))
+    this.#race(best, runnable)
+    this.#taken = best
+    return best
+  }
+
+  #higher(a: number, b: number): number {
+    return a < 0 || (this.#priority[b] as number) > (this.#priority[a] as number) ? b : a
+  }
+
+  /** Those that wait for the word that `action` goes to draw again. */
+  #race(action: number, runnable: number): void {
+    const word = this.#pending[action] as number
+    if (word === NOWHERE) return
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+      const cpu = 31 - Math.clz32(rest & -rest)
+      if (cpu !== action && this.#pending[cpu] === word) this.#draw(cpu)
+    }
+  }
+
+  #draw(action: number): void {
+    this.#priority[action] = this.#prng.next()
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}

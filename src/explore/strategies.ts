@@ -1,0 +1,31 @@
+/** The strategies by name, and the portfolio that is used when none is asked for. */
+import type { Strategy } from '../machine/engine/controlled.js'
+import { PctStrategy } from './pct.js'
+import { PosStrategy } from './pos.js'
+import { RandomStrategy } from './random.js'
+
+export interface StrategyInfo {
+  readonly id: StrategyId
+  readonly summary: string
+}
+
+export const STRATEGIES = [
+  { id: 'portfolio', summary: 'the others in turn, an execution each' },
+  { id: 'random', summary: 'a random walk, with odds of switching that each execution draws' },
+  { id: 'pct', summary: 'random priorities and a few points at which the CPU that runs falls below all others' },
+  { id: 'pos', summary: 'random priorities of accesses, drawn again where accesses race' },
+] as const satisfies readonly { id: string; summary: string }[]
+
+export type StrategyId = (typeof STRATEGIES)[number]['id']
+
+const SINGLE = ['random', 'pct', 'pos'] as const
+
+/**
+ * The strategy of execution `index` of an exploration with `seed`; `length`: points of the longest execution so far. The
+ * same arguments give the same picks.
+ */
+export function strategyOf(id: StrategyId, seed: number, index: number, length: number): Strategy {
+  const chosen = id === 'portfolio' ? (SINGLE[index % SINGLE.length] as (typeof SINGLE)[number]) : id
+  if (chosen === 'random') return new RandomStrategy(seed, index)
+  return chosen === 'pct' ? new PctStrategy(seed, index, length) : new PosStrategy(seed, index)
+}

@@ -27,7 +27,7 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['lru-rcuhead-overlay', 'retract-vs-fault', 500],
   ['list-node-in-fragment', 'fragment-vs-gup', 2000],
   // Rare: one switch at one access, and a whole exit without another.
-  ['ptmm-lock-uaf', 'retract-vs-exit', 15_000],
+  ['ptmm-lock-uaf', 'retract-vs-exit', 40_000],
   ['list-del-unlisted', 'retract-vs-munmap', 500],
   ['s390-2k-release', 'retract-vs-munmap', 20_000],
   ['gup-folded', 'gup-vs-upgrade', 100],

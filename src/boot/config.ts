@@ -31,6 +31,8 @@ export interface MachineConfig {
 }
 
 export const CPUS_MAX = 64
+/** At 100 nobody would ever run a callback but an idle CPU. */
+export const GP_DELAY_MAX = 99
 export const FRAMES_MAX = 1 << 19
 
 /** A machine in the real geometry: 2 MiB huge pages, `frames` frames of 4 KiB. */
@@ -65,7 +67,14 @@ export function smallMachine(cpus: number, frames = 64): MachineConfig {
   }
 }
 
-const KERNEL = { flushStyle: 'ipi', tableFree: 'rcu', thp: 'always', failNowait: 0, pgalloc: 'one-page' } as const
+const KERNEL = {
+  flushStyle: 'ipi',
+  tableFree: 'rcu',
+  thp: 'always',
+  failNowait: 0,
+  gpDelay: 0,
+  pgalloc: 'one-page',
+} as const
 
 /**
  * `machine` with PTE tables of the design that its kernel has, and the architecture that the design belongs to: as many
@@ -104,7 +113,9 @@ export function checkConfig(config: MachineConfig): void {
       `${fragments} PTE tables in a frame of ${config.frameBytes} bytes`,
       `a power of two of tables of ${8 << pteBits} bytes that fit`,
     )
-  const { flushStyle, tableFree, pgalloc } = config.kernel
+  const { flushStyle, tableFree, pgalloc, gpDelay } = config.kernel
+  if (!(gpDelay >= 0 && gpDelay <= GP_DELAY_MAX))
+    throw new UsageError(`gp-delay ${gpDelay}`, `it is a percentage from 0 to ${GP_DELAY_MAX}`)
   if (PGALLOC_DESIGNS[pgalloc].fragments !== fragments)
     throw new UsageError(
       `${fragments} PTE tables in a page, freed as ${pgalloc}`,

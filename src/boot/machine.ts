@@ -88,6 +88,7 @@ export class Machine {
     const ring = new EventRing(regions.rings, id, config.ringLength, area)
     const cpu = new Cpu(cpuId(id), config.cpus, regions.cpus, regions.csd, ring, engine)
     const rcu = new Rcu(cpu, regions.rcu)
+    rcu.gpDelay = { ...config.kernel, ...bug?.config }.gpDelay
     const observer = config.oracles ? new Oracles(this) : new Observer()
     const sizes = { base: config.tlbBase, huge: config.tlbHuge }
     const tlbs = Array.from({ length: config.cpus }, (_, c) => new Tlb(regions.kernel.tlbs, c, sizes, observer))

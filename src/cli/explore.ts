@@ -8,9 +8,8 @@ import { explain } from '../report/explain.js'
 import { findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
-import { scenarioById } from '../scenario/catalog/index.js'
 import type { Scenario } from '../scenario/scenario.js'
-import { bugNamed } from './names.js'
+import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
   cpusOption,
@@ -18,6 +17,7 @@ import {
   executionsOption,
   fullOption,
   jsonOption,
+  gpDelayOption,
   seedOption,
   strategyOption,
 } from './options.js'
@@ -29,6 +29,7 @@ interface Options {
   executions?: number
   time?: number
   seed: number
+  gpDelay?: number
   strategy: StrategyId
   full?: boolean
   json?: boolean
@@ -48,6 +49,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(executionsOption())
     .addOption(durationOption('--time <T>', 'stop after this time (30s, unless --executions is given)'))
     .addOption(seedOption())
+    .addOption(gpDelayOption())
     .addOption(strategyOption())
     .addOption(cpusOption())
     .addOption(fullOption())
@@ -56,7 +58,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
 }
 
 async function runExplore(id: string, options: Options): Promise<ExitCode> {
-  const [scenario, bug] = [scenarioById(id), bugNamed(options.bug)]
+  const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
   const { seed, strategy } = options

@@ -42,6 +42,11 @@ export const strategyOption = (): Option =>
   new Option('--strategy <NAME>', 'how schedules are chosen: see racewalk list')
     .argParser((id: string): StrategyId => nearest('strategy', id, STRATEGIES).id)
     .default('portfolio')
+export const gpDelayOption = (): Option =>
+  new Option(
+    '--gp-delay <PERCENT>',
+    'how often a CPU puts quiescent states and RCU callbacks off when it could see to them: 0 to 99',
+  ).argParser(parseCount(0, 'a percentage'))
 export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
 export const executionsOption = (): Option =>
   new Option('--executions <N>', 'stop after so many executions').argParser(parseCount(1, 'a number of executions'))

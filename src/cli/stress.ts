@@ -5,12 +5,11 @@ import type { Bug } from '../bug/bug.js'
 import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
-import { scenarioById } from '../scenario/catalog/index.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { stress } from '../scenario/stress.js'
 import { exploreFor, foundText, type Explored } from './explore.js'
-import { bugNamed } from './names.js'
-import { bugOption, cpusOption, durationOption, fullOption, jsonOption, seedOption } from './options.js'
+import { bugNamed, scenarioNamed } from './names.js'
+import { bugOption, cpusOption, durationOption, fullOption, gpDelayOption, jsonOption, seedOption } from './options.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
 interface Options {
@@ -20,6 +19,7 @@ interface Options {
   perturb?: boolean
   explore?: boolean
   seed: number
+  gpDelay?: number
   full?: boolean
   json?: boolean
 }
@@ -39,13 +39,14 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
     .option('--perturb', 'stretch the windows: random pauses at the points where another CPU can come between')
     .option('--explore', 'on a finding, go on with chosen schedules until a token replays the same violation')
     .addOption(seedOption())
+    .addOption(gpDelayOption())
     .addOption(fullOption())
     .addOption(jsonOption())
     .action(async (id: string, options: Options) => done(await runStress(id, options)))
 }
 
 async function runStress(id: string, options: Options): Promise<ExitCode> {
-  const [scenario, bug] = [scenarioById(id), bugNamed(options.bug)]
+  const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
   const result = await stressFor(terminal, scenario, bug, options)
   terminal.print(totalsText(scenario, bug, options.perturb === true, result))

@@ -61,6 +61,9 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     return this.#callbacks.push(callback) - 1
   }
 
+  /** Percentage of the times that this CPU puts a report or its callbacks off while it works; set at boot. */
+  gpDelay = 0
+
   // ---- readers ----------------------------------------------------------------------------------------------------
 
   /** Nests. No barrier: that the section is seen is the business of those who end grace periods. */
@@ -149,8 +152,9 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
   *noteQuiescent(): Step<void> {
     assert(this.isWatching, 'RCU watches a CPU that works: eqsExit() comes before its first operation')
     if (inRcuReader(this.cpu)) this.#reportContext('an operation ended in a reader')
-    if (yield* this.isAwaited()) yield* this.reportQs()
-    if (this.#list.count !== 0 || this.owesAsks) yield* this.core()
+    // A report that is put off keeps the grace period open; an operation or an idle spell later it comes.
+    if ((yield* this.isAwaited()) && !this.#holdsBack()) yield* this.reportQs()
+    if (this.#list.count !== 0 || this.owesAsks) yield* this.core(true)
   }
 
   /** Idle or asleep from here on: quiescent, and no longer waited for. Nothing when it is already. */
@@ -228,7 +232,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
 
   *interruptExit(wasIdle: boolean): Step<void> {
     if (wasIdle) yield* this.#goIdle()
-    else if (this.preemptible && this.isWatching && !inRcuReader(this.cpu)) yield* this.core()
+    else if (this.preemptible && this.isWatching && !inRcuReader(this.cpu)) yield* this.core(true)
   }
 
   /** RCU's interrupt. IRQs are off for itself; whether the CPU was in a reader, the other counts tell. */
@@ -244,22 +248,34 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
 
   // ---- callbacks --------------------------------------------------------------------------------------------------
 
-  /** Reports, asks and runs callbacks until nothing is left to do now. Caller: outside every reader. */
-  protected *core(): Step<void> {
+  /**
+   * Reports, asks and runs callbacks until nothing is left to do now, or, with `mayHoldBack` and gpDelay, leaves some of
+   * it for the next time: when callbacks run is what many bugs hang on. A CPU that goes idle holds nothing back. Caller:
+   * outside every reader.
+   */
+  protected *core(mayHoldBack = false): Step<void> {
     const busy = this.own + RCU_CPU.at.inCore
     if (peek32(busy) !== 0) return
     poke32(busy, 1)
     for (let asked = true; asked;) {
       // A grace period that starts now may await this CPU too: it is quiescent, and says so in the next round.
-      if (yield* this.isAwaited()) yield* this.reportQs()
+      if (yield* this.isAwaited()) {
+        if (mayHoldBack && this.#holdsBack()) break
+        yield* this.reportQs()
+      }
       if (this.#list.count === 0) break
       asked = yield* this.#sortCallbacks()
       if (!this.#list.anyDone) continue
+      if (mayHoldBack && this.#holdsBack()) break
       yield* this.#runCallbacks()
       asked = true
     }
     yield* this.sendAsks(this.#ipi, ASK_QS)
     poke32(busy, 0)
+  }
+
+  #holdsBack(): boolean {
+    return this.gpDelay > 0 && this.cpu.choose(100) < this.gpDelay
   }
 
   /** Finds those whose grace period has passed, and chooses one for the new ones; true when it did. */

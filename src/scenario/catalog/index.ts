@@ -1,5 +1,6 @@
 /** The catalogue: every named race. */
 import { UsageError } from '../../base/errors.js'
+import { GP_DELAY_MAX } from '../../boot/config.js'
 import { nearest } from '../../base/names.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../../mm/pgalloc/index.js'
 import type { Scenario } from '../scenario.js'
@@ -64,6 +65,8 @@ export const scenarios: readonly Scenario[] = [
  * or `retract-vs-gup@powerpc-fragments`. Throws UsageError, with what exists and the nearest match, for a name that is none.
  */
 export function scenarioById(name: string): Scenario {
+  const [plain = '', delay] = name.split(DELAY)
+  if (delay !== undefined) return withGpDelay(scenarioById(plain), Number(delay))
   const [id = '', design] = name.split('@')
   const scenario = nearest('scenario', id, scenarios)
   if (design === undefined) return scenario
@@ -72,6 +75,18 @@ export function scenarioById(name: string): Scenario {
   if (arch !== 'x86-64' && (scenario.config?.flushStyle === 'ipi' || scenario.config?.tableFree === 'ipi'))
     throw new UsageError(`${id} on ${arch}`, 'it is about flushes that interrupt, and that architecture has none')
   return { ...scenario, id: `${id}@${chosen}`, arch, config: { ...scenario.config, pgalloc } }
+}
+
+const DELAY = '+gp-delay='
+
+/**
+ * `scenario` with RCU work put off `percent` of the times (0 … 99) that a CPU could do it. Its name says so: tokens keep it.
+ */
+export function withGpDelay(scenario: Scenario, percent: number): Scenario {
+  if (!Number.isInteger(percent) || percent < 0 || percent > GP_DELAY_MAX)
+    throw new UsageError(`--gp-delay ${percent}`, `it is a percentage from 0 to ${GP_DELAY_MAX}`)
+  const id = `${scenario.id.split(DELAY)[0]}${DELAY}${percent}`
+  return { ...scenario, id, config: { ...scenario.config, gpDelay: percent } }
 }
 
 /** What may stand behind the `@`: a design, or an architecture for the one that its mainline has. */

@@ -92,7 +92,11 @@ export const retractVsExit = defineScenario({
   config: { pgalloc: 's390-active' },
   build: (s) => ({
     boot: mapFile(s),
-    programs: roles(s, [retract(s.huge(0)), { op: 'exit' }], [{ op: 'repeat', times: 4, body: [load(s.huge(1))] }, { op: 'exit' }]),
+    programs: roles(
+      s,
+      [retract(s.huge(0)), { op: 'exit' }],
+      [{ op: 'repeat', times: 4, body: [load(s.huge(1))] }, { op: 'exit' }],
+    ),
   }),
 })
 

@@ -38,6 +38,7 @@ import { Rmap } from '../mm/rmap.js'
 import { S390Gather } from '../mm/s390Gather.js'
 import { SplitFolio } from '../mm/splitFolio.js'
 import { UpperTables } from '../mm/upperTables.js'
+import { Userfault } from '../mm/userfault.js'
 import { Vmas } from '../mm/vma.js'
 import { Zap } from '../mm/zap.js'
 
@@ -63,6 +64,7 @@ export const MAINLINE: PartClasses = {
   Migrate,
   Khugepaged,
   Retract,
+  Userfault,
   Mms,
   Vmas,
   Files,

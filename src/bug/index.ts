@@ -11,6 +11,7 @@ import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
+import { collapseFlushRange, retractUffd } from './retract.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
@@ -36,6 +37,8 @@ export const bugs: readonly Bug[] = [
   splitZapSync,
   zapZapTlb,
   splitNoneExit,
+  collapseFlushRange,
+  retractUffd,
   s390.gupFolded,
   s390.s390FlushMm,
   s390.s390AttachCopy,

@@ -44,6 +44,7 @@ import type { PgallocId } from './pgalloc/index.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
 import type { SplitFolio } from './splitFolio.js'
+import type { Userfault } from './userfault.js'
 import type { Vmas } from './vma.js'
 import type { Zap } from './zap.js'
 
@@ -106,6 +107,7 @@ export interface PartClasses {
   readonly Migrate: typeof Migrate
   readonly Khugepaged: typeof Khugepaged
   readonly Retract: typeof Retract
+  readonly Userfault: typeof Userfault
   readonly Mms: typeof Mms
   readonly Vmas: typeof Vmas
   readonly Files: typeof Files
@@ -161,6 +163,7 @@ export class Kernel {
   readonly migrate: Migrate
   readonly khugepaged: Khugepaged
   readonly retract: Retract
+  readonly userfault: Userfault
   readonly mms: Mms
   readonly vmas: Vmas
   readonly files: Files
@@ -201,6 +204,7 @@ export class Kernel {
     this.migrate = new parts.Migrate(this)
     this.khugepaged = new parts.Khugepaged(this)
     this.retract = new parts.Retract(this)
+    this.userfault = new parts.Userfault(this)
     this.mms = new parts.Mms(this)
     this.vmas = new parts.Vmas(this)
     this.files = new parts.Files(this)

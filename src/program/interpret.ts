@@ -175,6 +175,8 @@ export class Interpreter extends Part {
         return yield* k.retract.retractTable(mm, this.#pick(op.addr))
       case 'retractFile':
         return yield* k.retract.retractPageTables(k.files.fileAt(op.file), op.page)
+      case 'fill':
+        return yield* k.userfault.mfillContinue(this.#pick(op.addr))
       case 'migrate':
         return yield* this.#migrate(this.#pick(op.addr))
       case 'numaHint':

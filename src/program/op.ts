@@ -40,6 +40,8 @@ export type Op =
   | { op: 'retract'; addr: Pick }
   /** The same for all mappings of page `page` of file `file` that begin a huge range there, without mmap_lock. */
   | { op: 'retractFile'; file: number; page: number }
+  /** Maps a page of a shared file mapping as a userfaultfd monitor has it done (UFFDIO_CONTINUE). */
+  | { op: 'fill'; addr: Pick }
   /** Compaction: moves the folio that is mapped at `addr` when the operation begins, knowing only its frame. */
   | { op: 'migrate'; addr: Pick }
   /** Arms a NUMA hint on the huge page at `addr`. */
@@ -141,6 +143,7 @@ export const OPS: readonly OpName[] = [
   'collapse',
   'retract',
   'retractFile',
+  'fill',
   'migrate',
   'numaHint',
   'scanPfn',

@@ -21,6 +21,8 @@ export const tableScenarios: readonly Scenario[] = [
   tables.retractVsMunmap,
   tables.retractVsExit,
   tables.retractVsMremap,
+  tables.retractVsFill,
+  tables.retractThenUnmap,
   tables.fragmentVsGup,
   tableTorture,
 ]

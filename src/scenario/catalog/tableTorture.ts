@@ -9,7 +9,7 @@ export const tableTorture = defineScenario({
   cpus: 4,
   cpusMin: 2,
   files: [16],
-  config: { pgalloc: 's390-active', flushStyle: 'broadcast', failNowait: 20 },
+  config: { pgalloc: 's390-active', flushStyle: 'broadcast', failNowait: 20, gpDelay: 20 },
   build: (s) => {
     // Two huge ranges of a file, one of base pages, one that may be a huge page with a deposited table.
     const [file, small, huge] = [s.huge(0), s.huge(2), s.huge(3)]
@@ -34,6 +34,7 @@ export const tableTorture = defineScenario({
         { op: 'load', addr: anyFile },
       ],
       [{ op: 'retractFile', file: 0, page: 0 }],
+      [{ op: 'fill', addr: anyFile }],
       [{ op: 'load', addr: anyRange }],
       [{ op: 'store', addr: anyRange }],
       [{ op: 'gup', addr: anyRange, pages: 2 }],

@@ -89,7 +89,7 @@ export const retractVsExit = defineScenario({
   cpus: 2,
   exploreOnly: true,
   files: [FILE_PAGES],
-  config: { pgalloc: 's390-active' },
+  config: { pgalloc: 's390-active', gpDelay: 50 },
   build: (s) => ({
     boot: mapFile(s),
     programs: roles(
@@ -119,6 +119,42 @@ export const retractVsMremap = defineScenario({
     const back: Program = s.repeated ? [move(to, from), load(from)] : []
     const retracter: Program = [{ op: 'retractFile', file: 0, page: 0 }, load(from)]
     return { boot: mapFile(s), programs: roles(s, [move(from, to), load(to), ...back], retracter) }
+  },
+})
+
+export const retractVsFill = defineScenario({
+  id: 'retract-vs-fill',
+  summary: 'khugepaged takes the table of a file away while a page is filled in for userfaultfd, and touched',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  build: (s) => {
+    const at = s.huge(0)
+    const again: Program = s.repeated ? [dontneed(at, s.pageSize)] : []
+    return {
+      boot: mapFile(s),
+      programs: roles(
+        s,
+        [{ op: 'retractFile', file: 0, page: 0 }, retract(at)],
+        [{ op: 'fill', addr: at }, load(at), { op: 'fill', addr: at + s.pageSize }, ...again],
+      ),
+    }
+  },
+})
+
+export const retractThenUnmap = defineScenario({
+  id: 'retract-then-unmap',
+  summary: 'a range is unmapped whose table was taken away, while another CPU still has its pages in the TLB',
+  arch: 'x86-64',
+  cpus: 2,
+  files: [FILE_PAGES],
+  build: (s) => {
+    const at = s.huge(0)
+    const again: Program = s.repeated ? [{ op: 'munmap', addr: s.huge(1), len: s.hugeSize }, ...mapFile(s)] : []
+    return {
+      boot: mapFile(s),
+      programs: roles(s, [retract(at), { op: 'munmap', addr: at, len: s.hugeSize }, ...again], [load(at), load(at)]),
+    }
   },
 })
 

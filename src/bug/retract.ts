@@ -1,0 +1,44 @@
+/** Bugs around page tables of files that khugepaged takes away: who counts on them, and what is flushed. */
+import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
+import { PtOps } from '../arch/x86_64/ops.js'
+import type { Step } from '../machine/engine/engine.js'
+import { Userfault } from '../mm/userfault.js'
+import { defineBug } from './bug.js'
+
+class CountsOnTheTable extends Userfault {
+  protected override tableGone(pmdp: PhysAddr): never {
+    return this.cpu.report('kernel-bug', 'kernel BUG at mm/userfaultfd.c: pmd_none(*dst_pmd) in mfill_atomic()', pmdp)
+  }
+}
+
+export const retractUffd = defineBug({
+  id: 'retract-uffd',
+  number: 'K20',
+  year: 2024,
+  upstream: { introduced: '1d65b771bc08', fixed: '4828d207dc51' },
+  summary: 'filling a page for userfaultfd takes it for a bug when the table that it has made is gone again',
+  symptom: 'BUG_ON() while khugepaged retracts tables without mmap_lock',
+  scenarios: ['retract-vs-fill'],
+  parts: { Userfault: CountsOnTheTable },
+})
+
+class FlushesTheNextRange extends PtOps {
+  override *pmdpCollapseFlush(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
+    const { geo, tlbFlush } = this.k
+    const old = yield* this.pmdpHugeGetAndClear(this.k.mmOf(vma), addr, pmdp)
+    const cursor = addr + geo.pmdSize
+    yield* tlbFlush.flushTlbRange(vma, cursor as VirtAddr, (cursor + geo.pmdSize) as VirtAddr)
+    return old
+  }
+}
+
+export const collapseFlushRange = defineBug({
+  id: 'collapse-flush-range',
+  number: 'K18',
+  year: 2020,
+  upstream: { introduced: '27e1f8273113', fixed: '723a80dafed5' },
+  summary: 'a table is taken away with the address that a loop over it ended at: the flush goes to the next huge range',
+  symptom: 'translations of the range survive, and nothing flushes them when it is unmapped, since nothing is mapped',
+  scenarios: ['retract-then-unmap'],
+  parts: { PtOps: FlushesTheNextRange },
+})

@@ -8,6 +8,10 @@
  * The functions are described where x86-64 defines them, in x86_64/pte.ts, swap.ts, word.ts and legal.ts.
  */
 import type { ArchId } from './archId.js'
+import * as powerpcPte from './powerpc/pte.js'
+import * as powerpcSwap from './powerpc/swap.js'
+import * as powerpcWord from './powerpc/word.js'
+import * as powerpcLegal from './powerpc/legal.js'
 import * as s390Legal from './s390/legal.js'
 import * as s390Pte from './s390/pte.js'
 import * as s390Swap from './s390/swap.js'
@@ -18,6 +22,7 @@ import * as x86Swap from './x86_64/swap.js'
 import * as x86Word from './x86_64/word.js'
 
 const x86 = { ...x86Pte, ...x86Swap, ...x86Word, ...x86Legal.byNumber }
+const powerpc: EntryFormat = { ...powerpcPte, ...powerpcSwap, ...powerpcWord, ...powerpcLegal }
 const s390: EntryFormat = { ...s390Pte, ...s390Swap, ...s390Word, ...s390Legal }
 
 export let PTE_EMPTY = x86.PTE_EMPTY
@@ -95,6 +100,8 @@ export let isWritable = x86.isWritable
 export let isProtnone = x86.isProtnone
 export let isInvalidated = x86.isInvalidated
 export let isEmptyWord = x86.isEmptyWord
+export let briefAt = x86.briefAt
+export let brief = x86.brief
 export let illegalEntry = x86.illegalEntry
 export let illegalChange = x86.illegalChange
 export let illegalInUse = x86.illegalInUse
@@ -178,13 +185,15 @@ export type EntryFormat = Pick<
   | 'isProtnone'
   | 'isInvalidated'
   | 'isEmptyWord'
+  | 'briefAt'
+  | 'brief'
   | 'illegalEntry'
   | 'illegalChange'
   | 'illegalInUse'
   | 'levelName'
 >
 
-const FORMATS: Readonly<Record<ArchId, EntryFormat>> = { 'x86-64': x86, s390 }
+const FORMATS: Readonly<Record<ArchId, EntryFormat>> = { 'x86-64': x86, s390, powerpc }
 
 /** From now on entries in this thread are those of `arch`. */
 export function useArch(arch: ArchId): void {
@@ -264,6 +273,8 @@ export function useArch(arch: ArchId): void {
   isProtnone = format.isProtnone
   isInvalidated = format.isInvalidated
   isEmptyWord = format.isEmptyWord
+  briefAt = format.briefAt
+  brief = format.brief
   illegalEntry = format.illegalEntry
   illegalChange = format.illegalChange
   illegalInUse = format.illegalInUse

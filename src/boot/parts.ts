@@ -2,6 +2,7 @@
  * Composes a kernel: mainline's parts, some replaced by those of a bug.
  */
 import type { ArchId } from '../arch/archId.js'
+import { PowerpcMmu } from '../arch/powerpc/walk.js'
 import { S390PtOps } from '../arch/s390/ops.js'
 import { S390TlbFlush } from '../arch/s390/tlbFlush.js'
 import { S390Mmu } from '../arch/s390/walk.js'
@@ -86,5 +87,6 @@ export function composeParts(bug: Bug | null, arch: ArchId, pgalloc: PgallocId):
 /** What an architecture has in the place of x86-64's. */
 const ARCH_PARTS: Readonly<Record<ArchId, Partial<PartClasses>>> = {
   'x86-64': {},
+  powerpc: { Mmu: PowerpcMmu },
   s390: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables, MmuGather: S390Gather },
 }

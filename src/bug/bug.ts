@@ -9,9 +9,10 @@ export interface Bug {
   readonly id: string
   /**
    * `BUG-02`, `K01`: as the dossiers count; `mutant` for a fault that no release had, but that a test
-   * must find; `open` for what upstream has to this day, as far as its source tells.
+   * must find; `other` for an upstream bug that they do not have; `open` for what
+   * upstream has to this day, as far as its source tells.
    */
-  readonly number: `BUG-${string}` | `K${string}` | 'mutant' | 'open'
+  readonly number: `BUG-${string}` | `K${string}` | 'mutant' | 'other' | 'open'
   /** Its other numbers, where both dossiers have it. */
   readonly also?: readonly string[]
   /** Of the fix, or of the draft that was never merged; null for mutants. */

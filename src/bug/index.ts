@@ -42,6 +42,7 @@ export const bugs: readonly Bug[] = [
   s390.gupFolded,
   s390.s390FlushMm,
   s390.s390AttachCopy,
+  s390.powerpcGupInvalid,
   s390.s390GupInvalid,
   fragments.rcuheadDouble,
   fragments.lruRcuheadOverlay,

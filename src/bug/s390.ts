@@ -1,4 +1,4 @@
-/** Bugs of s390: folded levels, flushes put off, and what its entries say while they are being changed. */
+/** Bugs of s390: folded levels, flushes put off, and what its entries say while they are being changed; and powerpc's of that kind. */
 import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
 import { phys } from '../base/units.js'
 import { pmdPresent, pmdWrite } from '../arch/entry.js'
@@ -144,6 +144,18 @@ class TakesInvalidated extends GupFast {
     return pmdPresent(pmd) && (!write || pmdWrite(pmd))
   }
 }
+
+export const powerpcGupInvalid = defineBug({
+  id: 'powerpc-gup-invalid',
+  number: 'other',
+  year: 2019,
+  upstream: { fixed: '33258a1db165' },
+  summary: 'gup_fast takes pages of a huge entry that pmdp_invalidate() has made invalid',
+  symptom: 'a page is pinned while a split takes its exclusive flag away',
+  scenarios: ['gup-vs-split'],
+  parts: { GupFast: TakesInvalidated },
+  config: { pgalloc: 'powerpc-fragments' },
+})
 
 export const s390GupInvalid = defineBug({
   id: 's390-gup-invalid',

@@ -24,8 +24,7 @@ import { Level } from '../machine/trace/observer.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
-import { lowHalf, lowHalfAt } from './entryWord.js'
+import { brief, briefAt, hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
 import { SHADOW, happenedBefore, now, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -50,7 +49,7 @@ export class Contents {
 
   /** A page that was just mapped for the first time begins to age. */
   entryChanged(cpu: Cpu, level: number, before: bigint, after: bigint): void {
-    const [old, next] = [lowHalf(before), lowHalf(after)]
+    const [old, next] = [brief(before), brief(after)]
     if (level === Level.pte) {
       const frame = pteFrame(next)
       if (frame >= 0 && frame !== pteFrame(old)) this.#mapped(cpu, frame, 1)
@@ -112,7 +111,7 @@ export class DiscardKept {
     const { geo, memmap } = this.#machine
     let table = peek32(mm + MM.at.pgd)
     for (let level = peek32(mm + MM.at.topLevel); level > Level.pmd; level--) {
-      const nr = tableFrame(lowHalfAt(table + geo.upperIndex(level, addr) * 8))
+      const nr = tableFrame(briefAt(table + geo.upperIndex(level, addr) * 8))
       if (!this.#shadow.tableExists(nr)) return -level
       table = memmap.table(nr)
     }
@@ -125,7 +124,7 @@ export class DiscardKept {
 
   #checkPmd(cpu: Cpu, pmdp: number, start: number, end: number, stamp: number): void {
     const { geo, memmap } = this.#machine
-    const pmd = lowHalfAt(pmdp)
+    const pmd = briefAt(pmdp)
     const huge = hugeFrame(pmd, this.#shadow.hugePages)
     const table = tableFrame(pmd)
     if (huge < 0 && !this.#shadow.tableExists(table)) return
@@ -137,7 +136,7 @@ export class DiscardKept {
   }
 
   #checkPte(cpu: Cpu, ptep: number, addr: number, stamp: number): void {
-    const pte = lowHalfAt(ptep)
+    const pte = briefAt(ptep)
     const frame = pteFrame(pte)
     if (frame >= 0) this.#checkPage(cpu, ptep, pte, frame, addr, stamp)
   }
@@ -146,7 +145,7 @@ export class DiscardKept {
   #checkPage(cpu: Cpu, entry: number, word: number, pfn: number, addr: number, stamp: number): void {
     if (!this.#shadow.exists(pfn)) return
     const generation = load32(this.#shadow.of(pfn) + AT.generation)
-    if (!this.#contents.isOlder(pfn, stamp) || load32(entry) !== word) return
+    if (!this.#contents.isOlder(pfn, stamp) || briefAt(entry) !== word) return
     if (load32(this.#shadow.of(pfn) + AT.generation) !== generation) return
     violation(cpu, ORACLE, 'MADV_DONTNEED kept a page', phys(entry), [
       `${hex(addr)} still holds what it held before the call`,

@@ -7,6 +7,7 @@
  * held.
  */
 import {
+  brief,
   hugeFrame,
   illegalChange,
   illegalEntry,
@@ -26,7 +27,6 @@ import type { PteWord } from '../base/units.js'
 import { load32 } from '../machine/image/image.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
-import { lowHalf } from './entryWord.js'
 import type { Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -45,7 +45,7 @@ export class EntryLegal {
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
     const { hugePages, frames, tables } = this.#shadow
     // Entries for tables have numbers of tables in the place of frames.
-    const limit = level > Level.pte && tableFrame(lowHalf(after)) >= 0 ? tables : frames
+    const limit = level > Level.pte && tableFrame(brief(after)) >= 0 ? tables : frames
     const reason =
       illegalEntry(level, judged(level, before as PteWord, after as PteWord), limit, hugePages) ??
       illegalChange(level, before as PteWord, after as PteWord, hugePages) ??
@@ -64,7 +64,7 @@ export class EntryLegal {
   /** The frame that a leaf maps, or that a migration entry waits for; -1: none. */
   #frameOf(level: number, entry: bigint): number {
     if (level > Level.pmd) return -1
-    const low = lowHalf(entry)
+    const low = brief(entry)
     const frame = level === Level.pte ? pteFrame(low) : hugeFrame(low, this.#shadow.hugePages)
     if (frame >= 0) return frame
     return isMigrationEntry(entry as PteWord) ? swpOffsetPfn(entry as PteWord) : -1

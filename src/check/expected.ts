@@ -12,7 +12,7 @@ import { Level } from '../machine/trace/observer.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, isEmptyWord, isInvalidated, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
+import { hugeFrame, briefAt, isEmptyWord, isInvalidated, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
 import { TABLE_DEPOSITED, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex } from './violation.js'
@@ -105,8 +105,8 @@ export class Expected {
     const entries = level === Level.pte ? geo.ptrsPerPte : geo.ptrsPerTable
     let huge = 0
     for (let at: number = first; at < first + entries * 8; at += 8) {
-      const low = peek32(at)
-      if (isEmptyWord(level, low, peek32(at + 4))) continue
+      if (isEmptyWord(level, peek32(at), peek32(at + 4))) continue
+      const low = briefAt(at)
       if (level === Level.pte) this.#pte(at, low)
       else if (level === Level.pmd && tableFrame(low) < 0) huge += this.#hugePmd(at, low)
       else this.#table(tableFrame(low), level - 1, at)

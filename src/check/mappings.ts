@@ -30,8 +30,7 @@ import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, isHuge, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
-import { lowHalf, lowHalfAt } from './entryWord.js'
+import { brief, briefAt, hugeFrame, isHuge, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
 import { hex } from './violation.js'
 import { SHADOW, TABLE_SHADOW, count, happenedBefore, now, raise, set32, type Shadow } from './shadow.js'
 
@@ -51,12 +50,12 @@ export class Mappings {
   // ---- entries ----------------------------------------------------------------------------------------------------
 
   entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
-    const next = lowHalf(after)
+    const next = brief(after)
     if (level === Level.pte) this.#pteAdded(mm, addr, entry, next)
     else if (level === Level.pmd && isHuge(next)) this.#hugeAdded(mm, addr, entry, next)
     else {
       this.#tableLinked(level, mm, addr, entry, next)
-      if (level === Level.pmd && tableFrame(next) >= 0) this.#hugeSplit(cpu, lowHalfAt(entry), next)
+      if (level === Level.pmd && tableFrame(next) >= 0) this.#hugeSplit(cpu, briefAt(entry), next)
     }
   }
 
@@ -69,7 +68,7 @@ export class Mappings {
   }
 
   entryChanged(cpu: Cpu, level: number, entry: number, before: bigint, after: bigint): void {
-    const [old, next] = [lowHalf(before), lowHalf(after)]
+    const [old, next] = [brief(before), brief(after)]
     if (level === Level.pte) this.#pteRemoved(cpu, entry, old, next)
     else if (level === Level.pmd && isHuge(old)) {
       if (tableFrame(next) < 0) this.#hugeRemoved(cpu, old, next)
@@ -81,7 +80,7 @@ export class Mappings {
     if (frame < 0 || !this.#counts(frame)) return
     const at = this.#shadow.of(frame)
     if (isWritable(Level.pte, next) && peek32(at + AT.writable) === 0) poke32(at + AT.writable, 1)
-    if (pteFrame(lowHalfAt(entry)) === frame || !this.#isLinked(entry)) return
+    if (pteFrame(briefAt(entry)) === frame || !this.#isLinked(entry)) return
     add(at, mm, this.#vpn(addr))
   }
 
@@ -93,7 +92,7 @@ export class Mappings {
 
   #hugeAdded(mm: number, addr: number, entry: number, next: number): void {
     const frame = hugeFrame(next, this.#shadow.hugePages)
-    if (!this.#counts(frame) || hugeFrame(lowHalfAt(entry), this.#shadow.hugePages) === frame) return
+    if (!this.#counts(frame) || hugeFrame(briefAt(entry), this.#shadow.hugePages) === frame) return
     add(this.#shadow.of(frame) + HUGE, mm, this.#hugeVpn(addr))
   }
 
@@ -106,13 +105,13 @@ export class Mappings {
   /** Before the pointer is stored: the pages below become mapped all at once. */
   #tableLinked(level: number, mm: number, addr: number, entry: number, next: number): void {
     const table = tableFrame(next)
-    if (!this.#shadow.tableExists(table) || tableFrame(lowHalfAt(entry)) === table) return
+    if (!this.#shadow.tableExists(table) || tableFrame(briefAt(entry)) === table) return
     set32(this.#shadow.table(table) + TABLE_SHADOW.at.linked, 1)
     if (level !== Level.pmd) return
     const first = this.#machine.memmap.table(table)
     const vpn = this.#hugeVpn(addr)
     for (let i = 0; i < this.#machine.geo.ptrsPerPte; i++) {
-      const frame = pteFrame(lowHalfAt(first + i * 8))
+      const frame = pteFrame(briefAt(first + i * 8))
       if (frame >= 0 && this.#counts(frame)) add(this.#shadow.of(frame), mm, vpn + i)
     }
   }
@@ -123,7 +122,7 @@ export class Mappings {
     if (level === Level.pmd) {
       const first = this.#machine.memmap.table(table)
       for (let i = 0; i < this.#machine.geo.ptrsPerPte; i++) {
-        const frame = pteFrame(lowHalfAt(first + i * 8))
+        const frame = pteFrame(briefAt(first + i * 8))
         if (frame >= 0 && this.#counts(frame)) remove(cpu, this.#shadow.of(frame))
       }
     }

@@ -16,8 +16,7 @@ import type { Cpu } from '../machine/cpu/cpu.js'
 import { load32, peek32, poke32 } from '../machine/image/image.js'
 import { FrameKind, Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { isEmptyWord, levelName, tableFrame } from '../arch/entry.js'
-import { lowHalf } from './entryWord.js'
+import { brief, briefAt, isEmptyWord, levelName, tableFrame } from '../arch/entry.js'
 import { TABLE_DEPOSITED, TABLE_FREED, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { violation } from './violation.js'
@@ -129,9 +128,9 @@ export class TableState {
   /** Before a pointer to a table is stored. */
   entryChanging(cpu: Cpu, level: number, entry: number, after: bigint): void {
     if (level === Level.pte) return
-    const table = tableFrame(lowHalf(after))
+    const table = tableFrame(brief(after))
     if (table < 0 || !this.#shadow.tableExists(table)) return
-    if (tableFrame(peek32(entry)) === table) return
+    if (tableFrame(briefAt(entry)) === table) return
     const at = this.#shadow.table(table)
     if (peek32(at + AT.state) !== level - 1)
       this.#report(cpu, `what is linked is no free-standing ${name(level - 1)} table`, table, entry)

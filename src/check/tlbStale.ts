@@ -34,8 +34,7 @@ import { MM_CONTEXT } from '../arch/context.js'
 import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
-import { hugeFrame, isHuge, isUsable, pteFrame, tableFrame } from '../arch/entry.js'
-import { lowHalf } from './entryWord.js'
+import { brief, hugeFrame, isHuge, isUsable, pteFrame, tableFrame } from '../arch/entry.js'
 import { SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { TlbView } from './tlbView.js'
@@ -153,7 +152,7 @@ export class TlbStale {
   // ---- changes of entries -----------------------------------------------------------------------------------------
 
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
-    const [old, next] = [lowHalf(before), lowHalf(after)]
+    const [old, next] = [brief(before), brief(after)]
     if (level === Level.pte) {
       if (isUsable(level, next) && pteFrame(next) !== pteFrame(old))
         this.#checkRemapped(cpu, mm, addr, entry, pteFrame(next))

@@ -14,8 +14,7 @@ import { load32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
-import { hugeFrame, isWritable, pteFrame } from '../arch/entry.js'
-import { lowHalf } from './entryWord.js'
+import { brief, hugeFrame, isWritable, pteFrame } from '../arch/entry.js'
 import { SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -40,7 +39,7 @@ export class ZeroPage {
   }
 
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, after: bigint): void {
-    const low = lowHalf(after)
+    const low = brief(after)
     if (level > Level.pmd || !isWritable(level, low)) return
     const frame = level === Level.pte ? pteFrame(low) : hugeFrame(low, this.#shadow.hugePages)
     if (frame < 0 || !this.#shadow.isReserved(frame)) return

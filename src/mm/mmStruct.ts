@@ -20,6 +20,7 @@ export const MM = struct('mm', 320, {
   inUse: [16, 4], //   slot of the mm table is taken (mm table lock)
   mmapLock: [64, 16], // rwsem
   mmUsers: [128, 4], // CPUs and others that use the address space (atomic)
+  mmCount: [184, 4], // references to the structure: one for all users together, and those of mmgrab() (atomic)
   hasPinned: [132, 4], // MMF_HAS_PINNED: a page of this mm was ever pinned (set before the walk)
   //  mmap_lock:
   firstVma: [136, 4],

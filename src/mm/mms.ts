@@ -1,9 +1,9 @@
 /**
  * Address spaces: the table of mm_structs, their users, mmap_lock.
  *
- * Source: kernel/fork.c mm_init() and mmput(), include/linux/mmap_lock.h (v6.12). Left out: mm_count. It keeps the pgd of a
- * dead mm for kernel threads that run on it lazily; there are none, so an mm without users is loaded nowhere, and that
- * is asserted.
+ * Source: kernel/fork.c mm_init() and mmput(), include/linux/mmap_lock.h (v6.12). Departure: mm_count keeps the structure and
+ * not the top table, which upstream keeps for kernel threads that run on a dead mm lazily; there are none, so an mm
+ * without users is loaded nowhere, and that is asserted.
  */
 import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
@@ -66,6 +66,7 @@ export class Mms extends Part {
       return phys(0)
     }
     poke32(mm + MM.at.mmUsers, 1)
+    poke32(mm + MM.at.mmCount, 1)
     this.k.pgalloc.initMm(mm)
     pokeF64(mm + MM.at.mmapBase, peekF64(mm + MM.at.asceLimit))
     return mm
@@ -92,7 +93,18 @@ export class Mms extends Part {
     assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without users is loaded on no CPU')
     yield* this.k.pgalloc.destroyMm(mm)
     yield* this.k.upper.freeTop(mm)
-    yield* this.#freeSlot(mm)
+    yield* this.mmdrop(mm)
+  }
+
+  /** One more reference to the structure, which keeps nothing of the address space. Caller: has one, or is a user. */
+  *mmgrab(mm: PhysAddr): Step<void> {
+    yield* this.cpu.atomicAdd32(phys(mm + MM.at.mmCount), 1)
+  }
+
+  /** Drops one; the last one frees the slot. Callable in a callback, as mmdrop_async() is. */
+  *mmdrop(mm: PhysAddr): Step<void> {
+    // Full barrier: this holder's accesses to the structure before the slot is another's.
+    if ((yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmCount), -1)) === 0) yield* this.#freeSlot(mm)
   }
 
   /** The mm that this CPU's user accesses go to; 0: none. */

@@ -9,7 +9,7 @@
  * Locks: mm.pageTableLock guards the entries of this file. Walkers with IRQs off take none.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { entryTable, pmdLeaf, pmdPresent, pteNone, ptePresent, tableEntry } from '../arch/entry.js'
+import { entryTable, pmdLeaf, pmdPresent, pteNone, tableEntry } from '../arch/entry.js'
 import type { UpperLevel } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32, pokeF64 } from '../machine/image/image.js'
@@ -65,17 +65,17 @@ export class UpperTables extends Part {
   /** mm_find_pmd(): the PMD entry for `addr`, 0 when there is no PMD table. Caller: a lock that keeps the tables. */
   *findPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     const pgd = (yield* this.cpu.readOnce64(this.pgdOffset(mm, addr))) as PteWord
-    if (!ptePresent(pgd)) return NO_ENTRY
+    if (this.isNone(pgd)) return NO_ENTRY
     const pudp = this.pudOffset(pgd, addr)
     const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pud, pudp)
-    return ptePresent(pud) ? this.pmdOffset(pud, addr) : NO_ENTRY
+    return this.isNone(pud) ? NO_ENTRY : this.pmdOffset(pud, addr)
   }
 
   /** Where to go on behind `addr`, for which findPmd() has found nothing: behind the missing table, at most `end`. */
   *behindMissing(mm: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<VirtAddr> {
     const pgd = (yield* this.cpu.readOnce64(this.pgdOffset(mm, addr))) as PteWord
-    return ptePresent(pgd) ? this.k.geo.pudAddrEnd(addr, end) : this.k.geo.pgdAddrEnd(addr, end)
+    return this.isNone(pgd) ? this.k.geo.pgdAddrEnd(addr, end) : this.k.geo.pudAddrEnd(addr, end)
   }
 
   // ---- allocation -------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ export class UpperTables extends Part {
     for (let addr = start; addr < end; addr = this.k.geo.pgdAddrEnd(addr, end)) {
       const pgdp = this.pgdOffset(mm, addr)
       const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord
-      if (!ptePresent(pgd)) continue
+      if (this.isNone(pgd)) continue
       const stop = this.k.geo.pgdAddrEnd(addr, end)
       for (let at = addr; at < stop; at = this.k.geo.pudAddrEnd(at, stop))
         yield* this.freePmdTable(mm, this.pudOffset(pgd, at), at, this.k.geo.pudAddrEnd(at, stop), floor, ceiling)
@@ -143,7 +143,7 @@ export class UpperTables extends Part {
     ceiling: number,
   ): Step<void> {
     const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
-    if (!ptePresent(pud)) return
+    if (this.isNone(pud)) return
     for (let addr = start; addr < end; addr = this.k.geo.pmdAddrEnd(addr, end))
       yield* this.#freePteTable(mm, this.pmdOffset(pud, addr), addr, floor, ceiling)
     if (inside(start, this.k.geo.pudSize, floor, ceiling)) yield* this.unlink(Level.pud, mm, start, pudp, pud)
@@ -184,11 +184,11 @@ export class UpperTables extends Part {
       const pgdp = this.pgdOffset(mm, addr)
       const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord
       observer.tableRead(this.cpu, Level.pgd, pgdp)
-      if (!ptePresent(pgd)) return nr
+      if (this.isNone(pgd)) return nr
       const pudp = this.pudOffset(pgd, addr)
       const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
       observer.tableRead(this.cpu, Level.pud, pudp)
-      if (!ptePresent(pud)) return nr
+      if (this.isNone(pud)) return nr
       const next = geo.pmdAddrEnd(addr, end)
       const want = nr + geo.pagesIn(next - addr)
       nr = yield* this.k.gupFast.gupPmd(this.pmdOffset(pud, addr), addr, next, flags, pages, nr)

@@ -6,7 +6,7 @@ import type { Machine } from '../boot/machine.js'
 import { SHADOW, TABLE_SHADOW } from '../check/shadow.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
-import { levelName, tableFrame } from '../arch/entry.js'
+import { briefAt, levelName, tableFrame } from '../arch/entry.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_BUDDY, PG_RESERVED, PG_TABLE } from '../mm/page.js'
 import { hex } from './entry.js'
@@ -81,7 +81,7 @@ function findTable(
   const { geo, memmap } = machine
   const span = entrySpan(machine, level)
   for (let i = 0; i < geo.ptrsPerTable; i++) {
-    const below = tableFrame(peek32(memmap.table(at) + i * 8))
+    const below = tableFrame(briefAt(memmap.table(at) + i * 8))
     const found =
       below >= 0 && below < machine.config.frames * memmap.fragments
         ? findTable(machine, below, level - 1, base + i * span, wanted)

@@ -1,6 +1,7 @@
 /** Words of page tables in words: what an entry says to the hardware, or keeps for the kernel. */
 import type { Geometry } from '../arch/geometry.js'
 import {
+  brief,
   emptyEntry,
   entryTable,
   isMigrationEntry,
@@ -51,7 +52,7 @@ function describePmd(pmd: PteWord, geo: Geometry): string {
 
 /** What the hardware cannot load: invalidated, or on s390 only old. */
 function unusable(level: number, entry: PteWord): string {
-  return isUsable(level, Number(BigInt.asUintN(32, entry))) ? '' : ' invalidated'
+  return isUsable(level, brief(entry)) ? '' : ' invalidated'
 }
 
 function describeSwap(entry: PteWord): string {

@@ -2,6 +2,7 @@
  * s390 entries, as far as bookkeeping needs them: see x86_64/word.ts. `low` is the low half of a word; frames are below
  * 2^19, so it has all of a frame's number.
  */
+import { peek32 } from '../../machine/image/image.js'
 import { Level } from '../../machine/trace/observer.js'
 
 const NONE = -1
@@ -37,3 +38,14 @@ export const isInvalidated = (low: number): boolean => (low & 0x5421) === 0x5421
 const EMPTY: readonly number[] = [0, 0x400, 0x20, 0x24, 0x28, 0x2c]
 /** The word with these halves is what an empty entry of `level` is. */
 export const isEmptyWord = (level: number, low: number, high: number): boolean => low === EMPTY[level] && high === 0
+
+/** What the functions of this file look at: here the low half. A word of a table may be read while it changes. */
+export function brief(entry: bigint): number {
+  word[0] = entry
+  return half[0] as number
+}
+
+export const briefAt = (at: number): number => peek32(at)
+
+const word = new BigUint64Array(1) // scratch: written and read within one function
+const half = new Int32Array(word.buffer)

@@ -3,6 +3,7 @@
  * word points to. Frames are below 2^19, so the low half of a word has all of the number; bits that do not belong into
  * the rest are for illegalEntry() to find.
  */
+import { peek32 } from '../../machine/image/image.js'
 const NONE = -1
 const PRESENT = 0x1
 const RW = 0x2
@@ -39,3 +40,14 @@ export const isProtnone = (_level: number, low: number): boolean => (low & PROTN
 export const isInvalidated = (low: number): boolean => (low & MAPPED) === 0 && (low & PSE) !== 0
 /** The word with these halves is what an empty entry of `level` is. */
 export const isEmptyWord = (_level: number, low: number, high: number): boolean => low === 0 && high === 0
+
+/** What the functions of this file look at: here the low half. A word of a table may be read while it changes. */
+export function brief(entry: bigint): number {
+  word[0] = entry
+  return half[0] as number
+}
+
+export const briefAt = (at: number): number => peek32(at)
+
+const word = new BigUint64Array(1) // scratch: written and read within one function
+const half = new Int32Array(word.buffer)

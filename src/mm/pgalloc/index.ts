@@ -3,10 +3,12 @@ import type { ArchId } from '../../arch/archId.js'
 import type { Kernel } from '../kernel.js'
 import { OnePage } from './onePage.js'
 import type { Pgalloc } from './pgalloc.js'
+import { PowerpcDeferCount } from './powerpcDeferCount.js'
 import { PowerpcFragments } from './powerpcFragments.js'
 import { S390Active } from './s390Active.js'
 import { S390FullPage } from './s390FullPage.js'
 import { S390ListNode } from './s390ListNode.js'
+import { S390MmKept } from './s390MmKept.js'
 import { S390PphhaaGlobal, S390PphhaaMmLock, S390PphhaaOnList } from './s390Pphhaa.js'
 import { S390SharedHead } from './s390SharedHead.js'
 
@@ -24,12 +26,14 @@ export const PGALLOC_DESIGNS = {
   'one-page': { part: OnePage, arch: 'x86-64', fragments: 1 },
   's390-full-page': { part: S390FullPage, arch: 's390', fragments: 2 },
   's390-shared-head': { part: S390SharedHead, arch: 's390', fragments: 2, broken: true },
+  's390-mm-kept': { part: S390MmKept, arch: 's390', fragments: 2, broken: true },
   's390-list-node': { part: S390ListNode, arch: 's390', fragments: 2, broken: true },
   's390-active': { part: S390Active, arch: 's390', fragments: 2 },
   's390-pphhaa-global': { part: S390PphhaaGlobal, arch: 's390', fragments: 2 },
   's390-pphhaa-mm-lock': { part: S390PphhaaMmLock, arch: 's390', fragments: 2, broken: true },
   's390-pphhaa-on-list': { part: S390PphhaaOnList, arch: 's390', fragments: 2 },
-  'powerpc-fragments': { part: PowerpcFragments, arch: 'x86-64', fragments: 4 },
+  'powerpc-defer-count': { part: PowerpcDeferCount, arch: 'powerpc', fragments: 16 },
+  'powerpc-fragments': { part: PowerpcFragments, arch: 'powerpc', fragments: 16 },
 } as const satisfies Readonly<Record<string, PgallocDesign>>
 
 export type PgallocId = keyof typeof PGALLOC_DESIGNS

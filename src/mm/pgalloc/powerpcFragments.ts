@@ -67,7 +67,7 @@ export class PowerpcFragments extends FragmentPgalloc {
 
   override *pteFree(_mm: PhysAddr, table: Table): Step<void> {
     this.k.observer.tableFreed(this.cpu, table)
-    yield* this.#drop(this.pageOf(table), 1)
+    yield* this.drop(this.pageOf(table), 1)
   }
 
   override *pteFreeTlb(): Step<void> {}
@@ -89,10 +89,10 @@ export class PowerpcFragments extends FragmentPgalloc {
     if (at === 0) return
     yield* this.cpu.plainWrite32(phys(mm + MM.at.pteFrag), 0)
     const handedOut = this.partOf(memmap.tableAt(at))
-    yield* this.#drop(memmap.page(memmap.pfnAt(at)), memmap.fragments - handedOut)
+    yield* this.drop(memmap.page(memmap.pfnAt(at)), memmap.fragments - handedOut)
   }
 
-  *#drop(page: PhysAddr, parts: number): Step<void> {
+  protected *drop(page: PhysAddr, parts: number): Step<void> {
     // Full barrier: the parts' last uses before the page goes. Pairs with those of the other parts' last users.
     const left = yield* this.cpu.atomicAddReturn32(phys(page + PAGE.at.ptFragRefcount), -parts)
     if (left !== 0) return

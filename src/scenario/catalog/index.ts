@@ -95,5 +95,6 @@ export function withGpDelay(scenario: Scenario, percent: number): Scenario {
 const DESIGNS: readonly { readonly id: string; readonly pgalloc: PgallocId }[] = [
   { id: 'x86-64', pgalloc: 'one-page' },
   { id: 's390', pgalloc: 's390-full-page' },
+  { id: 'powerpc', pgalloc: 'powerpc-fragments' },
   ...(Object.keys(PGALLOC_DESIGNS) as PgallocId[]).map((id) => ({ id, pgalloc: id })),
 ]

@@ -17,6 +17,7 @@ import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
 import { splitZapSync } from './splitZapSync.js'
 import * as fragments from './tableFragments.js'
+import * as tables from './tableMutants.js'
 import { tailRef } from './tailRef.js'
 import { zapZapTlb } from './zapZapTlb.js'
 
@@ -56,6 +57,10 @@ export const bugs: readonly Bug[] = [
   tableNoGracePeriod,
   tableOneNoSync,
   fragments.tableDeferNoGrace,
+  tables.tablePendingReused,
+  tables.tablePmdNotReread,
+  tables.tableNoPteLock,
+  tables.tableIpiForGrace,
   s390.s390NoFlushWait,
   s390.rdpNoFix,
   s390.upgradeNoIpi,

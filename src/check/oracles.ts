@@ -108,6 +108,10 @@ export class Oracles extends Observer {
     this.#tables.created(cpu, table, level)
   }
 
+  override tableBitsChanged(cpu: Cpu, pfn: number, _before: number, after: number): void {
+    this.#tables.bitsChanged(cpu, pfn, after)
+  }
+
   override tableFreed(cpu: Cpu, table: number): void {
     this.#tables.freed(cpu, table)
   }

@@ -160,9 +160,13 @@ export class PageTables extends Part {
       }
       const ptep = this.pteOffset(pmd, addr)
       yield* this.pteLock(ptep)
-      if ((yield* this.cpu.readOnce64(pmdp)) === pmd) return ptep
+      if (yield* this.pmdUnchanged(pmdp, pmd)) return ptep
       yield* this.pteUnmapUnlock(ptep)
     }
+  }
+
+  protected *pmdUnchanged(pmdp: PhysAddr, pmd: PteWord): Step<boolean> {
+    return (yield* this.cpu.readOnce64(pmdp)) === pmd
   }
 
   *pteUnmapUnlock(ptep: PhysAddr): Step<void> {

@@ -88,16 +88,24 @@ export class Retract extends Part {
     if (isTable) {
       const first = tables.pteOffset(pmd, haddr)
       // Nested: the PTE lock keeps those out who found the table before it is unlinked, and look at the PMD again then.
-      yield* tables.pteLock(first)
+      yield* this.lockEntries(first)
       if (full) yield* this.clearEntries(mm, haddr, first)
       yield* ops.pmdpCollapseFlush(vma, haddr, pmdp)
-      yield* tables.pteUnlock(first)
+      yield* this.unlockEntries(first)
     }
     yield* tables.pmdUnlock(pmdp)
     if (!isTable) return false
     tables.mmDecNrPtes(mm)
     yield* pgalloc.pteFreeDefer(mm, entryTable(pmd))
     return true
+  }
+
+  protected *lockEntries(first: PhysAddr): Step<void> {
+    yield* this.k.tables.pteLock(first)
+  }
+
+  protected *unlockEntries(first: PhysAddr): Step<void> {
+    yield* this.k.tables.pteUnlock(first)
   }
 
   /** The page cache keeps the pages, so their TLB entries may go later, with the table's. */

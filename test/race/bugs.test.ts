@@ -26,10 +26,16 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['rcuhead-double', 'retract-vs-retract', 100],
   ['lru-rcuhead-overlay', 'retract-vs-fault', 500],
   ['list-node-in-fragment', 'fragment-vs-gup', 2000],
-  // Rare: one switch at one access, and a whole exit without another.
-  ['ptmm-lock-uaf', 'retract-vs-exit', 40_000],
+  ['ptmm-lock-uaf', 'retract-vs-exit', 15_000],
   ['list-del-unlisted', 'retract-vs-munmap', 500],
   ['s390-2k-release', 'retract-vs-munmap', 20_000],
+  ['collapse-flush-range', 'retract-then-unmap', 100],
+  ['retract-uffd', 'retract-vs-fill', 1000],
+  ['powerpc-gup-invalid', 'gup-vs-split', 500],
+  ['table-pending-reused', 'fragment-vs-gup', 500],
+  ['table-pmd-not-reread', 'retract-vs-fault', 8000],
+  ['table-no-pte-lock', 'retract-vs-fault', 8000],
+  ['table-ipi-for-grace', 'retract-vs-fill', 8000],
   ['gup-folded', 'gup-vs-upgrade', 100],
   ['s390-flush-mm', 'attach-vs-invalidate', 3000],
   // Rare: a whole visit of one CPU between two steps of another.

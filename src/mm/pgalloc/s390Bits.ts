@@ -55,7 +55,7 @@ export abstract class S390Bits extends FragmentPgalloc {
     if (!(yield* listEmpty(this.cpu, this.list(mm)))) {
       const page = this.pageOfNode(yield* listNext(this.cpu, this.list(mm)))
       const byte = yield* this.readByte(page)
-      const busy = (byte | (byte >>> 4)) & 3
+      const busy = this.busyParts(byte)
       if (busy !== 3) {
         const part = busy === 1 ? 1 : 0
         yield* this.xorByte(page, ALLOCATED << part)
@@ -65,6 +65,11 @@ export abstract class S390Bits extends FragmentPgalloc {
     }
     yield* this.unlock(mm)
     return table
+  }
+
+  /** A part that is pending is as busy as one that is handed out. */
+  protected busyParts(byte: number): number {
+    return (byte | (byte >>> 4)) & 3
   }
 
   // ---- giving back ------------------------------------------------------------------------------------------------
@@ -116,7 +121,9 @@ export abstract class S390Bits extends FragmentPgalloc {
   /** Changes bits of the byte; returns the new byte. Full barrier. The low 24 bits go on counting references. */
   protected *xorByte(page: PhysAddr, bits: number): Step<number> {
     const old = yield* this.cpu.atomicFetchXor32(phys(page + PAGE.at.refcount), bits << BYTE)
-    return (old >>> BYTE) ^ bits
+    const [before, after] = [old >>> BYTE, (old >>> BYTE) ^ bits]
+    this.k.observer.tableBitsChanged(this.cpu, this.k.memmap.pfnOf(page), before, after)
+    return after
   }
 
   protected *readByte(page: PhysAddr): Step<number> {

@@ -22,6 +22,7 @@ export const tableScenarios: readonly Scenario[] = [
   tables.retractVsExit,
   tables.retractVsMremap,
   tables.retractVsFill,
+  tables.retractVsAlloc,
   tables.retractThenUnmap,
   tables.fragmentVsGup,
   tableTorture,

@@ -158,6 +158,25 @@ export const retractThenUnmap = defineScenario({
   },
 })
 
+export const retractVsAlloc = defineScenario({
+  id: 'retract-vs-alloc',
+  summary: 'a table is given back with pte_free_defer() while gup_fast is in it and another CPU needs a table',
+  arch: 's390',
+  cpus: 3,
+  cpusMin: 3,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active', thp: 'never' },
+  build: (s) => {
+    const [first, other] = [s.huge(0), s.huge(2)]
+    const builder: Program = [store(other), ...(s.repeated ? [dontneed(other, s.pageSize)] : [])]
+    const walker: Program = [gup(first, 2, { fastOnly: true }), gup(first, 2, { fastOnly: true })]
+    return {
+      boot: [...mapFile(s), mapAnonymous(other, s.hugeSize)],
+      programs: roles(s, [retract(first), load(first)], builder, [walker]),
+    }
+  },
+})
+
 export const fragmentVsGup = defineScenario({
   id: 'fragment-vs-gup',
   summary: 'munmap gives a table back whose sibling stays, while gup_fast walks it; TLBs flushed without interrupts',

@@ -1,0 +1,69 @@
+/** One-line faults in how page tables are given back (page-table-freeing dossier 10.3), to see that each is found. */
+import type { PhysAddr, Table } from '../base/units.js'
+import type { Step } from '../machine/engine/engine.js'
+import { PageTables } from '../mm/pageTables.js'
+import { OnePage } from '../mm/pgalloc/onePage.js'
+import { S390Active } from '../mm/pgalloc/s390Active.js'
+import { Retract } from '../mm/retract.js'
+import { defineBug, type Bug } from './bug.js'
+
+const mutant = (bug: Omit<Bug, 'number' | 'year' | 'upstream'>): Bug =>
+  defineBug({ ...bug, number: 'mutant', year: null, upstream: null })
+
+class TakesPending extends S390Active {
+  protected override busyParts(byte: number): number {
+    return byte & 3
+  }
+}
+
+export const tablePendingReused = mutant({
+  id: 'table-pending-reused',
+  summary: 'a part that waits for its grace period is handed out: P does not count as busy',
+  symptom: 'a new user fills a table that a walker of the old one is still in',
+  scenarios: ['fragment-vs-gup'],
+  parts: { Pgalloc: TakesPending },
+  config: { pgalloc: 's390-active' },
+})
+
+class TrustsThePmd extends PageTables {
+  protected override *pmdUnchanged(): Step<boolean> {
+    return true
+  }
+}
+
+export const tablePmdNotReread = mutant({
+  id: 'table-pmd-not-reread',
+  summary: 'pte_offset_map_lock() does not look at the PMD again when it has the lock',
+  symptom: 'a page is mapped in a table that was taken away meanwhile',
+  scenarios: ['retract-vs-fault'],
+  parts: { PageTables: TrustsThePmd },
+})
+
+class ClearsWithoutPteLock extends Retract {
+  protected override *lockEntries(): Step<void> {}
+  protected override *unlockEntries(): Step<void> {}
+}
+
+export const tableNoPteLock = mutant({
+  id: 'table-no-pte-lock',
+  summary: 'a table is taken away under the PMD lock alone',
+  symptom: 'a fault that holds the lock of the table fills it after it was found empty',
+  scenarios: ['retract-vs-fault'],
+  parts: { Retract: ClearsWithoutPteLock },
+})
+
+class InterruptsInsteadOfWaiting extends OnePage {
+  override *pteFreeDefer(mm: PhysAddr, table: Table): Step<void> {
+    yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
+    yield* this.pteFree(mm, table)
+  }
+}
+
+export const tableIpiForGrace = mutant({
+  id: 'table-ipi-for-grace',
+  summary: 'pte_free_defer() sends the IPI that drains walkers with IRQs off, and frees',
+  symptom: 'a walker in an RCU read section, with IRQs on, takes the interrupt and reads on in a freed table',
+  scenarios: ['retract-vs-fill'],
+  parts: { Pgalloc: InterruptsInsteadOfWaiting },
+  config: { pgalloc: 'one-page' },
+})

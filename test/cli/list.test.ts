@@ -37,7 +37,10 @@ describe('racewalk list', () => {
 
   it('describes each scenario', () => {
     for (const scenario of listed.scenarios) {
-      expect(scenario).toMatchObject({ arch: expect.stringMatching(/^(x86-64|s390)$/), summary: expect.any(String) })
+      expect(scenario).toMatchObject({
+        arch: expect.stringMatching(/^(x86-64|s390|powerpc)$/),
+        summary: expect.any(String),
+      })
       expect(scenario.cpus).toBeGreaterThanOrEqual(2)
     }
   })

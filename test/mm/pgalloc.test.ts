@@ -206,22 +206,37 @@ describe('the third pair of bits', () => {
 describe('powerpc', () => {
   it('hands the parts of a page out in turn, never again, and frees the page with the last', () => {
     const bench = new Bench('powerpc-fragments')
-    const tables = Array.from({ length: 4 }, () => bench.alloc())
-    expect(tables).toEqual([0, 1, 2, 3].map((part) => (tables[0] as number) + part))
-    for (const table of tables.slice(0, 3)) bench.free(table)
+    const tables = Array.from({ length: 16 }, () => bench.alloc())
+    expect(tables).toEqual(tables.map((_, part) => (tables[0] as number) + part))
+    for (const table of tables.slice(0, 15)) bench.free(table)
     const next = bench.alloc()
     expect(bench.page(next)).not.toBe(bench.page(tables[0] as Table))
     expect(bench.isFree(tables[0] as Table)).toBe(false)
-    bench.free(tables[3] as Table)
+    bench.free(tables[15] as Table)
     expect(bench.isFree(tables[0] as Table)).toBe(true)
   })
 
-  it('lets a page wait for a grace period when one of its parts was deferred', () => {
-    const bench = new Bench('powerpc-fragments')
-    const tables = Array.from({ length: 4 }, () => bench.alloc())
-    bench.defer(tables[1] as Table)
-    for (const part of [0, 2, 3]) bench.free(tables[part] as Table)
+  it.each(['powerpc-fragments', 'powerpc-defer-count'] as const)(
+    'lets a page wait for a grace period when one of its parts was deferred (%s)',
+    (design) => {
+      const bench = new Bench(design)
+      const tables = Array.from({ length: 16 }, () => bench.alloc())
+      bench.defer(tables[1] as Table)
+      for (const table of tables.filter((_, part) => part !== 1)) bench.free(table)
+      expect(bench.isFree(tables[0] as Table)).toBe(false)
+      bench.gracePeriod()
+      expect(bench.isFree(tables[0] as Table)).toBe(true)
+    },
+  )
+})
+
+describe('powerpc-defer-count', () => {
+  it('waits once more for the parts that came while one waited, however many they are', () => {
+    const bench = new Bench('powerpc-defer-count')
+    const tables = Array.from({ length: 16 }, () => bench.alloc())
+    for (const table of tables) bench.defer(table)
     expect(bench.isFree(tables[0] as Table)).toBe(false)
+    bench.gracePeriod()
     bench.gracePeriod()
     expect(bench.isFree(tables[0] as Table)).toBe(true)
   })

@@ -30,6 +30,7 @@ interface Options {
   time?: number
   seed: number
   gpDelay?: number
+  shrink?: boolean
   strategy: StrategyId
   full?: boolean
   json?: boolean
@@ -52,6 +53,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(gpDelayOption())
     .addOption(strategyOption())
     .addOption(cpusOption())
+    .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
     .addOption(jsonOption())
     .action(async (id: string, options: Options) => done(await runExplore(id, options)))
@@ -67,6 +69,7 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     bug,
     seed,
     strategy,
+    shrink: options.shrink !== false,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
@@ -120,6 +123,7 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     steps,
     interrupted,
     execution: finding?.execution ?? null,
+    switches: finding?.switches ?? null,
     outcomes: Object.fromEntries(outcomes),
   }
 }
@@ -133,10 +137,17 @@ function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, te
       `${thousands(operations)} operations, ${thousands(steps)} accesses${interrupted ? ', interrupted' : ''}`,
   ]
   for (const [outcome, count] of [...outcomes].sort()) lines.push(`  ${outcome.padEnd(20)} ${thousands(count)} times`)
-  lines.push(
-    finding === null ? terminal.palette.good('nothing found') : `found in execution ${thousands(finding.execution)}:`,
-  )
+  lines.push(finding === null ? terminal.palette.good('nothing found') : foundLine(finding))
   return lines.join('\n')
+}
+
+/** `found in execution 118 (shrunk from 41 switches between CPUs to 3):` */
+function foundLine({ execution, switches }: FoundFinding): string {
+  const shrunk =
+    switches === null || switches.before === switches.after
+      ? ''
+      : ` (shrunk from ${switches.before} switches between CPUs to ${switches.after})`
+  return `found in execution ${thousands(execution)}${shrunk}:`
 }
 
 /** The report on a finding of the controlled engine, with the interleaving. */

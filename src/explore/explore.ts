@@ -8,6 +8,7 @@ import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import { ReplayStrategy } from './replay.js'
 import { Session } from './session.js'
+import { shrink } from './shrink.js'
 import { strategyOf, type StrategyId } from './strategies.js'
 import { encodeToken, type Token } from './token.js'
 
@@ -24,12 +25,16 @@ export interface ExploreOptions {
   readonly stop?: (executions: number) => boolean
   /** What is looked for; any finding unless given. The first other one is reported if nothing wanted turns up. */
   readonly wanted?: (finding: Finding) => boolean
+  /** Make what was found smaller: fewer switches between CPUs (shrink.ts). */
+  readonly shrink?: boolean
 }
 
 export interface FoundFinding extends Finding {
   readonly token: string
   /** Execution in which it was found, from 1. */
   readonly execution: number
+  /** Switches between CPUs in the execution that was found and in the one of the token; null when it was not shrunk. */
+  readonly switches: { readonly before: number; readonly after: number } | null
 }
 
 export interface ExploreResult {
@@ -124,13 +129,15 @@ class Exploration {
 
   #withToken(finding: Finding): FoundFinding {
     const { scenario, bug } = this.#options
+    const { picks } = this.#session.engine
+    const small = this.#options.shrink === true ? shrink(this.#session, finding, [...picks]) : null
     const token = encodeToken({
       scenario: scenario.id,
       bug: bug?.id ?? null,
       cpus: this.#cpus,
-      picks: this.#session.engine.picks,
+      picks: small?.picks ?? picks,
     })
-    return { ...finding, token, execution: this.executions }
+    return { ...(small?.finding ?? finding), token, execution: this.executions, switches: small?.switches ?? null }
   }
 
   result(): ExploreResult {

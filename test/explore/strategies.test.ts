@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest'
+import { bugById } from '../../dist/src/bug/index.js'
+import { explore, replay } from '../../dist/src/explore/explore.js'
+import { PctStrategy } from '../../dist/src/explore/pct.js'
+import { STRATEGIES } from '../../dist/src/explore/strategies.js'
+import { decodeToken } from '../../dist/src/explore/token.js'
+import { INTERRUPT } from '../../dist/src/machine/engine/controlled.js'
+import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import { racewalk } from '../cli/command.js'
+
+describe.each(STRATEGIES.map(({ id }) => id))('--strategy %s', (strategy) => {
+  const bug = bugById('gup-collapse-pmd')
+  const scenario = scenarioById('gup-vs-collapse')
+
+  it('finds a bug, the same one in the same execution when it is asked again', () => {
+    const [first, second] = [1, 2].map(() => explore({ scenario, bug, strategy, seed: 5, executions: 20_000 }))
+    expect(first?.finding).not.toBeNull()
+    expect(second?.finding).toEqual(first?.finding)
+  })
+
+  it('does something else with another seed', () => {
+    const endings = (seed: number): object =>
+      Object.fromEntries(explore({ scenario: scenarioById('mixed'), strategy, seed, executions: 3 }).outcomes)
+    const steps = (seed: number): number =>
+      explore({ scenario: scenarioById('mixed'), strategy, seed, executions: 3 }).steps
+    expect([steps(1), endings(1)]).toEqual([steps(1), endings(1)])
+    expect(new Set([1, 2, 3, 4].map(steps)).size).toBeGreaterThan(1)
+  })
+})
+
+describe('PCT', () => {
+  it('keeps the CPU with the highest priority, but for its change points', () => {
+    const strategy = new PctStrategy(1, 0, 1)
+    // All change points are the first point, so from the second on nothing changes.
+    strategy.pick(0, 0b111, 0)
+    const first = strategy.pick(0, 0b111, 0)
+    for (let i = 0; i < 100; i++) expect(strategy.pick(first, 0b111, 0)).toBe(first)
+    const next = strategy.pick(-1, 0b111 & ~(1 << first), 0)
+    expect(next).not.toBe(first)
+  })
+
+  it('makes room when a CPU goes on for ever, so that what it waits for can happen', () => {
+    const strategy = new PctStrategy(3, 0, 10)
+    const seen = new Set<number>()
+    let current = 0
+    for (let i = 0; i < 5000; i++) seen.add((current = strategy.pick(current % INTERRUPT, 0b11, 0b10)))
+    expect(seen).toEqual(new Set([0, 1, INTERRUPT + 1]))
+  })
+})
+
+describe('shrinking', () => {
+  it.each([
+    ['fork-vs-gup', 'fork-gupfast'],
+    ['gup-vs-collapse', 'gup-collapse-pmd'],
+    ['attach-vs-invalidate', 's390-no-flush-wait'],
+    ['table-torture@s390-list-node', null],
+  ])('keeps the finding of %s (%s) with fewer switches, and the token replays to it', (name, bugName) => {
+    const scenario = scenarioById(name)
+    const bug = bugName === null ? null : bugById(bugName)
+    const options = { scenario, bug, strategy: 'random', seed: 1, executions: 60_000 } as const
+    const [found, small] = [explore(options).finding, explore({ ...options, shrink: true }).finding]
+    expect(small).toMatchObject({ oracle: found?.oracle, title: found?.title, execution: found?.execution })
+    const { before, after } = small?.switches ?? { before: 0, after: 0 }
+    expect(after).toBeLessThanOrEqual(before)
+    expect(after).toBeLessThan(12)
+    const again = replay(decodeToken(small?.token ?? ''), scenario, bug)
+    expect(again.exact).toBe(true)
+    expect(again.finding?.title).toBe(found?.title)
+  })
+
+  it('leaves nothing that is not needed of a bug that needs one switch', () => {
+    const bug = bugById('gup-collapse-pmd')
+    const { finding } = explore({
+      scenario: scenarioById('gup-vs-collapse'),
+      bug,
+      strategy: 'random',
+      executions: 20_000,
+      shrink: true,
+    })
+    expect(finding?.switches?.after).toBeLessThanOrEqual(3)
+  })
+})
+
+describe('--gp-delay', () => {
+  it('is part of the name of the scenario, so that a token keeps it', () => {
+    const { finding } = explore({
+      scenario: scenarioById('retract-vs-exit+gp-delay=60'),
+      bug: bugById('K04'),
+      executions: 20_000,
+    })
+    const token = decodeToken(finding?.token ?? '')
+    expect(token.scenario).toBe('retract-vs-exit+gp-delay=60')
+    expect(replay(token, scenarioById(token.scenario), bugById('ptmm-lock-uaf')).exact).toBe(true)
+  })
+
+  it('is a percentage below 100', () => {
+    const { code, err } = racewalk('explore', 'retract-vs-gup', '--gp-delay', '100')
+    expect(code).toBe(2)
+    expect(err).toMatch(/--gp-delay 100.*percentage from 0 to 99/s)
+  })
+})
+
+describe('--strategy', () => {
+  it('names what there is when there is none of that name', () => {
+    const { code, err } = racewalk('explore', 'mixed', '--strategy', 'pcd')
+    expect(code).toBe(2)
+    expect(err).toMatch(/no strategy 'pcd'.*portfolio, random, pct, pos.*did you mean 'pc?t?/s)
+  })
+})

@@ -22,6 +22,8 @@ export interface MachineConfig {
   readonly frameBytes: number
   readonly tlbBase: number
   readonly tlbHuge: number
+  /** Entries of each paging-structure cache. */
+  readonly psc: number
   /** Events that each CPU's ring holds; a power of two, or 0 for none. */
   readonly ringLength: number
   readonly oracles: boolean
@@ -45,6 +47,7 @@ export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
     frameBytes: 4096,
     tlbBase: 64,
     tlbHuge: 8,
+    psc: 8,
     ringLength: 64,
     oracles: true,
     kernel: { ...KERNEL, mms: 64, vmas: 4096, anonVmas: 2048, files: 64, filePages: 65_536 },
@@ -61,6 +64,7 @@ export function smallMachine(cpus: number, frames = 64): MachineConfig {
     frameBytes: 64,
     tlbBase: 4,
     tlbHuge: 2,
+    psc: 2,
     ringLength: 0,
     oracles: true,
     kernel: { ...KERNEL, mms: 6, vmas: 32, anonVmas: 16, files: 2, filePages: 16 },

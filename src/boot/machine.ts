@@ -90,8 +90,11 @@ export class Machine {
     const rcu = new Rcu(cpu, regions.rcu)
     rcu.gpDelay = { ...config.kernel, ...bug?.config }.gpDelay
     const observer = config.oracles ? new Oracles(this) : new Observer()
-    const sizes = { base: config.tlbBase, huge: config.tlbHuge }
-    const tlbs = Array.from({ length: config.cpus }, (_, c) => new Tlb(regions.kernel.tlbs, c, sizes, observer))
+    const sizes = { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc }
+    const tlbs = Array.from(
+      { length: config.cpus },
+      (_, c) => new Tlb(regions.kernel.tlbs, c, config.cpus, sizes, observer),
+    )
     const kernelConfig = { ...config.kernel, ...bug?.config }
     const { memmap, geo } = this
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
@@ -158,7 +161,7 @@ function place(layout: Layout, config: MachineConfig): MachineRegions {
   const { cpus } = config
   const cpuRegions = placeCpuRegions(layout, cpus)
   const csd = placeIpiRegions(layout, cpus)
-  const tlbs = placeTlbs(layout, cpus, { base: config.tlbBase, huge: config.tlbHuge })
+  const tlbs = placeTlbs(layout, cpus, { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc })
   const rings = placeRings(layout, cpus, config.ringLength)
   const rcu = placeRcu(layout, cpus)
   const flushInfo = placeFlushInfo(layout, cpus)

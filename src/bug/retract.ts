@@ -1,8 +1,9 @@
-/** Bugs around page tables of files that khugepaged takes away: who counts on them, and what is flushed. */
+/** Bugs around page tables that are taken away: who counts on them, and what is flushed before they go. */
 import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
 import { PtOps } from '../arch/x86_64/ops.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Userfault } from '../mm/userfault.js'
+import { MmuGather } from '../mm/mmuGather.js'
 import { defineBug } from './bug.js'
 
 class CountsOnTheTable extends Userfault {
@@ -41,4 +42,19 @@ export const collapseFlushRange = defineBug({
   symptom: 'translations of the range survive, and nothing flushes them when it is unmapped, since nothing is mapped',
   scenarios: ['retract-then-unmap'],
   parts: { PtOps: FlushesTheNextRange },
+})
+
+class FreesTablesUnflushed extends MmuGather {
+  protected override *invalidateForTables(): Step<void> {}
+}
+
+export const tableBatchNoInvalidate = defineBug({
+  id: 'table-batch-no-invalidate',
+  number: 'K46',
+  year: 2018,
+  upstream: { fixed: 'd86564a2f085' },
+  summary: 'a batch of tables is handed to RCU, and without memory for one a table is freed, before TLBs were flushed',
+  symptom: 'a paging-structure cache leads the hardware into a table that was freed and reused',
+  scenarios: ['gup-vs-munmap-fallback'],
+  parts: { MmuGather: FreesTablesUnflushed },
 })

@@ -114,6 +114,7 @@ export class Oracles extends Observer {
 
   override tableFreed(cpu: Cpu, table: number): void {
     this.#tables.freed(cpu, table)
+    this.#tlb.tableFreed(cpu, table)
   }
 
   override tableDeposited(cpu: Cpu, table: number, pmdp: number, deposited: boolean): void {

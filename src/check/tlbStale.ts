@@ -27,7 +27,7 @@
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
  */
 import type { Cpu } from '../machine/cpu/cpu.js'
-import { TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
+import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
 import { Level, type CallKind } from '../machine/trace/observer.js'
 import { MM_CONTEXT } from '../arch/context.js'
@@ -83,6 +83,24 @@ export class TlbStale {
       const translated = load32(this.#shadow.of(i) + AT.tlbBase) + load32(this.#shadow.ofHuge(i) + AT.tlbHuge)
       if (translated > 0) this.#freedInTlb(cpu, i)
     }
+  }
+
+  /** A table is about to be given back: no paging-structure cache may lead to it. */
+  tableFreed(cpu: Cpu, table: number): void {
+    const at = this.#machine.memmap.table(table)
+    for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      const tlb = this.#tlbs[owner] as Tlb
+      for (let slot = 0; slot < tlb.pscCount; slot++)
+        if (peek32(tlb.psc(slot) + PSC_ENTRY.at.table) === at) this.#freedInPsc(cpu, table, owner, tlb.psc(slot))
+    }
+  }
+
+  #freedInPsc(cpu: Cpu, table: number, owner: number, entry: number): never {
+    const addr = peekF64(entry + PSC_ENTRY.at.prefix) * this.#machine.geo.pmdSize
+    violation(cpu, ORACLE, 'page table freed while a paging-structure cache leads to it', entry, [
+      `CPU ${owner} reaches it for ${hex(addr)} of mm ${hex(peek32(entry + PSC_ENTRY.at.mm))}, whatever the PMD says`,
+      ...this.#sites.describe(this.#machine.memmap.pfnOfTable(table)),
+    ])
   }
 
   #freedInTlb(cpu: Cpu, pfn: number): void {

@@ -128,7 +128,7 @@ export class MmuGather extends Part {
    * rcu_read_lock() ones, which may not walk tables of a mapping that is being torn down.
    */
   protected *tlbRemoveTableOne(token: number): Step<void> {
-    yield* this.tlbFlushMmuTlbonly()
+    yield* this.invalidateForTables()
     yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
     yield* this.tlbRemoveTableFree(token)
   }
@@ -138,8 +138,13 @@ export class MmuGather extends Part {
     if (this.#batch === NO_PAGE) return
     const batch = this.#batch
     this.#batch = NO_PAGE
-    yield* this.tlbFlushMmuTlbonly()
+    yield* this.invalidateForTables()
     yield* this.freeTableBatch(this.k.memmap.frame(batch))
+  }
+
+  /** tlb_table_invalidate(): ends the paths of the hardware to the tables. */
+  protected *invalidateForTables(): Step<void> {
+    yield* this.tlbFlushMmuTlbonly()
   }
 
   /** Hands a batch on to be freed when no software walker can be in its tables any more. */

@@ -3,7 +3,7 @@ import * as image from '../../dist/src/machine/image/image.js'
 import { Layout } from '../../dist/src/machine/image/layout.js'
 import { placeTlbs, Tlb, TLB_ENTRY } from '../../dist/src/machine/cpu/tlb.js'
 
-const SIZES = { base: 4, huge: 2 }
+const SIZES = { base: 4, huge: 2, psc: 2 }
 const [MM, OTHER] = [0x1000, 0x2000]
 const HUGE = 4
 
@@ -16,7 +16,7 @@ describe('Tlb', () => {
     const base = placeTlbs(layout, 1, SIZES)
     image.attach(image.createMemory(layout.size))
     events = []
-    tlb = new Tlb(base, 0, SIZES, {
+    tlb = new Tlb(base, 0, 1, SIZES, {
       tlbFilled: (cpu, pfn, pages) => events.push(`+${cpu}:${pfn}/${pages}`),
       tlbDropped: (cpu, pfn, pages) => events.push(`-${cpu}:${pfn}/${pages}`),
     })
@@ -59,5 +59,15 @@ describe('Tlb', () => {
     tlb.fill(1, 5, 1, 0, 1, MM)
     tlb.fill(5, 6, 1, 0, 1, MM)
     expect(events).toEqual(['+0:5/1', '-0:5/1', '+0:6/1'])
+  })
+
+  it('remembers where tables are until anything of the address space is flushed', () => {
+    tlb.fillTable(5, 0x4000, MM)
+    tlb.fillTable(6, 0x5000, OTHER)
+    expect([tlb.lookupTable(5, MM), tlb.lookupTable(5, OTHER), tlb.lookupTable(7, MM)]).toEqual([0x4000, 0, 0])
+    tlb.flushRange(OTHER, 1000, 1001)
+    expect([tlb.lookupTable(5, MM), tlb.lookupTable(6, OTHER)]).toEqual([0x4000, 0])
+    tlb.flushAll()
+    expect(tlb.lookupTable(5, MM)).toBe(0)
   })
 })

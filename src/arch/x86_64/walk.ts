@@ -6,7 +6,8 @@
  * One access is one instruction: interrupts come before or after it, and a broadcast flush waits for it. The walk inside
  * is not atomic: each level is read with a point before it, so that entries change under the walker.
  *
- * Left out: accessed bits of table entries, execution, protection keys, speculative walks. A store sets accessed and dirty
+ * Left out: accessed bits of table entries, execution, protection keys, speculative walks (a walk fills the caches for the
+ * access at hand and for nothing else). A store sets accessed and dirty
  * in the live leaf by compare-exchange, and starts again when the leaf changed.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
@@ -89,8 +90,37 @@ export class Mmu {
     return yield* this.#walk(mm, addr, vpn, write)
   }
 
-  /** The page walk: fills a TLB entry and returns its address, 0 when the access faults. */
+  /**
+   * The page walk, from the table that the paging-structure cache has, or from the top. Fills a TLB entry and returns its
+   * address, 0 when the access faults. A table that does not allow the access is forgotten and the walk begins anew, as
+   * the fault would have it.
+   */
   *#walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+    const tlb = this.k.tlbs[this.cpu.id]
+    const table = tlb?.lookupTable(Math.floor(addr / this.k.geo.pmdSize), mm) ?? 0
+    if (table !== 0) {
+      const found = yield* this.#walkTable(table, mm, addr, vpn, write)
+      if (found !== 0) return found
+      tlb?.dropTables(mm)
+    }
+    return yield* this.#walkTree(mm, addr, vpn, write)
+  }
+
+  *#walkTable(table: number, mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+    const stamp = this.cpu.clock
+    const leafp = phys(table + this.k.geo.pteIndex(addr) * 8)
+    for (;;) {
+      const leaf = yield* this.cpu.readOnce64(leafp)
+      this.k.observer.tableWalked(this.cpu, Level.pte, leafp)
+      if (!usable(leaf, write)) return phys(0)
+      const marked = leaf | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
+      if (marked !== leaf && (yield* this.cpu.cmpxchg64(leafp, leaf, marked)) !== leaf) continue
+      const flags = ((marked & PAGE_RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
+      return this.k.tlbs[this.cpu.id]?.fill(vpn, ptePfn(leaf as PteWord), 1, flags, stamp, mm) ?? phys(0)
+    }
+  }
+
+  *#walkTree(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const { geo, memmap, observer } = this.k
     // The translation is as old as the walk's first read: an oracle that compares times needs the earlier end.
     const stamp = this.cpu.clock
@@ -118,8 +148,13 @@ export class Mmu {
       const pages = huge ? geo.hpagePmdNr : 1
       const pfn = huge ? pmdPfn(leaf as PteWord, geo.hpagePmdNr) : ptePfn(leaf as PteWord)
       const first = vpn - (vpn % pages)
+      if (!huge) this.#remember(addr, memmap.table(entryTable(pmd as PteWord)), mm)
       return this.k.tlbs[this.cpu.id]?.fill(first, pfn, pages, flags, stamp, mm) ?? phys(0)
     }
+  }
+
+  #remember(addr: VirtAddr, table: number, mm: number): void {
+    this.k.tlbs[this.cpu.id]?.fillTable(Math.floor(addr / this.k.geo.pmdSize), table, mm)
   }
 }
 

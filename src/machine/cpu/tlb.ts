@@ -6,8 +6,11 @@
  * pages and for huge pages sit in two direct-mapped halves; both may hold a translation of one address at a time, as on
  * real hardware. An entry remembers the clock at which it was filled, which is what oracles compare.
  *
- * Left out: global entries and paging-structure caches; a missing flush of those shows nowhere, so bugs that need them are
- * not modelled.
+ * Beside it the paging-structure cache (PSC) remembers where PTE tables are, so that a walk may begin at the table though
+ * the entry that led to it has gone: only an invalidation ends that. Any invalidation of an address space drops all of its
+ * PSC entries, as INVLPG does.
+ *
+ * Left out: global entries, and PSC entries for the levels above.
  */
 import { phys, type PhysAddr } from '../../base/units.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../image/image.js'
@@ -21,6 +24,12 @@ export const TLB_ENTRY = struct('tlb', 32, {
   flags: [16, 4], // TLB_WRITE, TLB_DIRTY
   stamp: [20, 4], // clock when filled
   mm: [24, 4], //    the mm it was filled for
+})
+
+export const PSC_ENTRY = struct('psc', 32, {
+  prefix: [0, 8], // double: address / bytes of a PMD entry
+  table: [8, 4], //  address of the PTE table; 0: entry is empty
+  mm: [12, 4],
 })
 
 export const TLB_WRITE = 1 // stores are allowed
@@ -37,10 +46,14 @@ export interface TlbSizes {
   readonly base: number
   /** Entries for huge pages, a power of two. */
   readonly huge: number
+  /** Entries of the paging-structure cache, a power of two, or 0 for none. */
+  readonly psc: number
 }
 
 export function placeTlbs(layout: Layout, cpuCount: number, sizes: TlbSizes): PhysAddr {
-  return layout.add('tlb', TLB_ENTRY, cpuCount * (sizes.base + sizes.huge))
+  const tlbs = layout.add('tlb', TLB_ENTRY, cpuCount * (sizes.base + sizes.huge))
+  layout.add('psc', PSC_ENTRY, cpuCount * sizes.psc)
+  return tlbs
 }
 
 export class Tlb {
@@ -48,13 +61,15 @@ export class Tlb {
   readonly #first: PhysAddr
   readonly #sizes: TlbSizes
   readonly #watcher: TlbWatcher
+  readonly #firstPsc: PhysAddr
 
-  /** The TLB of CPU `cpu`; other CPUs hold views of it for broadcast flushes and for oracles. */
-  constructor(tlbs: PhysAddr, cpu: number, sizes: TlbSizes, watcher: TlbWatcher) {
+  /** The TLB of CPU `cpu` of `cpus`; other CPUs hold views of it for broadcast flushes and for oracles. */
+  constructor(tlbs: PhysAddr, cpu: number, cpus: number, sizes: TlbSizes, watcher: TlbWatcher) {
     this.#cpu = cpu
     this.#first = phys(tlbs + cpu * (sizes.base + sizes.huge) * TLB_ENTRY.size)
     this.#sizes = sizes
     this.#watcher = watcher
+    this.#firstPsc = phys(tlbs + cpus * (sizes.base + sizes.huge) * TLB_ENTRY.size + cpu * sizes.psc * PSC_ENTRY.size)
   }
 
   /** Address of the entry that translates page `vpn` of `mm`, base pages first; 0 on a miss. `huge`: pages of a huge page. */
@@ -91,10 +106,45 @@ export class Tlb {
       const first = peekF64(at + TLB_ENTRY.at.vpn)
       if (first < end && first + pages > vpn) this.#drop(at)
     }
+    this.dropTables(mm)
   }
 
   flushAll(): void {
     for (let slot = 0; slot < this.entryCount; slot++) this.#drop(this.entry(slot))
+    for (let slot = 0; slot < this.#sizes.psc; slot++) poke32(this.psc(slot) + PSC_ENTRY.at.table, 0)
+  }
+
+  // ---- paging-structure cache -------------------------------------------------------------------------------------
+
+  /** Address of the PTE table for `prefix` of `mm`, 0 on a miss. */
+  lookupTable(prefix: number, mm: number): number {
+    if (this.#sizes.psc === 0) return 0
+    const at = this.psc(prefix % this.#sizes.psc)
+    const found = peekF64(at + PSC_ENTRY.at.prefix) === prefix && peek32(at + PSC_ENTRY.at.mm) === mm
+    return found ? peek32(at + PSC_ENTRY.at.table) : 0
+  }
+
+  fillTable(prefix: number, table: number, mm: number): void {
+    if (this.#sizes.psc === 0) return
+    const at = this.psc(prefix % this.#sizes.psc)
+    pokeF64(at + PSC_ENTRY.at.prefix, prefix)
+    poke32(at + PSC_ENTRY.at.mm, mm)
+    poke32(at + PSC_ENTRY.at.table, table)
+  }
+
+  /** Forgets the tables of `mm`. */
+  dropTables(mm: number): void {
+    for (let slot = 0; slot < this.#sizes.psc; slot++)
+      if (peek32(this.psc(slot) + PSC_ENTRY.at.mm) === mm) poke32(this.psc(slot) + PSC_ENTRY.at.table, 0)
+  }
+
+  get pscCount(): number {
+    return this.#sizes.psc
+  }
+
+  /** Address of slot `index` of the PSC. */
+  psc(index: number): PhysAddr {
+    return phys(this.#firstPsc + index * PSC_ENTRY.size)
   }
 
   get entryCount(): number {

@@ -76,6 +76,7 @@ const KERNEL = {
   tableFree: 'rcu',
   thp: 'always',
   failNowait: 0,
+  ptReclaim: false,
   gpDelay: 0,
   pgalloc: 'one-page',
 } as const
@@ -98,8 +99,11 @@ export function withPgalloc(machine: MachineConfig): MachineConfig {
   return { ...broadcast, fragments, pteBits: machine.indexBits - Math.log2(fragments) }
 }
 
-/** Architectures other than x86-64 invalidate by broadcast, and no interrupt holds up who walks without a lock. */
-const BROADCAST = { flushStyle: 'broadcast', tableFree: 'rcu' } as const
+/**
+ * Architectures other than x86-64 invalidate by broadcast, and no interrupt holds up who walks without a lock. PT_RECLAIM is
+ * x86-64's alone: it frees each table through the rcu_head of its own page.
+ */
+const BROADCAST = { flushStyle: 'broadcast', tableFree: 'rcu', ptReclaim: false } as const
 
 /** Throws UsageError for a machine that cannot be built. */
 export function checkConfig(config: MachineConfig): void {

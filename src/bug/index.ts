@@ -11,7 +11,7 @@ import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
-import { collapseFlushRange, retractUffd, tableBatchNoInvalidate } from './retract.js'
+import { collapseFlushRange, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
@@ -41,6 +41,7 @@ export const bugs: readonly Bug[] = [
   collapseFlushRange,
   retractUffd,
   tableBatchNoInvalidate,
+  ptReclaimNonempty,
   s390.gupFolded,
   s390.s390FlushMm,
   s390.s390AttachCopy,

@@ -4,6 +4,7 @@ import { PtOps } from '../arch/x86_64/ops.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Userfault } from '../mm/userfault.js'
 import { MmuGather } from '../mm/mmuGather.js'
+import { Zap } from '../mm/zap.js'
 import { defineBug } from './bug.js'
 
 class CountsOnTheTable extends Userfault {
@@ -57,4 +58,22 @@ export const tableBatchNoInvalidate = defineBug({
   symptom: 'a paging-structure cache leads the hardware into a table that was freed and reused',
   scenarios: ['gup-vs-munmap-fallback'],
   parts: { MmuGather: FreesTablesUnflushed },
+})
+
+class TakesForEmpty extends Zap {
+  protected override knowsEmpty(): boolean {
+    return true
+  }
+}
+
+export const ptReclaimNonempty = defineBug({
+  id: 'pt-reclaim-nonempty',
+  number: 'K21',
+  year: 2025,
+  upstream: { fixed: 'f39edcf6349a' },
+  summary: 'MADV_DONTNEED takes a table for empty whose lock it had dropped on the way',
+  symptom: 'a table is freed with a page in it that was faulted in behind the zap',
+  scenarios: ['reclaim-vs-fault'],
+  parts: { Zap: TakesForEmpty },
+  config: { ptReclaim: true },
 })

@@ -61,6 +61,8 @@ export interface KernelConfig {
   readonly pgalloc: PgallocId
   /** Percentage of GFP_NOWAIT allocations (table batches) that fail; a choice of the engine in each case. */
   readonly failNowait: number
+  /** CONFIG_PT_RECLAIM (v6.14): MADV_DONTNEED frees the tables it empties, which others may be walking under mmap_lock. */
+  readonly ptReclaim: boolean
   /** Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each case. */
   readonly gpDelay: number
   /** Slots of the tables of mms, VMAs, anon_vmas, files and cached file pages. */

@@ -125,9 +125,14 @@ export class MmuGather extends Part {
 
   /**
    * Without a batch: invalidate, wait until every walker with IRQs off has left, free. Protects IRQ-off walkers only, not
-   * rcu_read_lock() ones, which may not walk tables of a mapping that is being torn down.
+   * rcu_read_lock() ones, which may not walk tables of a mapping that is being torn down. With ptReclaim tables go under
+   * others' feet, and each waits for a grace period by itself.
    */
   protected *tlbRemoveTableOne(token: number): Step<void> {
+    if (this.k.config.ptReclaim && (token & PTE_TABLE) !== 0) {
+      yield* this.invalidateForTables()
+      return yield* this.k.pgalloc.pteFreeDefer(this.#mm, tableNr(token >>> 1))
+    }
     yield* this.invalidateForTables()
     yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
     yield* this.tlbRemoveTableFree(token)

@@ -1,15 +1,18 @@
 /**
  * Unmapping: clear entries into a gather, then free the tables that became unreachable.
  *
- * Source: mm/memory.c zap_page_range_single(), unmap_page_range(), free_pgtables() (v6.12; PT_RECLAIM of v6.14 left out: a
- * DONTNEED keeps its tables). Left out: hugetlb, device and PFN mappings, soft-dirty and uffd markers, delayed rmap.
+ * Source: mm/memory.c zap_page_range_single(), unmap_page_range(), free_pgtables() (v6.12), and with ptReclaim mm/pt_reclaim.c
+ * (v6.14): MADV_DONTNEED takes tables away that it has emptied. Left out: hugetlb, device and PFN mappings, soft-dirty and uffd markers, delayed rmap.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
+  PMD_EMPTY,
+  entryTable,
   isMigrationEntry,
   isSwapPmd,
   pmdLeaf,
   pmdNone,
+  pmdPresent,
   pteNone,
   ptePfn,
   ptePresent,
@@ -18,6 +21,8 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
+import { Level } from '../machine/trace/observer.js'
+import { spinTrylock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'
 import { MM, VMA } from './mmStruct.js'
 
@@ -27,7 +32,7 @@ export class Zap extends Part {
    */
   *zapPageRange(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     yield* this.k.gather.tlbGatherMmu(mm, false)
-    yield* this.unmapPageRange(vma, start, end)
+    yield* this.unmapPageRange(vma, start, end, this.k.config.ptReclaim)
     yield* this.k.gather.tlbFinishMmu()
   }
 
@@ -40,7 +45,7 @@ export class Zap extends Part {
     }
   }
 
-  *unmapPageRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+  *unmapPageRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr, reclaim = false): Step<void> {
     const mm = this.k.mmOf(vma)
     for (let addr = start; addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
@@ -49,12 +54,12 @@ export class Zap extends Part {
         addr = yield* this.k.upper.behindMissing(mm, addr, end)
         continue
       }
-      yield* this.#zapPmd(vma, pmdp, addr, next)
+      yield* this.#zapPmd(vma, pmdp, addr, next, reclaim)
       addr = next
     }
   }
 
-  *#zapPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
+  *#zapPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     // Peeked at without a lock: what is decided from it is checked again under one. Empty means nothing is here, and it
     // stays so for this call: nobody may let a live huge entry pass through empty under mmap_lock for read (I1).
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -64,13 +69,17 @@ export class Zap extends Part {
         if (yield* this.k.huge.zapHugePmd(vma, pmdp, addr)) return
       } else yield* this.k.huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
     }
-    yield* this.#zapPtes(vma, pmdp, addr, end)
+    yield* this.#zapPtes(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
   }
 
-  /** zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. */
-  *#zapPtes(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr): Step<void> {
+  /**
+   * zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. With `reclaim`, which a whole
+   * table's range has, the empty table goes as well.
+   */
+  *#zapPtes(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     const { pageSize } = this.k.geo
     const mm = this.k.mmOf(vma)
+    let [dropped, pmd] = [false, PMD_EMPTY]
     for (let addr = from; addr < end;) {
       const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
       if (first === 0) return
@@ -84,10 +93,61 @@ export class Zap extends Part {
       // empty entries without flushing (G6).
       const full = this.k.gather.pagesFull
       if (full) yield* this.k.gather.tlbFlushMmuTlbonly()
+      if (reclaim && addr >= end && this.knowsEmpty(dropped)) pmd = yield* this.#tryTakeTable(mm, pmdp, from)
       yield* this.k.tables.pteUnmapUnlock(first)
       if (full) yield* this.k.gather.tlbFlushMmu()
+      dropped ||= addr < end
     }
+    if (reclaim && pmdNone(pmd)) pmd = yield* this.#takeIfEmpty(mm, pmdp, from)
+    if (!pmdNone(pmd)) yield* this.#freeTaken(mm, pmd, from)
   }
+
+  // ---- empty tables (PT_RECLAIM) ------------------------------------------------------------------------------------
+
+  /** All entries were cleared under one hold of the lock, so nobody has filled one meanwhile (f39edcf6349a, v6.18). */
+  protected knowsEmpty(dropped: boolean): boolean {
+    return !dropped
+  }
+
+  /** try_get_and_clear_pmd(): with the table's lock held, and the PMD's only if it is to be had; the old entry or none. */
+  *#tryTakeTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
+    const { ops, tables } = this.k
+    // The other way round than the order of locks, hence only tried.
+    if (!(yield* spinTrylock(this.cpu, tables.pmdLockptr(pmdp)))) return PMD_EMPTY
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    yield* ops.pmdClear(mm, addr, pmdp)
+    yield* tables.pmdUnlock(pmdp)
+    return pmd
+  }
+
+  /** try_to_free_pte(): in the order of locks, when a look at every entry shows that the table is empty. */
+  *#takeIfEmpty(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
+    const { geo, ops, tables } = this.k
+    yield* tables.pmdLock(pmdp)
+    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
+    let taken = PMD_EMPTY
+    if (pmdPresent(pmd) && !pmdLeaf(pmd)) {
+      const first = tables.pteOffset(pmd, addr)
+      yield* tables.pteLock(first)
+      let empty = true
+      for (let i = 0; empty && i < geo.ptrsPerPte; i++)
+        empty = pteNone((yield* this.cpu.readOnce64(phys(first + i * 8))) as PteWord)
+      if (empty) {
+        yield* ops.pmdClear(mm, addr, pmdp)
+        taken = pmd
+      }
+      yield* tables.pteUnlock(first)
+    }
+    yield* tables.pmdUnlock(pmdp)
+    return taken
+  }
+
+  *#freeTaken(mm: PhysAddr, pmd: PteWord, addr: VirtAddr): Step<void> {
+    yield* this.k.gather.tlbRemoveTable(entryTable(pmd), addr, Level.pte)
+    this.k.tables.mmDecNrPtes(mm)
+  }
+
+  // ---- entries ------------------------------------------------------------------------------------------------------
 
   *#zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord

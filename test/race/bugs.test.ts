@@ -36,6 +36,8 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['table-pmd-not-reread', 'retract-vs-fault', 8000],
   ['table-no-pte-lock', 'retract-vs-fault', 8000],
   ['table-ipi-for-grace', 'retract-vs-fill', 8000],
+  ['table-batch-no-invalidate', 'gup-vs-munmap-fallback', 500],
+  ['pt-reclaim-nonempty', 'reclaim-vs-fault', 500],
   ['gup-folded', 'gup-vs-upgrade', 100],
   ['s390-flush-mm', 'attach-vs-invalidate', 3000],
   // Rare: a whole visit of one CPU between two steps of another.

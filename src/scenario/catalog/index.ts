@@ -23,6 +23,7 @@ export const tableScenarios: readonly Scenario[] = [
   tables.retractVsMremap,
   tables.retractVsFill,
   tables.retractVsAlloc,
+  tables.reclaimVsFault,
   tables.retractThenUnmap,
   tables.fragmentVsGup,
   tableTorture,

@@ -177,6 +177,25 @@ export const retractVsAlloc = defineScenario({
   },
 })
 
+export const reclaimVsFault = defineScenario({
+  id: 'reclaim-vs-fault',
+  summary: 'MADV_DONTNEED empties tables and takes them away (PT_RECLAIM) while another CPU faults pages in and walks',
+  arch: 'x86-64',
+  cpus: 2,
+  config: { ptReclaim: true, thp: 'never', failNowait: 30 },
+  build: (s) => {
+    const [first, second] = [s.huge(0), s.huge(1)]
+    const pages = s.hugeSize / s.pageSize
+    // One page less in the first range: the gather's batch is full in the middle of the second.
+    const fill: Program = [store(first, 1, Math.min(pages, 8) - 1), store(second, 1, Math.min(pages, 8))]
+    const touch: Program = [store(second), gup(second, 2, { fastOnly: true }), load(first), store(second + s.pageSize)]
+    return {
+      boot: [mapAnonymous(first, 2 * s.hugeSize), ...fill],
+      programs: roles(s, [dontneed(first, 2 * s.hugeSize), ...(s.repeated ? fill : [])], touch),
+    }
+  },
+})
+
 export const fragmentVsGup = defineScenario({
   id: 'fragment-vs-gup',
   summary: 'munmap gives a table back whose sibling stays, while gup_fast walks it; TLBs flushed without interrupts',

@@ -24,11 +24,14 @@ const ARCHITECTURE_SUMMARIES: Readonly<Record<ArchId, string>> = {
 }
 const SUMMARIES = ARCHITECTURES.map((id) => ({ id, summary: ARCHITECTURE_SUMMARIES[id] }))
 
+/** Designs that have room for two tables in a page and hand out one. */
+const WHOLE_PAGES = ['s390-full-page', 's390-pgste']
+
 /** Where PTE tables come from and go to: any scenario runs with any, as SCENARIO@DESIGN. */
 const DESIGNS = Object.entries(PGALLOC_DESIGNS).map(([id, { arch, fragments }]) => ({
   id,
   arch,
-  tablesPerPage: id === 's390-full-page' ? 1 : fragments,
+  tablesPerPage: WHOLE_PAGES.includes(id) ? 1 : fragments,
 }))
 
 function list(json: boolean): ExitCode {

@@ -9,6 +9,7 @@ import { S390Active } from './s390Active.js'
 import { S390FullPage } from './s390FullPage.js'
 import { S390ListNode } from './s390ListNode.js'
 import { S390MmKept } from './s390MmKept.js'
+import { S390Pgste } from './s390Pgste.js'
 import { S390PphhaaGlobal, S390PphhaaMmLock, S390PphhaaOnList } from './s390Pphhaa.js'
 import { S390SharedHead } from './s390SharedHead.js'
 
@@ -25,6 +26,7 @@ export interface PgallocDesign {
 export const PGALLOC_DESIGNS = {
   'one-page': { part: OnePage, arch: 'x86-64', fragments: 1 },
   's390-full-page': { part: S390FullPage, arch: 's390', fragments: 2 },
+  's390-pgste': { part: S390Pgste, arch: 's390', fragments: 2 },
   's390-shared-head': { part: S390SharedHead, arch: 's390', fragments: 2, broken: true },
   's390-mm-kept': { part: S390MmKept, arch: 's390', fragments: 2, broken: true },
   's390-list-node': { part: S390ListNode, arch: 's390', fragments: 2, broken: true },

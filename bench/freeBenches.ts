@@ -313,6 +313,7 @@ function fragments(): Question {
   drive(kernel.rcu.eqsExit())
   const mm = kernel.mms.currentMm()
   drive(kernel.pgalloc.pteAllocOne(mm))
+  initListByHand(machine)
   return {
     question: 'a PTE table of a shared page, allocated and freed / the same atomics by hand',
     batch: BATCH,
@@ -336,21 +337,45 @@ function fragments(): Question {
   }
 }
 
-/** Lock, the byte read and changed, the page off the list, unlock; lock, the byte, the flag, on the list, unlock, the byte. */
+/**
+ * Lock, the byte read and changed, the page off the list, unlock; lock, the byte, the flag, on the list, unlock, the byte.
+ * The lists are changed with all their stores, and without the checks of CONFIG_DEBUG_LIST.
+ */
 function fragmentByHand(machine: Machine): void {
   const word = (index: number): number => wordAt(machine.regions.program, index)
   const [lock, byte, head, node] = [word(LOCK), word(COUNT), word(ENTRY), word(ENTRY + 1)]
   cmpxchg32(lock, 0, 1)
   load32(byte)
   xor32(byte, 2)
-  image.poke32(head, head)
-  image.poke32(node, node)
+  listDelInitByHand(image.peek32(head))
   and32(lock, 0)
   cmpxchg32(lock, 0, 1)
   xor32(byte, 0x22)
   load32(byte)
-  image.poke32(head, node)
-  image.poke32(node, head)
+  listAddByHand(node, head)
   and32(lock, 0)
   xor32(byte, 0x20)
+}
+
+function listDelInitByHand(node: number): void {
+  const [next, prev] = [image.peek32(node), image.peek32(node + 4)]
+  image.poke32(next + 4, prev)
+  image.poke32(prev, next)
+  image.poke32(node, node)
+  image.poke32(node + 4, node)
+}
+
+function listAddByHand(node: number, head: number): void {
+  const next = image.peek32(head)
+  image.poke32(next + 4, node)
+  image.poke32(node, next)
+  image.poke32(node + 4, head)
+  image.poke32(head, node)
+}
+
+/** A list of one node, as the byte says: one part of the page is free. */
+function initListByHand(machine: Machine): void {
+  const [head, node] = [wordAt(machine.regions.program, ENTRY), wordAt(machine.regions.program, ENTRY + 1)]
+  for (const at of [head, head + 4]) image.poke32(at, node)
+  for (const at of [node, node + 4]) image.poke32(at, head)
 }

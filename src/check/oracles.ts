@@ -108,8 +108,8 @@ export class Oracles extends Observer {
     this.#tables.created(cpu, table, level)
   }
 
-  override tableBitsChanged(cpu: Cpu, pfn: number, _before: number, after: number): void {
-    this.#tables.bitsChanged(cpu, pfn, after)
+  override tableBitsChanged(cpu: Cpu, page: number, _before: number, after: number): void {
+    this.#tables.bitsChanged(cpu, page, after)
   }
 
   override tableFreed(cpu: Cpu, table: number): void {

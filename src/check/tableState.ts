@@ -66,15 +66,15 @@ export class TableState {
    * The tracking byte of two tables in a page (page-table-freeing dossier 2.2): A handed out, P given back and perhaps still
    * read, H waiting on the page's rcu_head. A table is never A and P, and never H without P.
    */
-  bitsChanged(cpu: Cpu, pfn: number, byte: number): void {
+  bitsChanged(cpu: Cpu, page: number, byte: number): void {
     const [handedOut, waiting, pending] = [byte & 3, (byte >>> 2) & 3, byte >>> 4]
     if ((handedOut & pending) === 0 && (waiting & ~pending) === 0) return
     const title = `tracking byte of page tables is 0x${byte.toString(16).padStart(2, '0')}`
-    violation(cpu, ORACLE, `BUG: ${title}`, this.#machine.memmap.page(pfn), [
+    violation(cpu, ORACLE, `BUG: ${title}`, page, [
       (handedOut & pending) !== 0
         ? 'a part is handed out while walkers may still be in its last use'
         : 'a part waits for a grace period that nobody will tell it of',
-      ...this.#sites.describe(pfn),
+      ...this.#sites.describe(this.#machine.memmap.pfnOf(page)),
     ])
   }
 

@@ -33,8 +33,8 @@ export class Observer extends LockWatcher implements TlbWatcher {
   /** A table was deposited with the PMD table at `pmdp` for a later split (true) or withdrawn (false), under its lock. */
   tableDeposited(_cpu: Cpu, _table: number, _pmdp: number, _deposited: boolean): void {}
 
-  /** s390: the byte that tracks the two tables in frame `pfn` went from `before` to `after`, in one atomic operation. */
-  tableBitsChanged(_cpu: Cpu, _pfn: number, _before: number, _after: number): void {}
+  /** s390: the byte that tracks the two tables of the page at `page` went from `before` to `after`, in one operation. */
+  tableBitsChanged(_cpu: Cpu, _page: number, _before: number, _after: number): void {}
 
   // ---- references -------------------------------------------------------------------------------------------------
 

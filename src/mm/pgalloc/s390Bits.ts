@@ -17,7 +17,7 @@
 import { phys, type PhysAddr, type Table } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32 } from '../../machine/image/image.js'
-import { initListHead, listAdd, listAddTail, listDel, listEmpty, listNext } from '../../sync/list.js'
+import { initListHead, listAdd, listAddTail, listDel, listNext } from '../../sync/list.js'
 import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import { MM } from '../mmStruct.js'
 import { NO_PAGE, NO_TABLE, PAGE } from '../page.js'
@@ -52,8 +52,10 @@ export abstract class S390Bits extends FragmentPgalloc {
   protected *allocListed(mm: PhysAddr): Step<Table> {
     yield* this.lock(mm)
     let table = NO_TABLE
-    if (!(yield* listEmpty(this.cpu, this.list(mm)))) {
-      const page = this.pageOfNode(yield* listNext(this.cpu, this.list(mm)))
+    const list = this.list(mm)
+    const node = yield* listNext(this.cpu, list)
+    if (node !== list) {
+      const page = this.pageOfNode(node)
       const byte = yield* this.readByte(page)
       const busy = this.busyParts(byte)
       if (busy !== 3) {
@@ -76,7 +78,8 @@ export abstract class S390Bits extends FragmentPgalloc {
 
   /** page_table_free(). */
   override *pteFree(mm: PhysAddr, table: Table): Step<void> {
-    const [page, part] = [this.pageOf(table), this.partOf(table)]
+    const page = this.pageOf(table)
+    const part = this.partOf(table)
     yield* this.makePending(mm, table, false)
     yield* this.clearPending(page, part)
   }
@@ -92,7 +95,8 @@ export abstract class S390Bits extends FragmentPgalloc {
 
   /** A → P, and the list is made to fit. */
   protected *makePending(mm: PhysAddr, table: Table, tail: boolean): Step<void> {
-    const [page, part] = [this.pageOf(table), this.partOf(table)]
+    const page = this.pageOf(table)
+    const part = this.partOf(table)
     this.k.observer.tableFreed(this.cpu, table)
     yield* this.lock(mm)
     const byte = yield* this.xorByte(page, (ALLOCATED | PENDING) << part)
@@ -121,9 +125,9 @@ export abstract class S390Bits extends FragmentPgalloc {
   /** Changes bits of the byte; returns the new byte. Full barrier. The low 24 bits go on counting references. */
   protected *xorByte(page: PhysAddr, bits: number): Step<number> {
     const old = yield* this.cpu.atomicFetchXor32(phys(page + PAGE.at.refcount), bits << BYTE)
-    const [before, after] = [old >>> BYTE, (old >>> BYTE) ^ bits]
-    this.k.observer.tableBitsChanged(this.cpu, this.k.memmap.pfnOf(page), before, after)
-    return after
+    const before = old >>> BYTE
+    this.k.observer.tableBitsChanged(this.cpu, page, before, before ^ bits)
+    return before ^ bits
   }
 
   protected *readByte(page: PhysAddr): Step<number> {

@@ -215,6 +215,22 @@ export class FaultHandler extends Part {
     if (page === 0) return VM_FAULT_SIGBUS
     const shared = (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
     if ((flags & FAULT_FLAG_WRITE) !== 0 && !shared) return yield* this.#cowFault(mm, vma, addr, pmdp, page)
+    yield* this.finishFault(mm, vma, addr, pmdp, page, (flags & FAULT_FLAG_WRITE) !== 0)
+    return 0
+  }
+
+  /**
+   * finish_fault(): maps `page` of the vma's file, whose reference becomes the mapping's or is dropped because the entry is
+   * taken, or the table gone.
+   */
+  *finishFault(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    pmdp: PhysAddr,
+    page: PhysAddr,
+    write: boolean,
+  ): Step<'mapped' | 'taken' | 'gone'> {
     // The folio lock, which filemap_fault() takes and finish_fault() still holds: against the range becoming huge.
     const folio = phys(peek32(vma + VMA.at.file) + FILE.at.hugeLock)
     yield* downRead(this.cpu, this.k.rcu, folio)
@@ -222,7 +238,7 @@ export class FaultHandler extends Part {
     const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
     if (free) {
       let entry = pteMkyoung(pfnPte(this.k.memmap.pfnOf(page), this.pageProt(vma)))
-      if ((flags & FAULT_FLAG_WRITE) !== 0) entry = pteMkwrite(pteMkdirty(entry))
+      if (write) entry = pteMkwrite(pteMkdirty(entry))
       yield* this.k.rmap.folioAddFileRmapPte(page)
       this.k.tables.addCounter(phys(mm + MM.at.rssFile), 1)
       yield* this.k.ops.setPteAt(mm, addr, ptep, entry)
@@ -230,7 +246,7 @@ export class FaultHandler extends Part {
     if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
     yield* upRead(this.cpu, folio)
     if (!free) yield* this.k.folios.folioPut(page, 1)
-    return 0
+    return free ? 'mapped' : ptep === 0 ? 'gone' : 'taken'
   }
 
   /** do_cow_fault(): `page` comes with a reference, which is dropped. */

@@ -5,24 +5,13 @@
  * Source: mm/userfaultfd.c mfill_atomic() and mfill_atomic_pte_continue() (v6.12). Left out: registration of ranges, the
  * messages, the other kinds of filling, and write protection; none of them holds a table in another way.
  */
-import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import {
-  pfnPte,
-  pmdLeaf,
-  pmdNone,
-  pmdPresent,
-  pteMkdirty,
-  pteMkwrite,
-  pteMkyoung,
-  pteNone,
-  vmGetPageProt,
-} from '../arch/entry.js'
+import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
-import { downRead, upRead } from '../sync/rwsem.js'
 import { Part } from './kernel.js'
-import { EAGAIN, EEXIST, EINVAL, ENOMEM, FILE, MM, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import { EAGAIN, EEXIST, EINVAL, ENOMEM, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 
 export class Userfault extends Part {
   /** Maps the page of the file at `addr` of this CPU's mm: 0, -EEXIST when something is there, -EINVAL, -ENOMEM. */
@@ -60,21 +49,8 @@ export class Userfault extends Part {
   *#mapPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const page = yield* this.k.files.filemapFault(vma, this.k.rmap.linearPageIndex(vma, addr))
     if (page === 0) return -EINVAL
-    const folio = phys(peek32(vma + VMA.at.file) + FILE.at.hugeLock)
-    yield* downRead(this.cpu, this.k.rcu, folio)
-    const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
-    const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
-    if (free) {
-      const flags = peek32(vma + VMA.at.flags)
-      let entry = pteMkdirty(pteMkyoung(pfnPte(this.k.memmap.pfnOf(page), vmGetPageProt(flags))))
-      if ((flags & VM_WRITE) !== 0) entry = pteMkwrite(entry)
-      yield* this.k.rmap.folioAddFileRmapPte(page)
-      this.k.tables.addCounter(phys(mm + MM.at.rssFile), 1)
-      yield* this.k.ops.setPteAt(mm, addr, ptep, entry)
-    }
-    if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
-    yield* upRead(this.cpu, folio)
-    if (!free) yield* this.k.folios.folioPut(page, 1)
-    return free ? 0 : ptep === 0 ? -EAGAIN : -EEXIST
+    const writable = (peek32(vma + VMA.at.flags) & VM_WRITE) !== 0
+    const result = yield* this.k.fault.finishFault(mm, vma, addr, pmdp, page, writable)
+    return result === 'mapped' ? 0 : result === 'taken' ? -EEXIST : -EAGAIN
   }
 }

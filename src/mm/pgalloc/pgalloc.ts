@@ -11,7 +11,7 @@
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import { PTE_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32, poke32 } from '../../machine/image/image.js'
+import { peek32, poke32, poke64 } from '../../machine/image/image.js'
 import { Level } from '../../machine/trace/observer.js'
 import { Part } from '../kernel.js'
 import { NO_TABLE, PAGE } from '../page.js'
@@ -71,7 +71,7 @@ export abstract class Pgalloc extends Part {
    */
   *pgtableTransHugeDeposit(_mm: PhysAddr, pmdp: PhysAddr, table: Table): Step<void> {
     const list = this.#depositHead(pmdp)
-    const node = this.depositNode(table)
+    const node = this.#depositNode(table)
     const head = phys(yield* this.cpu.plainRead32(list))
     const next = head === 0 ? node : phys(peek32(head))
     poke32(node, next)
@@ -94,18 +94,28 @@ export abstract class Pgalloc extends Part {
     poke32(prev, next)
     poke32(next + PREV, prev)
     yield* this.cpu.plainWrite32(list, next === node ? 0 : next)
-    const table = this.tableOfNode(node)
+    const table = this.#tableOfNode(node)
+    if (this.linksInTable) poke64(node, PTE_EMPTY)
     this.k.observer.tableDeposited(this.cpu, table, pmdp, false)
     return table
   }
 
-  /** Where a deposited table keeps its links: in its struct page, if it has one to itself. */
-  protected depositNode(table: Table): PhysAddr {
-    return phys(this.pageOf(table) + PAGE.at.lruNext)
+  /**
+   * A deposited table keeps its links in its own first entry, where several share a struct page and on s390 in any case;
+   * withdrawing makes the entry empty again. Right only because whoever deposits a table has made sure that no walker is
+   * in it; see S390ListNode for what happens otherwise.
+   */
+  protected get linksInTable(): boolean {
+    return false
   }
 
-  protected tableOfNode(node: PhysAddr): Table {
-    return this.k.memmap.firstTable(this.k.memmap.pfnOf(node - PAGE.at.lruNext))
+  #depositNode(table: Table): PhysAddr {
+    return this.linksInTable ? this.k.memmap.table(table) : phys(this.pageOf(table) + PAGE.at.lruNext)
+  }
+
+  #tableOfNode(node: PhysAddr): Table {
+    const { memmap } = this.k
+    return this.linksInTable ? memmap.tableAt(node) : memmap.firstTable(memmap.pfnOf(node - PAGE.at.lruNext))
   }
 
   #depositHead(pmdp: PhysAddr): PhysAddr {

@@ -5,7 +5,7 @@ import { fail } from '../base/assert.js'
 import { phys } from '../base/units.js'
 import { CONTROL, CPU_AREA } from '../machine/cpu/area.js'
 import { drive } from '../machine/engine/engine.js'
-import { Halted, Panic } from '../machine/engine/finding.js'
+import { findingOf, Halted } from '../machine/engine/finding.js'
 import { FreeEngine } from '../machine/engine/free.js'
 import { PerturbEngine } from '../machine/engine/perturb.js'
 import { add32, cmpxchg32 } from '../machine/image/image.js'
@@ -61,7 +61,8 @@ class CpuThread implements CpuControl {
     } catch (error) {
       // The first to panic is the one that counts; everybody else halts at the next safe point.
       if (!(error instanceof Halted)) cmpxchg32(control + CONTROL.at.panic, 0, cpu.id + 1)
-      if (error instanceof Panic) return { kind: 'finding', finding: error.finding }
+      const finding = findingOf(error, cpu.id)
+      if (finding !== null) return { kind: 'finding', finding }
       if (error instanceof Halted) return { kind: 'halted' }
       return { kind: 'fault', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
     }

@@ -8,7 +8,7 @@ import { Machine, type BootedCpu } from '../boot/machine.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import type { Step } from '../machine/engine/engine.js'
-import { Panic, type Finding } from '../machine/engine/finding.js'
+import { findingOf, type Finding } from '../machine/engine/finding.js'
 import { peek32, restore, snapshot } from '../machine/image/image.js'
 import { Interpreter } from '../program/interpret.js'
 import { isBare, type Program } from '../program/op.js'
@@ -81,7 +81,8 @@ export class Session {
       const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
       return finding === null ? this.#ending() : { finding, outcome: null }
     } catch (error) {
-      if (error instanceof Panic) return { finding: error.finding, outcome: null }
+      const finding = findingOf(error, this.engine.current)
+      if (finding !== null) return { finding, outcome: null }
       throw error
     }
   }

@@ -71,6 +71,7 @@ export class ControlledEngine implements Engine {
   /** Coroutines that wait, those below an interrupt handler among them. */
   #waits = 0
   #next = -1
+  #current = -1
   #steps = 0
   #running = false
 
@@ -96,6 +97,11 @@ export class ControlledEngine implements Engine {
   /** Accesses that one execution may make before it counts as a livelock. */
   set stepLimit(limit: number) {
     this.#stepLimit = limit
+  }
+
+  /** The CPU that has the turn, or had it when the run ended. */
+  get current(): number {
+    return this.#current
   }
 
   /** Accesses made since run() began. */
@@ -134,6 +140,7 @@ export class ControlledEngine implements Engine {
     for (;;) {
       const cpu = action & (INTERRUPT - 1)
       if (action >= INTERRUPT) this.#enterInterrupt(cpu)
+      this.#current = cpu
       this.#next = -1
       const stack = this.#stacks[cpu] as Frame[]
       const top = stack[stack.length - 1] as Frame

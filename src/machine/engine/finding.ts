@@ -27,6 +27,22 @@ export class Panic extends Error {
   }
 }
 
+/**
+ * What an error that ended `cpu`'s code has to say about the kernel: a panic's finding, or that of an access outside of
+ * memory or across a word, which the kernel would call an Oops. Null for errors that are racewalk's own.
+ */
+export function findingOf(error: unknown, cpu: number): Finding | null {
+  if (error instanceof Panic) return error.finding
+  if (!(error instanceof WebAssembly.RuntimeError)) return null
+  const stack = kernelStack(error.stack ?? '')
+  const title = `BUG: unable to handle page fault in ${stack[0] ?? 'the kernel'}`
+  const details = [
+    `an access to no memory: ${error.message}`,
+    'A word that holds an address was written over or freed.',
+  ]
+  return { oracle: 'oops', title, cpu, address: null, details, stack }
+}
+
 /** This CPU was told to halt because another one panicked. */
 export class Halted extends Error {
   override name = 'Halted'

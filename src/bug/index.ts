@@ -45,6 +45,7 @@ export const bugs: readonly Bug[] = [
   s390.gupFolded,
   s390.s390FlushMm,
   s390.s390AttachCopy,
+  s390.s390AttachWindow,
   s390.powerpcGupInvalid,
   s390.s390GupInvalid,
   fragments.rcuheadDouble,

@@ -3,6 +3,7 @@ import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
 import { phys } from '../base/units.js'
 import { pmdPresent, pmdWrite } from '../arch/entry.js'
 import { MM_CONTEXT } from '../arch/context.js'
+import { S390PtOps } from '../arch/s390/ops.js'
 import { S390TlbFlush } from '../arch/s390/tlbFlush.js'
 import { tableType } from '../arch/s390/pte.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
@@ -86,6 +87,29 @@ export const s390AttachCopy = defineBug({
   symptom: 'a later invalidation is local, and the forgotten CPU keeps its translation',
   scenarios: ['leave-vs-purge'],
   parts: { TlbFlush: CopiesAfterPurge },
+  config,
+})
+
+class AsksCpumaskAlone extends S390PtOps {
+  protected override *isLocal(mm: PhysAddr): Step<boolean> {
+    return yield* this.flush.isOnly(mm, MM_CONTEXT.at.cpumask)
+  }
+}
+
+/**
+ * Found here; upstream's code is so since 64f31d5802af (v4.8), which replaced the count of attached CPUs that a direct
+ * flush had asked for as well. Not shown on a real machine.
+ */
+export const s390AttachWindow = defineBug({
+  id: 's390-attach-window',
+  number: 'open',
+  year: 2016,
+  upstream: null,
+  summary:
+    'an invalidation is local by mm_cpumask alone, which lacks a CPU that has waited for flush_count and not set its bit',
+  symptom: 'that CPU walks to the entry before it is invalid, and keeps its translation',
+  scenarios: ['leave-vs-purge'],
+  parts: { PtOps: AsksCpumaskAlone },
   config,
 })
 

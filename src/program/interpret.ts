@@ -428,9 +428,12 @@ export class Interpreter extends Part {
     return child === 0 ? 0 : yield* this.#enter(child)
   }
 
+  /** The kernel thread is the idle task: RCU does not wait for this CPU meanwhile, and who flushes finds it away. */
   *#reschedule(): Step<number> {
     const mm = this.k.mms.currentMm()
     yield* this.k.tlbFlush.switchMm(phys(0))
+    yield* this.k.rcu.eqsEnter()
+    yield* this.k.rcu.eqsExit()
     yield* this.k.tlbFlush.switchMm(mm)
     return 0
   }

@@ -57,7 +57,7 @@ export type Op =
   | { op: 'reap'; slot: number }
   /** Leaves the current process for an empty one, as exit and execve do. */
   | { op: 'exec' }
-  /** Switches to a kernel thread, which has no address space, and back. */
+  /** Switches to the idle task, which has no address space, and back. */
   | { op: 'reschedule' }
   | { op: 'exit' }
   // ---- RCU

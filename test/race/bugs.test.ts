@@ -40,8 +40,9 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['pt-reclaim-nonempty', 'reclaim-vs-fault', 500],
   ['gup-folded', 'gup-vs-upgrade', 100],
   ['s390-flush-mm', 'attach-vs-invalidate', 3000],
-  // Rare: a whole visit of one CPU between two steps of another.
-  ['s390-attach-copy', 'leave-vs-purge', 60_000],
+  // Rare: a CPU walks, leaves and stays away between two steps of another.
+  ['s390-attach-copy', 'leave-vs-purge', 40_000],
+  ['s390-attach-window', 'leave-vs-purge', 40_000],
   ['s390-gup-invalid', 'gup-vs-split', 500],
   ['table-defer-no-grace', 'retract-vs-gup', 500],
   ['no-recheck', 'gup-vs-dontneed', 8000],

@@ -31,3 +31,7 @@ export interface Bug {
 }
 
 export const defineBug = (bug: Bug): Bug => bug
+
+/** A fault that no release had. */
+export const defineMutant = (bug: Omit<Bug, 'number' | 'year' | 'upstream'>): Bug =>
+  defineBug({ ...bug, number: 'mutant', year: null, upstream: null })

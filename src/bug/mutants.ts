@@ -5,7 +5,7 @@ import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { GupFast } from '../mm/gupFast.js'
 import { MmuGather } from '../mm/mmuGather.js'
-import { defineBug } from './bug.js'
+import { defineMutant } from './bug.js'
 
 /** Where flushes are interrupts they wait for the walker, and the second look has nothing left to find. */
 class LooksOnce extends GupFast {
@@ -18,11 +18,8 @@ class LooksOnce extends GupFast {
   }
 }
 
-export const noRecheck = defineBug({
+export const noRecheck = defineMutant({
   id: 'no-recheck',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'gup_fast does not look at the entries again after it has taken its reference',
   symptom: 'gup returns a page that was unmapped, freed and reused before the reference was taken',
   scenarios: ['gup-vs-split', 'gup-vs-munmap'],
@@ -34,11 +31,8 @@ class NeverFlushes extends MmuGather {
   protected override *tlbFlushRange(): Step<void> {}
 }
 
-export const missingTlbFlush = defineBug({
+export const missingTlbFlush = defineMutant({
   id: 'missing-tlb-flush',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'unmapping does not flush TLBs',
   symptom: 'another thread goes on using pages that were unmapped and freed',
   scenarios: ['gup-vs-dontneed', 'gup-vs-munmap', 'dontneed-vs-dontneed'],
@@ -51,11 +45,8 @@ class DropsAtOnce extends MmuGather {
   }
 }
 
-export const freeBeforeFlush = defineBug({
+export const freeBeforeFlush = defineMutant({
   id: 'free-before-flush',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'unmapping drops the references of pages before TLBs were flushed',
   symptom: 'a page is freed, and perhaps reused, while a TLB still translates to it',
   scenarios: ['gup-vs-dontneed', 'dontneed-vs-dontneed'],
@@ -68,11 +59,8 @@ class FreesTablesAtOnce extends MmuGather {
   }
 }
 
-export const tableNoGracePeriod = defineBug({
+export const tableNoGracePeriod = defineMutant({
   id: 'table-no-grace-period',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'unlinked page tables are freed after a TLB flush that waits for no software walker',
   symptom: 'gup_fast reads a page table that was freed or reused',
   scenarios: ['gup-vs-munmap-broadcast'],
@@ -87,11 +75,8 @@ class FallsBackWithoutSync extends MmuGather {
   }
 }
 
-export const tableOneNoSync = defineBug({
+export const tableOneNoSync = defineMutant({
   id: 'table-one-no-sync',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'without a page for a batch, a table is freed after the flush and no interrupt to the walkers',
   symptom: 'gup_fast reads a page table that was freed or reused, when memory is short',
   scenarios: ['gup-vs-munmap-fallback'],

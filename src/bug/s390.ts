@@ -12,7 +12,7 @@ import { poke64 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
 import { FoldedTables } from '../mm/foldedTables.js'
 import { GupFast } from '../mm/gupFast.js'
-import { defineBug } from './bug.js'
+import { defineBug, defineMutant } from './bug.js'
 
 const config = { pgalloc: 's390-full-page' } as const
 
@@ -117,11 +117,8 @@ class AttachesAtOnce extends S390TlbFlush {
   protected override *awaitFlushes(): Step<void> {}
 }
 
-export const s390NoFlushWait = defineBug({
+export const s390NoFlushWait = defineMutant({
   id: 's390-no-flush-wait',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'a CPU attaches without waiting for the invalidations under way',
   symptom: 'an invalidation that was decided to be put off or local misses the CPU that has just come',
   scenarios: ['attach-vs-invalidate'],
@@ -133,11 +130,8 @@ class LeavesSpuriousFaults extends S390TlbFlush {
   override *flushTlbFixSpuriousFault(): Step<void> {}
 }
 
-export const rdpNoFix = defineBug({
+export const rdpNoFix = defineMutant({
   id: 'rdp-no-fix',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'a store that faults on a protected translation of an entry that RDP has opened changes nothing',
   symptom: 'the store faults for ever',
   scenarios: ['rdp-vs-write'],
@@ -151,11 +145,8 @@ class GrowsQuietly extends FoldedTables {
   }
 }
 
-export const upgradeNoIpi = defineBug({
+export const upgradeNoIpi = defineMutant({
   id: 'upgrade-no-ipi',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'an address space grows by a level and other CPUs are not told',
   symptom: 'a CPU with the old control element faults for ever beyond its limit',
   scenarios: ['upgrade-vs-touch'],

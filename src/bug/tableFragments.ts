@@ -10,7 +10,7 @@ import { S390ListNode } from '../mm/pgalloc/s390ListNode.js'
 import { S390PphhaaMmLock, S390PphhaaOnList } from '../mm/pgalloc/s390Pphhaa.js'
 import { S390SharedHead } from '../mm/pgalloc/s390SharedHead.js'
 import { listDel } from '../sync/list.js'
-import { defineBug } from './bug.js'
+import { defineBug, defineMutant } from './bug.js'
 
 export const rcuheadDouble = defineBug({
   id: 'rcuhead-double',
@@ -110,11 +110,8 @@ class DefersNothing extends OnePage {
   }
 }
 
-export const tableDeferNoGrace = defineBug({
+export const tableDeferNoGrace = defineMutant({
   id: 'table-defer-no-grace',
-  number: 'mutant',
-  year: null,
-  upstream: null,
   summary: 'pte_free_defer() does not wait for a grace period',
   symptom: 'gup_fast and RCU readers walk a table that was freed or reused',
   scenarios: ['retract-vs-gup'],

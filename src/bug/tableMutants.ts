@@ -5,10 +5,7 @@ import { PageTables } from '../mm/pageTables.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
 import { S390Active } from '../mm/pgalloc/s390Active.js'
 import { Retract } from '../mm/retract.js'
-import { defineBug, type Bug } from './bug.js'
-
-const mutant = (bug: Omit<Bug, 'number' | 'year' | 'upstream'>): Bug =>
-  defineBug({ ...bug, number: 'mutant', year: null, upstream: null })
+import { defineMutant } from './bug.js'
 
 class TakesPending extends S390Active {
   protected override busyParts(byte: number): number {
@@ -16,7 +13,7 @@ class TakesPending extends S390Active {
   }
 }
 
-export const tablePendingReused = mutant({
+export const tablePendingReused = defineMutant({
   id: 'table-pending-reused',
   summary: 'a part that waits for its grace period is handed out: P does not count as busy',
   symptom: 'a new user fills a table that a walker of the old one is still in',
@@ -31,7 +28,7 @@ class TrustsThePmd extends PageTables {
   }
 }
 
-export const tablePmdNotReread = mutant({
+export const tablePmdNotReread = defineMutant({
   id: 'table-pmd-not-reread',
   summary: 'pte_offset_map_lock() does not look at the PMD again when it has the lock',
   symptom: 'a page is mapped in a table that was taken away meanwhile',
@@ -44,7 +41,7 @@ class ClearsWithoutPteLock extends Retract {
   protected override *unlockEntries(): Step<void> {}
 }
 
-export const tableNoPteLock = mutant({
+export const tableNoPteLock = defineMutant({
   id: 'table-no-pte-lock',
   summary: 'a table is taken away under the PMD lock alone',
   symptom: 'a fault that holds the lock of the table fills it after it was found empty',
@@ -59,7 +56,7 @@ class InterruptsInsteadOfWaiting extends OnePage {
   }
 }
 
-export const tableIpiForGrace = mutant({
+export const tableIpiForGrace = defineMutant({
   id: 'table-ipi-for-grace',
   summary: 'pte_free_defer() sends the IPI that drains walkers with IRQs off, and frees',
   symptom: 'a walker in an RCU read section, with IRQs on, takes the interrupt and reads on in a freed table',

@@ -7,6 +7,7 @@
  * each class a CPU holds is in the image, private to the CPU. A trylock is no wait and breaks no order; what it took
  * counts as held. A folio lock that is released and was not taken is one that a tail got with its head's flags.
  */
+import { lowestBit } from '../base/bits.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { peek32, poke32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
@@ -39,7 +40,7 @@ export class LockOrder {
     const index = this.#classOf(lock)
     if (index === UNKNOWN) return
     const bad = peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.heldClasses) & (FORBIDDEN[index] as number)
-    if (bad !== 0) this.#report(cpu, lock, index, 31 - Math.clz32(bad & -bad))
+    if (bad !== 0) this.#report(cpu, lock, index, lowestBit(bad))
     this.#hold(cpu, lock, index)
   }
 
@@ -62,7 +63,7 @@ export class LockOrder {
   returnsToUser(cpu: Cpu): void {
     const classes = peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.heldClasses)
     if (classes === 0) return
-    const index = 31 - Math.clz32(classes & -classes)
+    const index = lowestBit(classes)
     const name = NAMES[index] as string
     violation(cpu, ORACLE, `lock held when returning to user space: ${name}`, this.#lastOf(cpu, index), [
       `${peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.held + index * 4)} of its class are held`,

@@ -8,6 +8,7 @@
  * of its own; and a CPU that goes on for long without an end (a fault that is tried again until another CPU has done
  * something) falls as well, since strict priorities would let it try for ever.
  */
+import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 
@@ -58,12 +59,12 @@ export class PctStrategy implements Strategy {
     let best = -1
     let priority = -Infinity
     for (let rest = runnable; rest !== 0; rest &= rest - 1) {
-      const cpu = 31 - Math.clz32(rest & -rest)
+      const cpu = lowestBit(rest)
       const own = this.#priority[cpu] as number
       if (own > priority) [best, priority] = [cpu, own]
     }
     for (let rest = interruptible; rest !== 0; rest &= rest - 1) {
-      const action = INTERRUPT + 31 - Math.clz32(rest & -rest)
+      const action = INTERRUPT + lowestBit(rest)
       const own = this.#priority[action - INTERRUPT + SLOTS] as number
       if (own > priority) [best, priority] = [action, own]
     }

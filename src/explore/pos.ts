@@ -6,6 +6,7 @@
  * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the same
  * 8 bytes. An interrupt that can be delivered is an access to nothing.
  */
+import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 
@@ -28,9 +29,8 @@ export class PosStrategy implements Strategy {
       this.#draw(current)
     } else if (this.#taken >= 0) this.#draw(this.#taken)
     let best = -1
-    for (let rest = runnable; rest !== 0; rest &= rest - 1) best = this.#higher(best, 31 - Math.clz32(rest & -rest))
-    for (let rest = interruptible; rest !== 0; rest &= rest - 1)
-      best = this.#higher(best, INTERRUPT + 31 - Math.clz32(rest & -rest))
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) best = this.#higher(best, lowestBit(rest))
+    for (let rest = interruptible; rest !== 0; rest &= rest - 1) best = this.#higher(best, INTERRUPT + lowestBit(rest))
     this.#race(best, runnable)
     this.#taken = best
     return best
@@ -45,7 +45,7 @@ export class PosStrategy implements Strategy {
     const word = this.#pending[action] as number
     if (word === NOWHERE) return
     for (let rest = runnable; rest !== 0; rest &= rest - 1) {
-      const cpu = 31 - Math.clz32(rest & -rest)
+      const cpu = lowestBit(rest)
       if (cpu !== action && this.#pending[cpu] === word) this.#draw(cpu)
     }
   }

@@ -2,6 +2,7 @@
  * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each execution
  * draws one of several odds of switching; the odds cover windows from one access to a whole operation.
  */
+import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 
@@ -43,5 +44,5 @@ function bits(mask: number): number {
 function nth(mask: number, n: number): number {
   let rest = mask
   for (let i = 0; i < n; i++) rest &= rest - 1
-  return 31 - Math.clz32(rest & -rest)
+  return lowestBit(rest)
 }

@@ -36,7 +36,8 @@ export class ReplayStrategy implements Strategy {
   }
 }
 
-function possible(action: number, runnable: number, interruptible: number): boolean {
+/** Whether `action`, a CPU or INTERRUPT + CPU, is one of those that can be taken. */
+export function possible(action: number, runnable: number, interruptible: number): boolean {
   const mask = action >= INTERRUPT ? interruptible : runnable
   return ((mask >>> (action % INTERRUPT)) & 1) === 1
 }

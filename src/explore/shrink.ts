@@ -6,8 +6,10 @@
  * stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its own end; a
  * stretch that cannot go on is cut short. Each candidate is run, so nothing is believed.
  */
+import { lowestBit } from '../base/bits.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
+import { possible, ReplayStrategy } from './replay.js'
 import type { Session } from './session.js'
 
 /** One CPU's turn: the action, and how many points it goes on for. */
@@ -47,7 +49,7 @@ class Shrinker {
   }
 
   run(): Shrunk {
-    const recorded = new Recorder(new Follow(this.#picks))
+    const recorded = new Recorder(new ReplayStrategy(this.#picks))
     const first = this.#execute(recorded)
     const all = stretches(recorded.actions)
     const before = switchesOf(all)
@@ -59,7 +61,7 @@ class Shrinker {
     const last = this.#execute(recordedLeast)
     const after = switchesOf(stretches(recordedLeast.actions))
     if (last === null || after >= before) {
-      const again = this.#execute(new Follow(this.#picks)) ?? this.#wanted
+      const again = this.#execute(new ReplayStrategy(this.#picks)) ?? this.#wanted
       return { finding: again, picks: this.#picks, switches: { before, after: before }, executions: this.#executions }
     }
     const smaller = [...this.#session.engine.picks]
@@ -132,28 +134,6 @@ class Shrinker {
 
 // ---- schedules ------------------------------------------------------------------------------------------------------
 
-/** Recorded picks, one after the other. */
-class Follow implements Strategy {
-  readonly #picks: readonly number[]
-  #at = 0
-
-  constructor(picks: readonly number[]) {
-    this.#picks = picks
-  }
-
-  pick(current: number, runnable: number, interruptible: number): number {
-    const wanted = this.#picks[this.#at++]
-    return wanted !== undefined && canAct(wanted, runnable, interruptible)
-      ? wanted
-      : stay(current, runnable, interruptible)
-  }
-
-  choose(n: number): number {
-    const wanted = this.#picks[this.#at++] ?? 0
-    return wanted < n ? wanted : 0
-  }
-}
-
 /** Stretches in turn; when they are over, whoever has the turn keeps it. */
 class Turns implements Strategy {
   readonly #stretches: readonly Stretch[]
@@ -171,7 +151,7 @@ class Turns implements Strategy {
     for (;;) {
       const turn = this.#stretches[this.#turn]
       if (turn === undefined) return stay(current, runnable, interruptible)
-      if (this.#gone < turn.points && canAct(turn.action, runnable, interruptible)) {
+      if (this.#gone < turn.points && possible(turn.action, runnable, interruptible)) {
         this.#gone++
         return turn.action
       }
@@ -236,11 +216,7 @@ function switchesOf(turns: readonly Stretch[]): number {
   return count
 }
 
-function canAct(action: number, runnable: number, interruptible: number): boolean {
-  return (((action >= INTERRUPT ? interruptible : runnable) >>> (action % INTERRUPT)) & 1) === 1
-}
-
 function stay(current: number, runnable: number, interruptible: number): number {
   if (current >= 0) return current
-  return runnable !== 0 ? 31 - Math.clz32(runnable & -runnable) : INTERRUPT + 31 - Math.clz32(interruptible)
+  return runnable !== 0 ? lowestBit(runnable) : INTERRUPT + 31 - Math.clz32(interruptible)
 }

@@ -12,7 +12,7 @@
  *
  * gup_fast hands the values of entries down, so that each is read once, and a folded level must still get a pointer that
  * can be advanced: to the entry in the table, not to the copy of its value (d3f7b1bb2040, v5.9). upperLockless() is where
- * versions differ; the others are in bug/gupFolded.ts and below.
+ * versions differ; the others are in bug/s390.ts and below.
  *
  * Left out: the two levels of 31-bit processes, and downgrades.
  */
@@ -151,7 +151,7 @@ export class FoldedTables extends UpperTables {
 
   override *allocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     let entry = yield* this.top(mm, addr)
-    for (let level = 5 as 3 | 4 | 5 | 2; level > 2; level = (level - 1) as 2 | 3 | 4) {
+    for (let level: number = Level.top; level > Level.pmd; level--) {
       const word = (yield* this.cpu.readOnce64(entry)) as PteWord
       if (tableType(word) < level) continue
       const now = yield* this.allocLevel(mm, entry, addr, level as 3 | 4 | 5)

@@ -10,6 +10,7 @@
  * flush does so on purpose; a TLB that goes on using it is the business of the oracle for stale translations), and that a
  * store clears PROTECT (which RDP may, and a store may not).
  */
+import { highHalf, lowHalf } from '../halves.js'
 import type { PteWord } from '../../base/units.js'
 import { emptyEntry, pmdLeaf, pmdPfn, ptePfn, pteSame } from './pte.js'
 import { isMigrationEntry, isSwapPmd, isSwapPte, swpOffsetPfn } from './swap.js'
@@ -123,16 +124,3 @@ function frameOf(level: number, entry: PteWord, hpagePmdNr: number): number {
 }
 
 const tableOf = (entry: PteWord): number => highHalf(entry) * 0x200000 + (lowHalf(entry) >>> 11)
-
-const word = new BigUint64Array(1) // scratch: written and read within one function
-const half = new Uint32Array(word.buffer)
-
-function lowHalf(entry: PteWord): number {
-  word[0] = entry
-  return half[0]!
-}
-
-function highHalf(entry: PteWord): number {
-  word[0] = entry
-  return half[1]!
-}

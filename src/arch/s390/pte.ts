@@ -181,7 +181,7 @@ export const pmdSame = pteSame
 /**
  * What gup_fast asks of a huge entry: not one that pmdp_invalidate() has made invalid. Upstream (v7.0) asks only whether it
  * is present, which it is; then a page can be pinned whose exclusive flag is being taken away. powerpc had the same and
- * asks since 33258a1db165 (v5.3). See bug/s390GupInvalid.ts.
+ * asks since 33258a1db165 (v5.3). See bug/s390.ts.
  */
 export const pmdAccessPermitted = (pmd: PteWord, write: boolean): boolean =>
   asUintN(64, pmd & (SEGMENT_READ | SEGMENT_INVALID)) === SEGMENT_READ && (!write || has(pmd, SEGMENT_WRITE))

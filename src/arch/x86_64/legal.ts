@@ -13,6 +13,7 @@
  *
  * Answers are fixed text in the form "what is wrong", or null.
  */
+import { highHalf, lowHalf } from '../halves.js'
 import type { PteWord } from '../../base/units.js'
 import type { Level } from '../geometry.js'
 import { pmdPfn, pteDirty, pteSame } from './pte.js'
@@ -241,17 +242,4 @@ function kindOf(level: Level, entry: PteWord): Kind {
 /** Base pages that a leaf of `level` maps. */
 function spanOf(level: Level, hpagePmdNr: number): number {
   return level === 'pmd' ? hpagePmdNr : 1
-}
-
-const word = new BigUint64Array(1) // scratch: written and read within one function
-const half = new Uint32Array(word.buffer)
-
-function lowHalf(entry: PteWord): number {
-  word[0] = entry
-  return half[0]!
-}
-
-function highHalf(entry: PteWord): number {
-  word[0] = entry
-  return half[1]!
 }

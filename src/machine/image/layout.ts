@@ -2,7 +2,7 @@
  * The map of the image. Every region is placed once, in the order the rooms add them, and any address has a name.
  *
  *   0x0000  guard      nothing lives here: a null pointer dereferenced is caught, not obeyed
- *   0x1000  control    words of the whole machine: stop, panic, clock, sleepers          (machine/cpu/control.ts)
+ *   0x1000  control    words of the whole machine: stop, panic, clock, sleepers          (machine/cpu/area.ts)
  *           cpu[]      one area for each CPU, shared words on cache lines of their own    (machine/cpu/area.ts)
  *           csd[][]    call-single requests, by source and target CPU                     (machine/cpu/ipi.ts)
  *           tlb[]      translation buffers                                                (machine/cpu/tlb.ts)

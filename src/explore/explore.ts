@@ -7,9 +7,11 @@ import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import { ReplayStrategy } from './replay.js'
+import { SampledSearch } from './sampled.js'
+import type { Search } from './search.js'
 import { Session } from './session.js'
 import { shrink } from './shrink.js'
-import { strategyOf, type StrategyId } from './strategies.js'
+import type { StrategyId } from './strategies.js'
 import { encodeToken, type Token } from './token.js'
 
 export interface ExploreOptions {
@@ -44,6 +46,8 @@ export interface ExploreResult {
   /** Operations of programs that ended, in all executions. */
   readonly operations: number
   readonly finding: FoundFinding | null
+  /** True when there is no schedule that was not explored, up to equivalence; sampling never knows. */
+  readonly complete: boolean
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
   /** The machine as the last execution left it. Another session in this thread takes the image away from it. */
@@ -84,20 +88,20 @@ class Exploration {
   executions = 0
   readonly #options: ExploreOptions
   readonly #session: Session
-  readonly #seed: number
+  readonly #search: Search
   readonly #cpus: number
   readonly #outcomes = new Map<string, number>()
   #steps = 0
   #operations = 0
-  #longest = 0
+  #complete = false
   #finding: FoundFinding | null = null
 
   constructor(options: ExploreOptions) {
-    const { scenario, bug = null, seed = 1 } = options
+    const { scenario, bug = null, seed = 1, strategy = 'portfolio' } = options
     this.#options = options
-    this.#seed = seed
     this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
     this.#session = new Session(scenario, bug, this.#cpus)
+    this.#search = new SampledSearch(strategy, seed, this.#session.engine, this.#cpus)
   }
 
   /** At most `count` executions; false when the exploration is over. */
@@ -106,25 +110,27 @@ class Exploration {
     if (stop?.(this.executions) === true) return false
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
-      if (this.#runOne()) return false
+      if (!this.#runOne()) return false
     }
     return true
   }
 
-  /** True when it found what is wanted. */
+  /** False when it found what is wanted, or there is nothing left to explore. */
   #runOne(): boolean {
     const session = this.#session
-    const { strategy = 'portfolio' } = this.#options
-    const { finding, outcome } = session.execute(strategyOf(strategy, this.#seed, this.executions, this.#longest))
+    const strategy = this.#search.next()
+    this.#complete = strategy === null
+    if (strategy === null) return false
+    const { finding, outcome } = session.execute(strategy)
+    this.#search.ended()
     this.executions++
-    this.#longest = Math.max(this.#longest, session.engine.picks.length)
     this.#steps += session.engine.steps
     this.#operations += session.operationsDone
     if (outcome !== null) this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1)
-    if (finding === null) return false
+    if (finding === null) return true
     const isWanted = this.#options.wanted?.(finding) ?? true
     if (isWanted || this.#finding === null) this.#finding = this.#withToken(finding)
-    return isWanted
+    return !isWanted
   }
 
   #withToken(finding: Finding): FoundFinding {
@@ -141,14 +147,15 @@ class Exploration {
   }
 
   result(): ExploreResult {
-    const [steps, operations, finding, outcomes, session] = [
-      this.#steps,
-      this.#operations,
-      this.#finding,
-      this.#outcomes,
-      this.#session,
-    ]
-    return { executions: this.executions, steps, operations, finding, outcomes, session }
+    return {
+      executions: this.executions,
+      steps: this.#steps,
+      operations: this.#operations,
+      finding: this.#finding,
+      complete: this.#complete,
+      outcomes: this.#outcomes,
+      session: this.#session,
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import type { Strategy } from '../machine/engine/controlled.js'
 import { PctStrategy } from './pct.js'
 import { PosStrategy } from './pos.js'
 import { RandomStrategy } from './random.js'
+import type { Profile } from './sampled.js'
 
 export interface StrategyInfo {
   readonly id: StrategyId
@@ -18,14 +19,17 @@ export const STRATEGIES = [
 
 export type StrategyId = (typeof STRATEGIES)[number]['id']
 
+/** Strategies that draw their schedules, each execution for itself. */
+export type SampledId = StrategyId
+
 const SINGLE = ['random', 'pct', 'pos'] as const
 
 /**
- * The strategy of execution `index` of an exploration with `seed`; `length`: points of the longest execution so far. The
- * same arguments give the same picks.
+ * The strategy of execution `index` of an exploration with `seed`; `profile`: what its executions are like. The same
+ * arguments give the same picks.
  */
-export function strategyOf(id: StrategyId, seed: number, index: number, length: number): Strategy {
+export function strategyOf(id: SampledId, seed: number, index: number, profile: Profile): Strategy {
   const chosen = id === 'portfolio' ? (SINGLE[index % SINGLE.length] as (typeof SINGLE)[number]) : id
   if (chosen === 'random') return new RandomStrategy(seed, index)
-  return chosen === 'pct' ? new PctStrategy(seed, index, length) : new PosStrategy(seed, index)
+  return chosen === 'pct' ? new PctStrategy(seed, index, profile.length) : new PosStrategy(seed, index)
 }

@@ -11,9 +11,9 @@
  *
  * 32-bit values come back signed, 64-bit ones as unsigned bigints.
  */
-import { assert } from '../../base/assert.js'
+import { assert, fail } from '../../base/assert.js'
 import { phys, type CpuId, type PhysAddr } from '../../base/units.js'
-import type { Engine, Step } from '../engine/engine.js'
+import type { Engine, Step, WaitCondition } from '../engine/engine.js'
 import { Halted, Panic, kernelStack } from '../engine/finding.js'
 import * as image from '../image/image.js'
 import {
@@ -36,8 +36,7 @@ import { CONTROL, CPU_AREA, type CpuRegions } from './area.js'
 import { Ipi } from './ipi.js'
 import { NO_LOCK_WATCHER, type LockWatcher } from './lockWatcher.js'
 
-/** Looks at a waited-for word (signed 32 bits) and an operand of the caller's; true ends the wait. */
-export type WaitCondition = (seen: number, operand: number) => boolean
+export type { WaitCondition } from '../engine/engine.js'
 
 export const isZero: WaitCondition = (seen) => seen === 0
 export const isNonZero: WaitCondition = (seen) => seen !== 0
@@ -369,22 +368,37 @@ export class Cpu {
    * Waits until `until(word, operand)` holds of the word at `addr` and returns the word. ACQUIRE: the load that ends the
    * wait comes before every later access. While it waits with interrupts on, this CPU takes them.
    *
-   * Controlled, the CPU leaves the runnable set until somebody stores to the word. As a thread it looks a few times and
-   * then sleeps on its doorbell; whoever changes the word calls wakeWaiters().
+   * Controlled, the load is made when the condition holds; until then the CPU cannot go on. As a thread it looks a few
+   * times and then sleeps on its doorbell; whoever changes the word calls wakeWaiters().
    */
   *waitUntil(addr: PhysAddr, until: WaitCondition, operand: number): Step<number> {
+    if (!this.engine.threads) return yield* this.#loadWhen(addr, until, operand)
     for (let looks = 0; ; looks++) {
       const seen = yield* this.loadAcquire32(addr)
       if (until(seen, operand)) return seen
-      if (!this.engine.threads) {
-        poke32(this.area + CPU_AREA.at.waitingOn, addr)
-        this.engine.block(this.id, addr)
-        yield
-        poke32(this.area + CPU_AREA.at.waitingOn, 0)
-        continue
-      }
       yield* this.cpuRelax()
       if (looks >= SPINS_BEFORE_SLEEP) this.#sleep(addr, until, operand)
+    }
+  }
+
+  *#loadWhen(addr: PhysAddr, until: WaitCondition, operand: number): Step<number> {
+    poke32(this.area + CPU_AREA.at.waitingOn, addr)
+    this.engine.awaits(until, operand)
+    const seen = yield* this.loadAcquire32(addr)
+    poke32(this.area + CPU_AREA.at.waitingOn, 0)
+    if (!until(seen, operand)) fail(`CPU ${this.id} runs alone and waits for a store to 0x${addr.toString(16)}`)
+    return seen
+  }
+
+  /**
+   * Waits until the word is `expected`, and stores `value` in the same step: a lock that is taken the moment it is free.
+   * Full barrier.
+   */
+  *cmpxchgWhen32(addr: PhysAddr, expected: number, value: number): Step<void> {
+    for (;;) {
+      if (!this.engine.threads) this.engine.awaits(isEqual, expected)
+      if ((yield* this.cmpxchg32(addr, expected, value)) === expected) return
+      yield* this.waitUntil(addr, isEqual, expected)
     }
   }
 

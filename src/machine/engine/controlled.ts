@@ -3,14 +3,16 @@
  * them goes on, or on which an interrupt comes in.
  *
  * An action is a number: c lets CPU c go on, INTERRUPT + c delivers the pending interrupt of CPU c. A step that does not
- * switch does not suspend: decide() answers inline and the generators stay on the stack. A CPU that waits leaves the
- * runnable set until its word is written, so it costs no steps, and a deadlock is seen the moment it is complete.
+ * switch does not suspend: decide() answers inline and the generators stay on the stack. A CPU that waits is runnable
+ * while the word it waits for is as it wants it, so waiting costs no steps, and a deadlock is seen the moment it is
+ * complete.
  *
  * Deterministic: the same image, programs and actions give the same execution. No clock, no host order.
  */
 import { assert } from '../../base/assert.js'
 import { Access } from '../cpu/access.js'
-import type { Engine, Step } from './engine.js'
+import { peek32 } from '../image/image.js'
+import type { Engine, Step, WaitCondition } from './engine.js'
 import { chooseFrom } from './solo.js'
 
 export const INTERRUPT = 64
@@ -38,6 +40,27 @@ export interface StepRecorder {
   end(): void
 }
 
+/** Hears what each step does to others; systematic searches build on it. The step that began last is the one that does it. */
+export interface Tracer {
+  /** CPU `cpu` goes on with access `kind` to `addr`, which is as the accesses before left it. */
+  step(cpu: number, kind: number, addr: number): void
+  /** CPU `cpu` takes its interrupt. */
+  interrupt(cpu: number): void
+  wrote(addr: number): void
+  /** An interrupt for `cpu` became pending. */
+  raised(cpu: number): void
+}
+
+/** What a suspended CPU is about to do. */
+export interface PendingAccess {
+  /** 0: not known before it goes on (a program or interrupt handler that has not made an access yet). */
+  readonly kind: number
+  readonly addr: number
+  /** What the word must be for the access to be made; null for an access that waits for nothing. */
+  readonly until: WaitCondition | null
+  readonly operand: number
+}
+
 /** Why a run ended. A panic arrives as an exception instead. */
 export type RunEnd =
   | { readonly kind: 'done' }
@@ -47,13 +70,21 @@ export type RunEnd =
 class StepLimit extends Error {}
 
 /** A coroutine on a CPU: the program, or an interrupt handler above it. */
-interface Frame {
-  step: Step<void>
-  /** Address of the word waited for, 0 when runnable. */
-  blockedOn: number
-  /** The access it suspended before, for the recorder; kind 0 for none. */
-  kind: number
-  addr: number
+class Frame implements PendingAccess {
+  readonly step: Step<void>
+  kind = 0
+  addr = 0
+  until: WaitCondition | null = null
+  operand = 0
+
+  constructor(step: Step<void>) {
+    this.step = step
+  }
+
+  /** Whether its access can be made now. */
+  get ready(): boolean {
+    return this.until === null || this.until(peek32(this.addr), this.operand)
+  }
 }
 
 export class ControlledEngine implements Engine {
@@ -62,14 +93,18 @@ export class ControlledEngine implements Engine {
   readonly #handlers: (() => Step<void>)[]
   #strategy: Strategy
   #recorder: StepRecorder | null = null
+  #tracer: Tracer | null = null
   #stepLimit = 20_000
 
   #runnable = 0
   #pending = 0
   #masked = 0
   #blocked = 0
-  /** Coroutines that wait, those below an interrupt handler among them. */
+  /** Coroutines suspended before an access that waits, those below an interrupt handler among them. */
   #waits = 0
+  /** The condition of the access that comes next, until decide() takes it. */
+  #until: WaitCondition | null = null
+  #operand = 0
   #next = -1
   #current = -1
   #steps = 0
@@ -92,6 +127,26 @@ export class ControlledEngine implements Engine {
 
   set recorder(recorder: StepRecorder | null) {
     this.#recorder = recorder
+  }
+
+  set tracer(tracer: Tracer | null) {
+    this.#tracer = tracer
+  }
+
+  /** What CPU `cpu` is about to do; null when its program has ended. Of a CPU that is suspended, or has just decided to be. */
+  pending(cpu: number): PendingAccess | null {
+    const stack = this.#stacks[cpu] as Frame[]
+    return stack[stack.length - 1] ?? null
+  }
+
+  /** Interrupt handlers and the program under way on CPU `cpu`: 1 in the program, 0 after it. */
+  depth(cpu: number): number {
+    return (this.#stacks[cpu] as Frame[]).length
+  }
+
+  /** CPUs whose interrupt could be delivered now. */
+  get interruptible(): number {
+    return this.#pending & ~this.#masked
   }
 
   /** Accesses that one execution may make before it counts as a livelock. */
@@ -126,11 +181,12 @@ export class ControlledEngine implements Engine {
   #reset(programs: readonly Step<void>[]): void {
     this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.picks.length = 0
+    this.#until = null
     this.#running = true
     for (const stack of this.#stacks) stack.length = 0
     programs.forEach((step, cpu) => {
       const stack = this.#stacks[cpu] as Frame[]
-      stack.push({ step, blockedOn: 0, kind: 0, addr: 0 })
+      stack.push(new Frame(step))
       this.#runnable |= 1 << cpu
     })
   }
@@ -144,14 +200,13 @@ export class ControlledEngine implements Engine {
       this.#next = -1
       const stack = this.#stacks[cpu] as Frame[]
       const top = stack[stack.length - 1] as Frame
-      if (this.#recorder !== null && top.kind !== 0) this.#recorder.step(cpu, top.kind, top.addr)
-      top.kind = 0
+      if (top.kind !== 0) this.#resume(cpu, top)
       if (top.step.next().done === true) this.#leave(cpu, stack)
       if (this.#next >= 0) {
         action = this.#next
         continue
       }
-      if ((this.#runnable | this.#interruptible) === 0)
+      if ((this.#runnable | this.interruptible) === 0)
         return this.#blocked === 0 ? { kind: 'done' } : { kind: 'deadlock', waiting: this.#waiting() }
       action = this.#pickAny()
     }
@@ -164,47 +219,39 @@ export class ControlledEngine implements Engine {
     // Under sequential consistency a switch at a barrier is a switch at the access after it.
     if (kind >= Access.smpMb && kind <= Access.smpWmb) return false
     if (++this.#steps > this.#stepLimit) throw new StepLimit()
+    if (this.#until !== null && !this.#canGoOn(cpu, kind, addr)) return true
     const interruptible = this.#pending & ~this.#masked
     if (this.#runnable !== 1 << cpu || interruptible !== 0) {
       const action = this.#strategy.pick(cpu, this.#runnable, interruptible, kind, addr)
       this.picks.push(action)
       if (action !== cpu) {
         this.#next = action
-        const stack = this.#stacks[cpu] as Frame[]
-        const top = stack[stack.length - 1] as Frame
-        top.kind = kind
-        top.addr = addr
+        this.#suspend(cpu, kind, addr)
         return true
       }
     }
+    this.#until = null
     if (this.#recorder !== null) this.#recorder.step(cpu, kind, addr)
+    if (this.#tracer !== null) this.#tracer.step(cpu, kind, addr)
     return false
   }
 
   wrote(addr: number): void {
+    if (this.#tracer !== null) this.#tracer.wrote(addr)
     if (this.#waits === 0) return
     for (let cpu = 0; cpu < this.#stacks.length; cpu++) {
-      const stack = this.#stacks[cpu] as Frame[]
-      for (let level = 0; level < stack.length; level++) {
-        const frame = stack[level] as Frame
-        if (frame.blockedOn === 0 || frame.blockedOn >>> 3 !== addr >>> 3) continue
-        frame.blockedOn = 0
-        this.#waits--
-        if (level === stack.length - 1) this.#unblock(cpu)
-      }
+      const top = this.#stacks[cpu]?.at(-1)
+      if (top !== undefined && top.until !== null && top.addr >>> 3 === addr >>> 3) this.#block(cpu, !top.ready)
     }
   }
 
-  block(cpu: number, addr: number): void {
-    const stack = this.#stacks[cpu] as Frame[]
-    const top = stack[stack.length - 1] as Frame
-    top.blockedOn = addr
-    this.#waits++
-    this.#runnable &= ~(1 << cpu)
-    this.#blocked |= 1 << cpu
+  awaits(until: WaitCondition, operand: number): void {
+    this.#until = until
+    this.#operand = operand
   }
 
   interruptPending(cpu: number, pending: boolean): void {
+    if (pending) this.#tracer?.raised(cpu)
     if (pending) this.#pending |= 1 << cpu
     else this.#pending &= ~(1 << cpu)
   }
@@ -223,12 +270,8 @@ export class ControlledEngine implements Engine {
 
   // ---- coroutines -------------------------------------------------------------------------------------------------
 
-  get #interruptible(): number {
-    return this.#pending & ~this.#masked
-  }
-
   #pickAny(): number {
-    const interruptible = this.#interruptible
+    const interruptible = this.interruptible
     const action = single(this.#runnable, interruptible)
     if (action >= 0) return action
     const picked = this.#strategy.pick(-1, this.#runnable, interruptible, 0, 0)
@@ -236,31 +279,60 @@ export class ControlledEngine implements Engine {
     return picked
   }
 
+  /** Looks at the condition of the access to come; a CPU that has to wait for it is suspended. */
+  #canGoOn(cpu: number, kind: number, addr: number): boolean {
+    if ((this.#until as WaitCondition)(peek32(addr), this.#operand)) return true
+    this.#suspend(cpu, kind, addr)
+    this.#block(cpu, true)
+    return false
+  }
+
+  #suspend(cpu: number, kind: number, addr: number): void {
+    const stack = this.#stacks[cpu] as Frame[]
+    const top = stack[stack.length - 1] as Frame
+    top.kind = kind
+    top.addr = addr
+    if (this.#until === null) return
+    top.until = this.#until
+    top.operand = this.#operand
+    this.#until = null
+    this.#waits++
+  }
+
+  #resume(cpu: number, top: Frame): void {
+    if (this.#recorder !== null) this.#recorder.step(cpu, top.kind, top.addr)
+    if (this.#tracer !== null) this.#tracer.step(cpu, top.kind, top.addr)
+    top.kind = 0
+    if (top.until === null) return
+    top.until = null
+    this.#waits--
+  }
+
   #enterInterrupt(cpu: number): void {
     this.#recorder?.interrupt(cpu)
+    this.#tracer?.interrupt(cpu)
     const handler = this.#handlers[cpu] as () => Step<void>
-    ;(this.#stacks[cpu] as Frame[]).push({ step: handler(), blockedOn: 0, kind: 0, addr: 0 })
-    this.#unblock(cpu)
+    ;(this.#stacks[cpu] as Frame[]).push(new Frame(handler()))
+    this.#block(cpu, false)
   }
 
   #leave(cpu: number, stack: Frame[]): void {
     stack.pop()
     const below = stack[stack.length - 1]
-    this.#runnable &= ~(1 << cpu)
-    if (below === undefined) return
-    if (below.blockedOn === 0) this.#unblock(cpu)
-    else this.#blocked |= 1 << cpu
+    if (below === undefined) this.#runnable &= ~(1 << cpu)
+    else this.#block(cpu, !below.ready)
   }
 
-  #unblock(cpu: number): void {
-    this.#blocked &= ~(1 << cpu)
-    this.#runnable |= 1 << cpu
+  #block(cpu: number, blocked: boolean): void {
+    const bit = 1 << cpu
+    this.#blocked = blocked ? this.#blocked | bit : this.#blocked & ~bit
+    this.#runnable = blocked ? this.#runnable & ~bit : this.#runnable | bit
   }
 
   #waiting(): { cpu: number; addr: number }[] {
     return this.#stacks.flatMap((stack, cpu) => {
       const top = stack[stack.length - 1]
-      return top === undefined || top.blockedOn === 0 ? [] : [{ cpu, addr: top.blockedOn }]
+      return top === undefined || top.until === null ? [] : [{ cpu, addr: top.addr }]
     })
   }
 }

@@ -10,6 +10,9 @@
 /** A kernel function: suspends where another CPU may go on, returns its result. */
 export type Step<T> = Generator<void, T, void>
 
+/** Looks at a waited-for word (signed 32 bits) and an operand of the caller's; true ends the wait. */
+export type WaitCondition = (seen: number, operand: number) => boolean
+
 export interface Engine {
   /**
    * True: CPUs are threads; they poll for interrupts at safe points and sleep on their doorbells.
@@ -20,8 +23,8 @@ export interface Engine {
   decide(cpu: number, kind: number, addr: number): boolean
   /** After a store to the word at `addr`: CPUs that wait for it may look again. */
   wrote(addr: number): void
-  /** CPU `cpu` waits for a store to `addr` (controlled only); it suspends right after. */
-  block(cpu: number, addr: number): void
+  /** The access that comes next, on the CPU that runs, is made when its word fulfils this and not before (controlled only). */
+  awaits(until: WaitCondition, operand: number): void
   /** An interrupt for `cpu` became pending, or was taken. */
   interruptPending(cpu: number, pending: boolean): void
   /** CPU `cpu` takes interrupts, or no longer does. */

@@ -14,7 +14,7 @@ export class FreeEngine implements Engine {
 
   wrote(): void {}
 
-  block(): void {}
+  awaits(): void {}
 
   interruptPending(): void {}
 

@@ -70,7 +70,7 @@ export default (k, m) => {
       if (cpu.id === 0) yield* k.spinLock(cpu, LOCK)
       // The first waiter sets pending, the later ones are the tail in turn.
       if (cpu.id === 0) yield* cpu.waitUntil(LOCK, tailCpu, last === 1 ? -1 : last)
-      else if (cpu.id === 1) yield* cpu.waitUntil(k.phys(LOCK + 4), k.isEqual, 1)
+      else if (cpu.id === 1) yield* cpu.waitUntil(LOCK, k.isNonZero, 0)
       else yield* cpu.waitUntil(LOCK, tailCpu, cpu.id === 2 ? -1 : before)
       if (cpu.id !== 0) yield* k.spinLock(cpu, LOCK)
       const place = yield* cpu.plainRead32(PLACE)

@@ -94,7 +94,11 @@ export class Session {
   #ending(): Execution {
     const { outcome, allowed } = this.scenario
     if (outcome === undefined) return { finding: null, outcome: null }
-    const ending = outcome((cpu, reg) => Interpreter.register(this.machine.regions.program, cpu, reg))
+    const { program } = this.machine.regions
+    const ending = outcome(
+      (cpu, reg) => Interpreter.register(program, cpu, reg),
+      (word) => Interpreter.word(program, word),
+    )
     if (allowed === undefined || allowed.includes(ending)) return { finding: null, outcome: ending }
     const details = [`ended with ${ending}`, `allowed: ${allowed.join(', ')}`]
     const title = `${this.scenario.id}: an ending that is not allowed: ${ending}`

@@ -6,13 +6,14 @@ import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import { CONTROL, CPU_AREA } from '../machine/cpu/area.js'
 import { isEqual, isNonZero, type WaitCondition } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
-import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { load32, peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { EventKind } from '../machine/trace/ring.js'
 import { pmdLeaf, pmdNone, vmGetPageProt } from '../arch/entry.js'
 import { FAULT } from '../arch/x86_64/walk.js'
 import type { Pfn, PteWord } from '../base/units.js'
 import { FOLL_FAST_ONLY, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../mm/gupFast.js'
 import { Part, type Kernel } from '../mm/kernel.js'
+import { Litmus } from './litmus.js'
 import { ADVICE, OP_NUMBER, type Op, type Pick, type Program } from './op.js'
 import { HELD_MAX, PROGRAM_CPU, programCpu, slotAt, wordAt, type ProgramRegions } from './state.js'
 
@@ -35,12 +36,14 @@ export class Interpreter extends Part {
   readonly mismatches: Mismatch[] = []
   readonly #regions: ProgramRegions
   readonly #own: PhysAddr
+  readonly #litmus: Litmus
   readonly #pages = new Int32Array(1024)
 
   constructor(k: Kernel, regions: ProgramRegions) {
     super(k)
     this.#regions = regions
     this.#own = programCpu(regions, k.cpu.id)
+    this.#litmus = new Litmus(k.cpu, regions)
   }
 
   /** Runs the program once, then this CPU's RCU callbacks, and leaves the CPU idle. */
@@ -53,7 +56,11 @@ export class Interpreter extends Part {
 
   /** Runs a litmus test (isBare): its accesses and nothing else. */
   *runBare(program: Program): Step<void> {
-    for (let index = 0; index < program.length; index++) yield* this.#executeRest(program[index] as Op)
+    for (let index = 0; index < program.length; index++) {
+      const op = program[index] as Op
+      if (op.op !== 'ifEqual') yield* this.#litmus.execute(op)
+      else if (this.#litmus.register(op.reg) === op.value) yield* this.runBare(op.body)
+    }
   }
 
   /** Runs the program again and again until the stop word is set (or once), then serves interrupts until all have ended. */
@@ -88,6 +95,10 @@ export class Interpreter extends Part {
       }
       if (op.op === 'oneOf') {
         yield* this.#runAll(op.of[this.cpu.choose(op.of.length)] as Program)
+        continue
+      }
+      if (op.op === 'ifEqual') {
+        if (this.#litmus.register(op.reg) === op.value) yield* this.#runAll(op.body)
         continue
       }
       yield* this.#runOne(op, index)
@@ -189,7 +200,7 @@ export class Interpreter extends Part {
   }
 
   *#executeRest(op: Op): Step<number> {
-    const { cpu, k } = this
+    const { k } = this
     switch (op.op) {
       case 'fork':
         return yield* this.#fork(slotAt(this.#regions, op.slot))
@@ -206,32 +217,10 @@ export class Interpreter extends Part {
       case 'synchronizeRcu':
         yield* k.rcu.synchronizeRcu()
         return 0
-      case 'readOnce':
-        return this.#setReg(op.reg, yield* cpu.readOnce32(wordAt(this.#regions, op.word)))
-      case 'loadAcquire':
-        return this.#setReg(op.reg, yield* cpu.loadAcquire32(wordAt(this.#regions, op.word)))
-      case 'writeOnce':
-        yield* cpu.writeOnce32(wordAt(this.#regions, op.word), op.value)
-        return 0
-      case 'storeRelease':
-        yield* cpu.storeRelease32(wordAt(this.#regions, op.word), op.value)
-        cpu.wakeWaiters(wordAt(this.#regions, op.word))
-        return 0
       case 'awaitWord':
         return yield* this.#sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
-      case 'xchg':
-        return this.#setReg(op.reg, yield* cpu.xchg32(wordAt(this.#regions, op.word), op.value))
-      case 'smpMb':
-        yield* cpu.smpMb()
-        return 0
-      case 'smpRmb':
-        yield* cpu.smpRmb()
-        return 0
-      case 'smpWmb':
-        yield* cpu.smpWmb()
-        return 0
       default:
-        return 0
+        return yield* this.#litmus.execute(op)
     }
   }
 
@@ -244,11 +233,6 @@ export class Interpreter extends Part {
     return file === undefined ? phys(0) : this.k.files.fileAt(file)
   }
 
-  #setReg(reg: number, value: number): number {
-    pokeF64(this.#own + PROGRAM_CPU.at.regs + reg * 8, value)
-    return value
-  }
-
   // ---- user accesses ----------------------------------------------------------------------------------------------
 
   *#load(addr: VirtAddr, pages: number, reg: number | undefined): Step<number> {
@@ -257,7 +241,7 @@ export class Interpreter extends Part {
       result = yield* this.userLoad(v(addr + i * this.k.geo.pageSize))
       if (result < 0) break
     }
-    if (reg !== undefined) this.#setReg(reg, result)
+    if (reg !== undefined) this.#litmus.setRegister(reg, result)
     return result
   }
 
@@ -455,6 +439,11 @@ export class Interpreter extends Part {
   /** Register `reg` of CPU `cpu`. */
   static register(regions: ProgramRegions, cpu: number, reg: number): number {
     return peekF64(programCpu(regions, cpu) + PROGRAM_CPU.at.regs + reg * 8)
+  }
+
+  /** Word `word` of a litmus test. */
+  static word(regions: ProgramRegions, word: number): number {
+    return peek32(wordAt(regions, word))
   }
 }
 

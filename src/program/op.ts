@@ -68,8 +68,19 @@ export type Op =
   | { op: 'loadAcquire'; word: number; reg: number }
   | { op: 'storeRelease'; word: number; value: number }
   | { op: 'xchg'; word: number; value: number; reg: number }
+  /** Stores `value` if the word is `expected`; `reg` gets what was there. */
+  | { op: 'cmpxchg'; word: number; expected: number; value: number; reg: number }
+  | { op: 'fetchAdd'; word: number; value: number; reg: number }
   /** Waits, asleep, until the word has this value. */
   | { op: 'awaitWord'; word: number; value: number }
+  /** Waits until the word is `expected`, and stores `value` in the same step. */
+  | { op: 'cmpxchgWhen'; word: number; expected: number; value: number }
+  /** The kernel's queued spinlock on a word, 0 when free. */
+  | { op: 'spinLock'; word: number }
+  | { op: 'spinUnlock'; word: number }
+  /** An MCS lock on a word, 0 when free, with a node in another word. */
+  | { op: 'mcsLock'; word: number; node: number }
+  | { op: 'mcsUnlock'; word: number; node: number }
   | { op: 'smpMb' }
   | { op: 'smpRmb' }
   | { op: 'smpWmb' }
@@ -77,6 +88,8 @@ export type Op =
   | { op: 'repeat'; times: number; body: readonly Op[] }
   /** One of the programs, chosen anew at each execution. */
   | { op: 'oneOf'; of: readonly (readonly Op[])[] }
+  /** The body, if the register has this value. */
+  | { op: 'ifEqual'; reg: number; value: number; body: readonly Op[] }
 
 export type Program = readonly Op[]
 export type OpName = Op['op']
@@ -159,12 +172,20 @@ export const OPS: readonly OpName[] = [
   'loadAcquire',
   'storeRelease',
   'xchg',
+  'cmpxchg',
+  'fetchAdd',
   'awaitWord',
+  'cmpxchgWhen',
+  'spinLock',
+  'spinUnlock',
+  'mcsLock',
+  'mcsUnlock',
   'smpMb',
   'smpRmb',
   'smpWmb',
   'repeat',
   'oneOf',
+  'ifEqual',
 ]
 
 export const OP_NUMBER = new Map<OpName, number>(OPS.map((name, index) => [name, index]))
@@ -186,10 +207,19 @@ const BARE: ReadonlySet<OpName> = new Set([
   'loadAcquire',
   'storeRelease',
   'xchg',
+  'cmpxchg',
+  'fetchAdd',
+  'awaitWord',
+  'cmpxchgWhen',
+  'spinLock',
+  'spinUnlock',
+  'mcsLock',
+  'mcsUnlock',
   'smpMb',
   'smpRmb',
   'smpWmb',
 ])
 
 /** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
-export const isBare = (program: Program): boolean => program.every((op) => BARE.has(op.op))
+export const isBare = (program: Program): boolean =>
+  program.every((op) => (op.op === 'ifEqual' ? isBare(op.body) : BARE.has(op.op)))

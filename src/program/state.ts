@@ -19,7 +19,7 @@ export const PROGRAM_CPU = struct('program', 128 + 64 + HELD_MAX * 4 + 256, {
 })
 
 const SLOT = struct('slot', 4, { mm: [0, 4] })
-const LITMUS = struct('word', 64, { value: [0, 4] })
+const LITMUS = struct('word', 64, { value: [0, 4], locked: [4, 4] }) // locked: of an MCS node
 if (OPS.length > 64) throw new Error('PROGRAM_CPU.counts has room for 64 kinds of operations')
 
 export interface ProgramRegions {

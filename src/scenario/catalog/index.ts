@@ -62,6 +62,14 @@ export const scenarios: readonly Scenario[] = [
   litmus.messagePassing,
   litmus.messagePassingBroken,
   litmus.storeBuffering,
+  litmus.guardedMessagePassing,
+  litmus.loadBuffering,
+  litmus.twoPlusTwoWrites,
+  litmus.iriw,
+  litmus.spinLockLitmus,
+  litmus.queuedSpinLockLitmus,
+  litmus.mcsLock,
+  litmus.tryLock,
 ]
 
 /**

@@ -6,6 +6,7 @@ import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
+import { DporSearch } from './dpor.js'
 import { ReplayStrategy } from './replay.js'
 import { SampledSearch } from './sampled.js'
 import type { Search } from './search.js'
@@ -101,7 +102,7 @@ class Exploration {
     this.#options = options
     this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
     this.#session = new Session(scenario, bug, this.#cpus)
-    this.#search = new SampledSearch(strategy, seed, this.#session.engine, this.#cpus)
+    this.#search = searchOf(strategy, seed, this.#session, this.#cpus)
   }
 
   /** At most `count` executions; false when the exploration is over. */
@@ -121,8 +122,9 @@ class Exploration {
     const strategy = this.#search.next()
     this.#complete = strategy === null
     if (strategy === null) return false
-    const { finding, outcome } = session.execute(strategy)
+    const { finding, outcome, pruned } = session.execute(strategy)
     this.#search.ended()
+    if (pruned === true) return true
     this.executions++
     this.#steps += session.engine.steps
     this.#operations += session.operationsDone
@@ -157,6 +159,10 @@ class Exploration {
       session: this.#session,
     }
   }
+}
+
+function searchOf(id: StrategyId, seed: number, { engine }: Session, cpus: number): Search {
+  return id === 'dpor' ? new DporSearch(engine, cpus) : new SampledSearch(id, seed, engine, cpus)
 }
 
 /** Hears every step of a replay, and where a CPU comes to a point at which another goes on. */

@@ -19,7 +19,11 @@ export interface Execution {
   readonly finding: Finding | null
   /** The ending that the scenario names, null without one or with a finding. */
   readonly outcome: string | null
+  /** Given up: the search knows an execution that is as good. */
+  readonly pruned?: true
 }
+
+const PRUNED: Execution = { finding: null, outcome: null, pruned: true }
 
 export class Session {
   readonly machine: Machine
@@ -75,6 +79,7 @@ export class Session {
     try {
       const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
+      if (end.kind === 'pruned') return PRUNED
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
       // A litmus test has no memory management to check: its ending is its oracle.
       if (this.#bare) return this.#ending()

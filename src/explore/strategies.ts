@@ -15,12 +15,13 @@ export const STRATEGIES = [
   { id: 'random', summary: 'a random walk, with odds of switching that each execution draws' },
   { id: 'pct', summary: 'random priorities and a few points at which the CPU that runs falls below all others' },
   { id: 'pos', summary: 'random priorities of accesses, drawn again where accesses race' },
+  { id: 'dpor', summary: 'every execution there is, up to equivalence, each once' },
 ] as const satisfies readonly { id: string; summary: string }[]
 
 export type StrategyId = (typeof STRATEGIES)[number]['id']
 
 /** Strategies that draw their schedules, each execution for itself. */
-export type SampledId = StrategyId
+export type SampledId = Exclude<StrategyId, 'dpor'>
 
 const SINGLE = ['random', 'pct', 'pos'] as const
 

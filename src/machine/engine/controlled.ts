@@ -42,8 +42,8 @@ export interface StepRecorder {
 
 /** Hears what each step does to others; systematic searches build on it. The step that began last is the one that does it. */
 export interface Tracer {
-  /** CPU `cpu` goes on with access `kind` to `addr`, which is as the accesses before left it. */
-  step(cpu: number, kind: number, addr: number): void
+  /** CPU `cpu` goes on with access `kind` to `addr`, which is as the accesses before left it; `until`: what it waited for. */
+  step(cpu: number, kind: number, addr: number, until: WaitCondition | null, operand: number): void
   /** CPU `cpu` takes its interrupt. */
   interrupt(cpu: number): void
   wrote(addr: number): void
@@ -66,8 +66,12 @@ export type RunEnd =
   | { readonly kind: 'done' }
   | { readonly kind: 'deadlock'; readonly waiting: readonly { cpu: number; addr: number }[] }
   | { readonly kind: 'steps'; readonly limit: number }
+  | { readonly kind: 'pruned' }
 
 class StepLimit extends Error {}
+
+/** Thrown by a strategy or tracer: nothing new can come of this execution. */
+export class Pruned extends Error {}
 
 /** A coroutine on a CPU: the program, or an interrupt handler above it. */
 class Frame implements PendingAccess {
@@ -171,6 +175,7 @@ export class ControlledEngine implements Engine {
       return this.#loop()
     } catch (error) {
       if (error instanceof StepLimit) return { kind: 'steps', limit: this.#stepLimit }
+      if (error instanceof Pruned) return { kind: 'pruned' }
       throw error
     } finally {
       this.#running = false
@@ -230,14 +235,14 @@ export class ControlledEngine implements Engine {
         return true
       }
     }
-    this.#until = null
     if (this.#recorder !== null) this.#recorder.step(cpu, kind, addr)
-    if (this.#tracer !== null) this.#tracer.step(cpu, kind, addr)
+    if (this.#tracer !== null) this.#tracer.step(cpu, kind, addr, this.#until, this.#operand)
+    this.#until = null
     return false
   }
 
   wrote(addr: number): void {
-    if (this.#tracer !== null) this.#tracer.wrote(addr)
+    if (this.#tracer !== null && this.#running) this.#tracer.wrote(addr)
     if (this.#waits === 0) return
     for (let cpu = 0; cpu < this.#stacks.length; cpu++) {
       const top = this.#stacks[cpu]?.at(-1)
@@ -301,7 +306,7 @@ export class ControlledEngine implements Engine {
 
   #resume(cpu: number, top: Frame): void {
     if (this.#recorder !== null) this.#recorder.step(cpu, top.kind, top.addr)
-    if (this.#tracer !== null) this.#tracer.step(cpu, top.kind, top.addr)
+    if (this.#tracer !== null) this.#tracer.step(cpu, top.kind, top.addr, top.until, top.operand)
     top.kind = 0
     if (top.until === null) return
     top.until = null

@@ -95,13 +95,13 @@ export class DporSearch implements Search, Strategy, Tracer {
     for (const { first, second } of this.#trace.races(this.#fresh)) this.#plan(first, second)
   }
 
-  /** Plans the execution in which event `second` comes in place of event `first`, unless it is explored anyway. */
-  #plan(first: number, second: number): void {
+  /** Plans the execution in which `second` comes in place of event `first`, unless it is explored anyway. */
+  #plan(first: number, second: Event): void {
     const { events } = this.#trace
     const sequence: Event[] = []
     for (let at = first + 1; at < events.length; at++)
-      if (at !== second && this.#trace.independentOf(first, at)) sequence.push(events[at] as Event)
-    sequence.push(events[second] as Event)
+      if (events[at] !== second && this.#trace.independentOf(first, at)) sequence.push(events[at] as Event)
+    sequence.push(second)
     const node = this.#steps[first] as StepNode
     if (node.sleep.some((event) => isWeakInitial(event, sequence))) return
     insert(node.planned, sequence)
@@ -199,7 +199,8 @@ export class DporSearch implements Search, Strategy, Tracer {
   #enter(proc: number): void {
     const known = this.#nodes[this.#depth]
     if (known !== undefined) {
-      assert(known.kind === 'step' && known.proc === proc, 'the same decisions lead to the same execution')
+      assert(known.kind === 'step', 'the same decisions lead to the same execution')
+      if (known.proc !== proc) throw this.#prune()
       this.#depth++
       return
     }

@@ -9,7 +9,8 @@
  * frames, translations in TLBs that another CPU's instruction purges) is not: executions that differ in it alone count as
  * equivalent.
  */
-import { accessWidth } from '../machine/cpu/access.js'
+import { lowestBit } from '../base/bits.js'
+import { Access, accessWidth } from '../machine/cpu/access.js'
 import { INTERRUPT, type ControlledEngine, type Tracer } from '../machine/engine/controlled.js'
 import type { WaitCondition } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
@@ -28,18 +29,19 @@ export interface Event {
   /** What it waited for; null when it could be made at any time. */
   readonly until: WaitCondition | null
   readonly operand: number
-  /** CPUs whose interrupts could be delivered when it was chosen. */
-  readonly interruptible: number
+  /** Whether its CPU took interrupts when it came, and whether its CPU could have gone on. */
+  readonly unmasked: boolean
+  readonly ready: boolean
   /** 1: in the program of its CPU; more: in interrupt handlers. */
   readonly depth: number
   /** CPUs whose interrupts it raised. */
   raises: number
 }
 
-/** A pair of events that could be in the other order: the second may come in place of the first. */
+/** Two events that could be in the other order: the second may come in place of the first. */
 export interface Race {
   readonly first: number
-  readonly second: number
+  readonly second: Event
 }
 
 const WORD_BYTES = 4
@@ -69,11 +71,11 @@ export class Trace implements Tracer {
     const words = [(addr >>> 2) * 2]
     const bytes = width[kind] ?? 0
     if (bytes === 8) words.push(((addr >>> 2) + 1) * 2)
-    this.#add(cpu, cpu, words, addr, bytes, until, operand)
+    this.events.push(this.#event(cpu, cpu, words, addr, bytes, until, operand))
   }
 
   interrupt(cpu: number): void {
-    this.#add(INTERRUPT + cpu, cpu, [], 0, 0, null, 0)
+    this.events.push(this.#event(INTERRUPT + cpu, cpu, [], 0, 0, null, 0))
   }
 
   wrote(addr: number): void {
@@ -90,7 +92,7 @@ export class Trace implements Tracer {
     if (event !== undefined) event.raises |= 1 << cpu
   }
 
-  #add(
+  #event(
     proc: number,
     cpu: number,
     words: number[],
@@ -98,11 +100,12 @@ export class Trace implements Tracer {
     bytes: 0 | 4 | 8,
     until: WaitCondition | null,
     operand: number,
-  ): void {
+  ): Event {
     const before = bytes === 0 ? NOTHING : ([peek32(addr), bytes === 8 ? peek32(addr + WORD_BYTES) : 0] as const)
-    const { interruptible } = this.#engine
+    const unmasked = ((this.#engine.masked >>> cpu) & 1) === 0
+    const ready = ((this.#engine.runnable >>> cpu) & 1) === 1
     const depth = this.#engine.depth(cpu)
-    this.events.push({ proc, cpu, words, addr, width: bytes, before, until, operand, interruptible, depth, raises: 0 })
+    return { proc, cpu, words, addr, width: bytes, before, until, operand, unmasked, ready, depth, raises: 0 }
   }
 
   // ---- races --------------------------------------------------------------------------------------------------------
@@ -113,7 +116,10 @@ export class Trace implements Tracer {
     return ((this.#clocks[b] as Int32Array)[first.cpu] as number) < (this.#places[a] as number)
   }
 
-  /** Races whose second event is event `from` or later, of the execution that has ended. */
+  /**
+   * Races whose second event is event `from` or later, of the execution that has ended. Accesses that were not made any
+   * more, since what they wait for never came again or a finding ended the execution, count as its last ones.
+   */
   races(from: number): Race[] {
     const found: Race[] = []
     const places = new Int32Array(this.#cpus)
@@ -127,33 +133,53 @@ export class Trace implements Tracer {
       this.#places[at] = places[cpu] = (places[cpu] as number) + 1
       const races: Race[] = []
       if (event.proc >= INTERRUPT) {
-        this.#raceOfInterrupt(at, races)
+        this.#raceOfInterrupt(at, raisedBy[cpu] as number, races)
         join(clock, this.#clocks, raisedBy[cpu] as number)
+        raisedBy[cpu] = -1
       } else {
-        this.#racesOfAccess(at, clock, accesses, races)
-        this.#raceWithInterrupt(at, races)
+        this.#racesOfAccess(event, clock, accesses, races)
+        this.#raceWithInterrupt(event, at, accesses, races)
       }
       clock[cpu] = places[cpu] as number
       this.#clocks[at] = clock
       if (at >= from) found.push(...races)
       last[cpu] = at
-      for (let mask = event.raises; mask !== 0; mask &= mask - 1) raisedBy[31 - Math.clz32(mask & -mask)] = at
+      for (let mask = event.raises; mask !== 0; mask &= mask - 1)
+        if ((raisedBy[lowestBit(mask)] as number) < 0) raisedBy[lowestBit(mask)] = at
       for (const word of event.words) {
         const list = accesses.get(word >>> 1)
         if (list === undefined) accesses.set(word >>> 1, [at])
         else list.push(at)
       }
     })
+    for (let cpu = 0; cpu < this.#cpus; cpu++) {
+      const event = this.#unmade(cpu)
+      if (event === null) continue
+      const clock = new Int32Array(this.#cpus)
+      join(clock, this.#clocks, last[cpu] as number)
+      this.#racesOfAccess(event, clock, accesses, found)
+      this.#raceWithInterrupt(event, this.events.length, accesses, found)
+    }
     return found
   }
 
+  /** The access that CPU `cpu` was about to make when the execution ended. */
+  #unmade(cpu: number): Event | null {
+    const pending = this.#engine.pending(cpu)
+    if (pending === null || pending.kind === 0) return null
+    const bytes = width[pending.kind] ?? 0
+    const words = [pending.addr >>> 2, ...(bytes === 8 ? [(pending.addr >>> 2) + 1] : [])]
+    const writes = LOADS.has(pending.kind) ? 0 : 1
+    const places = words.map((word) => word * 2 + writes)
+    return this.#event(cpu, cpu, places, pending.addr, bytes, pending.until, pending.operand)
+  }
+
   /**
-   * Races of event `at` with accesses before it, latest first, and its clock. Those that already happen before it some
+   * Races of `event` with accesses before it, latest first, and its clock. Those that already happen before it some
    * other way are no races; nor are those in whose place it could not be, because what it waits for was not there yet. An
    * unlock before a lock is of that kind: then the race is with the lock before the unlock.
    */
-  #racesOfAccess(at: number, clock: Int32Array, accesses: ReadonlyMap<number, number[]>, races: Race[]): void {
-    const event = this.events[at] as Event
+  #racesOfAccess(event: Event, clock: Int32Array, accesses: ReadonlyMap<number, number[]>, races: Race[]): void {
     const impossible: number[] = []
     for (const earlier of candidates(event, accesses)) {
       const other = this.events[earlier] as Event
@@ -163,41 +189,55 @@ export class Trace implements Tracer {
         impossible.push(earlier)
         continue
       }
-      races.push({ first: earlier, second: at })
+      races.push({ first: earlier, second: event })
       join(clock, this.#clocks, earlier)
     }
     for (const earlier of impossible) join(clock, this.#clocks, earlier)
   }
 
-  /** An interrupt could have been taken earlier: before the last event of its CPU that it could be delivered at. */
-  #raceOfInterrupt(at: number, races: Race[]): void {
-    const { cpu } = this.events[at] as Event
-    for (let earlier = at - 1; earlier >= 0; earlier--) {
-      const other = this.events[earlier] as Event
-      if (other.cpu !== cpu) continue
-      if (other.proc >= INTERRUPT) return
-      if (((other.interruptible >>> cpu) & 1) === 0) continue
-      races.push({ first: earlier, second: at })
-      return
-    }
-  }
-
-  /** An access that an interrupt came before could have been made before it. */
-  #raceWithInterrupt(at: number, races: Race[]): void {
+  /** An interrupt could have been taken earlier: before the last event of its CPU at which it takes interrupts. */
+  #raceOfInterrupt(at: number, raisedBy: number, races: Race[]): void {
     const event = this.events[at] as Event
     for (let earlier = at - 1; earlier >= 0; earlier--) {
       const other = this.events[earlier] as Event
       if (other.cpu !== event.cpu) continue
-      if (other.proc < INTERRUPT && other.depth <= event.depth) return
-      if (other.proc >= INTERRUPT && other.depth === event.depth) {
-        races.push({ first: earlier, second: at })
-        return
-      }
+      if (other.proc >= INTERRUPT || (raisedBy > earlier && !this.independentOf(earlier, raisedBy))) return
+      if (!other.unmasked) continue
+      races.push({ first: earlier, second: event })
+      return
     }
+  }
+
+  /** An access that an interrupt came before could have been made before it, unless it waited for what came after. */
+  #raceWithInterrupt(event: Event, at: number, accesses: ReadonlyMap<number, number[]>, races: Race[]): void {
+    for (let earlier = at - 1; earlier >= 0; earlier--) {
+      const other = this.events[earlier] as Event
+      if (other.cpu !== event.cpu) continue
+      if (other.proc < INTERRUPT && other.depth <= event.depth) return
+      if (other.proc < INTERRUPT || other.depth !== event.depth) continue
+      if (event.until === null || other.ready || this.#wasWokenBeside(event, earlier, accesses))
+        races.push({ first: earlier, second: event })
+      return
+    }
+  }
+
+  /** Whether the store that ended the wait of `event` does not happen after event `earlier`. */
+  #wasWokenBeside(event: Event, earlier: number, accesses: ReadonlyMap<number, number[]>): boolean {
+    const list = accesses.get(event.addr >>> 2) ?? []
+    const store = list.findLast((at) => (this.events[at] as Event).words.includes((event.addr >>> 2) * 2 + 1))
+    return store !== undefined && store > earlier && this.independentOf(earlier, store)
   }
 }
 
 const NOTHING = [0, 0] as const
+const LOADS: ReadonlySet<number> = new Set([
+  Access.readOnce32,
+  Access.readOnce64,
+  Access.loadAcquire32,
+  Access.loadAcquire64,
+  Access.plainRead32,
+  Access.plainRead64,
+])
 
 /** Whether the order of the two matters. */
 export function dependent(a: Event, b: Event): boolean {

@@ -159,8 +159,12 @@ export class Machine {
 
   /** One execution from the booted state, CPU c running task c (those without a task are idle). */
   run(seed: number, tasks: readonly Task[]): Outcome {
+    return this.runUnder(new RandomStrategy(seed), tasks)
+  }
+
+  runUnder(strategy: Strategy, tasks: readonly Task[]): Outcome {
     image.restore()
-    this.engine.strategy = new RandomStrategy(seed)
+    this.engine.strategy = strategy
     const results: unknown[] = []
     try {
       const end = this.engine.run(tasks.map((task, cpu) => this.#start(cpu, task, results)))

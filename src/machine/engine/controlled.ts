@@ -153,6 +153,16 @@ export class ControlledEngine implements Engine {
     return this.#pending & ~this.#masked
   }
 
+  /** CPUs that take no interrupts now. */
+  get masked(): number {
+    return this.#masked
+  }
+
+  /** CPUs that can go on. */
+  get runnable(): number {
+    return this.#runnable
+  }
+
   /** Accesses that one execution may make before it counts as a livelock. */
   set stepLimit(limit: number) {
     this.#stepLimit = limit

@@ -1,5 +1,6 @@
 /** `racewalk replay`: one execution again, step for step. */
 import type { Command } from 'commander'
+import { describePoint } from '../explore/deviations.js'
 import { decodeToken } from '../explore/token.js'
 import { explain, type Explanation } from '../report/explain.js'
 import { findingDocument, stepDocuments, type RunDocument } from '../report/json.js'
@@ -40,7 +41,7 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
   terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows) })
   const { palette, width } = terminal
   terminal.print(
-    `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}: ${steps} accesses, ${exactness(explanation)}`,
+    `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}: ${steps} accesses, ${exactness(explanation, token.deviations.length)}`,
   )
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
@@ -50,8 +51,8 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
   return finding === null ? EXIT.clean : EXIT.finding
 }
 
-function exactness({ exact, divergedAt }: Explanation): string {
-  if (exact) return 'replayed step for step'
-  if (divergedAt < 0) return 'over before the recorded turns were used up: the token is of other code'
-  return `other than recorded from turn ${divergedAt} on: the token is of other code`
+function exactness({ exact, taken, missed, machine }: Explanation, of: number): string {
+  if (exact || missed === null) return 'replayed step for step'
+  const point = describePoint(missed, machine.layout)
+  return `other than recorded: turn ${taken + 1} of ${of} did not come (${point}); the token is of other code`
 }

@@ -7,7 +7,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import { DporSearch } from './dpor.js'
-import { ReplayStrategy } from './replay.js'
+import { DeviationStrategy, deviationsOf, type Deviation } from './deviations.js'
 import { SampledSearch } from './sampled.js'
 import type { Search } from './search.js'
 import { Session } from './session.js'
@@ -139,11 +139,13 @@ class Exploration {
     const { scenario, bug } = this.#options
     const { picks } = this.#session.engine
     const small = this.#options.shrink === true ? shrink(this.#session, finding, [...picks]) : null
+    const deviations = deviationsOf(this.#session, small?.picks ?? [...picks])
     const token = encodeToken({
       scenario: scenario.id,
       bug: bug?.id ?? null,
+      patch: null,
       cpus: this.#cpus,
-      picks: small?.picks ?? picks,
+      deviations,
     })
     return { ...(small?.finding ?? finding), token, execution: this.executions, switches: small?.switches ?? null }
   }
@@ -173,9 +175,11 @@ export interface ReplayRecorder extends StepRecorder {
 
 export interface ReplayResult {
   readonly finding: Finding | null
-  /** True when every recorded pick was possible and used. */
+  /** True when the execution deviated from the default schedule wherever the token says. */
   readonly exact: boolean
-  readonly divergedAt: number
+  /** Deviations taken, and the first that was not, since its point did not come or its action was not possible there. */
+  readonly taken: number
+  readonly missed: Deviation | null
   readonly session: Session
 }
 
@@ -188,7 +192,9 @@ export function replay(
 ): ReplayResult {
   const session = new Session(scenario, bug, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
   const recorder = record(session)
-  const strategy = new ReplayStrategy(token.picks, recorder === null ? undefined : (cpu) => recorder.point(cpu))
+  const onPoint = recorder === null ? undefined : (cpu: number): void => recorder.point(cpu)
+  const strategy = new DeviationStrategy(session, token.deviations, null, onPoint)
   const { finding } = session.execute(strategy, recorder)
-  return { finding, exact: strategy.exact, divergedAt: strategy.divergedAt, session }
+  const { taken, missed } = strategy
+  return { finding, exact: missed === null, taken, missed, session }
 }

@@ -1,4 +1,5 @@
 /** Follows recorded picks; where they end or no longer fit, it stays on the current CPU and says so. */
+import { lowestBit } from '../base/bits.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 
 export class ReplayStrategy implements Strategy {
@@ -24,8 +25,7 @@ export class ReplayStrategy implements Strategy {
     const wanted = this.#picks[this.#at++]
     if (wanted !== undefined && possible(wanted, runnable, interruptible)) return wanted
     if (this.divergedAt < 0) this.divergedAt = this.#at - 1
-    if (current >= 0) return current
-    return runnable !== 0 ? 31 - Math.clz32(runnable) : INTERRUPT + 31 - Math.clz32(interruptible)
+    return goOn(current, runnable, interruptible)
   }
 
   choose(n: number): number {
@@ -40,4 +40,10 @@ export class ReplayStrategy implements Strategy {
 export function possible(action: number, runnable: number, interruptible: number): boolean {
   const mask = action >= INTERRUPT ? interruptible : runnable
   return ((mask >>> (action % INTERRUPT)) & 1) === 1
+}
+
+/** The default action: the CPU that runs, then the lowest that can, then the lowest interrupt. */
+export function goOn(current: number, runnable: number, interruptible: number): number {
+  if (current >= 0) return current
+  return runnable !== 0 ? lowestBit(runnable) : INTERRUPT + lowestBit(interruptible)
 }

@@ -76,7 +76,7 @@ class Counting implements Strategy {
     return this.#inner.pick(current, runnable, interruptible, kind, addr)
   }
 
-  choose(n: number): number {
-    return this.#inner.choose(n)
+  choose(n: number, cpu: number): number {
+    return this.#inner.choose(n, cpu)
   }
 }

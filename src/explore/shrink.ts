@@ -6,10 +6,9 @@
  * stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its own end; a
  * stretch that cannot go on is cut short. Each candidate is run, so nothing is believed.
  */
-import { lowestBit } from '../base/bits.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
-import { possible, ReplayStrategy } from './replay.js'
+import { goOn, possible, ReplayStrategy } from './replay.js'
 import type { Session } from './session.js'
 
 /** One CPU's turn: the action, and how many points it goes on for. */
@@ -150,7 +149,7 @@ class Turns implements Strategy {
   pick(current: number, runnable: number, interruptible: number): number {
     for (;;) {
       const turn = this.#stretches[this.#turn]
-      if (turn === undefined) return stay(current, runnable, interruptible)
+      if (turn === undefined) return goOn(current, runnable, interruptible)
       if (this.#gone < turn.points && possible(turn.action, runnable, interruptible)) {
         this.#gone++
         return turn.action
@@ -182,8 +181,8 @@ class Recorder implements Strategy {
     return action
   }
 
-  choose(n: number): number {
-    const choice = this.#inner.choose(n)
+  choose(n: number, cpu: number): number {
+    const choice = this.#inner.choose(n, cpu)
     this.choices.push(choice)
     return choice
   }
@@ -214,9 +213,4 @@ function switchesOf(turns: readonly Stretch[]): number {
     last = cpu
   }
   return count
-}
-
-function stay(current: number, runnable: number, interruptible: number): number {
-  if (current >= 0) return current
-  return runnable !== 0 ? lowestBit(runnable) : INTERRUPT + 31 - Math.clz32(interruptible)
 }

@@ -1,29 +1,65 @@
 /**
- * Tokens: everything that replays one execution, in one printable word. `rw1-` and the base64url form of deflated JSON
- * with run-length encoded picks, and a checksum at the end.
+ * Tokens: everything that replays one execution, in one printable word: `rw2-`, the base64url form of the bytes below
+ * (deflated where that is shorter), and a checksum.
+ *
+ *   byte     0: as they are, 1: deflated
+ *   strings  scenario · bug, empty for none · patch, empty for none     each a length and UTF-8
+ *   numbers  CPUs · deviations · for each: CPU, operation, what, occurrence, action
+ *
+ * Numbers are little-endian groups of 7 bits, the high bit set on all but the last.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { UsageError } from '../base/errors.js'
+import type { Deviation } from './deviations.js'
 
 export interface Token {
   readonly scenario: string
   readonly bug: string | null
+  /** Name and content hash of the patch; null without one. */
+  readonly patch: string | null
   readonly cpus: number
-  /** Actions and choices at every place where there was more than one. */
-  readonly picks: readonly number[]
+  /** Where the execution leaves the default schedule. */
+  readonly deviations: readonly Deviation[]
 }
 
-const VERSION = 1
+const VERSION = 2
 const PREFIX = `rw${VERSION}-`
 
 export function encodeToken(token: Token): string {
-  const packed = JSON.stringify([token.scenario, token.bug, token.cpus, runs(token.picks)])
-  const body = deflateRawSync(packed, { level: 9 }).toString('base64url')
+  const writer = new Writer()
+  for (const text of [token.scenario, token.bug ?? '', token.patch ?? '']) writer.text(text)
+  writer.number(token.cpus)
+  writer.number(token.deviations.length)
+  for (const { cpu, operation, what, occurrence, action } of token.deviations)
+    for (const value of [cpu, operation, what, occurrence, action]) writer.number(value)
+  const plain = Buffer.from(writer.bytes)
+  const deflated = deflateRawSync(plain, { level: 9 })
+  const isShorter = deflated.length < plain.length
+  const body = Buffer.concat([Buffer.from([isShorter ? 1 : 0]), isShorter ? deflated : plain]).toString('base64url')
   return `${PREFIX}${body}-${checksum(body)}`
 }
 
 /** Throws UsageError that says whether the token is damaged, of another version, or no token. */
 export function decodeToken(text: string): Token {
+  const reader = new Reader(bytesOf(bodyOf(text)))
+  try {
+    const [scenario, bug, patch] = [reader.text(), reader.text(), reader.text()]
+    const [cpus, count] = [reader.number(), reader.number()]
+    const deviations = Array.from({ length: count }, () => ({
+      cpu: reader.number(),
+      operation: reader.number(),
+      what: reader.number(),
+      occurrence: reader.number(),
+      action: reader.number(),
+    }))
+    return { scenario, bug: bug === '' ? null : bug, patch: patch === '' ? null : patch, cpus, deviations }
+  } catch (error) {
+    if (error instanceof RangeError) throw damaged(text)
+    throw error
+  }
+}
+
+function bodyOf(text: string): string {
   const version = /^rw(\d+)-/.exec(text)?.[1]
   if (version === undefined)
     throw new UsageError(
@@ -38,31 +74,57 @@ export function decodeToken(text: string): Token {
       'find it again with racewalk explore',
     )
   const match = /^rw\d+-([\w-]+)-([0-9a-z]+)$/.exec(text)
-  if (match === null || checksum(match[1] as string) !== match[2])
-    throw new UsageError(`the token '${shorten(text)}' is damaged`, 'its checksum does not fit', 'copy it again, whole')
-  const [scenario, bug, cpus, packed] = JSON.parse(
-    inflateRawSync(Buffer.from(match[1] as string, 'base64url')).toString(),
-  ) as [string, string | null, number, number[]]
-  return { scenario, bug, cpus, picks: unruns(packed) }
+  if (match === null || checksum(match[1] as string) !== match[2]) throw damaged(text)
+  return match[1] as string
 }
 
-/** value, length, value, length, … */
-function runs(picks: readonly number[]): number[] {
-  const packed: number[] = []
-  for (let at = 0; at < picks.length;) {
-    let end = at
-    while (end < picks.length && picks[end] === picks[at]) end++
-    packed.push(picks[at] as number, end - at)
-    at = end
+function bytesOf(body: string): Buffer {
+  const bytes = Buffer.from(body, 'base64url')
+  return bytes[0] === 1 ? inflateRawSync(bytes.subarray(1)) : bytes.subarray(1)
+}
+
+const damaged = (text: string): UsageError =>
+  new UsageError(`the token '${shorten(text)}' is damaged`, 'its checksum does not fit', 'copy it again, whole')
+
+// ---- bytes ----------------------------------------------------------------------------------------------------------
+
+class Writer {
+  readonly bytes: number[] = []
+
+  number(value: number): void {
+    let rest = value
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.bytes.push((rest & 0x7f) | 0x80)
+    this.bytes.push(rest)
   }
-  return packed
+
+  text(text: string): void {
+    const bytes = Buffer.from(text)
+    this.number(bytes.length)
+    this.bytes.push(...bytes)
+  }
 }
 
-function unruns(packed: readonly number[]): number[] {
-  const picks: number[] = []
-  for (let i = 0; i + 1 < packed.length; i += 2)
-    for (let n = 0; n < (packed[i + 1] as number); n++) picks.push(packed[i] as number)
-  return picks
+class Reader {
+  readonly #bytes: Buffer
+  #at = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  /** Throws RangeError at the end of the bytes. */
+  number(): number {
+    for (let [value, scale] = [0, 1]; ; scale *= 0x80) {
+      const byte = this.#bytes.readUInt8(this.#at++)
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) return value
+    }
+  }
+
+  text(): string {
+    const length = this.number()
+    return this.#bytes.toString('utf8', this.#at, (this.#at += length))
+  }
 }
 
 /** FNV-1a, 32 bits. */

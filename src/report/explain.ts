@@ -1,4 +1,5 @@
 /** A token, explained: the execution again, with every step named. */
+import type { Deviation } from '../explore/deviations.js'
 import { replay } from '../explore/explore.js'
 import type { Token } from '../explore/token.js'
 import type { Bug } from '../bug/bug.js'
@@ -10,10 +11,11 @@ import { StepTable, type Row } from './steps.js'
 
 export interface Explanation {
   readonly finding: Finding | null
-  /** True when the execution took every recorded turn. */
+  /** True when the execution deviated from the default schedule wherever the token says. */
   readonly exact: boolean
-  /** Index of the first recorded turn that could not be taken, -1. */
-  readonly divergedAt: number
+  /** Deviations taken, and the first that was not; null when all were. */
+  readonly taken: number
+  readonly missed: Deviation | null
   readonly rows: readonly Row[]
   readonly steps: number
   readonly operations: number
@@ -32,9 +34,9 @@ export function explain(token: Token, scenario: Scenario, bug: Bug | null): Expl
   try {
     const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine, names)))
     const { rows, steps } = table as unknown as StepTable
-    const { exact, divergedAt, session } = result
+    const { exact, taken, missed, session } = result
     const finding = result.finding === null ? null : named(result.finding, names)
-    return { finding, exact, divergedAt, rows, steps, operations: session.operationsDone, machine: session.machine }
+    return { finding, exact, taken, missed, rows, steps, operations: session.operationsDone, machine: session.machine }
   } finally {
     Error.stackTraceLimit = framesBefore
   }

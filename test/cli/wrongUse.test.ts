@@ -46,7 +46,7 @@ describe('racewalk refuses', () => {
       expect({ code, out }).toEqual({ code: 2, out: '' })
     })
 
-  const token = encodeToken({ scenario: 'message-passing', bug: null, cpus: 2, picks: [0, 1, 0] })
+  const token = encodeToken({ scenario: 'message-passing', bug: null, patch: null, cpus: 2, deviations: [] })
 
   it('a token with a letter changed, as damaged', () => {
     const damaged = token.slice(0, 8) + (token[8] === 'A' ? 'B' : 'A') + token.slice(9)
@@ -60,13 +60,16 @@ describe('racewalk refuses', () => {
   })
 
   it('a token of another version, by its number', () => {
-    const { code, err } = racewalk('replay', token.replace('rw1-', 'rw9-'))
+    const { code, err } = racewalk('replay', token.replace('rw2-', 'rw9-'))
     expect(code).toBe(2)
-    expect(err).toMatch(/of version 9[^]*reads version 1/)
+    expect(err).toMatch(/of version 9[^]*reads version 2/)
   })
 
   it('a token of a scenario that does not exist', () => {
-    const { code, err } = racewalk('replay', encodeToken({ scenario: 'gone', bug: null, cpus: 2, picks: [] }))
+    const { code, err } = racewalk(
+      'replay',
+      encodeToken({ scenario: 'gone', bug: null, patch: null, cpus: 2, deviations: [] }),
+    )
     expect(code).toBe(2)
     expect(err).toMatch(/no scenario 'gone'/)
   })

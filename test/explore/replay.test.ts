@@ -42,10 +42,11 @@ describe('replay', () => {
     const scenario = scenarioById('message-passing-reversed')
     const { finding } = explore({ scenario, executions: 500 })
     const token = decodeToken(finding?.token ?? '')
-    const longer = replay({ ...token, picks: [...token.picks, 1] }, scenario, null)
-    expect(longer.exact).toBe(false)
-    const foreign = replay({ ...token, picks: [5, ...token.picks] }, scenario, null)
-    expect(foreign).toMatchObject({ exact: false, divergedAt: 0 })
+    const foreign = { cpu: 1, operation: 0, what: 1, occurrence: 0, action: 0 }
+    const longer = replay({ ...token, deviations: [...token.deviations, foreign] }, scenario, null)
+    expect(longer).toMatchObject({ exact: false, taken: token.deviations.length, missed: foreign })
+    const other = replay({ ...token, deviations: [foreign, ...token.deviations] }, scenario, null)
+    expect(other).toMatchObject({ exact: false, taken: 0, missed: foreign })
   })
 })
 

@@ -1,35 +1,58 @@
 import { describe, expect, it } from 'vitest'
 import { Prng } from '../../dist/src/base/prng.js'
-import { decodeToken, encodeToken } from '../../dist/src/explore/token.js'
+import { bugById } from '../../dist/src/bug/index.js'
+import { explore } from '../../dist/src/explore/explore.js'
+import { decodeToken, encodeToken, type Token } from '../../dist/src/explore/token.js'
+import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 const SEED = 5
+const SMALL: Token = {
+  scenario: 'gup-vs-split',
+  bug: 'no-recheck',
+  patch: null,
+  cpus: 2,
+  deviations: [{ cpu: 1, operation: 0, what: 0xabcdef, occurrence: 3, action: 64 }],
+}
 
 describe(`a token (seed ${SEED})`, () => {
   it('gives back what went in', () => {
     const prng = new Prng(SEED)
     for (let i = 0; i < 500; i++) {
-      const picks = Array.from({ length: prng.below(200) }, () => prng.below(prng.below(4) === 0 ? 90 : 3))
+      const deviations = Array.from({ length: prng.below(100) }, () => ({
+        cpu: prng.below(30),
+        operation: prng.below(prng.below(4) === 0 ? 100_000 : 5),
+        what: prng.below(2 ** 24),
+        occurrence: prng.below(300),
+        action: prng.below(94),
+      }))
       const token = {
         scenario: `scenario-${prng.below(9)}`,
         bug: prng.below(2) === 0 ? null : 'a-bug',
+        patch: prng.below(2) === 0 ? null : 'fix.ts 1234abcd',
         cpus: 2 + prng.below(29),
-        picks,
+        deviations,
       }
       expect(decodeToken(encodeToken(token))).toEqual(token)
     }
   })
 
   it('is one word', () => {
-    expect(encodeToken({ scenario: 'mixed', bug: null, cpus: 4, picks: [1, 64, 3] })).toMatch(/^rw1-[\w-]+$/)
+    expect(encodeToken(SMALL)).toMatch(/^rw2-[\w-]+$/)
   })
 
-  it('grows with the turns taken and not with the steps between them', () => {
-    const picks = Array.from({ length: 10_000 }, (_, i) => (i < 9_000 ? 0 : 1))
-    expect(encodeToken({ scenario: 'mixed', bug: null, cpus: 2, picks }).length).toBeLessThan(120)
+  it('has at most 200 characters for a typical finding', () => {
+    for (const [name, bugName] of [
+      ['gup-vs-collapse', 'gup-collapse-pmd'],
+      ['fork-vs-gup', 'fork-gupfast'],
+      ['mremap-vs-touch', 'mremap-tlb'],
+    ] as const) {
+      const { finding } = explore({ scenario: scenarioById(name), bug: bugById(bugName), shrink: true })
+      expect(finding?.token.length, name).toBeLessThanOrEqual(200)
+    }
   })
 
   it('does not survive the change of any one character', () => {
-    const token = encodeToken({ scenario: 'gup-vs-split', bug: 'no-recheck', cpus: 2, picks: [0, 0, 1, 65, 0, 1] })
+    const token = encodeToken(SMALL)
     for (let i = 0; i < token.length; i++) {
       const changed = token.slice(0, i) + (token[i] === 'x' ? 'y' : 'x') + token.slice(i + 1)
       expect(() => decodeToken(changed), changed).toThrow(/no token|damaged|version/)

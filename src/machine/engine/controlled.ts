@@ -27,8 +27,8 @@ export interface Strategy {
    * `addr` are the access that `current` is about to make.
    */
   pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number
-  /** A choice that is not the schedule: 0 … n-1. */
-  choose(n: number): number
+  /** A choice that is not the schedule, on CPU `cpu`: 0 … n-1. */
+  choose(n: number, cpu: number): number
 }
 
 /** Hears every step; replay and the step tables of reports use it. */
@@ -276,9 +276,9 @@ export class ControlledEngine implements Engine {
     else this.#masked |= 1 << cpu
   }
 
-  choose(_cpu: number, n: number, prngAt: number): number {
+  choose(cpu: number, n: number, prngAt: number): number {
     if (!this.#running) return chooseFrom(prngAt, n)
-    const choice = this.#strategy.choose(n)
+    const choice = this.#strategy.choose(n, cpu)
     this.picks.push(choice)
     return choice
   }

@@ -83,6 +83,22 @@ export class Layout {
     return `${region.name}${region.count > 1 ? `[0x${index.toString(16)}]` : ''}.${field}`
   }
 
+  /** `page.refcount`, `frame`, …: what kind of word lives at `addr`, wherever its region begins and however many there are. */
+  kindOf(addr: number): string {
+    if (this.frameBase > 0 && addr >= this.frameBase) return 'frame'
+    const region = this.#regions.findLast((candidate) => candidate.base <= addr)
+    if (region === undefined) return 'null'
+    return `${region.name}.${fieldAt(region.struct, (addr - region.base) % region.struct.size)}`
+  }
+
+  /** All that kindOf() can say of words that have a name. */
+  get kinds(): string[] {
+    const fields = this.#regions.flatMap(({ name, struct }) =>
+      Array.from({ length: struct.size / 4 }, (_, word) => `${name}.${fieldAt(struct, word * 4)}`),
+    )
+    return ['frame', ...new Set(fields)]
+  }
+
   #nameFrame(offset: number): string {
     const within = offset % this.frameBytes
     return `frame 0x${Math.floor(offset / this.frameBytes).toString(16)}+0x${within.toString(16)}`

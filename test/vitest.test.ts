@@ -65,7 +65,7 @@ describe('racewalk/vitest', () => {
 
   test('a race that does not survive prints the report and the command that replays it', () => {
     expect(() => expect(race('fault-vs-split', { bug: 'pmdp-inval-addr' })).toSurvive()).toThrow(
-      /found in the last:.*TLB multi-hit.*how it came to that.*npx racewalk replay rw1-/s,
+      /found in the last:.*TLB multi-hit.*how it came to that.*npx racewalk replay rw2-/s,
     )
   })
 

@@ -69,7 +69,7 @@ describe('racewalk compare table-freeing', () => {
     const page = readFileSync(file, 'utf8')
     for (const { id } of compared.variants) expect(page).toContain(`<th>${id}</th>`)
     expect(page).toMatch(/class="fails" title="BUG: [^"]*">fails in execution 1</)
-    expect(page).toMatch(/<code>npx racewalk replay rw1-[\w-]+<\/code>/)
+    expect(page).toMatch(/<code>npx racewalk replay rw2-[\w-]+<\/code>/)
     expect(page).not.toMatch(/<script|https?:/)
   })
 

@@ -50,7 +50,7 @@ describe('racewalk explore', () => {
         physical: null,
         details: expect.any(Array),
         stack: [],
-        token: expect.stringMatching(/^rw1-/),
+        token: expect.stringMatching(/^rw2-/),
       },
     ])
   })
@@ -60,7 +60,7 @@ describe('racewalk explore', () => {
     expect(code).toBe(1)
     expect(out).toContain('│ CPU 0')
     expect(out).toMatch(/storeRelease32 word 1: 0 → 1/)
-    expect(out.trimEnd().split('\n').at(-1)).toMatch(/^ {2}npx racewalk replay rw1-\S+$/)
+    expect(out.trimEnd().split('\n').at(-1)).toMatch(/^ {2}npx racewalk replay rw2-\S+$/)
   })
 
   it('stops at its time', () => {

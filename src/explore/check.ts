@@ -102,16 +102,14 @@ class Steps implements StepRecorder {
   /** Index of the first step that differs, or that only one has; -1 when there is none. */
   partsFrom(other: Steps): number {
     const length = Math.min(this.#length, other.#length)
-    for (let at = 0; at < length * WIDTH; at++)
-      if (this.#words[at] !== other.#words[at]) return Math.floor(at / WIDTH)
+    for (let at = 0; at < length * WIDTH; at++) if (this.#words[at] !== other.#words[at]) return Math.floor(at / WIDTH)
     return this.#length === other.#length ? -1 : length
   }
 
   /** Accesses among the first `index` steps; interrupts are none. */
   accessesBefore(index: number): number {
     let accesses = 0
-    for (let i = 0; i < Math.min(index, this.#length); i++)
-      if (this.#words[i * WIDTH + 1] !== INTERRUPT_IN) accesses++
+    for (let i = 0; i < Math.min(index, this.#length); i++) if (this.#words[i * WIDTH + 1] !== INTERRUPT_IN) accesses++
     return accesses
   }
 

@@ -50,8 +50,7 @@ export class Kept {
     this.#asked = askedFor(plan, modules)
     const contents = read(directory)
     if (contents !== null) agree(directory, contents.asked, this.#asked)
-    this.tally =
-      contents === null ? emptyTally() : { ...contents.tally, outcomes: new Map(contents.tally.outcomes) }
+    this.tally = contents === null ? emptyTally() : { ...contents.tally, outcomes: new Map(contents.tally.outcomes) }
     this.resumed = contents === null ? null : { executions: this.tally.executions, seconds: contents.seconds }
     const refused = this.save(this.tally)
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
@@ -108,7 +107,10 @@ function agree(directory: string, kept: Asked, asked: Asked): void {
   }
 }
 
-const shown = (value: unknown): string => (value === null || value === undefined ? 'not given' : String(value))
+function shown(value: unknown): string {
+  if (value === true) return 'given'
+  return value === null || value === undefined || value === false ? 'not given' : String(value)
+}
 
 // ---- the file ---------------------------------------------------------------------------------------------------------
 
@@ -143,7 +145,8 @@ function encode(contents: Contents): string {
 
 function decode(file: string): Contents {
   const { format, checksum: expected, contents } = parse(file)
-  if (format !== FORMAT) throw new UsageError(`${file} is '${String(format)}'`, `this racewalk reads '${FORMAT}'`, REMEDY)
+  if (format !== FORMAT)
+    throw new UsageError(`${file} is '${String(format)}'`, `this racewalk reads '${FORMAT}'`, REMEDY)
   if (checksum(JSON.stringify(contents)) !== expected) throw damaged(file, 'its checksum does not fit')
   return contents as Contents
 }

@@ -44,8 +44,7 @@ export class Runner {
     this.#search = new SampledSearch(strategy, seed, this.session.engine, cpus)
     this.#check = check ? new Check(this.session) : null
     this.#strategy = strategy
-    this.#isWanted =
-      typeof wanted === 'string' ? ({ oracle }) => oracle === wanted : (wanted ?? ((): boolean => true))
+    this.#isWanted = typeof wanted === 'string' ? ({ oracle }) => oracle === wanted : (wanted ?? ((): boolean => true))
   }
 
   /**

@@ -70,7 +70,11 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
 
 function checkShards(count: number): void {
   if (Number.isInteger(count) && count >= 1 && count <= SHARDS_MAX) return
-  throw new UsageError(`--shards ${count}`, `shards are threads: 1 to ${SHARDS_MAX}`, 'as many as there are cores is best')
+  throw new UsageError(
+    `--shards ${count}`,
+    `shards are threads: 1 to ${SHARDS_MAX}`,
+    'as many as there are cores is best',
+  )
 }
 
 class Coordinator {

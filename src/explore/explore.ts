@@ -15,6 +15,7 @@ import { Session } from './session.js'
 import type { StrategyId } from './strategies.js'
 import { emptyTally, isOver, type Tally } from './tally.js'
 import type { Token } from './token.js'
+import type { Modules } from './travel.js'
 
 export type { FoundFinding } from './present.js'
 
@@ -37,6 +38,8 @@ export interface ExploreOptions {
   readonly check?: boolean
   /** Directory that keeps the exploration: continued from there, and left there to be continued (kept.ts). */
   readonly resume?: string
+  /** Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to know it. */
+  readonly modules?: Modules
 }
 
 export interface ExploreResult {
@@ -114,7 +117,7 @@ class Exploration {
   constructor(options: ExploreOptions) {
     this.#options = options
     this.#plan = planOf(options)
-    this.#kept = options.resume === undefined ? null : new Kept(options.resume, this.#plan)
+    this.#kept = keptFor(options, this.#plan)
     this.#tally = this.#kept?.tally ?? emptyTally()
     this.#runner = new Runner(this.#plan)
     if (this.#kept !== null) this.#runner.goTo(this.executions, '--resume')
@@ -148,6 +151,11 @@ export function planOf(options: ExploreOptions): Plan {
   return { scenario, bug, cpus, seed, strategy, wanted, check }
 }
 
+/** The directory of `resume`; null without. Throws UsageError as Kept does. */
+export function keptFor({ resume, modules = {} }: ExploreOptions, plan: Plan): Kept | null {
+  return resume === undefined ? null : new Kept(resume, plan, Object.values(modules) as string[])
+}
+
 /** `session`: a machine of `plan`, which shows what was found. */
 export function resultOf(
   tally: Tally,
@@ -156,6 +164,7 @@ export function resultOf(
   kept: Kept | null,
   shrinks: boolean,
 ): ExploreResult {
+  const unkept = kept?.save(tally) ?? null
   const found = tally.found ?? tally.unwanted
   return {
     executions: tally.executions,
@@ -166,7 +175,7 @@ export function resultOf(
     outcomes: tally.outcomes,
     divergence: tally.divergence,
     resumed: kept?.resumed ?? null,
-    unkept: kept?.save(tally) ?? null,
+    unkept,
     shards: null,
     session,
   }

@@ -41,6 +41,10 @@ export class Ranges implements Work {
     if (isOver(tally)) this.last = -1
   }
 
+  get executions(): number {
+    return this.tally.executions
+  }
+
   next(): RangeUnit | null {
     const left = this.#limit - this.#from
     if (left <= 0 || this.#order > this.last) return null

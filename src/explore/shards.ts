@@ -11,20 +11,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { UsageError } from '../base/errors.js'
 import { explorationWorkerUrl } from '../boot/spawn.js'
-import { planOf, resultOf, type ExploreOptions, type ExploreResult } from './explore.js'
-import { Kept } from './kept.js'
+import { keptFor, planOf, resultOf, type ExploreOptions, type ExploreResult } from './explore.js'
 import { Ranges } from './ranges.js'
 import { Runner } from './runner.js'
 import type { ShardData } from './shardMain.js'
 import { emptyTally } from './tally.js'
-import { plainPlan, type Modules } from './travel.js'
+import { plainPlan, planFrom } from './travel.js'
 import type { Unit, UnitResult, Work } from './work.js'
 
 export interface ShardedOptions extends ExploreOptions {
   /** Threads: 1 to 64. */
   readonly shards: number
-  /** Where threads find a scenario or a bug that is not in the catalogue. */
-  readonly modules?: Modules
   /** Heap that one thread may use, in MiB; a share of the machine's memory unless given. */
   readonly heapMb?: number
   /** Called a few times a second. */
@@ -44,22 +41,21 @@ const HEAP_MB = { least: 256, most: 4096 }
  * cannot be sent to threads; what fails in one is in the result.
  */
 export async function exploreSharded(options: ShardedOptions): Promise<ExploreResult> {
-  const { shards: count, executions = Infinity, resume, modules = {} } = options
+  const { shards: count, executions = Infinity } = options
   checkShards(count)
   const plan = planOf(options)
   const data: ShardData = {
-    plan: plainPlan(plan, modules),
+    plan: plainPlan(plan, options.modules ?? {}),
     last: new Int32Array(new SharedArrayBuffer(4)),
     stackTraceLimit: Error.stackTraceLimit,
   }
+  await planFrom(data.plan)
   // This thread's own machine shows what was found. Made first, it refuses what no shard could do either.
   const runner = new Runner(plan)
   runner.goTo(0, '--shards')
-  const urls = Object.values(modules) as string[]
-  const kept = resume === undefined ? null : new Kept(resume, plan, urls)
+  const kept = keptFor(options, plan)
   const work = new Ranges(kept?.tally ?? emptyTally(), executions, count)
-  const tick = (): void => kept?.saveNow(work.tally)
-  const { redone, broken } = await new Coordinator(work, data, options, () => work.tally.executions, tick).run()
+  const { redone, broken } = await new Coordinator(work, data, options, () => kept?.saveNow(work.tally)).run()
   const behind = work.behind()
   const tally = behind.found === null ? work.tally : { ...work.tally, found: behind.found }
   const unkept = kept?.save(work.tally) ?? null
@@ -81,31 +77,30 @@ class Coordinator {
   readonly #work: Work
   readonly #data: ShardData
   readonly #options: ShardedOptions
-  readonly #executions: () => number
   readonly #tick: () => void
   readonly #redone: string[] = []
-  readonly #pool: Piscina<Unit, UnitResult>
+  #pool: Piscina<Unit, UnitResult> | null = null
   #running = 0
   #stopped = false
   /** Why no thread can be had. */
   #broken: string | null = null
   #over: () => void = () => {}
+  #fail: (error: unknown) => void = () => {}
 
-  /** `executions`: how many count by now. `tick` is called now and then. */
-  constructor(work: Work, data: ShardData, options: ShardedOptions, executions: () => number, tick: () => void) {
+  /** `tick` is called now and then. */
+  constructor(work: Work, data: ShardData, options: ShardedOptions, tick: () => void) {
     this.#work = work
     this.#data = data
     this.#options = options
-    this.#executions = executions
     this.#tick = tick
-    this.#pool = makePool(data, options)
-    // A thread that fails before it can take a unit: nobody would ever take one.
-    this.#pool.on('error', (error) => this.#break(howItFailed(error)))
   }
 
   /** Until all work is done, or the exploration is stopped. Why work was done again, and why no thread can be had. */
   async run(): Promise<{ readonly redone: readonly string[]; readonly broken: string | null }> {
-    const over = new Promise<void>((resolve) => (this.#over = resolve))
+    const over = new Promise<void>((resolve, reject) => {
+      this.#over = resolve
+      this.#fail = reject
+    })
     const timer = setInterval(() => this.#look(), TICK_MS)
     try {
       this.#publish()
@@ -114,7 +109,7 @@ class Coordinator {
       return { redone: this.#redone, broken: this.#broken }
     } finally {
       clearInterval(timer)
-      await this.#pool.destroy()
+      await this.#pool?.destroy()
     }
   }
 
@@ -145,11 +140,20 @@ class Coordinator {
   /** Null, or how it failed. */
   async #attempt(unit: Unit): Promise<string | null> {
     try {
-      this.#work.done(unit, await this.#pool.run(unit))
+      this.#work.done(unit, await this.#threads().run(unit))
       return null
     } catch (error) {
       return howItFailed(error)
     }
+  }
+
+  /** Started when there is something to do. */
+  #threads(): Piscina<Unit, UnitResult> {
+    if (this.#pool !== null) return this.#pool
+    this.#pool = makePool(this.#data, this.#options)
+    // A thread that fails before it can take a unit: none would ever take one.
+    this.#pool.on('error', (error) => this.#break(howItFailed(error)))
+    return this.#pool
   }
 
   #publish(): void {
@@ -157,9 +161,14 @@ class Coordinator {
   }
 
   #look(): void {
-    this.#tick()
-    this.#options.onProgress?.(this.#executions())
-    if (!this.#stopped && this.#options.stop?.(this.#executions()) === true) this.#stop()
+    try {
+      this.#tick()
+      this.#options.onProgress?.(this.#work.executions)
+      if (!this.#stopped && this.#options.stop?.(this.#work.executions) === true) this.#stop()
+    } catch (error) {
+      // Of the caller's own functions.
+      this.#fail(error)
+    }
   }
 
   #break(why: string): void {

@@ -40,7 +40,7 @@ export function plainPlan(plan: Plan, modules: Modules): PlainPlan {
   return { ...plan, scenario: scenarioNamed, bug: bugNamed, wanted }
 }
 
-/** The plan again, in the thread that it was sent to. Throws UsageError for a module that is not what it was called. */
+/** The plan again, in the thread that it was sent to. Throws UsageError for a module that cannot be loaded or has something else. */
 export async function planFrom({ scenario, bug, ...rest }: PlainPlan): Promise<Plan> {
   return {
     ...rest,
@@ -55,9 +55,18 @@ async function loaded<T extends { readonly id: string }>(
   catalogued: (id: string) => T,
 ): Promise<T> {
   if (module === null) return catalogued(id)
-  const { default: item } = (await import(module)) as { default?: T }
+  const { default: item } = await importAt<T>(module)
   if (item?.id === id) return item
   throw new UsageError(`${module} has no ${what} '${id}'`, `its default export is to be that ${what}`)
+}
+
+async function importAt<T>(module: string): Promise<{ readonly default?: T }> {
+  try {
+    return (await import(module)) as { readonly default?: T }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`cannot load ${module}: ${why}`, 'a module is named by its URL, file:///…')
+  }
 }
 
 /** Whether its name is enough to have it in another thread: one with a design or a delay is made anew each time. */

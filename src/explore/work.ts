@@ -29,6 +29,8 @@ export interface Work {
   done(unit: Unit, result: UnitResult): void
   /** The unit cannot be done; `why` is for the user. */
   failed(unit: Unit, why: string): void
+  /** Executions that count by now. */
+  readonly executions: number
   /** Order of the last unit that still counts; later ones are not to be begun, and to be dropped. */
   readonly last: number
 }

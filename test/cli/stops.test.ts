@@ -65,6 +65,20 @@ describe('Ctrl-C', () => {
   })
 })
 
+describe('Ctrl-C under stress', () => {
+  it('prints what was done so far', async () => {
+    const start = performance.now()
+    const ready = (): boolean => performance.now() - start > 2500
+    const { code, out, err } = await ended(
+      ['stress', 'gup-vs-dontneed', '--duration', '60s', '--json'],
+      'SIGINT',
+      ready,
+    )
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(document({ code, out, err })).toMatchObject({ stopped: 'interrupted', findings: [] })
+  })
+})
+
 describe('a killed exploration', () => {
   it('goes on from where it was a second before', async () => {
     const kept = join(scratch, 'killed')

@@ -130,6 +130,8 @@ describe('shards refuse', () => {
       /'message-passing'[^]*modules\.scenario/,
     ],
     ['a bug that is in no catalogue', { bug: { ...bug } }, /'no-recheck'[^]*modules\.bug/],
+    ['a module that is not there', { modules: { scenario: module('gone') } }, /cannot load .*gone\.mjs/],
+    ['a module of something else', { modules: { scenario: module('hangs') } }, /hangs\.mjs has no scenario 'message-/],
     ['a function', { wanted: () => true }, /function[^]*name of an oracle/],
   ])('%s', async (_, more, message) => {
     await expect(exploreSharded({ scenario, shards: 2, executions: 10, ...more })).rejects.toThrow(message)

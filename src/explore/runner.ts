@@ -82,7 +82,7 @@ export class Runner {
     tally.executions++
     tally.steps += session.engine.steps
     tally.operations += session.operationsDone
-    if (execution.outcome !== null) countOutcome(tally, execution.outcome)
+    if (execution.outcome !== null) countOutcome(tally.outcomes, execution.outcome, 1)
     if (execution.finding === null && this.#check === null) return true
     if (execution.finding !== null) this.#note(execution.finding, tally)
     tally.divergence = this.#check?.again(execution, this.#index) ?? null

@@ -50,13 +50,13 @@ export function addTally(tally: Tally, more: Tally): void {
   tally.executions += more.executions
   tally.steps += more.steps
   tally.operations += more.operations
-  for (const [outcome, count] of more.outcomes) countOutcome(tally, outcome, count)
+  for (const [outcome, count] of more.outcomes) countOutcome(tally.outcomes, outcome, count)
   tally.found ??= more.found
   tally.unwanted ??= more.unwanted
   tally.divergence ??= more.divergence
   tally.complete = more.complete
 }
 
-export function countOutcome({ outcomes }: Tally, outcome: string, count = 1): void {
+export function countOutcome(outcomes: Map<string, number>, outcome: string, count: number): void {
   outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count)
 }

@@ -10,7 +10,7 @@ import { findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
-import { exploredCode, exploredDocument, exploredFault, exploredNotes } from './explored.js'
+import { brokeOff, exploredCode, exploredDocument, exploredFault, exploredNotes } from './explored.js'
 import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
@@ -95,6 +95,8 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
   if (fault !== null) terminal.complain(fault)
   else if (options.check === true) terminal.print('each schedule was run twice, the same both times')
+  if (resume !== undefined && explored.finding === null && fault === null)
+    terminal.print(`kept in ${resume}: the same command goes on from there`)
   return exploredCode(explored)
 }
 
@@ -164,7 +166,7 @@ function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, te
   for (const [outcome, count] of [...outcomes].sort()) lines.push(`  ${outcome.padEnd(20)} ${thousands(count)} times`)
   lines.push(...exploredNotes(explored))
   if (finding !== null) lines.push(foundLine(finding))
-  else if (exploredFault(explored) === null) lines.push(terminal.palette.good('nothing found'))
+  else if (!brokeOff(explored)) lines.push(terminal.palette.good('nothing found'))
   return lines.join('\n')
 }
 

@@ -25,6 +25,10 @@ export function exploredNotes({ resumed, shards }: ExploreResult): string[] {
   return notes
 }
 
+/** Whether it ended for a reason that is not the kernel's, so that what was looked for may be behind. */
+export const brokeOff = ({ divergence, shards }: ExploreResult): boolean =>
+  divergence !== null || (shards !== null && shards.fault !== null)
+
 /** What went wrong beside the kernel; null for nothing. */
 export function exploredFault({ divergence, shards, unkept, session }: ExploreResult): string | null {
   const faults: string[] = []
@@ -35,10 +39,10 @@ export function exploredFault({ divergence, shards, unkept, session }: ExploreRe
   return faults.length === 0 ? null : faults.join('\n')
 }
 
-export function exploredCode({ finding, divergence, shards, unkept }: ExploreResult): ExitCode {
-  if (divergence !== null || (shards?.fault ?? null) !== null) return EXIT.fault
-  if (finding !== null) return EXIT.finding
-  return unkept === null ? EXIT.clean : EXIT.fault
+export function exploredCode(result: ExploreResult): ExitCode {
+  if (brokeOff(result)) return EXIT.fault
+  if (result.finding !== null) return EXIT.finding
+  return result.unkept === null ? EXIT.clean : EXIT.fault
 }
 
 const firstLine = (text: string): string => text.split('\n')[0] as string

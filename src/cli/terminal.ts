@@ -64,15 +64,18 @@ export class Terminal {
   }
 }
 
-/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process as usual. */
+/** How a run is asked to stop: by Ctrl-C, and by `timeout`, `kill` and most CI systems. */
+const STOPPING = ['SIGINT', 'SIGTERM'] as const
+
+/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process as usual. The same goes for SIGTERM. */
 export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
   const interrupt = (): void => controller.abort()
-  process.once('SIGINT', interrupt)
+  for (const name of STOPPING) process.once(name, interrupt)
   try {
     return await work(controller.signal)
   } finally {
-    process.removeListener('SIGINT', interrupt)
+    for (const name of STOPPING) process.removeListener(name, interrupt)
   }
 }
 

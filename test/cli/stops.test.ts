@@ -65,6 +65,14 @@ describe('Ctrl-C', () => {
   })
 })
 
+describe('SIGTERM', () => {
+  it('does what Ctrl-C does', async () => {
+    const { code, out } = await shell(`timeout --preserve-status 3 ${explore} message-passing --shards 2 --time 60s`)
+    expect(code).toBe(0)
+    expect(out).toMatch(/message-passing, fixed code: .* accesses, interrupted/)
+  })
+})
+
 describe('Ctrl-C under stress', () => {
   it('prints what was done so far', async () => {
     const start = performance.now()

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
+import { exploredCode, exploredFault } from '../../dist/src/cli/explored.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { exploreSharded } from '../../dist/src/explore/shards.js'
 import { divergenceDocument, divergenceText } from '../../dist/src/report/divergence.js'
@@ -38,6 +39,11 @@ describe('a bug that keeps state in a variable', async () => {
     const text = divergenceText(divergenceDocument(result.divergence, result.session.machine))
     expect(text).toMatch(/execution \d+ is not the same when it is run again: after \d+ accesses\n.*CPU \d/)
     expect(text).toContain('look for variables, clocks and random numbers')
+  })
+
+  it('ends the command as a fault', () => {
+    expect(exploredCode(result)).toBe(3)
+    expect(exploredFault(result)).toContain('is not the same when it is run again')
   })
 
   it('is caught in a shard', async () => {

@@ -13,11 +13,11 @@ import { exploreSharded } from '../src/explore/shards.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { median, SMOKE } from './harness.js'
 
-const ROUNDS = SMOKE ? 1 : 5
-/** Executions of a long call. */
+const ROUNDS = SMOKE ? 1 : 3
+/** Executions of a long call: so many that what it takes V8 to compile the kernel, in each thread, is a small part. */
 const LONG: Readonly<Record<string, number>> = SMOKE
   ? { 'message-passing': 2000, 'gup-vs-split': 100 }
-  : { 'message-passing': 1_000_000, 'gup-vs-split': 12_000 }
+  : { 'message-passing': 1_000_000, 'gup-vs-split': 40_000 }
 /** A short call is so much shorter. */
 const SHORTER = 10
 

@@ -11,3 +11,6 @@ export const allocFreeWorkerUrl = (): URL => new URL('free/workers/allocFree.js'
 export function cpuWorkerUrl(perturbed: boolean): URL {
   return new URL(perturbed ? 'workers/perturbedCpu.js' : 'free/workers/cpu.js', dist)
 }
+
+/** Entry of a shard of an exploration; generator form. */
+export const explorationWorkerUrl = (): URL => new URL('workers/explore.js', dist)

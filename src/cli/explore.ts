@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { Bug } from '../bug/bug.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
+import { exploreSharded } from '../explore/shards.js'
 import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
 import { explain } from '../report/explain.js'
@@ -9,19 +10,23 @@ import { findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
+import { brokeOff, exploredCode, exploredDocument, exploredFault, exploredNotes } from './explored.js'
 import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
+  checkOption,
   cpusOption,
   durationOption,
   executionsOption,
   fullOption,
   jsonOption,
   gpDelayOption,
+  resumeOption,
   seedOption,
+  shardsOption,
   strategyOption,
 } from './options.js'
-import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+import { Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
 interface Options {
   bug?: string
@@ -32,6 +37,9 @@ interface Options {
   gpDelay?: number
   shrink?: boolean
   strategy: StrategyId
+  shards?: number
+  resume?: string
+  check?: boolean
   full?: boolean
   json?: boolean
 }
@@ -43,7 +51,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
   program
     .command('explore')
     .description(
-      'one machine in one thread, seeded schedules: finds a bug on purpose and gives a token that replays it',
+      'chosen schedules, on one machine or on one for each shard: finds a bug on purpose and gives a token that replays it',
     )
     .argument('<SCENARIO>', 'see racewalk list')
     .addOption(bugOption())
@@ -53,6 +61,9 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(gpDelayOption())
     .addOption(strategyOption())
     .addOption(cpusOption())
+    .addOption(shardsOption())
+    .addOption(resumeOption())
+    .addOption(checkOption())
     .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
     .addOption(jsonOption())
@@ -63,46 +74,61 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
-  const { seed, strategy } = options
+  const { seed, strategy, shards, resume } = options
   const explored = await exploreFor(terminal, timeMs, {
     scenario,
     bug,
     seed,
     strategy,
     shrink: options.shrink !== false,
+    check: options.check === true,
+    ...(shards === undefined ? {} : { shards }),
+    ...(resume === undefined ? {} : { resume }),
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
   const cpus = explored.session.machine.config.cpus
   terminal.document(documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }))
+  const fault = exploredFault(explored)
   terminal.print(summaryText(scenario, bug, explored, terminal))
-  if (explored.finding === null) return EXIT.clean
-  if (!terminal.json) terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
-  return EXIT.finding
+  if (explored.finding !== null && !terminal.json)
+    terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
+  if (fault !== null) terminal.complain(fault)
+  else if (options.check === true) terminal.print('each schedule was run twice, the same both times')
+  if (resume !== undefined && explored.finding === null && fault === null)
+    terminal.print(`kept in ${resume}: the same command goes on from there`)
+  return exploredCode(explored)
 }
 
 export interface Explored extends ExploreResult {
+  /** In all, those of a resumed exploration among them. */
   readonly seconds: number
   readonly interrupted: boolean
 }
 
-/** Explores until something is found, the time is up, or Ctrl-C. */
-export async function exploreFor(terminal: Terminal, timeMs: number, options: ExploreOptions): Promise<Explored> {
+/** Explores until something is found, the time is up, or Ctrl-C; in several threads if `shards` says so. */
+export async function exploreFor(
+  terminal: Terminal,
+  timeMs: number,
+  options: ExploreOptions & { readonly shards?: number },
+): Promise<Explored> {
   const start = performance.now()
   const elapsed = (): number => (performance.now() - start) / 1000
   return await untilInterrupted(async (signal) => {
-    const found = await exploreAsync({
+    const { shards } = options
+    const watched = {
       ...options,
       stop: () => signal.aborted || elapsed() * 1000 >= timeMs,
-      onProgress: (executions) =>
+      onProgress: (executions: number) =>
         terminal.progress(
           `${options.scenario.id}: ${thousands(executions)} executions, ${seconds(elapsed())} (Ctrl-C stops)`,
         ),
-    })
+    }
+    const found = await (shards === undefined ? exploreAsync(watched) : exploreSharded({ ...watched, shards }))
     terminal.quiet()
     const finding =
       found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(options.bug ?? null)) }
-    return { ...found, finding, seconds: elapsed(), interrupted: signal.aborted }
+    return { ...found, finding, seconds: (found.resumed?.seconds ?? 0) + elapsed(), interrupted: signal.aborted }
   })
 }
 
@@ -122,6 +148,7 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     ...document,
     steps,
     interrupted,
+    ...exploredDocument(explored),
     execution: finding?.execution ?? null,
     switches: finding?.switches ?? null,
     outcomes: Object.fromEntries(outcomes),
@@ -137,7 +164,9 @@ function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, te
       `${thousands(operations)} operations, ${thousands(steps)} accesses${interrupted ? ', interrupted' : ''}`,
   ]
   for (const [outcome, count] of [...outcomes].sort()) lines.push(`  ${outcome.padEnd(20)} ${thousands(count)} times`)
-  lines.push(finding === null ? terminal.palette.good('nothing found') : foundLine(finding))
+  lines.push(...exploredNotes(explored))
+  if (finding !== null) lines.push(foundLine(finding))
+  else if (!brokeOff(explored)) lines.push(terminal.palette.good('nothing found'))
   return lines.join('\n')
 }
 

@@ -11,6 +11,7 @@ import { addList } from './list.js'
 import { addReplay } from './replay.js'
 import { addRun } from './run.js'
 import { addStress } from './stress.js'
+import { watchOutput, writeOutput } from './output.js'
 import { EXIT, type ExitCode } from './terminal.js'
 
 /** Kernel functions that a report can show; V8 keeps 10 frames unless told otherwise. */
@@ -29,7 +30,10 @@ function makeProgram(done: (code: ExitCode) => void): Command {
       'after',
       '\nExit codes: 0 nothing found, 1 a finding, 2 wrong use or input, 3 a fault of racewalk itself.',
     )
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')) })
+    .configureOutput({
+      writeOut: writeOutput,
+      outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')),
+    })
   for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addDemo]) add(program, done)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
   return program
@@ -49,8 +53,7 @@ function failure(error: unknown, json: boolean): ExitCode {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.clean
   const usage = error instanceof UsageError || error instanceof CommanderError
   const message = error instanceof Error ? error.message : String(error)
-  if (json)
-    process.stdout.write(`${JSON.stringify({ error: { kind: usage ? 'usage' : 'fault', message } }, null, 2)}\n`)
+  if (json) writeOutput(`${JSON.stringify({ error: { kind: usage ? 'usage' : 'fault', message } }, null, 2)}\n`)
   const { bad } = paletteFor(process.stderr.isTTY === true)
   if (error instanceof UsageError) process.stderr.write(`${bad('racewalk:')} ${message}\n`)
   else if (!usage)
@@ -60,6 +63,5 @@ function failure(error: unknown, json: boolean): ExitCode {
   return usage ? EXIT.usage : EXIT.fault
 }
 
-// A reader that has seen enough (| head) is no fault.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : EXIT.fault))
+watchOutput()
 process.exitCode = await main(process.argv)

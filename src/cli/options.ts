@@ -1,6 +1,7 @@
 /** Options that several commands share, and what is accepted for them. */
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../base/names.js'
+import { SHARDS_MAX } from '../explore/shards.js'
 import { STRATEGIES, type StrategyId } from '../explore/strategies.js'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
@@ -15,11 +16,12 @@ export function parseDuration(text: string): number {
   return ms
 }
 
-function parseCount(least: number, what: string): (text: string) => number {
+function parseCount(least: number, what: string, most = Infinity): (text: string) => number {
+  const range = most === Infinity ? `${least} or more` : `${least} to ${most}`
   return (text) => {
     const count = Number(text)
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least)
-      throw new InvalidArgumentError(`${what} is a whole number, ${least} or more.`)
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least || count > most)
+      throw new InvalidArgumentError(`${what} is a whole number, ${range}.`)
     return count
   }
 }
@@ -47,6 +49,13 @@ export const gpDelayOption = (): Option =>
     '--gp-delay <PERCENT>',
     'how often a CPU puts quiescent states and RCU callbacks off when it could see to them: 0 to 99',
   ).argParser(parseCount(0, 'a percentage'))
+export const shardsOption = (): Option =>
+  new Option('--shards <N>', 'spread the executions over N threads: the same result, sooner').argParser(
+    parseCount(1, 'a number of shards', SHARDS_MAX),
+  )
+export const resumeOption = (): Option =>
+  new Option('--resume <DIR>', 'keep the exploration in this directory, and go on with what it holds')
+export const checkOption = (): Option => new Option('--check', 'run each schedule twice and stop where the two differ')
 export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
 export const executionsOption = (): Option =>
   new Option('--executions <N>', 'stop after so many executions').argParser(parseCount(1, 'a number of executions'))

@@ -107,7 +107,7 @@ async function goOn(
     scenario,
     bug,
     seed: options.seed,
-    wanted: (finding) => finding.oracle === oracle,
+    wanted: oracle,
   })
   const { finding, executions } = explored
   if (finding === null) terminal.print(`none in ${thousands(executions)} executions`)

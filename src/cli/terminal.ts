@@ -4,12 +4,11 @@
  */
 import pc from 'picocolors'
 import { paletteFor, type Palette } from '../report/palette.js'
+import { writeOutput } from './output.js'
+
+export { EXIT, type ExitCode } from './exit.js'
 
 const WIDTH_DEFAULT = 120
-
-/** How a command ended, for scripts. */
-export const EXIT = { clean: 0, finding: 1, usage: 2, fault: 3 } as const
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 /** Back to the start of the line, and nothing left on it. */
 const CLEAR_LINE = '\r\u001b[2K'
@@ -36,12 +35,18 @@ export class Terminal {
   print(text = ''): void {
     if (this.json) return
     this.quiet()
-    process.stdout.write(`${text}\n`)
+    writeOutput(`${text}\n`)
   }
 
   /** The result as data; nothing without --json. */
   document(document: object): void {
-    if (this.json) process.stdout.write(`${JSON.stringify(document, null, 2)}\n`)
+    if (this.json) writeOutput(`${JSON.stringify(document, null, 2)}\n`)
+  }
+
+  /** What is no result: what went wrong on the way. */
+  complain(text: string): void {
+    this.quiet()
+    process.stderr.write(`racewalk: ${text}\n`)
   }
 
   /** Replaces the progress line, a few times a second. */
@@ -59,15 +64,18 @@ export class Terminal {
   }
 }
 
-/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process as usual. */
+/** How a run is asked to stop: by Ctrl-C, and by `timeout`, `kill` and most CI systems. */
+const STOPPING = ['SIGINT', 'SIGTERM'] as const
+
+/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process as usual. The same goes for SIGTERM. */
 export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
   const interrupt = (): void => controller.abort()
-  process.once('SIGINT', interrupt)
+  for (const name of STOPPING) process.once(name, interrupt)
   try {
     return await work(controller.signal)
   } finally {
-    process.removeListener('SIGINT', interrupt)
+    for (const name of STOPPING) process.removeListener(name, interrupt)
   }
 }
 

@@ -58,7 +58,6 @@ export class DporSearch implements Search, Strategy, Tracer {
   constructor(engine: ControlledEngine, cpus: number) {
     this.#engine = engine
     this.#trace = new Trace(engine, cpus)
-    engine.tracer = this
   }
 
   /** Executions that turned out to be equivalent to others and were given up. Zero where the reduction is optimal. */
@@ -83,12 +82,14 @@ export class DporSearch implements Search, Strategy, Tracer {
   next(): Strategy | null {
     if (this.#started && !this.#backtrack()) return null
     this.#started = true
+    this.#engine.tracer = this
     this.#trace.begin()
     this.#depth = 0
     return this
   }
 
   ended(): void {
+    this.#engine.tracer = null
     const { events } = this.#trace
     this.#nodes.length = this.#depth
     this.#steps.length = Math.min(this.#steps.length, events.length)

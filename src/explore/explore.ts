@@ -1,19 +1,23 @@
 /**
- * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`.
+ * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`. With shards: shards.ts.
  */
 import type { Bug } from '../bug/bug.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
-import { DporSearch } from './dpor.js'
-import { DeviationStrategy, deviationsOf, type Deviation } from './deviations.js'
-import { SampledSearch } from './sampled.js'
-import type { Search } from './search.js'
+import type { Divergence } from './check.js'
+import { DeviationStrategy, type Deviation } from './deviations.js'
+import { Kept, type Resumed } from './kept.js'
+import { present, type FoundFinding } from './present.js'
+import { Runner, type Plan, type Wanted } from './runner.js'
 import { Session } from './session.js'
-import { shrink } from './shrink.js'
 import type { StrategyId } from './strategies.js'
-import { encodeToken, type Token } from './token.js'
+import { emptyTally, isOver, type Tally } from './tally.js'
+import type { Token } from './token.js'
+import type { Modules } from './travel.js'
+
+export type { FoundFinding } from './present.js'
 
 export interface ExploreOptions {
   readonly scenario: Scenario
@@ -22,25 +26,24 @@ export interface ExploreOptions {
   readonly seed?: number
   /** How schedules are chosen, 'portfolio' unless given. */
   readonly strategy?: StrategyId
-  /** Stop after this many executions. */
+  /** Stop after this many executions, those of a resumed exploration among them. */
   readonly executions?: number
   /** Asked every few executions; true ends the exploration. Time limits and Ctrl-C come in through it. */
   readonly stop?: (executions: number) => boolean
   /** What is looked for; any finding unless given. The first other one is reported if nothing wanted turns up. */
-  readonly wanted?: (finding: Finding) => boolean
+  readonly wanted?: Wanted
   /** Make what was found smaller: fewer switches between CPUs (shrink.ts). */
   readonly shrink?: boolean
-}
-
-export interface FoundFinding extends Finding {
-  readonly token: string
-  /** Execution in which it was found, from 1. */
-  readonly execution: number
-  /** Switches between CPUs in the execution that was found and in the one of the token; null when it was not shrunk. */
-  readonly switches: { readonly before: number; readonly after: number } | null
+  /** Run each schedule twice; the first execution that is not the same again ends the exploration. */
+  readonly check?: boolean
+  /** Directory that keeps the exploration: continued from there, and left there to be continued (kept.ts). */
+  readonly resume?: string
+  /** Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to know it. */
+  readonly modules?: Modules
 }
 
 export interface ExploreResult {
+  /** In all, those of a resumed exploration among them. */
   readonly executions: number
   /** Accesses made, in all executions. */
   readonly steps: number
@@ -51,8 +54,27 @@ export interface ExploreResult {
   readonly complete: boolean
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
-  /** The machine as the last execution left it. Another session in this thread takes the image away from it. */
+  /** With `check`: an execution that was not the same again. */
+  readonly divergence: Divergence | null
+  /** What was taken over from the directory of `resume`; null when nothing was. */
+  readonly resumed: Resumed | null
+  /** Why the directory of `resume` does not have the end of this exploration; null when it has. */
+  readonly unkept: string | null
+  /** What only shards have; null in one thread. */
+  readonly shards: ShardsReport | null
+  /** The machine as the execution that was found left it, or the last one. Another session in this thread takes the image away. */
   readonly session: Session
+}
+
+/** How the work of shards went. */
+export interface ShardsReport {
+  readonly count: number
+  /** Executions that were made but do not count: one before them was not made when the exploration was stopped. */
+  readonly cut: number
+  /** Why work was done again: how each thread that was lost ended. */
+  readonly redone: readonly string[]
+  /** The same work failed twice: where, and how. What is after it does not count. */
+  readonly fault: string | null
 }
 
 /** Executions between two looks at the stop callback and, asynchronously, at the clock. */
@@ -86,85 +108,77 @@ export async function exploreAsync(
 }
 
 class Exploration {
-  executions = 0
   readonly #options: ExploreOptions
-  readonly #session: Session
-  readonly #search: Search
-  readonly #cpus: number
-  readonly #outcomes = new Map<string, number>()
-  #steps = 0
-  #operations = 0
-  #complete = false
-  #finding: FoundFinding | null = null
+  readonly #plan: Plan
+  readonly #runner: Runner
+  readonly #kept: Kept | null
+  readonly #tally: Tally
 
   constructor(options: ExploreOptions) {
-    const { scenario, bug = null, seed = 1, strategy = 'portfolio' } = options
     this.#options = options
-    this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-    this.#session = new Session(scenario, bug, this.#cpus)
-    this.#search = searchOf(strategy, seed, this.#session, this.#cpus)
+    this.#plan = planOf(options)
+    this.#kept = keptFor(options, this.#plan)
+    this.#tally = this.#kept?.tally ?? emptyTally()
+    this.#runner = new Runner(this.#plan)
+    if (this.#kept !== null) this.#runner.goTo(this.executions, '--resume')
+  }
+
+  get executions(): number {
+    return this.#tally.executions
   }
 
   /** At most `count` executions; false when the exploration is over. */
   runSome(count: number): boolean {
     const { executions = Infinity, stop } = this.#options
-    if (stop?.(this.executions) === true) return false
+    if (isOver(this.#tally) || stop?.(this.executions) === true) return false
+    this.#kept?.saveNow(this.#tally)
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
-      if (!this.#runOne()) return false
+      if (!this.#runner.runOne(this.#tally)) return false
     }
     return true
   }
 
-  /** False when it found what is wanted, or there is nothing left to explore. */
-  #runOne(): boolean {
-    const session = this.#session
-    const strategy = this.#search.next()
-    this.#complete = strategy === null
-    if (strategy === null) return false
-    const { finding, outcome, pruned } = session.execute(strategy)
-    this.#search.ended()
-    if (pruned === true) return true
-    this.executions++
-    this.#steps += session.engine.steps
-    this.#operations += session.operationsDone
-    if (outcome !== null) this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1)
-    if (finding === null) return true
-    const isWanted = this.#options.wanted?.(finding) ?? true
-    if (isWanted || this.#finding === null) this.#finding = this.#withToken(finding)
-    return !isWanted
-  }
-
-  #withToken(finding: Finding): FoundFinding {
-    const { scenario, bug } = this.#options
-    const { picks } = this.#session.engine
-    const small = this.#options.shrink === true ? shrink(this.#session, finding, [...picks]) : null
-    const deviations = deviationsOf(this.#session, small?.picks ?? [...picks])
-    const token = encodeToken({
-      scenario: scenario.id,
-      bug: bug?.id ?? null,
-      patch: null,
-      cpus: this.#cpus,
-      deviations,
-    })
-    return { ...(small?.finding ?? finding), token, execution: this.executions, switches: small?.switches ?? null }
-  }
-
   result(): ExploreResult {
-    return {
-      executions: this.executions,
-      steps: this.#steps,
-      operations: this.#operations,
-      finding: this.#finding,
-      complete: this.#complete,
-      outcomes: this.#outcomes,
-      session: this.#session,
-    }
+    return resultOf(this.#tally, this.#plan, this.#runner.session, this.#kept, this.#options.shrink === true)
   }
 }
 
-function searchOf(id: StrategyId, seed: number, { engine }: Session, cpus: number): Search {
-  return id === 'dpor' ? new DporSearch(engine, cpus) : new SampledSearch(id, seed, engine, cpus)
+/** Throws UsageError for CPUs that the scenario cannot have. */
+export function planOf(options: ExploreOptions): Plan {
+  const { scenario, bug = null, seed = 1, strategy = 'portfolio', wanted = null, check = false } = options
+  const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
+  return { scenario, bug, cpus, seed, strategy, wanted, check }
+}
+
+/** The directory of `resume`; null without. Throws UsageError as Kept does. */
+export function keptFor({ resume, modules = {} }: ExploreOptions, plan: Plan): Kept | null {
+  return resume === undefined ? null : new Kept(resume, plan, Object.values(modules) as string[])
+}
+
+/** `session`: a machine of `plan`, which shows what was found. */
+export function resultOf(
+  tally: Tally,
+  plan: Plan,
+  session: Session,
+  kept: Kept | null,
+  shrinks: boolean,
+): ExploreResult {
+  const unkept = kept?.save(tally) ?? null
+  const found = tally.found ?? tally.unwanted
+  return {
+    executions: tally.executions,
+    steps: tally.steps,
+    operations: tally.operations,
+    finding: found === null ? null : present(found, plan, session, shrinks),
+    complete: tally.complete,
+    outcomes: tally.outcomes,
+    divergence: tally.divergence,
+    resumed: kept?.resumed ?? null,
+    unkept,
+    shards: null,
+    session,
+  }
 }
 
 /** Hears every step of a replay, and where a CPU comes to a point at which another goes on. */

@@ -6,7 +6,7 @@
  */
 import type { ControlledEngine, Strategy } from '../machine/engine/controlled.js'
 import { RandomStrategy } from './random.js'
-import type { Search } from './search.js'
+import type { IndexedSearch } from './search.js'
 import { strategyOf, type SampledId } from './strategies.js'
 
 /** Executions that are random walks and measure the profile. */
@@ -20,7 +20,8 @@ export interface Profile {
   readonly points: readonly number[]
 }
 
-export class SampledSearch implements Search {
+export class SampledSearch implements IndexedSearch {
+  readonly measured = MEASURED
   readonly #id: SampledId
   readonly #seed: number
   readonly #engine: ControlledEngine
@@ -46,7 +47,6 @@ export class SampledSearch implements Search {
     return (this.#counting = new Counting(new RandomStrategy(this.#seed, index), this.#profile.points.length))
   }
 
-  /** Goes on with execution `index`; the profile has been measured. */
   skipTo(index: number): void {
     this.#index = index
   }

@@ -10,3 +10,14 @@ export interface Search {
   /** The execution under the last strategy of next() has ended. */
   ended(): void
 }
+
+/** A search whose executions depend on nothing but their index, once a few have been measured. */
+export interface IndexedSearch extends Search {
+  /** Executions, from the first, that are run before any other. */
+  readonly measured: number
+  next(): Strategy
+  /** Goes on with execution `index`; the first `measured` have been run. */
+  skipTo(index: number): void
+}
+
+export const isIndexed = (search: Search): search is IndexedSearch => 'skipTo' in search

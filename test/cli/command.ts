@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
 export interface Ended {
   readonly code: number | null

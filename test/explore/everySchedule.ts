@@ -62,15 +62,17 @@ export class Classes implements Tracer {
   readonly #trace: Trace
   readonly #cpus: number
   readonly #to: Tracer | null
+  readonly #engine: ControlledEngine
 
   constructor(engine: ControlledEngine, cpus: number, to: Tracer | null) {
     this.#trace = new Trace(engine, cpus)
     this.#cpus = cpus
     this.#to = to
-    engine.tracer = this
+    this.#engine = engine
   }
 
   begin(): void {
+    this.#engine.tracer = this
     this.#trace.begin()
   }
 

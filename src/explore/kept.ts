@@ -1,0 +1,176 @@
+/**
+ * An exploration kept in a directory, so that it can be stopped and continued: one small file with what was asked for and
+ * what came of it so far. It is replaced as a whole, so that whenever the process ends one state or the next is there.
+ *
+ * What is kept is a stretch of executions without a gap. The rest follows from it: execution `n` of a seed is the same
+ * whoever runs it (sampled.ts).
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { UsageError } from '../base/errors.js'
+import { buildId } from '../boot/build.js'
+import type { Plan } from './runner.js'
+import { emptyTally, type Tally } from './tally.js'
+
+/** What was done before. */
+export interface Resumed {
+  readonly executions: number
+  readonly seconds: number
+}
+
+const FILE = 'exploration.json'
+const FORMAT = 'racewalk exploration 1'
+const SAVE_EVERY_MS = 1000
+
+/** What must be the same for one exploration to go on with another; the keys are what a user calls them. */
+type Asked = Readonly<Record<string, string | number | boolean | null>>
+
+interface Contents {
+  readonly asked: Asked
+  readonly seconds: number
+  readonly tally: Omit<Tally, 'outcomes'> & { readonly outcomes: readonly (readonly [string, number])[] }
+}
+
+export class Kept {
+  /** As the directory had it. */
+  readonly tally: Tally
+  readonly resumed: Resumed | null
+  readonly #directory: string
+  readonly #asked: Asked
+  readonly #start = performance.now()
+  #savedAt = performance.now()
+
+  /**
+   * Opens or makes `directory`. Throws UsageError when it cannot be written, holds something else, or an exploration that
+   * is damaged or was asked for something else. `modules`: URLs of the user's modules that take part.
+   */
+  constructor(directory: string, plan: Plan, modules: readonly string[] = []) {
+    this.#directory = directory
+    this.#asked = askedFor(plan, modules)
+    const contents = read(directory)
+    if (contents !== null) agree(directory, contents.asked, this.#asked)
+    this.tally = contents === null ? emptyTally() : { ...contents.tally, outcomes: new Map(contents.tally.outcomes) }
+    this.resumed = contents === null ? null : { executions: this.tally.executions, seconds: contents.seconds }
+    const refused = this.save(this.tally)
+    if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
+  }
+
+  /** Saves `tally` if the last time was a second ago. */
+  saveNow(tally: Tally): void {
+    if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally)
+  }
+
+  /** Null, or why it could not be saved; what was kept before is still there then. */
+  save(tally: Tally): string | null {
+    const seconds = (this.resumed?.seconds ?? 0) + (performance.now() - this.#start) / 1000
+    const contents: Contents = { asked: this.#asked, seconds, tally: { ...tally, outcomes: [...tally.outcomes] } }
+    const file = join(this.#directory, FILE)
+    const temporary = `${file}.${process.pid}.tmp`
+    try {
+      mkdirSync(this.#directory, { recursive: true })
+      writeFileSync(temporary, encode(contents))
+      renameSync(temporary, file)
+      return null
+    } catch (error) {
+      remove(temporary)
+      return `cannot keep the exploration in ${this.#directory}: ${messageOf(error)}`
+    } finally {
+      this.#savedAt = performance.now()
+    }
+  }
+}
+
+function askedFor({ scenario, bug, cpus, seed, strategy, wanted, check }: Plan, modules: readonly string[]): Asked {
+  if (typeof wanted === 'function')
+    throw new UsageError('an exploration that is kept', 'what is wanted is the name of an oracle, not a function')
+  return {
+    SCENARIO: scenario.id,
+    '--bug': bug?.id ?? null,
+    '--cpus': cpus,
+    '--seed': seed,
+    '--strategy': strategy,
+    '--check': check,
+    'what is wanted': wanted,
+    'the build of racewalk': buildId(modules),
+  }
+}
+
+function agree(directory: string, kept: Asked, asked: Asked): void {
+  for (const [name, value] of Object.entries(asked)) {
+    if (kept[name] === value) continue
+    throw new UsageError(
+      `${directory} holds another exploration: ${name} was ${shown(kept[name])}, now it is ${shown(value)}`,
+      'an exploration goes on with what it began with',
+      'ask for the same, or name a new directory',
+    )
+  }
+}
+
+function shown(value: unknown): string {
+  if (value === true) return 'given'
+  return value === null || value === undefined || value === false ? 'not given' : String(value)
+}
+
+// ---- the file ---------------------------------------------------------------------------------------------------------
+
+/** Null for a directory that does not exist or has no exploration and nothing else. */
+function read(directory: string): Contents | null {
+  const files = entriesOf(directory)
+  if (files.includes(FILE)) return decode(join(directory, FILE))
+  // A process that was killed while it saved for the first time leaves its temporary file.
+  const others = files.filter((name) => !name.startsWith(`${FILE}.`))
+  if (others.length === 0) return null
+  throw new UsageError(
+    `${directory} holds no exploration, but ${others.length === 1 ? others[0] : `${others.length} other files`}`,
+    'an exploration has a directory of its own',
+    'name one that is empty or does not exist',
+  )
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new UsageError(`cannot read ${directory}: ${messageOf(error)}`, undefined, 'name another directory')
+  }
+}
+
+/** `{"format", "checksum", "contents"}`, the checksum over the text of the contents. */
+function encode(contents: Contents): string {
+  const text = JSON.stringify(contents)
+  return `{"format":"${FORMAT}","checksum":"${checksum(text)}","contents":${text}}\n`
+}
+
+function decode(file: string): Contents {
+  const { format, checksum: expected, contents } = parse(file)
+  if (format !== FORMAT)
+    throw new UsageError(`${file} is '${String(format)}'`, `this racewalk reads '${FORMAT}'`, REMEDY)
+  if (checksum(JSON.stringify(contents)) !== expected) throw damaged(file, 'its checksum does not fit')
+  return contents as Contents
+}
+
+function parse(file: string): { format?: unknown; checksum?: unknown; contents?: unknown } {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw damaged(file, messageOf(error))
+  }
+  if (typeof parsed !== 'object' || parsed === null) throw damaged(file, 'it is no JSON object')
+  return parsed
+}
+
+const REMEDY = 'name a new directory'
+const damaged = (file: string, why: string): UsageError => new UsageError(`${file} is damaged`, why, REMEDY)
+const checksum = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // It is in the way of nobody.
+  }
+}

@@ -1,0 +1,25 @@
+/** What was found, as it is shown: run again in this thread, made smaller if that was asked for, with its token. */
+import type { Finding } from '../machine/engine/finding.js'
+import { DeviationStrategy, deviationsOf } from './deviations.js'
+import type { Plan } from './runner.js'
+import type { Session } from './session.js'
+import { shrink } from './shrink.js'
+import type { Found } from './tally.js'
+import { encodeToken } from './token.js'
+
+export interface FoundFinding extends Finding {
+  readonly token: string
+  /** Execution in which it was found, from 1. */
+  readonly execution: number
+  /** Switches between CPUs in the execution that was found and in the one of the token; null when it was not shrunk. */
+  readonly switches: { readonly before: number; readonly after: number } | null
+}
+
+/** Leaves the machine of `session` as the execution of the token leaves it, so that addresses can be named. */
+export function present(found: Found, { scenario, bug, cpus }: Plan, session: Session, shrinks: boolean): FoundFinding {
+  const small = shrinks ? shrink(session, found.finding, found.picks) : null
+  const deviations = deviationsOf(session, small?.picks ?? found.picks)
+  const finding = small?.finding ?? session.execute(new DeviationStrategy(session, deviations)).finding ?? found.finding
+  const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, patch: null, cpus, deviations })
+  return { ...finding, token, execution: found.execution, switches: small?.switches ?? null }
+}

@@ -1,0 +1,100 @@
+/**
+ * One machine in this thread that runs the executions of a plan. An exploration in one thread has one, and every shard.
+ */
+import { UsageError } from '../base/errors.js'
+import type { Bug } from '../bug/bug.js'
+import type { Finding } from '../machine/engine/finding.js'
+import type { Scenario } from '../scenario/scenario.js'
+import { Check } from './check.js'
+import { DporSearch } from './dpor.js'
+import { SampledSearch } from './sampled.js'
+import { isIndexed, type Search } from './search.js'
+import { Session } from './session.js'
+import type { StrategyId } from './strategies.js'
+import { countOutcome, isOver, type Tally } from './tally.js'
+
+/** What is looked for: findings of one oracle, by its name, or those that a function likes. */
+export type Wanted = string | ((finding: Finding) => boolean)
+
+/** Everything that decides what an exploration does. */
+export interface Plan {
+  readonly scenario: Scenario
+  readonly bug: Bug | null
+  readonly cpus: number
+  readonly seed: number
+  readonly strategy: StrategyId
+  /** Null for any finding. */
+  readonly wanted: Wanted | null
+  /** Each schedule is run twice and compared. */
+  readonly check: boolean
+}
+
+export class Runner {
+  readonly session: Session
+  readonly #search: Search
+  readonly #check: Check | null
+  readonly #isWanted: (finding: Finding) => boolean
+  readonly #strategy: StrategyId
+  /** Executions before the next one. */
+  #index = 0
+  /** Of the executions that are run before any other. */
+  #measured = 0
+
+  constructor({ scenario, bug, cpus, seed, strategy, wanted, check }: Plan) {
+    this.session = new Session(scenario, bug, cpus)
+    const { engine } = this.session
+    this.#search = strategy === 'dpor' ? new DporSearch(engine, cpus) : new SampledSearch(strategy, seed, engine, cpus)
+    this.#check = check ? new Check(this.session) : null
+    this.#strategy = strategy
+    this.#isWanted = typeof wanted === 'string' ? ({ oracle }) => oracle === wanted : (wanted ?? ((): boolean => true))
+  }
+
+  /**
+   * Goes on with execution `index` (from 0). Throws UsageError, naming the option that asks for it, when the strategy's
+   * executions depend on those before.
+   */
+  goTo(index: number, option: string): void {
+    const search = this.#search
+    if (!isIndexed(search))
+      throw new UsageError(
+        `${option} with --strategy ${this.#strategy}`,
+        'what that does next depends on all that it did before, in one thread',
+        `leave ${option} out, or take another strategy`,
+      )
+    while (this.#measured < search.measured) {
+      this.session.execute(search.next())
+      search.ended()
+      this.#measured++
+    }
+    search.skipTo(index)
+    this.#index = index
+  }
+
+  /** Runs the next execution and adds it to `tally`; false when the exploration is over. */
+  runOne(tally: Tally): boolean {
+    const { session } = this
+    const strategy = this.#search.next()
+    if (strategy === null) {
+      tally.complete = true
+      return false
+    }
+    const execution = session.execute(strategy, this.#check?.recorder ?? null)
+    this.#search.ended()
+    if (execution.pruned === true) return true
+    this.#index++
+    tally.executions++
+    tally.steps += session.engine.steps
+    tally.operations += session.operationsDone
+    if (execution.outcome !== null) countOutcome(tally.outcomes, execution.outcome, 1)
+    if (execution.finding === null && this.#check === null) return true
+    if (execution.finding !== null) this.#note(execution.finding, tally)
+    tally.divergence = this.#check?.again(execution, this.#index) ?? null
+    return !isOver(tally)
+  }
+
+  #note(finding: Finding, tally: Tally): void {
+    const found = { execution: this.#index, finding, picks: [...this.session.engine.picks] }
+    if (this.#isWanted(finding)) tally.found = found
+    else tally.unwanted ??= found
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * What a stretch of executions did: plain data, so that it can come from another thread, be added up, and be kept in a file.
+ */
+import type { Finding } from '../machine/engine/finding.js'
+import type { Divergence } from './check.js'
+
+/** A finding as its execution left it; present.ts makes it what is shown. */
+export interface Found {
+  /** Number of the execution, from 1. */
+  readonly execution: number
+  readonly finding: Finding
+  readonly picks: readonly number[]
+}
+
+export interface Tally {
+  executions: number
+  /** Accesses made. */
+  steps: number
+  /** Operations of programs that ended. */
+  operations: number
+  /** Endings seen, with how often. */
+  readonly outcomes: Map<string, number>
+  /** What was looked for. The stretch ends with it. */
+  found: Found | null
+  /** The first finding that was not looked for. */
+  unwanted: Found | null
+  /** The execution that was not the same again. The stretch ends with it. */
+  divergence: Divergence | null
+  /** No schedule is left. The stretch ends with it. */
+  complete: boolean
+}
+
+export const emptyTally = (): Tally => ({
+  executions: 0,
+  steps: 0,
+  operations: 0,
+  outcomes: new Map(),
+  found: null,
+  unwanted: null,
+  divergence: null,
+  complete: false,
+})
+
+/** Whether nothing is to be done after this. */
+export const isOver = ({ found, divergence, complete }: Tally): boolean =>
+  found !== null || divergence !== null || complete
+
+/** Adds `more`, the stretch that follows, to `tally`. */
+export function addTally(tally: Tally, more: Tally): void {
+  tally.executions += more.executions
+  tally.steps += more.steps
+  tally.operations += more.operations
+  for (const [outcome, count] of more.outcomes) countOutcome(tally.outcomes, outcome, count)
+  tally.found ??= more.found
+  tally.unwanted ??= more.unwanted
+  tally.divergence ??= more.divergence
+  tally.complete = more.complete
+}
+
+export function countOutcome(outcomes: Map<string, number>, outcome: string, count: number): void {
+  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count)
+}

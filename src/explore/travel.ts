@@ -1,0 +1,99 @@
+/**
+ * Plans on their way to other threads. Kernel parts and programs are code, so scenarios and bugs travel by their names, or
+ * by the URL of the module whose default export they are.
+ */
+import { UsageError } from '../base/errors.js'
+import { bugById } from '../bug/index.js'
+import type { Bug } from '../bug/bug.js'
+import { scenarioById } from '../scenario/catalog/index.js'
+import type { Scenario } from '../scenario/scenario.js'
+import type { Plan } from './runner.js'
+
+/** URLs (`file:///…`) of modules whose default export is the scenario, or the bug, of an exploration. */
+export interface Modules {
+  readonly scenario?: string
+  readonly bug?: string
+}
+
+interface Named {
+  readonly id: string
+  /** Null for those of the catalogue. */
+  readonly module: string | null
+}
+
+/** A plan as plain data. */
+export interface PlainPlan extends Omit<Plan, 'scenario' | 'bug' | 'wanted'> {
+  readonly scenario: Named
+  readonly bug: Named | null
+  readonly wanted: string | null
+}
+
+/** Throws UsageError for what has neither a name in the catalogue nor a module. */
+export function plainPlan(plan: Plan, modules: Modules): PlainPlan {
+  const { scenario, bug, wanted } = plan
+  if (typeof wanted === 'function')
+    throw new UsageError('shards', 'a function cannot be sent to a thread', 'for `wanted`, give the name of an oracle')
+  const scenarioNamed = { id: scenario.id, module: modules.scenario ?? null }
+  const bugNamed = bug === null ? null : { id: bug.id, module: modules.bug ?? null }
+  if (scenarioNamed.module === null && !isCatalogued(scenario)) throw unsendable('scenario', scenario.id)
+  if (bug !== null && bugNamed?.module === null && found(() => bugById(bug.id)) !== bug) throw unsendable('bug', bug.id)
+  return { ...plan, scenario: scenarioNamed, bug: bugNamed, wanted }
+}
+
+/** The plan again, in the thread that it was sent to. Throws UsageError for a module that cannot be loaded or has something else. */
+export async function planFrom({ scenario, bug, ...rest }: PlainPlan): Promise<Plan> {
+  return {
+    ...rest,
+    scenario: await loaded<Scenario>('scenario', scenario, scenarioById),
+    bug: bug === null ? null : await loaded<Bug>('bug', bug, bugById),
+  }
+}
+
+async function loaded<T extends { readonly id: string }>(
+  what: string,
+  { id, module }: Named,
+  catalogued: (id: string) => T,
+): Promise<T> {
+  if (module === null) return catalogued(id)
+  const { default: item } = await importAt<T>(module)
+  if (item?.id === id) return item
+  throw new UsageError(`${module} has no ${what} '${id}'`, `its default export is to be that ${what}`)
+}
+
+async function importAt<T>(module: string): Promise<{ readonly default?: T }> {
+  try {
+    return (await import(module)) as { readonly default?: T }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`cannot load ${module}: ${why}`, 'a module is named by its URL, file:///…')
+  }
+}
+
+/** Whether its name is enough to have it in another thread: one with a design or a delay is made anew each time. */
+function isCatalogued(scenario: Scenario): boolean {
+  const same = found(() => scenarioById(scenario.id))
+  if (same === null) return false
+  const keys = new Set([...Object.keys(scenario), ...Object.keys(same)]) as Set<keyof Scenario>
+  return [...keys].every((key) => alike(scenario[key], same[key]))
+}
+
+function alike(a: unknown, b: unknown): boolean {
+  return a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b))
+}
+
+/** Null for a name that is none. */
+function found<T>(look: () => T): T | null {
+  try {
+    return look()
+  } catch (error) {
+    if (error instanceof UsageError) return null
+    throw error
+  }
+}
+
+const unsendable = (what: string, id: string): UsageError =>
+  new UsageError(
+    `shards with the ${what} '${id}'`,
+    `a ${what} goes to a thread by its name in the catalogue, or as the default export of a module`,
+    `give the module's URL as modules.${what}`,
+  )

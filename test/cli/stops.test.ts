@@ -1,0 +1,135 @@
+/** How explorations end that are not left alone: interrupted, killed, with nobody to read what they say or no room for it. */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { document, MAIN, racewalk, type Ended } from './command.js'
+
+const scratch = mkdtempSync(join(tmpdir(), 'racewalk-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
+
+/** Runs the command until `ready`, sends it `signal`, and says how it ended and how long that took. */
+async function ended(args: string[], signal: NodeJS.Signals, ready: () => boolean): Promise<Ended & { ms: number }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err, sent] = ['', '', 0]
+  child.stdout.on('data', (data) => (out += String(data)))
+  child.stderr.on('data', (data) => (err += String(data)))
+  const timer = setInterval(() => {
+    if (!ready()) return
+    clearInterval(timer)
+    sent = performance.now()
+    child.kill(signal)
+  }, 20)
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  clearInterval(timer)
+  return { code, out, err, ms: performance.now() - sent }
+}
+
+/** Through a shell, which can do with standard output what a test cannot. */
+async function shell(command: string): Promise<Ended> {
+  const child = spawn('bash', ['-o', 'pipefail', '-c', command], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (data) => (out += String(data)))
+  child.stderr.on('data', (data) => (err += String(data)))
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  return { code, out, err }
+}
+
+const explore = `'${process.execPath}' '${MAIN}' explore`
+
+describe('Ctrl-C', () => {
+  it.each([
+    ['in one thread', []],
+    ['with shards', ['--shards', '2']],
+    ['with --check', ['--check']],
+  ])('%s prints what was found so far', async (name, more) => {
+    const kept = join(scratch, name)
+    const args = ['explore', 'message-passing', '--time', '60s', '--json', '--resume', kept, ...more]
+    // The directory is there when the exploration begins; a second later it has something to say.
+    let since = Infinity
+    const ready = (): boolean => {
+      if (existsSync(kept)) since = Math.min(since, performance.now())
+      return performance.now() - since > 2000
+    }
+    const { code, out, err, ms } = await ended(args, 'SIGINT', ready)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const result = document({ code, out, err })
+    expect(result).toMatchObject({ interrupted: true, findings: [] })
+    expect(result['executions']).toBeGreaterThan(0)
+    expect(ms).toBeLessThan(5000)
+
+    const executions = result['executions'] as number
+    const resumed = racewalk(...args, '--executions', String(executions + 1000))
+    expect(document(resumed)).toMatchObject({ executions: executions + 1000, resumed: { executions } })
+  })
+})
+
+describe('SIGTERM', () => {
+  it('does what Ctrl-C does', async () => {
+    const { code, out } = await shell(`timeout --preserve-status 3 ${explore} message-passing --shards 2 --time 60s`)
+    expect(code).toBe(0)
+    expect(out).toMatch(/message-passing, fixed code: .* accesses, interrupted/)
+  })
+})
+
+describe('Ctrl-C under stress', () => {
+  it('prints what was done so far', async () => {
+    const start = performance.now()
+    const ready = (): boolean => performance.now() - start > 2500
+    const { code, out, err } = await ended(
+      ['stress', 'gup-vs-dontneed', '--duration', '60s', '--json'],
+      'SIGINT',
+      ready,
+    )
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(document({ code, out, err })).toMatchObject({ stopped: 'interrupted', findings: [] })
+  })
+})
+
+describe('a killed exploration', () => {
+  it('goes on from where it was a second before', async () => {
+    const kept = join(scratch, 'killed')
+    const args = ['explore', 'message-passing', '--resume', kept, '--shards', '2', '--json']
+    let since = Infinity
+    const { code, out } = await ended(args, 'SIGKILL', () => {
+      if (existsSync(kept)) since = Math.min(since, performance.now())
+      return performance.now() - since > 3500
+    })
+    expect({ code, out }).toEqual({ code: null, out: '' })
+    const resumed = document(racewalk(...args, '--time', '300ms'))
+    expect((resumed['resumed'] as { executions: number }).executions).toBeGreaterThan(0)
+  })
+})
+
+describe('a closed pipe', () => {
+  it('ends the command without a word', async () => {
+    const command = `${explore} message-passing-reversed --full | head -n 1`
+    const { code, out, err } = await shell(command)
+    expect({ code: code === 0 || code === 1, lines: out.trim().split('\n').length, err }).toEqual({
+      code: true,
+      lines: 1,
+      err: '',
+    })
+  })
+
+  it('that was closed from the beginning does too', async () => {
+    const { err } = await shell(`${explore} message-passing --executions 5000 --shards 2 --json | true`)
+    expect(err).toBe('')
+  })
+})
+
+describe('a full disk', () => {
+  it('under standard output gives a message, what was found, and an exit code', async () => {
+    const { code, out, err } = await shell(`${explore} message-passing-reversed > /dev/full`)
+    expect({ code, out }).toEqual({ code: 3, out: '' })
+    expect(err).toContain('racewalk: cannot write to standard output: ENOSPC: no space left on device')
+    expect(err).toMatch(/found in execution \d+[^]*npx racewalk replay rw/)
+  })
+
+  it('does the same with --json', async () => {
+    const { code, err } = await shell(`${explore} message-passing --executions 100 --json > /dev/full`)
+    expect(code).toBe(3)
+    expect(JSON.parse(err.slice(err.indexOf('{')))).toMatchObject({ executions: 100 })
+  })
+})

@@ -1,0 +1,5 @@
+import { once, troubled } from './trouble.mjs'
+
+export default troubled('exits', () => {
+  if (once()) process.exit(7)
+})

@@ -1,0 +1,5 @@
+import { troubled } from './trouble.mjs'
+
+export default troubled('hangs', () => {
+  for (;;);
+})

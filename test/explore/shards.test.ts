@@ -1,0 +1,139 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { bugById } from '../../dist/src/bug/index.js'
+import { explore, type ExploreResult } from '../../dist/src/explore/explore.js'
+import { exploreSharded, type ShardedOptions } from '../../dist/src/explore/shards.js'
+import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import type { Scenario } from '../../dist/src/scenario/scenario.js'
+
+/** Everything about a result that one thread and several must agree on. */
+function said({ executions, steps, operations, finding, outcomes, complete }: ExploreResult): object {
+  return { executions, steps, operations, finding, outcomes: Object.fromEntries(outcomes), complete }
+}
+
+const module = (name: string): string => new URL(`modules/${name}.mjs`, import.meta.url).href
+const scenarioOf = async (name: string): Promise<Scenario> =>
+  ((await import(module(name))) as { default: Scenario }).default
+
+const SHARDS = [1, 2, 5]
+
+describe('shards', () => {
+  it.each(SHARDS)('%i count what one thread counts, to the last execution', async (shards) => {
+    const options = { scenario: scenarioById('message-passing'), seed: 7, executions: 30_011 }
+    expect(said(await exploreSharded({ ...options, shards }))).toEqual(said(explore(options)))
+  })
+
+  it.each(SHARDS)('%i find what one thread finds, in the same execution, with the same token', async (shards) => {
+    const options = { scenario: await scenarioOf('counting'), modules: { scenario: module('counting') }, shrink: true }
+    for (const seed of [1, 2, 3, 4]) {
+      const alone = explore({ ...options, seed })
+      expect(alone.executions, 'far from the beginning').toBeGreaterThan(200)
+      expect(said(await exploreSharded({ ...options, seed, shards }))).toEqual(said(alone))
+    }
+  })
+
+  it('find a bug by its name', async () => {
+    const options = { scenario: scenarioById('gup-vs-split'), bug: bugById('no-recheck'), executions: 2000 }
+    const alone = explore(options)
+    expect(alone.finding).not.toBeNull()
+    expect(said(await exploreSharded({ ...options, shards: 2 }))).toEqual(said(alone))
+  })
+
+  it('pass by what is not wanted, and report the first of it when nothing else comes', async () => {
+    const scenario = scenarioById('message-passing-reversed')
+    const options = { scenario, wanted: 'tlb-stale', executions: 1000 }
+    const result = await exploreSharded({ ...options, shards: 2 })
+    expect(result.executions).toBe(1000)
+    expect(said(result)).toEqual(said(explore(options)))
+  })
+
+  it('check each schedule', async () => {
+    const options = { scenario: scenarioById('message-passing'), check: true, executions: 2000 }
+    const result = await exploreSharded({ ...options, shards: 2 })
+    expect(result.divergence).toBeNull()
+    expect(said(result)).toEqual(said(explore(options)))
+  })
+
+  it('stop when they are told to, and count the executions before the first that was not made', async () => {
+    const scenario = scenarioById('message-passing')
+    const result = await exploreSharded({ scenario, shards: 3, stop: (executions) => executions > 5000 })
+    expect(result.executions).toBeGreaterThan(5000)
+    expect(result.shards?.fault).toBeNull()
+    expect(said(result)).toEqual(said(explore({ scenario, executions: result.executions })))
+  })
+})
+
+describe('a shard whose thread', () => {
+  let marker = ''
+
+  beforeEach(() => {
+    marker = join(mkdtempSync(join(tmpdir(), 'racewalk-')), 'once')
+    process.env['RACEWALK_TEST_ONCE'] = marker
+  })
+  afterEach(() => rmSync(join(marker, '..'), { recursive: true }))
+
+  const run = async (name: string, more: Partial<ShardedOptions> = {}): Promise<ExploreResult> =>
+    exploreSharded({
+      scenario: await scenarioOf(name),
+      modules: { scenario: module(name) },
+      shards: 2,
+      executions: 5000,
+      ...more,
+    })
+
+  it('exits is replaced, and its work done again', async () => {
+    const result = await run('exits')
+    expect(existsSync(marker)).toBe(true)
+    expect(result.shards).toMatchObject({ redone: ['its thread ended with code 7'], fault: null })
+    expect(said(result)).toEqual(said(explore({ scenario: await scenarioOf('exits'), executions: 5000 })))
+  })
+
+  it('runs out of memory is replaced, and its work done again', async () => {
+    const result = await run('hoards', { heapMb: 48 })
+    expect(result.shards).toMatchObject({ redone: [expect.stringContaining('out of memory')], fault: null })
+    expect(said(result)).toEqual(said(explore({ scenario: await scenarioOf('hoards'), executions: 5000 })))
+  })
+
+  it('does not hear is not waited for when the exploration is stopped', async () => {
+    const start = performance.now()
+    const result = await run('hangs', { stop: () => performance.now() - start > 1500 })
+    expect(performance.now() - start).toBeLessThan(10_000)
+    expect(result.executions).toBeGreaterThan(0)
+    expect(said(result)).toEqual(said(explore({ scenario: await scenarioOf('hangs'), executions: result.executions })))
+  })
+
+  // In the main thread the module ends these executions with a finding, which tells where the first one is.
+  it('fails in the same execution twice ends the exploration there, with all that was before', async () => {
+    const scenario = await scenarioOf('throws')
+    const at = explore({ scenario, executions: 10_000 }).executions
+    const result = await run('throws', { executions: 10_000 })
+    const [, from = 0, to = 0] = /^executions (\d+) to (\d+): /.exec(result.shards?.fault ?? '')?.map(Number) ?? []
+    expect(result.shards?.fault).toContain('it cannot count to five')
+    expect([from <= at, at <= to]).toEqual([true, true])
+    expect(result.executions).toBe(from - 1)
+    expect(said(result)).toEqual(said(explore({ scenario, executions: from - 1 })))
+  })
+})
+
+describe('shards refuse', () => {
+  const scenario = scenarioById('message-passing')
+  const bug = bugById('no-recheck')
+
+  it.each<[string, Partial<ShardedOptions>, RegExp]>([
+    ['no shards', { shards: 0 }, /--shards 0[^]*1 to 64/],
+    ['a scenario that is in no catalogue', { scenario: { ...scenario, id: 'mine' } }, /'mine'[^]*modules\.scenario/],
+    [
+      'one that is not what the catalogue has by that name',
+      { scenario: { ...scenario, allowed: [] } },
+      /'message-passing'[^]*modules\.scenario/,
+    ],
+    ['a bug that is in no catalogue', { bug: { ...bug } }, /'no-recheck'[^]*modules\.bug/],
+    ['a module that is not there', { modules: { scenario: module('gone') } }, /cannot load .*gone\.mjs/],
+    ['a module of something else', { modules: { scenario: module('hangs') } }, /hangs\.mjs has no scenario 'message-/],
+    ['a function', { wanted: () => true }, /function[^]*name of an oracle/],
+  ])('%s', async (_, more, message) => {
+    await expect(exploreSharded({ scenario, shards: 2, executions: 10, ...more })).rejects.toThrow(message)
+  })
+})

@@ -7,8 +7,8 @@ import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import { ReplayStrategy } from './replay.js'
-import { SampledSearch } from './sampled.js'
-import type { Search } from './search.js'
+import type { Search, SearchProgress } from './search.js'
+import { searchOf } from './searches.js'
 import { Session } from './session.js'
 import { shrink } from './shrink.js'
 import type { StrategyId } from './strategies.js'
@@ -48,6 +48,8 @@ export interface ExploreResult {
   readonly finding: FoundFinding | null
   /** True when there is no schedule that was not explored, up to equivalence; sampling never knows. */
   readonly complete: boolean
+  /** How far a systematic search came; null for sampled schedules. */
+  readonly progress: SearchProgress | null
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
   /** The machine as the last execution left it. Another session in this thread takes the image away from it. */
@@ -101,7 +103,7 @@ class Exploration {
     this.#options = options
     this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
     this.#session = new Session(scenario, bug, this.#cpus)
-    this.#search = new SampledSearch(strategy, seed, this.#session.engine, this.#cpus)
+    this.#search = searchOf(strategy, seed, this.#session.engine, this.#cpus)
   }
 
   /** At most `count` executions; false when the exploration is over. */
@@ -153,6 +155,7 @@ class Exploration {
       operations: this.#operations,
       finding: this.#finding,
       complete: this.#complete,
+      progress: this.#search.progress?.() ?? null,
       outcomes: this.#outcomes,
       session: this.#session,
     }

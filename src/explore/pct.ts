@@ -11,15 +11,16 @@
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+import { fairFrom } from './fair.js'
 
-const DEPTHS = [2, 3, 4, 6]
-/** Points after which the CPU that runs makes room, in lengths of an execution. */
-const FAIR_LENGTHS = 4
-const FAIR_LEAST = 400
+/** Depths that executions draw, by equal chances. */
+export const DEPTHS = [2, 3, 4, 6]
 /** Room for the CPUs of a controlled machine; the action INTERRUPT + c has place SLOTS + c. */
 const SLOTS = 32
 
 export class PctStrategy implements Strategy {
+  /** d: change points, plus 1. */
+  readonly depth: number
   readonly #prng: Prng
   /** By action: CPU, or INTERRUPT + CPU. */
   readonly #priority = new Float64Array(2 * SLOTS)
@@ -34,9 +35,9 @@ export class PctStrategy implements Strategy {
   constructor(seed: number, index: number, length: number) {
     this.#prng = Prng.split(seed, index)
     for (let action = 0; action < this.#priority.length; action++) this.#priority[action] = 1 + this.#prng.next()
-    const depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
-    this.#changes = Int32Array.from({ length: depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
-    this.#patience = Math.max(FAIR_LEAST, FAIR_LENGTHS * length)
+    this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
+    this.#changes = Int32Array.from({ length: this.depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
+    this.#patience = fairFrom(length)
   }
 
   pick(current: number, runnable: number, interruptible: number): number {

@@ -1,14 +1,14 @@
 /** What executions of a scenario are like, from a few random walks; and the strategy that measures it. */
 import { mayWrite } from '../machine/cpu/access.js'
-import type { Strategy } from '../machine/engine/controlled.js'
+import type { StepRecorder, Strategy } from '../machine/engine/controlled.js'
 
 /** Plain data. The numbers are the largest of any measured execution. */
 export interface Profile {
   /** Places at which there was more than one action. */
   readonly length: number
-  /** By CPU: how often it came to such a place. */
-  readonly points: readonly number[]
-  /** Words that several CPUs went to at such places, at least one of them to change it; by address. */
+  /** By CPU: accesses that it made. */
+  readonly accesses: readonly number[]
+  /** Words that several CPUs went to, at least one of them to change it; by address. */
   readonly shared: readonly SharedWord[]
 }
 
@@ -22,19 +22,19 @@ export interface SharedWord {
 /** Grows with each measured execution. */
 export class Measured implements Profile {
   length = 0
-  readonly points: number[]
+  readonly accesses: number[]
   shared: readonly SharedWord[] = []
   readonly #words = new Map<number, Word>()
 
   constructor(cpus: number) {
-    this.points = Array.from({ length: cpus }, () => 0)
+    this.accesses = Array.from({ length: cpus }, () => 0)
   }
 
-  /** An execution that `counting` heard has ended, after `picks` picks. */
-  add(counting: Counting, picks: number): void {
+  /** An execution with these counts has ended, after `picks` picks. */
+  add(counts: AccessCounts, picks: number): void {
     this.length = Math.max(this.length, picks)
-    raise(this.points, counting.points)
-    for (const [word, { accesses, written }] of counting.words) {
+    raise(this.accesses, counts.accesses)
+    for (const [word, { accesses, written }] of counts.words) {
       const known = this.#words.get(word)
       if (known === undefined) this.#words.set(word, { accesses, written })
       else {
@@ -54,34 +54,49 @@ interface Word {
   written: boolean
 }
 
-/** Counts the points of each CPU under another strategy, and the words that it goes to. */
-export class Counting implements Strategy {
-  readonly points: number[]
-  readonly words = new Map<number, Word>()
+/** Another strategy, and what the execution under it is like. */
+export class Measuring implements Strategy {
+  readonly recorder: AccessCounts
   readonly #inner: Strategy
 
   constructor(inner: Strategy, cpus: number) {
     this.#inner = inner
-    this.points = Array.from({ length: cpus }, () => 0)
+    this.recorder = new AccessCounts(cpus)
   }
 
   pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    if (current >= 0) {
-      this.points[current] = (this.points[current] as number) + 1
-      this.#note(current, kind, addr >>> 3)
-    }
     return this.#inner.pick(current, runnable, interruptible, kind, addr)
-  }
-
-  #note(cpu: number, kind: number, word: number): void {
-    let known = this.words.get(word)
-    if (known === undefined) this.words.set(word, (known = { accesses: this.points.map(() => 0), written: false }))
-    known.accesses[cpu] = (known.accesses[cpu] as number) + 1
-    known.written ||= mayWrite(kind)
   }
 
   choose(n: number): number {
     return this.#inner.choose(n)
+  }
+}
+
+/** Counts the accesses of one execution, by CPU and word. */
+class AccessCounts implements StepRecorder {
+  readonly accesses: number[]
+  readonly words = new Map<number, Word>()
+
+  constructor(cpus: number) {
+    this.accesses = Array.from({ length: cpus }, () => 0)
+  }
+
+  step(cpu: number, kind: number, addr: number): void {
+    this.accesses[cpu] = (this.accesses[cpu] as number) + 1
+    const word = addr >>> 3
+    let known = this.words.get(word)
+    if (known === undefined) this.words.set(word, (known = { accesses: this.accesses.map(() => 0), written: false }))
+    known.accesses[cpu] = (known.accesses[cpu] as number) + 1
+    known.written ||= mayWrite(kind)
+  }
+
+  interrupt(): void {
+    // The handler's accesses are what counts.
+  }
+
+  end(): void {
+    // Whoever measures adds it up.
   }
 }
 

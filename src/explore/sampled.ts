@@ -5,7 +5,7 @@
  * Some strategies need to know how long executions are. The first few of each exploration are random walks that measure it.
  */
 import type { ControlledEngine, Strategy } from '../machine/engine/controlled.js'
-import { Counting, Measured, type Profile } from './profile.js'
+import { Measured, Measuring, type Profile } from './profile.js'
 import { RandomStrategy } from './random.js'
 import type { Search } from './search.js'
 import { strategyOf, type SampledId } from './strategies.js'
@@ -13,7 +13,7 @@ import { strategyOf, type SampledId } from './strategies.js'
 export type { Profile } from './profile.js'
 
 /** Executions that are random walks and measure the profile. */
-export const MEASURED = 4
+export const MEASURED = 8
 
 export class SampledSearch implements Search {
   readonly #id: SampledId
@@ -21,7 +21,7 @@ export class SampledSearch implements Search {
   readonly #engine: ControlledEngine
   readonly #profile: Measured
   #index = 0
-  #counting: Counting | null = null
+  #measuring: Measuring | null = null
 
   /** `engine` runs the executions. */
   constructor(id: SampledId, seed: number, engine: ControlledEngine, cpus: number) {
@@ -38,7 +38,7 @@ export class SampledSearch implements Search {
   next(): Strategy {
     const index = this.#index++
     if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile)
-    return (this.#counting = new Counting(new RandomStrategy(this.#seed, index), this.#profile.points.length))
+    return (this.#measuring = new Measuring(new RandomStrategy(this.#seed, index), this.#profile.accesses.length))
   }
 
   /** Goes on with execution `index`; the profile has been measured. */
@@ -47,8 +47,8 @@ export class SampledSearch implements Search {
   }
 
   ended(): void {
-    if (this.#counting === null) return
-    this.#profile.add(this.#counting, this.#engine.picks.length)
-    this.#counting = null
+    if (this.#measuring === null) return
+    this.#profile.add(this.#measuring.recorder, this.#engine.picks.length)
+    this.#measuring = null
   }
 }

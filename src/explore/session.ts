@@ -71,7 +71,7 @@ export class Session {
   execute(strategy: Strategy, recorder: StepRecorder | null = null): Execution {
     restore()
     this.engine.strategy = strategy
-    this.engine.recorder = recorder
+    this.engine.recorder = both(recorder, strategy.recorder ?? null)
     try {
       const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
@@ -106,4 +106,23 @@ function livelock(limit: number): Finding {
   const title = `no end after ${limit} accesses`
   const details = ['The usual reason is a loop that waits for another CPU without waitUntil().']
   return { oracle: 'livelock', title, cpu: -1, address: null, details, stack: [] }
+}
+
+/** Two that hear the same steps as one. */
+function both(a: StepRecorder | null, b: StepRecorder | null): StepRecorder | null {
+  if (a === null || b === null) return a ?? b
+  return {
+    step: (cpu, kind, addr) => {
+      a.step(cpu, kind, addr)
+      b.step(cpu, kind, addr)
+    },
+    interrupt: (cpu) => {
+      a.interrupt(cpu)
+      b.interrupt(cpu)
+    },
+    end: () => {
+      a.end()
+      b.end()
+    },
+  }
 }

@@ -39,7 +39,7 @@ export class UrwStrategy implements Strategy {
 
   constructor(prng: Prng, profile: Profile) {
     this.#prng = prng
-    this.#left = [...profile.points]
+    this.#left = [...profile.accesses]
     this.#fairFrom = fairFrom(profile.length)
   }
 
@@ -73,8 +73,8 @@ export class SelectiveStrategy implements Strategy {
   /** `words` of those that the profile has, at random. */
   constructor(prng: Prng, profile: Profile, words: number) {
     this.#prng = prng
-    this.#left = profile.points.map(() => 0)
-    this.#pending = profile.points.map(() => NOWHERE)
+    this.#left = profile.accesses.map(() => 0)
+    this.#pending = profile.accesses.map(() => NOWHERE)
     const pool = [...profile.shared]
     for (let n = 0; n < words; n++) {
       const [chosen] = pool.splice(prng.below(pool.length), 1)

@@ -90,6 +90,10 @@ export class Interpreter extends Part {
         yield* this.#runAll(op.of[this.cpu.choose(op.of.length)] as Program)
         continue
       }
+      if (op.op === 'if') {
+        if (this.#reg(op.reg) === op.is) yield* this.#runAll(op.then)
+        continue
+      }
       yield* this.#runOne(op, index)
       if (this.#stopped) return
     }
@@ -221,6 +225,11 @@ export class Interpreter extends Part {
         return yield* this.#sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
       case 'xchg':
         return this.#setReg(op.reg, yield* cpu.xchg32(wordAt(this.#regions, op.word), op.value))
+      case 'fetchAdd':
+        return this.#setReg(op.reg, yield* cpu.atomicFetchAdd32(wordAt(this.#regions, op.word), op.value))
+      case 'if':
+        if (this.#reg(op.reg) === op.is) yield* this.runBare(op.then)
+        return 0
       case 'smpMb':
         yield* cpu.smpMb()
         return 0
@@ -242,6 +251,10 @@ export class Interpreter extends Part {
 
   #file(file: number | undefined): PhysAddr {
     return file === undefined ? phys(0) : this.k.files.fileAt(file)
+  }
+
+  #reg(reg: number): number {
+    return peekF64(this.#own + PROGRAM_CPU.at.regs + reg * 8)
   }
 
   #setReg(reg: number, value: number): number {

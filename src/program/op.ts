@@ -68,6 +68,8 @@ export type Op =
   | { op: 'loadAcquire'; word: number; reg: number }
   | { op: 'storeRelease'; word: number; value: number }
   | { op: 'xchg'; word: number; value: number; reg: number }
+  /** Adds `value`; the register gets what was there before. */
+  | { op: 'fetchAdd'; word: number; value: number; reg: number }
   /** Waits, asleep, until the word has this value. */
   | { op: 'awaitWord'; word: number; value: number }
   | { op: 'smpMb' }
@@ -77,6 +79,8 @@ export type Op =
   | { op: 'repeat'; times: number; body: readonly Op[] }
   /** One of the programs, chosen anew at each execution. */
   | { op: 'oneOf'; of: readonly (readonly Op[])[] }
+  /** Runs `then` if the register holds `is`. */
+  | { op: 'if'; reg: number; is: number; then: readonly Op[] }
 
 export type Program = readonly Op[]
 export type OpName = Op['op']
@@ -165,6 +169,8 @@ export const OPS: readonly OpName[] = [
   'smpWmb',
   'repeat',
   'oneOf',
+  'fetchAdd',
+  'if',
 ]
 
 export const OP_NUMBER = new Map<OpName, number>(OPS.map((name, index) => [name, index]))
@@ -186,10 +192,12 @@ const BARE: ReadonlySet<OpName> = new Set([
   'loadAcquire',
   'storeRelease',
   'xchg',
+  'fetchAdd',
   'smpMb',
   'smpRmb',
   'smpWmb',
 ])
 
 /** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
-export const isBare = (program: Program): boolean => program.every((op) => BARE.has(op.op))
+export const isBare = (program: Program): boolean =>
+  program.every((op) => (op.op === 'if' ? isBare(op.then) : BARE.has(op.op)))

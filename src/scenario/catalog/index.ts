@@ -62,6 +62,7 @@ export const scenarios: readonly Scenario[] = [
   litmus.messagePassing,
   litmus.messagePassingBroken,
   litmus.storeBuffering,
+  litmus.gupFastMiniature,
 ]
 
 /**

@@ -6,6 +6,7 @@ import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
+import { Coverage, type CoverageData } from './coverage.js'
 import { ReplayStrategy } from './replay.js'
 import type { Search, SearchProgress } from './search.js'
 import { searchOf } from './searches.js'
@@ -29,6 +30,10 @@ export interface ExploreOptions {
   readonly wanted?: (finding: Finding) => boolean
   /** Make what was found smaller: fewer switches between CPUs (shrink.ts). */
   readonly shrink?: boolean
+  /** Record what every execution covers, instead of some (coverage.ts). */
+  readonly insight?: boolean
+  /** False: nothing is checked but the scenario's ending; for measuring what the oracles cost. */
+  readonly oracles?: boolean
 }
 
 export interface FoundFinding extends Finding {
@@ -50,6 +55,8 @@ export interface ExploreResult {
   readonly complete: boolean
   /** How far a systematic search came; null for sampled schedules. */
   readonly progress: SearchProgress | null
+  /** What the executions covered. */
+  readonly coverage: CoverageData
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
   /** The machine as the last execution left it. Another session in this thread takes the image away from it. */
@@ -91,6 +98,7 @@ class Exploration {
   readonly #options: ExploreOptions
   readonly #session: Session
   readonly #search: Search
+  readonly #coverage: Coverage
   readonly #cpus: number
   readonly #outcomes = new Map<string, number>()
   #steps = 0
@@ -102,8 +110,9 @@ class Exploration {
     const { scenario, bug = null, seed = 1, strategy = 'portfolio' } = options
     this.#options = options
     this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-    this.#session = new Session(scenario, bug, this.#cpus)
+    this.#session = new Session(scenario, bug, this.#cpus, false, options.oracles)
     this.#search = searchOf(strategy, seed, this.#session.engine, this.#cpus)
+    this.#coverage = new Coverage(this.#session.machine, this.#session.bare, options.insight === true)
   }
 
   /** At most `count` executions; false when the exploration is over. */
@@ -123,7 +132,8 @@ class Exploration {
     const strategy = this.#search.next()
     this.#complete = strategy === null
     if (strategy === null) return false
-    const { finding, outcome } = session.execute(strategy)
+    const { finding, outcome } = session.execute(strategy, this.#coverage.begin(this.executions, strategy))
+    this.#coverage.ended(session.engine.picks.length)
     this.#search.ended()
     this.executions++
     this.#steps += session.engine.steps
@@ -156,6 +166,7 @@ class Exploration {
       finding: this.#finding,
       complete: this.#complete,
       progress: this.#search.progress?.() ?? null,
+      coverage: this.#coverage.data(),
       outcomes: this.#outcomes,
       session: this.#session,
     }

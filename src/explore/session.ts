@@ -27,17 +27,18 @@ export class Session {
   readonly engine: ControlledEngine
   readonly #cpus: readonly BootedCpu[]
   readonly #programs: readonly Program[]
-  readonly #bare: boolean
+  /** A litmus test: it touches words only. */
+  readonly bare: boolean
   readonly #bareOperations: number
   readonly #bootOperations: number
 
-  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. */
-  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false) {
+  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
+  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false, oracles = true) {
     const built = setUp(scenario, 'explore', cpus, bug?.config)
     this.scenario = scenario
-    this.machine = new Machine(sites ? { ...built.machine, sites: 'full' } : built.machine)
+    this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
     this.#programs = built.programs
-    this.#bare = built.programs.every(isBare)
+    this.bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     this.machine.boot(built.boot, bug, scenario.files)
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
@@ -57,7 +58,7 @@ export class Session {
 
   /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
   get operationsDone(): number {
-    if (this.#bare) return this.#bareOperations
+    if (this.bare) return this.#bareOperations
     let sum = -this.#bootOperations
     for (let cpu = 0; cpu < this.#cpus.length; cpu++) sum += this.#opsDone(cpu)
     return sum
@@ -77,7 +78,7 @@ export class Session {
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
       // A litmus test has no memory management to check: its ending is its oracle.
-      if (this.#bare) return this.#ending()
+      if (this.bare) return this.#ending()
       const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
       return finding === null ? this.#ending() : { finding, outcome: null }
     } catch (error) {
@@ -88,7 +89,7 @@ export class Session {
   }
 
   #start({ interpreter }: BootedCpu, program: Program): Step<void> {
-    return this.#bare ? interpreter.runBare(program) : interpreter.runOnce(program)
+    return this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
   }
 
   #ending(): Execution {

@@ -4,8 +4,10 @@ import type { Bug } from '../bug/bug.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
+import { insightOf, type Insight } from '../explore/insight.js'
+import { coverageText, whyNotText, type CoverageContext } from '../report/coverage.js'
 import { explain } from '../report/explain.js'
-import { findingDocument, type RunDocument } from '../report/json.js'
+import { coverageDocument, findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
@@ -32,6 +34,7 @@ interface Options {
   gpDelay?: number
   shrink?: boolean
   strategy: StrategyId
+  insight?: boolean
   full?: boolean
   json?: boolean
 }
@@ -53,6 +56,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(gpDelayOption())
     .addOption(strategyOption())
     .addOption(cpusOption())
+    .option('--insight', 'record what every execution covers, and list what was not seen')
     .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
     .addOption(jsonOption())
@@ -70,15 +74,41 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     seed,
     strategy,
     shrink: options.shrink !== false,
+    insight: options.insight === true,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
   const cpus = explored.session.machine.config.cpus
-  terminal.document(documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }))
+  const insight = insightOf(explored.coverage)
+  terminal.document({
+    ...documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }),
+    coverage: coverageDocument(insight, options.insight === true),
+  })
   terminal.print(summaryText(scenario, bug, explored, terminal))
+  printCoverage(insight, contextOf(explored, scenario, options), options.insight === true, terminal)
   if (explored.finding === null) return EXIT.clean
   if (!terminal.json) terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
   return EXIT.finding
+}
+
+/** What was covered, where nothing was found or --insight asks for it; and why nothing was found. */
+function printCoverage(insight: Insight, context: CoverageContext, long: boolean, terminal: Terminal): void {
+  if (terminal.json || (context.found && !long)) return
+  terminal.print(`\n${coverageText(insight, context, long)}`)
+  if (!context.found) terminal.print(`\n${whyNotText(insight, context)}`)
+}
+
+function contextOf({ finding, complete, progress, session }: Explored, scenario: Scenario, options: Options): CoverageContext {
+  return {
+    scenario,
+    strategy: options.strategy,
+    cpus: session.machine.config.cpus,
+    gpDelay: session.machine.config.kernel.gpDelay,
+    found: finding !== null,
+    complete,
+    progress,
+    bare: session.bare,
+  }
 }
 
 export interface Explored extends ExploreResult {
@@ -125,6 +155,8 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     execution: finding?.execution ?? null,
     switches: finding?.switches ?? null,
     outcomes: Object.fromEntries(outcomes),
+    complete: explored.complete,
+    progress: explored.progress,
   }
 }
 

@@ -6,15 +6,18 @@ import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
 import { insightOf, type Insight } from '../explore/insight.js'
 import { coverageText, whyNotText, type CoverageContext } from '../report/coverage.js'
+import { curveText } from '../report/curve.js'
 import { explain } from '../report/explain.js'
 import { coverageDocument, findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
+import { curveOf } from './curve.js'
 import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
   cpusOption,
+  curveOption,
   durationOption,
   executionsOption,
   fullOption,
@@ -35,6 +38,7 @@ interface Options {
   shrink?: boolean
   strategy: StrategyId
   insight?: boolean
+  curve?: boolean
   full?: boolean
   json?: boolean
 }
@@ -57,6 +61,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(strategyOption())
     .addOption(cpusOption())
     .option('--insight', 'record what every execution covers, and list what was not seen')
+    .addOption(curveOption())
     .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
     .addOption(jsonOption())
@@ -80,14 +85,21 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   })
   const cpus = explored.session.machine.config.cpus
   const insight = insightOf(explored.coverage)
-  terminal.document({
+  const document = {
     ...documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }),
     coverage: coverageDocument(insight, options.insight === true),
-  })
+  }
   terminal.print(summaryText(scenario, bug, explored, terminal))
   printCoverage(insight, contextOf(explored, scenario, options), options.insight === true, terminal)
-  if (explored.finding === null) return EXIT.clean
+  if (explored.finding === null) {
+    terminal.document(document)
+    return EXIT.clean
+  }
+  const { token } = explored.finding
   if (!terminal.json) terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
+  const curve = options.curve === true ? await curveOf(token, scenario, bug, terminal) : undefined
+  terminal.document({ ...document, curve })
+  if (curve && !terminal.json) terminal.print(`\n${curveText(curve, explain(decodeToken(token), scenario, bug).rows)}`)
   return EXIT.finding
 }
 

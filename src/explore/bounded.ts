@@ -31,6 +31,8 @@ export class BoundedSearch implements Search, Strategy {
   #bound = 0
   #started = false
   #complete = false
+  /** Whether some execution took turns at its end, where no other way was tried. */
+  #cut = false
   readonly #path: Branch[] = []
   /** Of the execution at hand: branches gone through, what they cost, and the CPU that keeps going on. */
   #depth = 0
@@ -62,18 +64,20 @@ export class BoundedSearch implements Search, Strategy {
   }
 
   progress(): SearchProgress {
-    const within = `with at most ${this.#bound} preemptions`
+    const within = `with at most ${preemptions(this.#bound)}`
+    if (this.#complete && this.#cut)
+      return { bound: null, estimate: null, note: `every schedule was run, but for what follows a wait of ${PATIENCE} accesses` }
     if (this.#complete) return { bound: this.#bound, estimate: 0, note: 'every schedule was run' }
     const estimate = Math.max(1, Math.round(this.#before + this.#expected - this.#executions))
-    const reached = this.#bound === 0 ? '' : `every schedule with at most ${this.#bound - 1} preemptions was run; `
-    return { bound: this.#bound - 1, estimate, note: `${reached}about ${estimate} ${within} are still to come` }
+    const reached = this.#bound === 0 ? '' : `every schedule with at most ${preemptions(this.#bound - 1)} was run; `
+    return { bound: this.#bound - 1, estimate, note: `${reached}about ${estimate.toLocaleString('en-US')} ${within} are still to come` }
   }
 
   // ---- the execution at hand --------------------------------------------------------------------------------------
 
   pick(current: number, runnable: number, interruptible: number): number {
     if (current !== this.#last) this.#streak = 0
-    if (++this.#streak > PATIENCE) this.#fair ??= new RoundRobin()
+    if (++this.#streak > PATIENCE) this.#takeTurns()
     if (this.#fair !== null) return this.#fair.pick(current, runnable, interruptible)
     const stays = current >= 0
     const others = stays ? runnable & ~(1 << current) : runnable
@@ -86,6 +90,11 @@ export class BoundedSearch implements Search, Strategy {
 
   choose(n: number): number {
     return this.#way(n, 1)
+  }
+
+  #takeTurns(): void {
+    this.#fair ??= new RoundRobin()
+    this.#cut = true
   }
 
   #way(ways: number, cost: number): number {
@@ -126,6 +135,8 @@ export class BoundedSearch implements Search, Strategy {
     return true
   }
 }
+
+const preemptions = (count: number): string => (count === 1 ? '1 preemption' : `${count} preemptions`)
 
 /** The `n`-th of the CPUs of `runnable` and then of the interrupts of `interruptible`, from 0. */
 function actionAt(runnable: number, interruptible: number, n: number): number {

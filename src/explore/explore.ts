@@ -130,7 +130,7 @@ class Exploration {
   #runOne(): boolean {
     const session = this.#session
     const strategy = this.#search.next()
-    this.#complete = strategy === null
+    this.#complete = strategy === null && this.#search.progress?.().estimate !== null
     if (strategy === null) return false
     const { finding, outcome } = session.execute(strategy, this.#coverage.begin(this.executions, strategy))
     this.#coverage.ended(session.engine.picks.length)

@@ -10,6 +10,9 @@ export interface Profile {
   readonly accesses: readonly number[]
   /** Words that several CPUs went to, at least one of them to change it; by address. */
   readonly shared: readonly SharedWord[]
+  /** The same words, and accesses to them in all. */
+  readonly sharedWords: ReadonlySet<number>
+  readonly sharedLength: number
 }
 
 export interface SharedWord {
@@ -24,6 +27,8 @@ export class Measured implements Profile {
   length = 0
   readonly accesses: number[]
   shared: readonly SharedWord[] = []
+  sharedWords: ReadonlySet<number> = new Set()
+  sharedLength = 0
   readonly #words = new Map<number, Word>()
 
   constructor(cpus: number) {
@@ -46,6 +51,8 @@ export class Measured implements Profile {
       .filter(([, { accesses, written }]) => written && accesses.filter((count) => count > 0).length > 1)
       .map(([word, { accesses }]) => ({ word, accesses }))
       .sort((a, b) => a.word - b.word)
+    this.sharedWords = new Set(this.shared.map(({ word }) => word))
+    this.sharedLength = this.shared.reduce((sum, { accesses }) => accesses.reduce((n, count) => n + count, sum), 0)
   }
 }
 

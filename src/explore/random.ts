@@ -7,26 +7,34 @@ import { countBits, nthBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
+import type { Profile } from './profile.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
 const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
+
+/** Points after which an execution is to be fair when nobody knows how long it should be. */
+const FAIR_FROM_UNKNOWN = 5000
 
 export class RandomStrategy implements Strategy {
   readonly #prng: Prng
   readonly #odds: number
   readonly #fairFrom: number
+  /** Words before whose accesses the CPU is left; null: any. */
+  readonly #words: ReadonlySet<number> | null
   readonly #fair = new RoundRobin()
   #at = 0
 
-  /** Execution `index` of the exploration with `seed`; `length`: points that an execution is expected to have, 0 if unknown. */
-  constructor(seed: number, index: number, length = 0) {
+  /** Execution `index` of the exploration with `seed`; `profile`: what executions are like, null if unknown. */
+  constructor(seed: number, index: number, profile: Profile | null) {
     this.#prng = Prng.split(seed, index)
     this.#odds = leaveOdds(this.#prng)
-    this.#fairFrom = length === 0 ? Infinity : fairFrom(length)
+    this.#words = profile === null || this.#prng.below(2) === 0 ? null : profile.sharedWords
+    this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
     if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return current
     return randomAction(this.#prng, this.#odds, current, runnable, interruptible)
   }
 

@@ -38,7 +38,7 @@ export class SampledSearch implements Search {
   next(): Strategy {
     const index = this.#index++
     if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile)
-    return (this.#measuring = new Measuring(new RandomStrategy(this.#seed, index), this.#profile.accesses.length))
+    return (this.#measuring = new Measuring(new RandomStrategy(this.#seed, index, null), this.#profile.accesses.length))
   }
 
   /** Goes on with execution `index`; the profile has been measured. */

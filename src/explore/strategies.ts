@@ -35,11 +35,11 @@ export function strategyOf(id: SampledId, seed: number, index: number, profile: 
   const chosen = id === 'portfolio' ? (SINGLE[index % SINGLE.length] as (typeof SINGLE)[number]) : id
   switch (chosen) {
     case 'random':
-      return new RandomStrategy(seed, index, profile.length)
+      return new RandomStrategy(seed, index, profile)
     case 'pct':
-      return new PctStrategy(seed, index, profile.length)
+      return new PctStrategy(seed, index, profile)
     case 'pos':
-      return new PosStrategy(seed, index, profile.length)
+      return new PosStrategy(seed, index, profile)
     case 'urw':
       return urwStrategy(seed, index, profile)
   }

@@ -63,6 +63,8 @@ export class SelectiveStrategy implements Strategy {
   readonly #words = new Set<number>()
   readonly #pending: number[]
   readonly #odds: number
+  /** Words before whose accesses the walk leaves a CPU; null: any. */
+  readonly #leaves: ReadonlySet<number> | null
   readonly #fairFrom: number
   readonly #fair = new RoundRobin()
   /** Whose access is to be the next that counts; -1: not drawn yet. */
@@ -83,6 +85,7 @@ export class SelectiveStrategy implements Strategy {
       chosen.accesses.forEach((count, cpu) => (this.#left[cpu] = (this.#left[cpu] as number) + count))
     }
     this.#odds = leaveOdds(prng)
+    this.#leaves = prng.below(2) === 0 ? null : profile.sharedWords
     this.#fairFrom = fairFrom(profile.length)
   }
 
@@ -108,6 +111,7 @@ export class SelectiveStrategy implements Strategy {
     }
     const free = runnable & ~held
     const stays = current >= 0 && ((free >>> current) & 1) === 1
+    if (stays && this.#leaves?.has(this.#pending[current] as number) === false) return current
     if ((free | interruptible) === 0) return lowestBit(runnable)
     return randomAction(this.#prng, this.#odds, stays ? current : -1, free, interruptible)
   }

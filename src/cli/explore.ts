@@ -110,7 +110,11 @@ function printCoverage(insight: Insight, context: CoverageContext, long: boolean
   if (!context.found) terminal.print(`\n${whyNotText(insight, context)}`)
 }
 
-function contextOf({ finding, complete, progress, session }: Explored, scenario: Scenario, options: Options): CoverageContext {
+function contextOf(
+  { finding, complete, progress, session }: Explored,
+  scenario: Scenario,
+  options: Options,
+): CoverageContext {
   return {
     scenario,
     strategy: options.strategy,

@@ -66,11 +66,19 @@ export class BoundedSearch implements Search, Strategy {
   progress(): SearchProgress {
     const within = `with at most ${preemptions(this.#bound)}`
     if (this.#complete && this.#cut)
-      return { bound: null, estimate: null, note: `every schedule was run, but for what follows a wait of ${PATIENCE} accesses` }
+      return {
+        bound: null,
+        estimate: null,
+        note: `every schedule was run, but for what follows a wait of ${PATIENCE} accesses`,
+      }
     if (this.#complete) return { bound: this.#bound, estimate: 0, note: 'every schedule was run' }
     const estimate = Math.max(1, Math.round(this.#before + this.#expected - this.#executions))
     const reached = this.#bound === 0 ? '' : `every schedule with at most ${preemptions(this.#bound - 1)} was run; `
-    return { bound: this.#bound - 1, estimate, note: `${reached}about ${estimate.toLocaleString('en-US')} ${within} are still to come` }
+    return {
+      bound: this.#bound - 1,
+      estimate,
+      note: `${reached}about ${estimate.toLocaleString('en-US')} ${within} are still to come`,
+    }
   }
 
   // ---- the execution at hand --------------------------------------------------------------------------------------

@@ -258,7 +258,9 @@ export class Coverage implements StepRecorder {
         [...this.#overlaps].map((pair) => `${OPS[pair >>> 8] as string}\0${OPS[pair & 0xff] as string}`),
       ),
       sites: new Map(this.#sites.map((_, index) => [key(index + 1), this.#site(index + 1)])),
-      orders: new Set([...this.#orders].map((pair) => `${key(Math.floor(pair / SITES_MAX))}\x01${key(pair % SITES_MAX)}`)),
+      orders: new Set(
+        [...this.#orders].map((pair) => `${key(Math.floor(pair / SITES_MAX))}\x01${key(pair % SITES_MAX)}`),
+      ),
     }
   }
 

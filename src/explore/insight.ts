@@ -58,7 +58,11 @@ function operationPairs({ operations, overlaps }: CoverageData): PairCounts {
   const names = [...new Set(operations.flatMap((names) => [...names]))].sort()
   const masks = names.map((name) => maskOf(operations, name))
   const pairs = pairsOf(names, (a, b) => onTwoCpus(masks[a] as number, masks[b] as number))
-  return counted(pairs, (first, second) => overlaps.has(`${first}\0${second}`), (name) => name)
+  return counted(
+    pairs,
+    (first, second) => overlaps.has(`${first}\0${second}`),
+    (name) => name,
+  )
 }
 
 const maskOf = (operations: CoverageData['operations'], name: string): number =>

@@ -16,7 +16,10 @@ export const STRATEGIES = [
   { id: 'random', summary: 'a random walk, with odds of switching that each execution draws' },
   { id: 'pct', summary: 'random priorities and a few points at which the CPU that runs falls below all others' },
   { id: 'pos', summary: 'random priorities of accesses, drawn again where accesses race' },
-  { id: 'urw', summary: 'all interleavings equally likely, of all accesses or of those to a few words that CPUs share' },
+  {
+    id: 'urw',
+    summary: 'all interleavings equally likely, of all accesses or of those to a few words that CPUs share',
+  },
   { id: 'bounded', summary: 'every schedule, those with the fewest preemptions first; says when it is complete' },
 ] as const satisfies readonly { id: string; summary: string }[]
 

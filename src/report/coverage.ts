@@ -88,11 +88,15 @@ export function whyNotText(insight: Insight, context: CoverageContext): string {
 function notSeen({ newChance, operations, accesses }: Insight): string[] {
   const lines: string[] = []
   if (newChance >= 0.01) lines.push(`executions: ${percent(newChance)} of further ones would be new ones`)
-  const pairs = operations.unseen.filter(({ otherWay }) => !otherWay).map(({ first, second }) => `${first} and ${second}`)
+  const pairs = operations.unseen
+    .filter(({ otherWay }) => !otherWay)
+    .map(({ first, second }) => `${first} and ${second}`)
   if (pairs.length > 0) lines.push(`operations that never overlapped: ${few(pairs)}`)
   const orders = operations.unseen.filter(({ otherWay }) => otherWay)
   if (orders.length > 0)
-    lines.push(`operations that never began in this order: ${few(orders.map(({ first, second }) => `${first}, ${second}`))}`)
+    lines.push(
+      `operations that never began in this order: ${few(orders.map(({ first, second }) => `${first}, ${second}`))}`,
+    )
   if (accesses.oneOrder + accesses.never > 0)
     lines.push(
       `accesses: ${count(accesses.oneOrder)} pairs met in one order only, ${count(accesses.never)} never. Locks and the ` +

@@ -12,7 +12,10 @@ export function curveText(curve: Curve, rows: readonly Row[]): string {
   const { points, decisive } = curve
   const [first, last] = [points[0], points.at(-1)]
   if (first === undefined || last === undefined) return 'no probability of failure: it was stopped before the first run'
-  const lines = [`probability of failure when it goes on at random after some of its steps (${first.runs} runs each):`, '']
+  const lines = [
+    `probability of failure when it goes on at random after some of its steps (${first.runs} runs each):`,
+    '',
+  ]
   for (let row = 0; row < HEIGHT; row++)
     lines.push(`${(LABELS[row] ?? '').padStart(7)} │${points.map((point) => cell(point, HEIGHT - 1 - row)).join('')}`)
   const ruler = `step ${first.step}`

@@ -77,7 +77,8 @@ const PRIVATE_STEPS = 12
 
 export const gupFastMiniature = defineScenario({
   id: 'gup-fast-miniature',
-  summary: 'read the pointer, take a reference, look again; against clear, put, free without a grace period: use after free',
+  summary:
+    'read the pointer, take a reference, look again; against clear, put, free without a grace period: use after free',
   arch: 'x86-64',
   cpus: 2,
   cpusMax: 2,
@@ -110,6 +111,7 @@ export const gupFastMiniature = defineScenario({
       ],
     ],
   }),
-  outcome: (reg) => (reg(0, 0) === 0 ? 'not mapped' : reg(0, 1) === POISON ? 'freed' : reg(0, 2) === 1 ? 'got' : 'gone'),
+  outcome: (reg) =>
+    reg(0, 0) === 0 ? 'not mapped' : reg(0, 1) === POISON ? 'freed' : reg(0, 2) === 1 ? 'got' : 'gone',
   allowed: ['not mapped', 'got', 'gone'],
 })

@@ -5,17 +5,22 @@ import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFindin
 import { exploreSharded } from '../explore/shards.js'
 import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
+import { insightOf, type Insight } from '../explore/insight.js'
+import { coverageText, whyNotText, type CoverageContext } from '../report/coverage.js'
+import { curveText } from '../report/curve.js'
 import { explain } from '../report/explain.js'
-import { findingDocument, type RunDocument } from '../report/json.js'
+import { coverageDocument, findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { brokeOff, exploredCode, exploredDocument, exploredFault, exploredNotes } from './explored.js'
+import { curveOf } from './curve.js'
 import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
   checkOption,
   cpusOption,
+  curveOption,
   durationOption,
   executionsOption,
   fullOption,
@@ -40,6 +45,8 @@ interface Options {
   shards?: number
   resume?: string
   check?: boolean
+  insight?: boolean
+  curve?: boolean
   full?: boolean
   json?: boolean
 }
@@ -64,6 +71,8 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(shardsOption())
     .addOption(resumeOption())
     .addOption(checkOption())
+    .option('--insight', 'record what every execution covers, and list what was not seen')
+    .addOption(curveOption())
     .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
     .addOption(jsonOption())
@@ -84,20 +93,56 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     check: options.check === true,
     ...(shards === undefined ? {} : { shards }),
     ...(resume === undefined ? {} : { resume }),
+    insight: options.insight === true,
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
   const cpus = explored.session.machine.config.cpus
-  terminal.document(documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }))
+  const { finding } = explored
+  const insight = insightOf(explored.coverage)
   const fault = exploredFault(explored)
   terminal.print(summaryText(scenario, bug, explored, terminal))
-  if (explored.finding !== null && !terminal.json)
-    terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
+  printCoverage(insight, contextOf(explored, scenario, options), options.insight === true, terminal)
+  if (finding !== null && !terminal.json)
+    terminal.print(`\n${foundText(finding, scenario, bug, options.full === true, terminal)}`)
+  const curve =
+    finding !== null && options.curve === true ? await curveOf(finding.token, scenario, bug, terminal) : undefined
+  if (curve && finding !== null && !terminal.json)
+    terminal.print(`\n${curveText(curve, explain(decodeToken(finding.token), scenario, bug).rows)}`)
+  terminal.document({
+    ...documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }),
+    coverage: coverageDocument(insight, options.insight === true),
+    curve,
+  })
   if (fault !== null) terminal.complain(fault)
   else if (options.check === true) terminal.print('each schedule was run twice, the same both times')
-  if (resume !== undefined && explored.finding === null && fault === null)
+  if (resume !== undefined && finding === null && fault === null)
     terminal.print(`kept in ${resume}: the same command goes on from there`)
   return exploredCode(explored)
+}
+
+/** What was covered, where nothing was found or --insight asks for it; and why nothing was found. */
+function printCoverage(insight: Insight, context: CoverageContext, long: boolean, terminal: Terminal): void {
+  if (terminal.json || (context.found && !long)) return
+  terminal.print(`\n${coverageText(insight, context, long)}`)
+  if (!context.found) terminal.print(`\n${whyNotText(insight, context)}`)
+}
+
+function contextOf(
+  { finding, complete, progress, session }: Explored,
+  scenario: Scenario,
+  options: Options,
+): CoverageContext {
+  return {
+    scenario,
+    strategy: options.strategy,
+    cpus: session.machine.config.cpus,
+    gpDelay: session.machine.config.kernel.gpDelay,
+    found: finding !== null,
+    complete,
+    progress,
+    bare: session.bare,
+  }
 }
 
 export interface Explored extends ExploreResult {
@@ -152,6 +197,8 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     execution: finding?.execution ?? null,
     switches: finding?.switches ?? null,
     outcomes: Object.fromEntries(outcomes),
+    complete: explored.complete,
+    progress: explored.progress,
   }
 }
 

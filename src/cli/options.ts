@@ -57,6 +57,8 @@ export const resumeOption = (): Option =>
   new Option('--resume <DIR>', 'keep the exploration in this directory, and go on with what it holds')
 export const checkOption = (): Option => new Option('--check', 'run each schedule twice and stop where the two differ')
 export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
+export const curveOption = (): Option =>
+  new Option('--curve', 'plot how likely it fails when it goes on at random after some of its steps')
 export const executionsOption = (): Option =>
   new Option('--executions <N>', 'stop after so many executions').argParser(parseCount(1, 'a number of executions'))
 export const durationOption = (flags: string, description: string): Option =>

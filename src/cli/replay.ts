@@ -2,13 +2,21 @@
 import type { Command } from 'commander'
 import { describePoint } from '../explore/deviations.js'
 import { decodeToken } from '../explore/token.js'
+import { curveText } from '../report/curve.js'
 import { explain, type Explanation } from '../report/explain.js'
 import { findingDocument, stepDocuments, type RunDocument } from '../report/json.js'
 import { findingText } from '../report/text.js'
 import { scenarioById } from '../scenario/catalog/index.js'
 import { bugNamed } from './names.js'
-import { fullOption, jsonOption } from './options.js'
+import { curveOf } from './curve.js'
+import { curveOption, fullOption, jsonOption } from './options.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
+
+interface Options {
+  full?: boolean
+  curve?: boolean
+  json?: boolean
+}
 
 export function addReplay(program: Command, done: (code: ExitCode) => void): void {
   program
@@ -16,11 +24,12 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
     .description('the execution of a token again, with its interleaving as a table')
     .argument('<TOKEN>', 'what a report ends in')
     .addOption(fullOption())
+    .addOption(curveOption())
     .addOption(jsonOption())
-    .action((token: string, options: { full?: boolean; json?: boolean }) => done(runReplay(token, options)))
+    .action(async (token: string, options: Options) => done(await runReplay(token, options)))
 }
 
-function runReplay(text: string, options: { full?: boolean; json?: boolean }): ExitCode {
+async function runReplay(text: string, options: Options): Promise<ExitCode> {
   const token = decodeToken(text)
   const [scenario, bug] = [scenarioById(token.scenario), bugNamed(token.bug ?? undefined)]
   const terminal = new Terminal(options.json === true)
@@ -38,7 +47,6 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
     operations: explanation.operations,
     findings: finding === null ? [] : [findingDocument(finding, machine, text)],
   }
-  terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows) })
   const { palette, width } = terminal
   terminal.print(
     `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}: ${steps} accesses, ${exactness(explanation, token.deviations.length)}`,
@@ -48,6 +56,10 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
     terminal.print(
       `\n${findingText(finding, { machine, rows, palette, width, full: options.full === true, token: null })}`,
     )
+  const curve = options.curve === true ? await curveOf(text, scenario, bug, terminal) : undefined
+  terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows), curve })
+  if (curve) terminal.print(`\n${curveText(curve, rows)}`)
+  if (curve === null) terminal.print('no curve: this execution breaks no rule')
   return finding === null ? EXIT.clean : EXIT.finding
 }
 

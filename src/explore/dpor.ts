@@ -13,7 +13,7 @@ import { lowestBit } from '../base/bits.js'
 import { INTERRUPT, Pruned, type ControlledEngine, type Strategy, type Tracer } from '../machine/engine/controlled.js'
 import type { WaitCondition } from '../machine/engine/engine.js'
 import { possible } from './replay.js'
-import type { Search } from './search.js'
+import type { Search, SearchProgress } from './search.js'
 import { dependent, Trace, type Event } from './trace.js'
 import { insert, isWeakInitial, type Branch } from './wakeupTree.js'
 
@@ -54,6 +54,7 @@ export class DporSearch implements Search, Strategy, Tracer {
   #fresh = 0
   #started = false
   #pruned = 0
+  #explored = 0
 
   constructor(engine: ControlledEngine, cpus: number) {
     this.#engine = engine
@@ -65,8 +66,20 @@ export class DporSearch implements Search, Strategy, Tracer {
     return this.#pruned
   }
 
-  /** Share of the search that is done, 0 to 1, as far as it is planned: an upper bound of the truth. */
-  get share(): number {
+  progress(): SearchProgress {
+    const share = this.#share()
+    if (share === 1) return { bound: null, estimate: 0, note: `every execution up to equivalence${this.#givenUp()}` }
+    const estimate = share === 0 ? null : Math.ceil(this.#explored / share - this.#explored)
+    return { bound: null, estimate, note: `${percent(share)} of what is planned so far, and more comes up on the way` }
+  }
+
+  #givenUp(): string {
+    return this.#pruned === 0 ? '' : `; ${this.#pruned} more were given up as equivalent to others`
+  }
+
+  /** Share of the search that is done, 0 to 1, as far as it is planned: more than the truth, until it is 1. */
+  #share(): number {
+    if (this.#started && this.#nodes.length === 0) return 1
     let [share, part] = [0, 1]
     for (const node of this.#nodes) {
       const [done, all] =
@@ -74,7 +87,7 @@ export class DporSearch implements Search, Strategy, Tracer {
       share += (part * done) / all
       part /= all
     }
-    return this.#started && this.#nodes.length === 0 ? 1 : share
+    return share
   }
 
   // ---- Search -------------------------------------------------------------------------------------------------------
@@ -90,6 +103,7 @@ export class DporSearch implements Search, Strategy, Tracer {
 
   ended(): void {
     this.#engine.tracer = null
+    this.#explored++
     const { events } = this.#trace
     this.#nodes.length = this.#depth
     this.#steps.length = Math.min(this.#steps.length, events.length)
@@ -224,6 +238,8 @@ export class DporSearch implements Search, Strategy, Tracer {
     return { sleep: node.sleep.filter((other) => !dependent(other, event)), planned: node.next }
   }
 }
+
+const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`
 
 /** An action that is not asleep, -1 when there is none: the CPU that runs, then the lowest, interrupts last. */
 function awake(current: number, runnable: number, interruptible: number, sleep: readonly Event[]): number {

@@ -11,6 +11,8 @@ import { DeviationStrategy, type Deviation } from './deviations.js'
 import { Kept, type Resumed } from './kept.js'
 import { present, type FoundFinding } from './present.js'
 import { Runner, type Plan, type Wanted } from './runner.js'
+import type { CoverageData } from './coverage.js'
+import type { SearchProgress } from './search.js'
 import { Session } from './session.js'
 import type { StrategyId } from './strategies.js'
 import { emptyTally, isOver, type Tally } from './tally.js'
@@ -40,6 +42,10 @@ export interface ExploreOptions {
   readonly resume?: string
   /** Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to know it. */
   readonly modules?: Modules
+  /** Record what every execution covers, instead of some (coverage.ts). */
+  readonly insight?: boolean
+  /** False: nothing is checked but the scenario's ending; for measuring what the oracles cost. */
+  readonly oracles?: boolean
 }
 
 export interface ExploreResult {
@@ -52,6 +58,10 @@ export interface ExploreResult {
   readonly finding: FoundFinding | null
   /** True when there is no schedule that was not explored, up to equivalence; sampling never knows. */
   readonly complete: boolean
+  /** How far a systematic search came; null for sampled schedules. */
+  readonly progress: SearchProgress | null
+  /** What the executions covered. */
+  readonly coverage: CoverageData
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
   /** With `check`: an execution that was not the same again. */
@@ -131,7 +141,10 @@ class Exploration {
   runSome(count: number): boolean {
     const { executions = Infinity, stop } = this.#options
     if (isOver(this.#tally) || stop?.(this.executions) === true) return false
-    this.#kept?.saveNow(this.#tally)
+    if (this.#kept?.isDue === true) {
+      this.#runner.collect(this.#tally)
+      this.#kept.save(this.#tally)
+    }
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
       if (!this.#runner.runOne(this.#tally)) return false
@@ -140,15 +153,17 @@ class Exploration {
   }
 
   result(): ExploreResult {
+    this.#runner.collect(this.#tally)
     return resultOf(this.#tally, this.#plan, this.#runner.session, this.#kept, this.#options.shrink === true)
   }
 }
 
 /** Throws UsageError for CPUs that the scenario cannot have. */
 export function planOf(options: ExploreOptions): Plan {
-  const { scenario, bug = null, seed = 1, strategy = 'portfolio', wanted = null, check = false } = options
+  const { scenario, bug = null, seed = 1, strategy = 'portfolio', wanted = null } = options
+  const { check = false, insight = false, oracles = true } = options
   const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-  return { scenario, bug, cpus, seed, strategy, wanted, check }
+  return { scenario, bug, cpus, seed, strategy, wanted, check, insight, oracles }
 }
 
 /** The directory of `resume`; null without. Throws UsageError as Kept does. */
@@ -172,6 +187,8 @@ export function resultOf(
     operations: tally.operations,
     finding: found === null ? null : present(found, plan, session, shrinks),
     complete: tally.complete,
+    progress: tally.progress,
+    coverage: tally.coverage,
     outcomes: tally.outcomes,
     divergence: tally.divergence,
     resumed: kept?.resumed ?? null,

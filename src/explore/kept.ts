@@ -29,7 +29,7 @@ type Asked = Readonly<Record<string, string | number | boolean | null>>
 interface Contents {
   readonly asked: Asked
   readonly seconds: number
-  readonly tally: Omit<Tally, 'outcomes'> & { readonly outcomes: readonly (readonly [string, number])[] }
+  readonly tally: Tally
 }
 
 export class Kept {
@@ -50,21 +50,26 @@ export class Kept {
     this.#asked = askedFor(plan, modules)
     const contents = read(directory)
     if (contents !== null) agree(directory, contents.asked, this.#asked)
-    this.tally = contents === null ? emptyTally() : { ...contents.tally, outcomes: new Map(contents.tally.outcomes) }
+    this.tally = contents === null ? emptyTally() : contents.tally
     this.resumed = contents === null ? null : { executions: this.tally.executions, seconds: contents.seconds }
     const refused = this.save(this.tally)
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
   }
 
-  /** Saves `tally` if the last time was a second ago. */
+  /** Saves `tally` if it is due. */
   saveNow(tally: Tally): void {
-    if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally)
+    if (this.isDue) this.save(tally)
+  }
+
+  /** Whether the last time was a second ago. */
+  get isDue(): boolean {
+    return performance.now() - this.#savedAt >= SAVE_EVERY_MS
   }
 
   /** Null, or why it could not be saved; what was kept before is still there then. */
   save(tally: Tally): string | null {
     const seconds = (this.resumed?.seconds ?? 0) + (performance.now() - this.#start) / 1000
-    const contents: Contents = { asked: this.#asked, seconds, tally: { ...tally, outcomes: [...tally.outcomes] } }
+    const contents: Contents = { asked: this.#asked, seconds, tally }
     const file = join(this.#directory, FILE)
     const temporary = `${file}.${process.pid}.tmp`
     try {
@@ -81,7 +86,10 @@ export class Kept {
   }
 }
 
-function askedFor({ scenario, bug, cpus, seed, strategy, wanted, check }: Plan, modules: readonly string[]): Asked {
+function askedFor(
+  { scenario, bug, cpus, seed, strategy, wanted, check, insight }: Plan,
+  modules: readonly string[],
+): Asked {
   if (typeof wanted === 'function')
     throw new UsageError('an exploration that is kept', 'what is wanted is the name of an oracle, not a function')
   return {
@@ -91,6 +99,7 @@ function askedFor({ scenario, bug, cpus, seed, strategy, wanted, check }: Plan, 
     '--seed': seed,
     '--strategy': strategy,
     '--check': check,
+    '--insight': insight,
     'what is wanted': wanted,
     'the build of racewalk': buildId(modules),
   }
@@ -139,7 +148,7 @@ function entriesOf(directory: string): string[] {
 
 /** `{"format", "checksum", "contents"}`, the checksum over the text of the contents. */
 function encode(contents: Contents): string {
-  const text = JSON.stringify(contents)
+  const text = JSON.stringify(contents, (_key, value: unknown) => plain(value))
   return `{"format":"${FORMAT}","checksum":"${checksum(text)}","contents":${text}}\n`
 }
 
@@ -148,7 +157,21 @@ function decode(file: string): Contents {
   if (format !== FORMAT)
     throw new UsageError(`${file} is '${String(format)}'`, `this racewalk reads '${FORMAT}'`, REMEDY)
   if (checksum(JSON.stringify(contents)) !== expected) throw damaged(file, 'its checksum does not fit')
-  return contents as Contents
+  return revived(contents) as Contents
+}
+
+/** Maps and sets as objects with one key. */
+function plain(value: unknown): unknown {
+  if (value instanceof Map) return { map: [...(value as ReadonlyMap<unknown, unknown>)] }
+  return value instanceof Set ? { set: [...(value as ReadonlySet<unknown>)] } : value
+}
+
+function revived(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(revived)
+  if ('map' in value) return new Map(revived(value.map) as [unknown, unknown][])
+  if ('set' in value) return new Set(revived(value.set) as unknown[])
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, revived(inner)]))
 }
 
 function parse(file: string): { format?: unknown; checksum?: unknown; contents?: unknown } {

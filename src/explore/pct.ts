@@ -11,36 +11,42 @@
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+import { fairFrom } from './fair.js'
+import type { Profile } from './profile.js'
 
-const DEPTHS = [2, 3, 4, 6]
-/** Points after which the CPU that runs makes room, in lengths of an execution. */
-const FAIR_LENGTHS = 4
-const FAIR_LEAST = 400
+/** Depths that executions draw, by equal chances. */
+export const DEPTHS = [2, 3, 4, 6]
 /** Room for the CPUs of a controlled machine; the action INTERRUPT + c has place SLOTS + c. */
 const SLOTS = 32
 
 export class PctStrategy implements Strategy {
+  /** d: change points, plus 1. */
+  readonly depth: number
   readonly #prng: Prng
   /** By action: CPU, or INTERRUPT + CPU. */
   readonly #priority = new Float64Array(2 * SLOTS)
   readonly #changes: Int32Array
   readonly #patience: number
+  /** Words at whose accesses the change points are; null: at any point. */
+  readonly #words: ReadonlySet<number> | null
   #at = 0
   #low = 0
   #last = -1
   #streak = 0
 
-  /** Execution `index` of the exploration with `seed`; `length`: points that an execution is expected to have. */
-  constructor(seed: number, index: number, length: number) {
+  /** Execution `index` of the exploration with `seed`. */
+  constructor(seed: number, index: number, profile: Profile) {
     this.#prng = Prng.split(seed, index)
     for (let action = 0; action < this.#priority.length; action++) this.#priority[action] = 1 + this.#prng.next()
-    const depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
-    this.#changes = Int32Array.from({ length: depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
-    this.#patience = Math.max(FAIR_LEAST, FAIR_LENGTHS * length)
+    this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
+    const length = this.#words === null ? profile.length : profile.sharedLength
+    this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
+    this.#changes = Int32Array.from({ length: this.depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
+    this.#patience = fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    const at = this.#at++
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    const at = this.#words === null || (current >= 0 && this.#words.has(addr >>> 3)) ? this.#at++ : -1
     for (const change of this.#changes) if (change === at && current >= 0) this.#demote(current)
     if (current >= 0 && current === this.#last) {
       if (++this.#streak > this.#patience) this.#demote(current)

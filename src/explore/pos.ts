@@ -9,6 +9,8 @@
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+import { fairFrom, RoundRobin } from './fair.js'
+import type { Profile } from './profile.js'
 
 const NOWHERE = -1
 
@@ -16,14 +18,24 @@ export class PosStrategy implements Strategy {
   readonly #prng: Prng
   readonly #priority = new Float64Array(2 * INTERRUPT)
   readonly #pending = new Int32Array(2 * INTERRUPT).fill(NOWHERE)
+  /** Words whose accesses have priorities, all others being made at once; null: all. */
+  readonly #words: ReadonlySet<number> | null
+  readonly #fairFrom: number
+  readonly #fair = new RoundRobin()
+  #at = 0
   #taken = -1
 
-  constructor(seed: number, index: number) {
+  /** Execution `index` of the exploration with `seed`. */
+  constructor(seed: number, index: number, profile: Profile) {
     this.#prng = Prng.split(seed, index)
+    this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
+    this.#fairFrom = fairFrom(profile.length)
     for (let action = 0; action < this.#priority.length; action++) this.#draw(action)
   }
 
   pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return (this.#taken = current)
     if (current >= 0) {
       this.#pending[current] = addr >>> 3
       this.#draw(current)

@@ -1,32 +1,41 @@
 /**
  * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each execution
- * draws one of several odds of switching; the odds cover windows from one access to a whole operation.
+ * draws one of several odds of switching; the odds cover windows from one access to a whole operation. An execution that
+ * goes on for several times the expected length becomes fair (fair.ts).
  */
-import { lowestBit } from '../base/bits.js'
+import { countBits, nthBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+import { fairFrom, RoundRobin } from './fair.js'
+import type { Profile } from './profile.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
 const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
 
+/** Points after which an execution is to be fair when nobody knows how long it should be. */
+const FAIR_FROM_UNKNOWN = 5000
+
 export class RandomStrategy implements Strategy {
   readonly #prng: Prng
-  #threshold: number
+  readonly #odds: number
+  readonly #fairFrom: number
+  /** Words before whose accesses the CPU is left; null: any. */
+  readonly #words: ReadonlySet<number> | null
+  readonly #fair = new RoundRobin()
+  #at = 0
 
-  /** Execution `index` of the exploration with `seed`. */
-  constructor(seed: number, index: number) {
+  /** Execution `index` of the exploration with `seed`; `profile`: what executions are like, null if unknown. */
+  constructor(seed: number, index: number, profile: Profile | null) {
     this.#prng = Prng.split(seed, index)
-    this.#threshold = ODDS[this.#prng.below(ODDS.length)] as number
+    this.#odds = leaveOdds(this.#prng)
+    this.#words = profile === null || this.#prng.below(2) === 0 ? null : profile.sharedWords
+    this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    if (current >= 0 && this.#prng.next() >= this.#threshold) return current
-    const others = current >= 0 ? runnable & ~(1 << current) : runnable
-    const count = bits(others)
-    const all = count + bits(interruptible)
-    if (all === 0) return current
-    const choice = this.#prng.below(all)
-    return choice < count ? nth(others, choice) : INTERRUPT + nth(interruptible, choice - count)
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return current
+    return randomAction(this.#prng, this.#odds, current, runnable, interruptible)
   }
 
   choose(n: number): number {
@@ -34,15 +43,22 @@ export class RandomStrategy implements Strategy {
   }
 }
 
-function bits(mask: number): number {
-  let count = 0
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count++
-  return count
-}
+/** Odds of leaving the current CPU at a point, drawn from those of the file's head: a threshold for 32 bits. */
+export const leaveOdds = (prng: Prng): number => ODDS[prng.below(ODDS.length)] as number
 
-/** Number of the `n`-th set bit, from the lowest. */
-function nth(mask: number, n: number): number {
-  let rest = mask
-  for (let i = 0; i < n; i++) rest &= rest - 1
-  return lowestBit(rest)
+/** Stays on `current` (-1: it cannot go on) unless `odds` say otherwise; then any other action, by equal chances. */
+export function randomAction(
+  prng: Prng,
+  odds: number,
+  current: number,
+  runnable: number,
+  interruptible: number,
+): number {
+  if (current >= 0 && prng.next() >= odds) return current
+  const others = current >= 0 ? runnable & ~(1 << current) : runnable
+  const count = countBits(others)
+  const all = count + countBits(interruptible)
+  if (all === 0) return current
+  const choice = prng.below(all)
+  return choice < count ? nthBit(others, choice) : INTERRUPT + nthBit(interruptible, choice - count)
 }

@@ -6,10 +6,10 @@ import type { Bug } from '../bug/bug.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { Check } from './check.js'
-import { DporSearch } from './dpor.js'
-import { SampledSearch } from './sampled.js'
+import { Coverage, mergeCoverage } from './coverage.js'
+import { searchOf } from './searches.js'
 import { isIndexed, type Search } from './search.js'
-import { Session } from './session.js'
+import { both, Session } from './session.js'
 import type { StrategyId } from './strategies.js'
 import { countOutcome, isOver, type Tally } from './tally.js'
 
@@ -27,11 +27,16 @@ export interface Plan {
   readonly wanted: Wanted | null
   /** Each schedule is run twice and compared. */
   readonly check: boolean
+  /** What each execution covers is recorded, instead of some. */
+  readonly insight: boolean
+  /** The oracles look; false for measuring what they cost. */
+  readonly oracles: boolean
 }
 
 export class Runner {
   readonly session: Session
   readonly #search: Search
+  readonly #coverage: Coverage
   readonly #check: Check | null
   readonly #isWanted: (finding: Finding) => boolean
   readonly #strategy: StrategyId
@@ -40,10 +45,10 @@ export class Runner {
   /** Of the executions that are run before any other. */
   #measured = 0
 
-  constructor({ scenario, bug, cpus, seed, strategy, wanted, check }: Plan) {
-    this.session = new Session(scenario, bug, cpus)
-    const { engine } = this.session
-    this.#search = strategy === 'dpor' ? new DporSearch(engine, cpus) : new SampledSearch(strategy, seed, engine, cpus)
+  constructor({ scenario, bug, cpus, seed, strategy, wanted, check, insight, oracles }: Plan) {
+    this.session = new Session(scenario, bug, cpus, false, oracles)
+    this.#search = searchOf(strategy, seed, this.session.engine, cpus)
+    this.#coverage = new Coverage(this.session.machine, this.session.bare, insight)
     this.#check = check ? new Check(this.session) : null
     this.#strategy = strategy
     this.#isWanted = typeof wanted === 'string' ? ({ oracle }) => oracle === wanted : (wanted ?? ((): boolean => true))
@@ -75,12 +80,14 @@ export class Runner {
     const { session } = this
     const strategy = this.#search.next()
     if (strategy === null) {
-      tally.complete = true
+      tally.complete = this.#search.progress?.().estimate !== null
       return false
     }
-    const execution = session.execute(strategy, this.#check?.recorder ?? null)
+    const covering = this.#coverage.begin(this.#index, strategy)
+    const execution = session.execute(strategy, both(covering, this.#check?.recorder ?? null))
     this.#search.ended()
     if (execution.pruned === true) return true
+    this.#coverage.ended(session.engine.picks.length)
     this.#index++
     tally.executions++
     tally.steps += session.engine.steps
@@ -90,6 +97,12 @@ export class Runner {
     if (execution.finding !== null) this.#note(execution.finding, tally)
     tally.divergence = this.#check?.again(execution, this.#index) ?? null
     return !isOver(tally)
+  }
+
+  /** Adds what was covered since the last time to `tally`, and how far the search has come. */
+  collect(tally: Tally): void {
+    tally.coverage = mergeCoverage([tally.coverage, this.#coverage.take()])
+    tally.progress = this.#search.progress?.() ?? null
   }
 
   #note(finding: Finding, tally: Tally): void {

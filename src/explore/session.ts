@@ -31,17 +31,18 @@ export class Session {
   readonly engine: ControlledEngine
   readonly #cpus: readonly BootedCpu[]
   readonly #programs: readonly Program[]
-  readonly #bare: boolean
+  /** A litmus test: it touches words only. */
+  readonly bare: boolean
   readonly #bareOperations: number
   readonly #bootOperations: number
 
-  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. */
-  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false) {
+  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
+  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false, oracles = true) {
     const built = setUp(scenario, 'explore', cpus, bug?.config)
     this.scenario = scenario
-    this.machine = new Machine(sites ? { ...built.machine, sites: 'full' } : built.machine)
+    this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
     this.#programs = built.programs
-    this.#bare = built.programs.every(isBare)
+    this.bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     this.machine.boot(built.boot, bug, scenario.files)
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
@@ -61,7 +62,7 @@ export class Session {
 
   /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
   get operationsDone(): number {
-    if (this.#bare) return this.#bareOperations
+    if (this.bare) return this.#bareOperations
     let sum = -this.#bootOperations
     for (let cpu = 0; cpu < this.#cpus.length; cpu++) sum += this.#opsDone(cpu)
     return sum
@@ -75,14 +76,14 @@ export class Session {
   execute(strategy: Strategy, recorder: StepRecorder | null = null): Execution {
     restore()
     this.engine.strategy = strategy
-    this.engine.recorder = recorder
+    this.engine.recorder = both(recorder, strategy.recorder ?? null)
     try {
       const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
       if (end.kind === 'pruned') return PRUNED
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
       // A litmus test has no memory management to check: its ending is its oracle.
-      if (this.#bare) return this.#ending()
+      if (this.bare) return this.#ending()
       const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
       return finding === null ? this.#ending() : { finding, outcome: null }
     } catch (error) {
@@ -93,7 +94,7 @@ export class Session {
   }
 
   #start({ interpreter }: BootedCpu, program: Program): Step<void> {
-    return this.#bare ? interpreter.runBare(program) : interpreter.runOnce(program)
+    return this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
   }
 
   #ending(): Execution {
@@ -115,4 +116,24 @@ function livelock(limit: number): Finding {
   const title = `no end after ${limit} accesses`
   const details = ['The usual reason is a loop that waits for another CPU without waitUntil().']
   return { oracle: 'livelock', title, cpu: -1, address: null, details, stack: [] }
+}
+
+/** Two that hear the same steps as one. */
+/** A recorder that tells both; null for neither. */
+export function both(a: StepRecorder | null, b: StepRecorder | null): StepRecorder | null {
+  if (a === null || b === null) return a ?? b
+  return {
+    step: (cpu, kind, addr) => {
+      a.step(cpu, kind, addr)
+      b.step(cpu, kind, addr)
+    },
+    interrupt: (cpu) => {
+      a.interrupt(cpu)
+      b.interrupt(cpu)
+    },
+    end: () => {
+      a.end()
+      b.end()
+    },
+  }
 }

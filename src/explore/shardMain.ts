@@ -30,6 +30,7 @@ export async function runUnit({ plan, last, stackTraceLimit }: ShardData, unit: 
     if (tally.executions % LOOK_EVERY === 0 && Atomics.load(last, 0) < unit.order) break
     mine.runOne(tally)
   }
+  mine.collect(tally)
   runner = mine
   return { tally, ended: tally.executions === size || isOver(tally), ms: performance.now() - start }
 }

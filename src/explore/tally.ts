@@ -3,6 +3,8 @@
  */
 import type { Finding } from '../machine/engine/finding.js'
 import type { Divergence } from './check.js'
+import { mergeCoverage, type CoverageData } from './coverage.js'
+import type { SearchProgress } from './search.js'
 
 /** A finding as its execution left it; present.ts makes it what is shown. */
 export interface Found {
@@ -28,6 +30,10 @@ export interface Tally {
   divergence: Divergence | null
   /** No schedule is left. The stretch ends with it. */
   complete: boolean
+  /** How far a systematic search came; null for sampled schedules. */
+  progress: SearchProgress | null
+  /** What the executions covered, as far as it was collected (Runner.collect). */
+  coverage: CoverageData
 }
 
 export const emptyTally = (): Tally => ({
@@ -39,6 +45,8 @@ export const emptyTally = (): Tally => ({
   unwanted: null,
   divergence: null,
   complete: false,
+  progress: null,
+  coverage: mergeCoverage([]),
 })
 
 /** Whether nothing is to be done after this. */
@@ -55,6 +63,8 @@ export function addTally(tally: Tally, more: Tally): void {
   tally.unwanted ??= more.unwanted
   tally.divergence ??= more.divergence
   tally.complete = more.complete
+  tally.progress = more.progress
+  tally.coverage = mergeCoverage([tally.coverage, more.coverage])
 }
 
 export function countOutcome(outcomes: Map<string, number>, outcome: string, count: number): void {

@@ -70,6 +70,7 @@ export type Op =
   | { op: 'xchg'; word: number; value: number; reg: number }
   /** Stores `value` if the word is `expected`; `reg` gets what was there. */
   | { op: 'cmpxchg'; word: number; expected: number; value: number; reg: number }
+  /** Adds `value`; the register gets what was there before. */
   | { op: 'fetchAdd'; word: number; value: number; reg: number }
   /** Waits, asleep, until the word has this value. */
   | { op: 'awaitWord'; word: number; value: number }

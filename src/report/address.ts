@@ -3,7 +3,7 @@
  * and the live address spaces know what a frame is used for. For use when nothing runs, or between two controlled steps.
  */
 import type { Machine } from '../boot/machine.js'
-import { SHADOW, TABLE_SHADOW } from '../check/shadow.js'
+import { tableLevel } from '../explore/wordClass.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
 import { briefAt, levelName, tableFrame } from '../arch/entry.js'
@@ -41,12 +41,9 @@ function describeTableWord({ table, level, index, owner }: TableWord): string {
 
 /** The table word at `addr`, or null when its frame is no page table. */
 export function tableWordAt(machine: Machine, addr: number): TableWord | null {
-  const { memmap, config, regions, layout } = machine
-  if (addr < memmap.frameBase || addr >= layout.size) return null
-  const tail = peek32(memmap.page(memmap.pfnAt(addr)) + PAGE.at.compoundHead)
-  const head = (tail & 1) !== 0 ? tail - 1 : memmap.page(memmap.pfnAt(addr))
-  if ((peek32(head + PAGE.at.flags) & PG_TABLE) === 0) return null
-  const level = levelAt(machine, addr)
+  const { memmap, config, regions } = machine
+  const level = tableLevel(machine, addr)
+  if (level === 0) return null
   const table = level === Level.pte ? memmap.tableAt(addr) : memmap.upperTableAt(addr)
   const index = (addr - memmap.table(table)) >>> 3
   for (let slot = 0; slot < config.kernel.mms; slot++) {
@@ -59,13 +56,6 @@ export function tableWordAt(machine: Machine, addr: number): TableWord | null {
     return { table, level: found.level, index, owner: { mm: slot, addr: found.base + index * span } }
   }
   return { table, level, index, owner: null }
-}
-
-/** Level of the table at `addr` as the oracles know it; without them a PTE table, or what the tree says. */
-function levelAt({ memmap, config, regions }: Machine, addr: number): number {
-  if (!config.oracles) return Level.pte
-  const shadow = regions.shadow + config.frames * SHADOW.size + memmap.tableAt(addr) * TABLE_SHADOW.size
-  return peek32(shadow + TABLE_SHADOW.at.state) & 0xf || Level.pte
 }
 
 /** Where below table `at` of `level` the table `wanted` hangs: its level and the first address that it translates. */

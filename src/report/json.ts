@@ -2,6 +2,7 @@
 import type { ArchId } from '../arch/archId.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
+import type { Insight } from '../explore/insight.js'
 import { describeAddress } from './address.js'
 import type { Row } from './steps.js'
 
@@ -58,4 +59,11 @@ export function stepDocuments(rows: readonly Row[]): StepDocument[] {
     const { step, cpu, access, name: address, before, after, stack } = row
     return [{ step, cpu, access, address, before, after, stack }]
   })
+}
+
+/** `all`: with the lists of what was not seen, which can have thousands of entries. */
+export function coverageDocument(insight: Insight, all: boolean): object {
+  if (all) return insight
+  const { operations, accesses, ...counts } = insight
+  return { ...counts, operations: { ...operations, unseen: undefined }, accesses: { ...accesses, unseen: undefined } }
 }

@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const BENCHES: Readonly<Record<string, readonly [path: string, output: RegExp]>> = {
   bugs: ['dist/bench/bugs.js', /pmdp-inval-addr.* 1\/1 /],
   controlled: ['dist/bench/controlled.js', /│ mixed +│ \d+/],
+  detectors: ['dist/bench/detectors.js', /│ mixed +│ \d+/],
   free: ['dist/free/bench/free.js', /an IPI to another thread.*\d/],
   replays: ['dist/bench/replays.js', /^3 of 3 findings replay/m],
   shards: ['dist/bench/shards.js', /│ gup-vs-split +│ 2 +│ \d+/],

@@ -55,3 +55,8 @@ export function accessWidth(kind: number): 0 | 4 | 8 {
   if (name.endsWith('64')) return 8
   return name.endsWith('32') ? 4 : 0
 }
+
+const WRITES = ACCESSES.map((name) => !/^(?:readOnce|loadAcquire|plainRead|smp)/.test(name))
+
+/** Whether access `kind` may change its word: all that does more than load, a cmpxchg that fails and `touch` among them. */
+export const mayWrite = (kind: number): boolean => WRITES[kind - 1] === true

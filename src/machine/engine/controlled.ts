@@ -29,6 +29,8 @@ export interface Strategy {
   pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number
   /** A choice that is not the schedule, on CPU `cpu`: 0 … n-1. */
   choose(n: number, cpu: number): number
+  /** Hears every step, for a strategy that learns from them. */
+  readonly recorder?: StepRecorder
 }
 
 /** Hears every step; replay and the step tables of reports use it. */

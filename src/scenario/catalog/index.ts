@@ -70,6 +70,7 @@ export const scenarios: readonly Scenario[] = [
   litmus.queuedSpinLockLitmus,
   litmus.mcsLock,
   litmus.tryLock,
+  litmus.gupFastMiniature,
 ]
 
 /**

@@ -220,3 +220,51 @@ export const tryLock = defineScenario({
   }),
   outcome: (_reg, word) => `${word(1)} got it`,
 })
+
+/** Words of gup-fast-miniature, and what its page's count holds once the page is freed. */
+const POINTER = 0
+const COUNT = 1
+const PRIVATE = 2
+const POISON = 0x6b6b6b6b
+const PRIVATE_STEPS = 12
+
+export const gupFastMiniature = defineScenario({
+  id: 'gup-fast-miniature',
+  summary:
+    'read the pointer, take a reference, look again; against clear, put, free without a grace period: use after free',
+  arch: 'x86-64',
+  cpus: 2,
+  cpusMax: 2,
+  exploreOnly: true,
+  build: () => ({
+    boot: [
+      { op: 'writeOnce', word: COUNT, value: 1 },
+      { op: 'writeOnce', word: POINTER, value: 1 },
+    ],
+    programs: [
+      [
+        { op: 'readOnce', word: POINTER, reg: 0 },
+        {
+          op: 'ifEqual',
+          reg: 0,
+          value: 1,
+          body: [
+            { op: 'fetchAdd', word: COUNT, value: 1, reg: 1 },
+            { op: 'readOnce', word: POINTER, reg: 2 },
+            { op: 'ifEqual', reg: 2, value: 0, body: [{ op: 'fetchAdd', word: COUNT, value: -1, reg: 3 }] },
+          ],
+        },
+      ],
+      [
+        ...Array.from({ length: PRIVATE_STEPS }, (_, n) => ({ op: 'writeOnce', word: PRIVATE, value: n }) as const),
+        { op: 'writeOnce', word: POINTER, value: 0 },
+        { op: 'fetchAdd', word: COUNT, value: -1, reg: 0 },
+        // Whoever puts the last reference frees; the other one may have taken a reference in time.
+        { op: 'ifEqual', reg: 0, value: 1, body: [{ op: 'writeOnce', word: COUNT, value: POISON }] },
+      ],
+    ],
+  }),
+  outcome: (reg) =>
+    reg(0, 0) === 0 ? 'not mapped' : reg(0, 1) === POISON ? 'freed' : reg(0, 2) === 1 ? 'got' : 'gone',
+  allowed: ['not mapped', 'got', 'gone'],
+})

@@ -1,0 +1,25 @@
+/** --curve: the probability of failure over an execution, for explore and replay. */
+import { decodeToken } from '../explore/token.js'
+import { failureCurve, type Curve } from '../explore/curve.js'
+import { replay } from '../explore/explore.js'
+import type { Bug } from '../bug/bug.js'
+import type { Scenario } from '../scenario/scenario.js'
+import { untilInterrupted, type Terminal } from './terminal.js'
+
+/** The curve of the execution of `token`; null when it fails nowhere. Ctrl-C ends it with the places it has. */
+export async function curveOf(
+  token: string,
+  scenario: Scenario,
+  bug: Bug | null,
+  terminal: Terminal,
+): Promise<Curve | null> {
+  const { finding, session } = replay(decodeToken(token), scenario, bug)
+  if (finding === null) return null
+  const [picks, { cpus }] = [[...session.engine.picks], session.machine.config]
+  return await untilInterrupted(async (signal) => {
+    terminal.progress(`${scenario.id}: running its beginnings again (Ctrl-C stops)`)
+    const curve = await failureCurve({ scenario, bug, cpus, picks, finding, stop: () => signal.aborted })
+    terminal.quiet()
+    return curve
+  })
+}

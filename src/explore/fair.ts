@@ -1,0 +1,28 @@
+/**
+ * What a random strategy does with an execution that does not end: from some length on the CPUs take turns. A CPU that
+ * tries again until another one has done something ends then, whatever the odds were.
+ */
+import { lowestBit } from '../base/bits.js'
+import { INTERRUPT } from '../machine/engine/controlled.js'
+
+/** An execution is fair from this many times the expected length on, and never before FAIR_LEAST points. */
+const FAIR_LENGTHS = 4
+const FAIR_LEAST = 400
+/** Points of one turn: a retry that fails takes fewer, so that nobody keeps the others waiting for nothing. */
+const TURN = 50
+
+/** Points after which an execution that was expected to have `length` of them is to be fair. */
+export const fairFrom = (length: number): number => Math.max(FAIR_LEAST, FAIR_LENGTHS * length)
+
+export class RoundRobin {
+  #left = TURN
+
+  /** As Strategy.pick: interrupts at once, then CPUs in order of their numbers. */
+  pick(current: number, runnable: number, interruptible: number): number {
+    if (interruptible !== 0) return INTERRUPT + lowestBit(interruptible)
+    if (current >= 0 && --this.#left > 0) return current
+    this.#left = TURN
+    const above = runnable & ~((2 << current) - 1)
+    return lowestBit(above === 0 ? runnable : above)
+  }
+}

@@ -7,6 +7,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { named, partNames } from './names.js'
 import { StepTable, type Row } from './steps.js'
+import type { History } from './state/recorder.js'
 
 export interface Explanation {
   readonly finding: Finding | null
@@ -15,6 +16,8 @@ export interface Explanation {
   /** Index of the first recorded turn that could not be taken, -1. */
   readonly divergedAt: number
   readonly rows: readonly Row[]
+  /** The state before the first step, and what each step changed. */
+  readonly history: History
   readonly steps: number
   readonly operations: number
   /** As the execution left it, for naming addresses. */
@@ -22,7 +25,7 @@ export interface Explanation {
 }
 
 /** Deep enough for an interrupt above a fault above an operation. */
-const STACK_FRAMES = 60
+const STACK_FRAMES = 200
 
 export function explain(token: Token, scenario: Scenario, bug: Bug | null): Explanation {
   const framesBefore = Error.stackTraceLimit
@@ -30,11 +33,18 @@ export function explain(token: Token, scenario: Scenario, bug: Bug | null): Expl
   const names = partNames(bug)
   let table: StepTable | null = null
   try {
-    const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine, names)))
-    const { rows, steps } = table as unknown as StepTable
+    const result = replay(
+      token,
+      scenario,
+      bug,
+      ({ machine, programs }) => (table = new StepTable(machine, programs, names)),
+    )
+    const recorded = table as unknown as StepTable
+    const { rows, steps } = recorded
     const { exact, divergedAt, session } = result
     const finding = result.finding === null ? null : named(result.finding, names)
-    return { finding, exact, divergedAt, rows, steps, operations: session.operationsDone, machine: session.machine }
+    const { machine, operationsDone: operations } = session
+    return { finding, exact, divergedAt, rows, history: recorded.history(), steps, operations, machine }
   } finally {
     Error.stackTraceLimit = framesBefore
   }

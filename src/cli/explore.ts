@@ -4,9 +4,12 @@ import type { Bug } from '../bug/bug.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
-import { explain } from '../report/explain.js'
-import { findingDocument, type RunDocument } from '../report/json.js'
+import { whatChanged } from '../report/changed.js'
+import { explain, type Explanation } from '../report/explain.js'
+import type { JunitSuite } from '../report/junit.js'
+import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
+import { paletteFor } from '../report/palette.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { bugNamed, scenarioNamed } from './names.js'
@@ -21,9 +24,10 @@ import {
   seedOption,
   strategyOption,
 } from './options.js'
+import { htmlOption, junitOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
-interface Options {
+interface Options extends OutputOptions {
   bug?: string
   cpus?: number
   executions?: number
@@ -55,6 +59,9 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(cpusOption())
     .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
+    .addOption(htmlOption())
+    .addOption(traceOption())
+    .addOption(junitOption())
     .addOption(jsonOption())
     .action(async (id: string, options: Options) => done(await runExplore(id, options)))
 }
@@ -62,6 +69,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
 async function runExplore(id: string, options: Options): Promise<ExitCode> {
   const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
+  const outputs = new Outputs(options, terminal)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
   const { seed, strategy } = options
   const explored = await exploreFor(terminal, timeMs, {
@@ -74,11 +82,18 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
   const cpus = explored.session.machine.config.cpus
-  terminal.document(documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }))
+  const { finding } = explored
+  const explanation = finding === null ? null : explain(decodeToken(finding.token), scenario, bug)
+  const run = { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }
+  terminal.document(documentOf(explored, explanation, run))
   terminal.print(summaryText(scenario, bug, explored, terminal))
-  if (explored.finding === null) return EXIT.clean
-  if (!terminal.json) terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
-  return EXIT.finding
+  if (finding !== null && explanation !== null)
+    terminal.print(`\n${explainedText(finding, explanation, options.full === true, terminal)}`)
+  outputs.execution(
+    finding === null || explanation === null ? null : { explanation, scenario, bug, token: finding.token },
+  )
+  outputs.junit(() => junitOf(explored, explanation, run))
+  return outputs.exitCode(finding === null ? EXIT.clean : EXIT.finding)
 }
 
 export interface Explored extends ExploreResult {
@@ -106,7 +121,10 @@ export async function exploreFor(terminal: Terminal, timeMs: number, options: Ex
   })
 }
 
-function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug' | 'cpus' | 'seed'>): object {
+type Run = Pick<RunDocument, 'scenario' | 'bug' | 'cpus' | 'seed'>
+
+/** `explanation`: of the finding, if there is one. */
+function documentOf(explored: Explored, explanation: Explanation | null, run: Run): object {
   const { executions, operations, steps, finding, outcomes, session, interrupted } = explored
   const document: RunDocument = {
     command: 'explore',
@@ -116,7 +134,7 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     executions,
     seconds: explored.seconds,
     operations,
-    findings: finding === null ? [] : [findingDocument(finding, session.machine, finding.token)],
+    findings: finding === null || explanation === null ? [] : [explainedDocument(finding, explanation)],
   }
   return {
     ...document,
@@ -150,6 +168,26 @@ function foundLine({ execution, switches }: FoundFinding): string {
   return `found in execution ${thousands(execution)}${shrunk}:`
 }
 
+export function explainedDocument(finding: FoundFinding, explanation: Explanation): FindingDocument {
+  const { machine, history, rows } = explanation
+  const changed = whatChanged(finding, machine, history, rows)
+  return findingDocument(finding, machine, finding.token, changed)
+}
+
+function junitOf(explored: Explored, explanation: Explanation | null, run: Run): JunitSuite {
+  const { finding, executions, seconds: s } = explored
+  const name = run.bug === null ? `${run.scenario}` : `${run.scenario}, bug ${run.bug}`
+  const properties = { cpus: String(run.cpus), seed: String(run.seed), executions: String(executions) }
+  if (finding === null || explanation === null)
+    return { name: 'racewalk explore', properties, cases: [{ name, seconds: s }] }
+  const text = explainedText(finding, explanation, false, PLAIN)
+  const failure = { type: finding.oracle, message: finding.title, text }
+  return { name: 'racewalk explore', properties, cases: [{ name, seconds: s, failure }] }
+}
+
+/** How files have reports: without colours. */
+export const PLAIN = { palette: paletteFor(false), width: 120 }
+
 /** The report on a finding of the controlled engine, with the interleaving. */
 export function foundText(
   finding: FoundFinding,
@@ -158,8 +196,23 @@ export function foundText(
   full: boolean,
   terminal: Terminal,
 ): string {
-  const explanation = explain(decodeToken(finding.token), scenario, bug)
-  const { palette, width } = terminal
-  const { machine, rows } = explanation
-  return findingText(explanation.finding ?? finding, { machine, rows, palette, width, full, token: finding.token })
+  return explainedText(finding, explain(decodeToken(finding.token), scenario, bug), full, terminal)
+}
+
+function explainedText(
+  finding: FoundFinding,
+  explanation: Explanation,
+  full: boolean,
+  { palette, width }: Pick<Terminal, 'palette' | 'width'>,
+): string {
+  const { machine, rows, history } = explanation
+  return findingText(explanation.finding ?? finding, {
+    machine,
+    rows,
+    history,
+    palette,
+    width,
+    full,
+    token: finding.token,
+  })
 }

@@ -44,6 +44,12 @@ export class Terminal {
     if (this.json) process.stdout.write(`${JSON.stringify(document, null, 2)}\n`)
   }
 
+  /** Something that went wrong beside the result, which stands: on standard error. */
+  complain(text: string): void {
+    this.quiet()
+    process.stderr.write(`${paletteFor(process.stderr.isTTY === true).bad('racewalk:')} ${text}\n`)
+  }
+
   /** Replaces the progress line, a few times a second. */
   progress(text: string): void {
     if (!this.#showsProgress || performance.now() - this.#progressAt < PROGRESS_EVERY_MS) return

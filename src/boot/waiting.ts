@@ -22,8 +22,7 @@ export function describeWaiting(machine: Machine, waiting: readonly Waiting[]): 
   })
 }
 
-/** `waits for mm[0].mmapLock, held by CPU 1`. */
-export function describeWait(machine: Machine, cpu: number, addr: number): string {
+function describeWait(machine: Machine, cpu: number, addr: number): string {
   if (addr === 0) return 'runs or sleeps nowhere'
   const lock = lockWaitedFor(machine, cpu, addr)
   const what = lock === addr ? machine.nameOf(addr) : `its turn at ${machine.nameOf(lock)}`
@@ -34,7 +33,9 @@ export function describeWait(machine: Machine, cpu: number, addr: number): strin
 /** The CPU that holds the lock for which `cpu` waits at `addr`; -1: no lock, or nobody known. */
 export function holderOf(machine: Machine, cpu: number, addr: number): number {
   const lock = lockWaitedFor(machine, cpu, addr)
-  if (isNode(machine, lock) || !/lock|ptl/i.test(machine.nameOf(lock))) return -1
+  const name = machine.nameOf(lock)
+  // A request for an interrupt is locked too, but keeps no owner.
+  if (isNode(machine, lock) || name.startsWith('csd') || !/lock|ptl/i.test(name)) return -1
   // Lock words keep their owner (CPU + 1) in the word behind them.
   const holder = peek32(lock + 4)
   return holder > 0 && holder <= machine.config.cpus ? holder - 1 : -1

@@ -16,6 +16,13 @@ export interface PageStep {
   readonly began: readonly string[]
 }
 
+export interface PagePanel {
+  readonly id: string
+  readonly title: string
+  /** Its groups all have these names: they make the rows of a table. */
+  readonly columns?: readonly string[]
+}
+
 export interface PageItem {
   readonly panel: string
   readonly group: string
@@ -49,7 +56,7 @@ export interface PageData {
   readonly command: string
   readonly stacks: readonly (readonly string[])[]
   readonly steps: readonly PageStep[]
-  readonly panels: readonly { readonly id: string; readonly title: string }[]
+  readonly panels: readonly PagePanel[]
   /** In the order in which they are shown. */
   readonly items: readonly PageItem[]
   /** What each item says before the first step. */

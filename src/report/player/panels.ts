@@ -16,6 +16,9 @@ interface Shown {
   readonly changedAt: number
 }
 
+/** Changes of a step that are named with it; its panels mark all of them. */
+const CHANGES_NAMED = 8
+
 export class Panels {
   readonly element: HTMLElement
   readonly #data: PageData
@@ -29,7 +32,11 @@ export class Panels {
     this.#states = states
     this.#seek = seek
     this.#step = make('section', { class: 'panel now', 'aria-label': 'This step', 'aria-live': 'polite' })
-    this.element = make('div', { class: 'panels' }, this.#step)
+    this.element = make(
+      'div',
+      { class: 'panels', role: 'region', tabindex: 0, 'aria-label': 'state of the machine' },
+      this.#step,
+    )
     for (const { id, title } of data.panels) {
       if (!data.items.some(({ panel }) => panel === id)) continue
       const body = make('details', { class: 'panel', id: `panel-${id}`, open: true })
@@ -41,12 +48,16 @@ export class Panels {
 
   show(step: number): void {
     this.#showStep(step)
-    for (const [id, body] of this.#bodies) {
+    for (const { id, columns } of this.#data.panels) {
+      const body = this.#bodies.get(id)
+      if (body === undefined) continue
       const shown = this.#shown(id, step)
       const count = shown.filter(({ changed }) => changed).length
       body.classList.toggle('changes', count > 0)
       body.querySelector('summary')?.setAttribute('data-changes', count === 0 ? '' : `${count} changed`)
-      body.querySelector('.body')?.replaceChildren(...(id === 'frames' ? this.#pivot(shown) : this.#lists(shown)))
+      body
+        .querySelector('.body')
+        ?.replaceChildren(...(columns === undefined ? this.#lists(shown) : this.#pivot(columns, shown)))
     }
   }
 
@@ -59,17 +70,34 @@ export class Panels {
       )
       return
     }
-    const functions = (this.#data.stacks[step.stack] ?? []).map((name) => make('li', {}, name))
     const where = step.interrupt ? 'in an interrupt handler on' : 'on'
+    const functions = (this.#data.stacks[step.stack] ?? []).join(' < ')
     const parts: Node[] = [
       make('h2', {}, `Step ${number} ${where} CPU ${step.cpu}`),
       make('p', {}, ...step.began.map((text) => make('b', { class: 'began' }, `▸ ${text}`)), accessLine(step)),
+      make('p', { class: 'stack' }, functions),
+      make('ul', { class: 'became', 'aria-label': 'what it changed' }, ...this.#changes(number)),
     ]
-    if (functions.length > 0)
-      parts.push(make('ol', { class: 'stack', 'aria-label': 'kernel functions, innermost first' }, ...functions))
     const { finding, steps } = this.#data
     if (finding !== null && number === steps.length) parts.push(make('p', { class: 'bad' }, `✗ ${finding.title}`))
     this.#step.replaceChildren(...parts)
+  }
+
+  /** What step `number` changed, in a line each. */
+  #changes(number: number): HTMLElement[] {
+    const changes = this.#data.changes[number - 1] ?? []
+    const lines = changes.slice(0, CHANGES_NAMED).map(({ item, text }) => {
+      const { panel = '', group = '', name = '' } = this.#data.items[item] ?? {}
+      const before = this.#states.before(item, number) ?? 'none'
+      return make(
+        'li',
+        {},
+        `${panel === 'frames' ? 'page ' : panel === 'tlbs' ? 'TLB of ' : ''}${group} ${name}: ${before} → `,
+        make('b', {}, text ?? 'none'),
+      )
+    })
+    const more = changes.length - lines.length
+    return more > 0 ? [...lines, make('li', {}, `and ${more} more`)] : lines
   }
 
   /** Items of a panel that are there, or that this step took away. */
@@ -101,14 +129,8 @@ export class Panels {
   }
 
   /** A row for each group, a column for each name. */
-  #pivot(shown: readonly Shown[]): HTMLElement[] {
-    const names = [...new Set(this.#data.items.filter(({ panel }) => panel === 'frames').map(({ name }) => name))]
-    const head = make(
-      'tr',
-      {},
-      make('th', { scope: 'col' }, 'frame'),
-      ...names.map((name) => make('th', { scope: 'col' }, name)),
-    )
+  #pivot(names: readonly string[], shown: readonly Shown[]): HTMLElement[] {
+    const head = make('tr', {}, make('td'), ...names.map((name) => make('th', { scope: 'col' }, name)))
     const rows = [...new Set(shown.map(({ group }) => group))].map((group) => {
       const own = shown.filter((one) => one.group === group)
       const last = own.reduce((a, b) => (b.changedAt > a.changedAt ? b : a))

@@ -72,13 +72,13 @@ export class Player {
     return make(
       'div',
       { class: 'controls', role: 'toolbar', 'aria-label': 'player' },
-      button('⏮', 'first (Home)', () => this.go(0)),
-      button('⏪', 'previous switch (PageUp)', () => this.#move('PageUp')),
+      button('|◀', 'first (Home)', () => this.go(0)),
+      button('◀◀', 'previous switch (PageUp)', () => this.#move('PageUp')),
       button('◀', 'previous step (Left)', () => this.#move('ArrowLeft')),
       this.#position,
       button('▶', 'next step (Right)', () => this.#move('ArrowRight')),
-      button('⏩', 'next switch (PageDown)', () => this.#move('PageDown')),
-      button('⏭', 'last (End)', () => this.go(this.#data.steps.length)),
+      button('▶▶', 'next switch (PageDown)', () => this.#move('PageDown')),
+      button('▶|', 'last (End)', () => this.go(this.#data.steps.length)),
       this.#query,
       this.#hits,
       make('label', {}, this.#only, 'only shared words'),
@@ -117,7 +117,7 @@ export class Player {
 
   #key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.altKey || event.metaKey || this.#help.open) return
-    const handled = event.target === this.#query ? this.#keyInSearch(event) : this.#keyOutside(event.key)
+    const handled = event.target === this.#query ? this.#keyInSearch(event) : this.#keyOutside(event)
     if (handled) event.preventDefault()
   }
 
@@ -128,8 +128,10 @@ export class Player {
     return true
   }
 
-  #keyOutside(key: string): boolean {
-    if (this.#move(key)) return true
+  #keyOutside({ key, target }: KeyboardEvent): boolean {
+    // Who is in the panels scrolls them.
+    const scrolls = (key === 'ArrowUp' || key === 'ArrowDown') && this.#panels.element.contains(target as Node)
+    if (!scrolls && this.#move(key)) return true
     if (key === '/') this.#query.focus()
     else if (key === 'n' || key === 'N') this.#nextHit(key === 'n')
     else if (key === 'f') this.#only.click()

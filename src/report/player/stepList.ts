@@ -2,6 +2,9 @@
 import type { PageData, PageStep } from './data.js'
 import { make } from './dom.js'
 
+/** Longer lists lay out only the rows in sight. */
+const ROWS_RENDERED = 2000
+
 export class StepList {
   readonly element: HTMLElement
   readonly #list: HTMLElement
@@ -12,7 +15,12 @@ export class StepList {
   constructor(data: PageData, seek: (step: number) => void) {
     this.#rows = [this.#row(data, 0, [make('span', { class: 'start' }, 'before the first step')], seek)]
     data.steps.forEach((step, i) => this.#rows.push(this.#row(data, i + 1, columns(data, step), seek)))
-    this.#list = make('div', { class: 'list', role: 'listbox', tabindex: 0, 'aria-label': 'steps' }, ...this.#rows)
+    const size = data.steps.length > ROWS_RENDERED ? ' long' : ''
+    this.#list = make(
+      'div',
+      { class: `list${size}`, role: 'listbox', tabindex: 0, 'aria-label': 'steps' },
+      ...this.#rows,
+    )
     if (data.finding !== null) this.#list.append(ending(data))
     const heads = Array.from({ length: data.cpus }, (_, cpu) =>
       make('span', { class: `head cpu${cpu % 8}` }, `CPU ${cpu}`),
@@ -41,7 +49,21 @@ export class StepList {
     if (row === undefined) return
     row.setAttribute('aria-selected', 'true')
     this.#list.setAttribute('aria-activedescendant', row.id)
-    row.scrollIntoView({ block: 'nearest' })
+    this.#reveal()
+  }
+
+  /** Brings the current row into sight; again when rows that were only estimated have got their heights. */
+  #reveal(): void {
+    const scroll = (): void =>
+      reveal(this.element, this.#target(), this.#rows[this.#current]?.querySelector('.own') ?? null)
+    scroll()
+    requestAnimationFrame(scroll)
+  }
+
+  /** With the last step goes what it ended in. */
+  #target(): HTMLElement | null {
+    if (this.#current === this.#rows.length - 1) return this.#list.lastElementChild as HTMLElement
+    return this.#rows[this.#current] ?? null
   }
 
   /** Marks the steps that a search found. */
@@ -53,7 +75,7 @@ export class StepList {
   /** With `only`, steps on words that no other CPU changes are left out of sight. */
   filter(only: boolean): void {
     this.#list.classList.toggle('only', only)
-    this.#rows[this.#current]?.scrollIntoView({ block: 'nearest' })
+    this.#reveal()
   }
 }
 
@@ -64,7 +86,8 @@ function columns({ cpus, stacks }: PageData, step: PageStep): HTMLElement[] {
     if (cpu !== step.cpu) return cell
     for (const text of step.began) cell.append(make('b', { class: 'began' }, `▸ ${text}`))
     const place = (stacks[step.stack] ?? []).slice(0, 2).join(' < ')
-    cell.append(accessLine(step), make('small', {}, `${step.interrupt ? 'interrupt: ' : ''}${place}`))
+    const from = step.interrupt ? `interrupt${place === '' ? '' : `: ${place}`}` : place
+    cell.append(accessLine(step), make('small', {}, from))
     cell.classList.add('own')
     return cell
   })
@@ -86,4 +109,17 @@ function ending({ finding, cpus }: PageData): HTMLElement {
     make('span', { class: 'cell' }, ...(cpu === finding.cpu ? [text] : [])),
   )
   return make('div', { class: 'row ending', 'aria-hidden': 'true' }, make('span', {}), ...cells)
+}
+
+/** Scrolls `box`, and nothing around it, as far as `row` and in it `cell` need it. */
+function reveal(box: HTMLElement, row: HTMLElement | null, cell: Element | null): void {
+  if (row === null) return
+  const head = (box.firstElementChild as HTMLElement).offsetHeight
+  const { offsetTop: top, offsetHeight: height } = row
+  if (top < box.scrollTop + head) box.scrollTop = top - head
+  else if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight
+  if (!(cell instanceof HTMLElement)) return
+  const { offsetLeft: left, offsetWidth: width } = cell
+  if (left < box.scrollLeft) box.scrollLeft = left
+  else if (left + width > box.scrollLeft + box.clientWidth) box.scrollLeft = left + width - box.clientWidth
 }

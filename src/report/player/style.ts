@@ -31,7 +31,7 @@ header small, .subject, .summary, .nothing { color: var(--dim); }
 .lanes { display: flex; flex-direction: column; gap: 4px; padding: 4px 0; font-size: 11px; line-height: 14px; color: var(--dim); flex: none; }
 .strip { flex: 1; min-width: 0; cursor: pointer; touch-action: none; }
 .strip svg { display: block; width: 100%; }
-.lane { fill: var(--raised); } .turn { opacity: .8; } .turn.interrupt { opacity: 1; } .cursor { fill: var(--text); } .hits rect { fill: var(--markline); }
+.lane { fill: var(--raised); } .turn { opacity: .8; } .turn.interrupt { opacity: 1; } .cursor { stroke: var(--text); stroke-width: 3px; } .hits rect { fill: var(--markline); }
 .turn.cpu0 { fill: var(--c0); } .turn.cpu1 { fill: var(--c1); } .turn.cpu2 { fill: var(--c2); } .turn.cpu3 { fill: var(--c3); }
 .turn.cpu4 { fill: var(--c4); } .turn.cpu5 { fill: var(--c5); } .turn.cpu6 { fill: var(--c6); } .turn.cpu7 { fill: var(--c7); }
 
@@ -42,12 +42,12 @@ button { cursor: pointer; } button:hover { border-color: var(--accent); }
 .controls input[type=search] { width: 14rem; margin-left: 1rem; } .controls .hits { min-width: 4.5rem; color: var(--dim); }
 
 main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(0, 11fr) minmax(0, 9fr); }
-.steps { display: flex; flex-direction: column; min-height: 0; min-width: 0; border-right: 1px solid var(--line); overflow-x: auto; }
-.list { overflow-y: auto; flex: 1; min-height: 0; min-width: fit-content; }
-.row { display: grid; grid-template-columns: 3.2rem repeat(var(--cpus), minmax(13rem, 1fr)); border-bottom: 1px solid var(--line); cursor: pointer; content-visibility: auto; contain-intrinsic-size: auto 2.6rem; }
+.steps { min-height: 0; min-width: 0; border-right: 1px solid var(--line); overflow: auto; --column: 13rem; position: relative; }
+.row { display: grid; grid-template-columns: 3.2rem repeat(var(--cpus), minmax(0, 1fr)); min-width: calc(3.2rem + var(--cpus) * var(--column)); border-bottom: 1px solid var(--line); cursor: pointer; }
+.long .row { content-visibility: auto; contain-intrinsic-size: auto 2.6rem; }
 .row > span { padding: .15rem .5rem; overflow-wrap: anywhere; min-width: 0; }
 .row .start { grid-column: 2 / -1; color: var(--dim); }
-.heads { font-weight: 600; background: var(--raised); min-width: fit-content; cursor: default; overflow-y: scroll; scrollbar-gutter: stable; content-visibility: visible; }
+.heads { position: sticky; top: 0; z-index: 1; font-weight: 600; background: var(--raised); cursor: default; }
 .number { color: var(--dim); text-align: right; font-variant-numeric: tabular-nums; }
 .cell { border-left: 3px solid transparent; } .cell small { display: block; color: var(--dim); font-size: 11px; } .access { font-size: 12px; } .word { color: var(--accent); }
 .began { display: block; }
@@ -64,11 +64,12 @@ main { flex: 1; min-height: 0; display: grid; grid-template-columns: minmax(0, 1
 .panel h2 { font-size: .95rem; margin: .1rem 0; } .panel p { margin: .2rem 0; }
 .panel summary { font-weight: 600; cursor: pointer; } .panel summary::after { content: attr(data-changes); float: right; color: var(--markline); font-weight: 400; font-size: 12px; }
 .panel.changes { border-color: var(--markline); }
-.stack { margin: .2rem 0; padding-left: 1.6rem; font-size: 12px; color: var(--dim); max-height: 9rem; overflow: auto; }
+.stack { font-size: 12px; color: var(--dim); }
+.became { margin: .2rem 0; padding: 0; list-style: none; font-size: 12px; } .became li { overflow-wrap: anywhere; } .became li::before { content: '● '; color: var(--markline); }
 .panel table { border-collapse: collapse; width: 100%; font-size: 12px; margin: .2rem 0; }
 .panel caption { text-align: left; color: var(--dim); font-size: 12px; }
 .panel th, .panel td { text-align: left; vertical-align: top; font-weight: 400; padding: .05rem .5rem .05rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-.panel tbody th { width: 42%; } .wide { overflow-x: auto; } .wide tbody th { width: 5rem; } .panel thead th { color: var(--dim); }
+.panel tbody th { width: 42%; } .wide { overflow-x: auto; } .panel .wide tbody th { width: auto; white-space: nowrap; } .wide td, .wide th { overflow-wrap: normal; } .panel thead th { color: var(--dim); }
 tr.changed > th, tr.changed > td { background: var(--mark); } .wide tr.changed > td:not(.changed) { background: none; }
 .when { font-size: 11px; line-height: 1.2; padding: 0 .35rem; margin-left: .4rem; color: var(--dim); }
 
@@ -82,7 +83,7 @@ noscript { padding: 1rem; }
   header { max-height: none; }
   main { grid-template-columns: minmax(0, 1fr); }
   .timeline, .controls { position: sticky; background: var(--ground); z-index: 1; } .timeline { top: 0; } .controls { top: 0; z-index: 2; }
-  .steps { height: 50vh; border-right: none; border-bottom: 1px solid var(--line); }
+  .steps { --column: 9rem; height: 50vh; border-right: none; border-bottom: 1px solid var(--line); }
   .controls input[type=search] { margin-left: 0; flex: 1; min-width: 8rem; }
 }
 `

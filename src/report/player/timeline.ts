@@ -36,7 +36,7 @@ export class Timeline {
         }),
       )
     this.#hits = makeSvg('g', { class: 'hits' })
-    this.#cursor = makeSvg('rect', { class: 'cursor', y: 0, width: this.#steps / 400 + 0.2, height })
+    this.#cursor = makeSvg('line', { class: 'cursor', y1: 0, y2: height, 'vector-effect': 'non-scaling-stroke' })
     this.#svg.append(this.#hits, this.#cursor)
     const lanes = Array.from({ length: data.cpus }, (_, cpu) => make('span', {}, `CPU ${cpu}`))
     const strip = make('div', {
@@ -65,7 +65,7 @@ export class Timeline {
   }
 
   show(step: number, words: string): void {
-    this.#cursor.setAttribute('x', String(step - Number(this.#cursor.getAttribute('width')) / 2))
+    for (const end of ['x1', 'x2']) this.#cursor.setAttribute(end, String(step))
     const strip = this.element.querySelector('.strip')
     strip?.setAttribute('aria-valuenow', String(step))
     strip?.setAttribute('aria-valuetext', words)

@@ -1,12 +1,12 @@
 /** What a state of the machine is made of: cells, each one thing that a reader can look at, and what it says. */
 
-/** Parts of the machine, in the order in which they are shown. */
+/** Parts of the machine, in the order in which they are shown. `columns`: its groups all have these names. */
 export const PANELS = [
-  { id: 'cpus', title: 'CPUs' },
+  { id: 'cpus', title: 'CPUs', columns: ['operation', 'context', 'waits', 'address space'] },
   { id: 'words', title: 'Words and registers' },
   { id: 'tables', title: 'Page tables' },
   { id: 'tlbs', title: 'TLBs' },
-  { id: 'frames', title: 'Frames' },
+  { id: 'frames', title: 'Frames', columns: ['use', 'refcount', 'mapcount', 'flags', 'allocated by'] },
   { id: 'locks', title: 'Locks' },
   { id: 'rcu', title: 'RCU' },
   { id: 'ipis', title: 'Interrupts under way' },

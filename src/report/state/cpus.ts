@@ -1,9 +1,10 @@
 /** What each CPU is doing, and the interrupts on their way to it. */
-import { describeWait } from '../../boot/waiting.js'
+import { holderOf, lockWaitedFor } from '../../boot/waiting.js'
 import type { Machine } from '../../boot/machine.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { CSD } from '../../machine/cpu/ipi.js'
 import { peek32 } from '../../machine/image/image.js'
+import { describeAddress } from '../address.js'
 import { describeCurrentOp } from '../operation.js'
 import type { Program } from '../../program/op.js'
 import { NO_FRAMES, type Put } from './cell.js'
@@ -21,10 +22,20 @@ export function readCpus(machine: Machine, programs: readonly Program[], begun: 
     const context = contextOf(area)
     if (context !== '') cell(1, 'context', context)
     const word = peek32(area + AT.waitingOn)
-    if (word !== 0) cell(2, 'waits', describeWait(machine, cpu, word).replace(/^waits /, ''))
+    if (word !== 0) cell(2, 'waits', describeWait(machine, cpu, word))
     const mm = peek32(area + AT.currentMm)
     cell(3, 'address space', mm === 0 ? 'none' : mmName(machine, mm))
   }
+}
+
+function describeWait(machine: Machine, cpu: number, word: number): string {
+  const { regions, config } = machine
+  const request = (word - regions.csd) / CSD.size
+  if (Number.isInteger(request) && request >= 0 && request < config.cpus ** 2)
+    return `for CPU ${request % config.cpus} to handle an interrupt`
+  const lock = lockWaitedFor(machine, cpu, word)
+  const holder = holderOf(machine, cpu, word)
+  return `for ${describeAddress(machine, lock)}${holder < 0 ? '' : `, held by CPU ${holder}`}`
 }
 
 function contextOf(area: number): string {

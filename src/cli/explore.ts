@@ -177,7 +177,8 @@ export function explainedDocument(finding: FoundFinding, explanation: Explanatio
 function junitOf(explored: Explored, explanation: Explanation | null, run: Run): JunitSuite {
   const { finding, executions, seconds: s } = explored
   const name = run.bug === null ? `${run.scenario}` : `${run.scenario}, bug ${run.bug}`
-  const properties = { cpus: String(run.cpus), seed: String(run.seed), executions: String(executions) }
+  const { arch } = explored.session.machine.config
+  const properties = { arch, cpus: String(run.cpus), seed: String(run.seed), executions: String(executions) }
   if (finding === null || explanation === null)
     return { name: 'racewalk explore', properties, cases: [{ name, seconds: s }] }
   const text = explainedText(finding, explanation, false, PLAIN)

@@ -92,8 +92,8 @@ function traceOf({ explanation, scenario, bug, token }: PlayedExecution): Return
   return traceDocument({ rows, cpus: machine.config.cpus, finding, subject, command: replayCommand(token) })
 }
 
-/** One file, known to be writable when the command began. */
-class OutputFile {
+/** One file, by the option that asks for it; known to be writable when the command began. */
+export class OutputFile {
   /** `--html out.html`. */
   readonly name: string
   /** Where it goes in the end, links followed. */
@@ -108,11 +108,7 @@ class OutputFile {
       this.#isSpecial = isSpecial(this.target)
       if (!this.#isSpecial) this.#tryTemporary()
     } catch (error) {
-      throw new UsageError(
-        this.name,
-        `it cannot be written: ${(error as Error).message}`,
-        'name a file in a folder that exists',
-      )
+      throw new UsageError(this.name, `it cannot be written: ${reasonOf(error)}`, 'name a file in a folder that exists')
     }
   }
 
@@ -132,7 +128,7 @@ class OutputFile {
       else this.#replace(text)
       return null
     } catch (error) {
-      return `${this.name}\n  it could not be written: ${(error as Error).message}\n  free space or name another file, and replay the token`
+      return `${this.name}\n  it could not be written: ${reasonOf(error)}\n  make room or name another file`
     }
   }
 
@@ -146,6 +142,9 @@ class OutputFile {
     }
   }
 }
+
+/** Without the call and the name of the temporary file. */
+const reasonOf = (error: unknown): string => (error as Error).message.replace(/, \w+( '.*')?$/, '')
 
 function removeIfThere(path: string): void {
   try {

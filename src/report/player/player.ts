@@ -2,7 +2,7 @@
 import type { PageData } from './data.js'
 import { make } from './dom.js'
 import { Panels } from './panels.js'
-import { hitAfter, hitBefore, search } from './search.js'
+import { hitAfter, hitBefore, search, searchTexts } from './search.js'
 import { States } from './states.js'
 import { StepList } from './stepList.js'
 import { Timeline } from './timeline.js'
@@ -33,6 +33,8 @@ export class Player {
   })
   readonly #only = make('input', { type: 'checkbox' })
   readonly #help = helpDialog()
+  /** Made when something is first looked for. */
+  #texts: readonly string[] | null = null
   #found: readonly number[] = []
   #step = -1
 
@@ -89,7 +91,8 @@ export class Player {
   // ---- search -----------------------------------------------------------------------------------------------------
 
   #search(): void {
-    this.#found = search(this.#data, this.#query.value)
+    this.#texts ??= searchTexts(this.#data)
+    this.#found = search(this.#texts, this.#query.value)
     this.#list.mark(this.#found)
     this.#timeline.mark(this.#found)
     this.#showHits()

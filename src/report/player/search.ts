@@ -1,19 +1,17 @@
 /** Steps that a reader looks for: by CPU, access, word, value, function, operation, or what they changed. */
 import type { PageData } from './data.js'
 
-/** Numbers of the steps that have every word of `query` in them, in any case; none for an empty query. */
-export function search(data: PageData, query: string): number[] {
+/** By step, from the first: everything that it can be found by, in small letters. */
+export const searchTexts = (data: PageData): string[] => data.steps.map((_, i) => textOf(data, i + 1))
+
+/** Numbers of the steps that have every word of `query` in their text, in any case; none for an empty query. */
+export function search(texts: readonly string[], query: string): number[] {
   const words = query
     .toLowerCase()
     .split(/\s+/)
     .filter((word) => word !== '')
   if (words.length === 0) return []
-  const found: number[] = []
-  for (let step = 1; step <= data.steps.length; step++) {
-    const text = textOf(data, step)
-    if (words.every((word) => text.includes(word))) found.push(step)
-  }
-  return found
+  return texts.flatMap((text, i) => (words.every((word) => text.includes(word)) ? [i + 1] : []))
 }
 
 function textOf({ steps, stacks, items, changes }: PageData, number: number): string {

@@ -53,11 +53,17 @@ export function readIpis(machine: Machine, put: Put): void {
     for (let to = 0; to < cpus; to++) {
       const csd = machine.regions.csd + (from * cpus + to) * CSD.size
       if (peek32(csd + CSD.at.lock) === 0) continue
-      const taken = isQueued(machine, to, csd) ? 'sent' : 'being handled'
-      const text = `${taken}${peek32(csd + CSD.at.sync) === 0 ? '' : `, CPU ${from} waits for its end`}`
+      const text = `${progressOf(machine, to, csd)}${peek32(csd + CSD.at.sync) === 0 ? '' : `, CPU ${from} waits for its end`}`
       const name = `CPU ${from} to CPU ${to}`
       put({ panel: 'ipis', group: 'requests', name, text, order: [0, from * cpus + to], addr: csd, frames: NO_FRAMES })
     }
+}
+
+/** How far a request to CPU `to` is: it is claimed, then queued, then taken off the queue in the interrupt. */
+function progressOf(machine: Machine, to: number, csd: number): string {
+  if (isQueued(machine, to, csd)) return 'sent'
+  const inIrq = peek32(machine.regions.cpus.cpus + to * CPU_AREA.size + AT.inIrq)
+  return inIrq > 0 ? 'being handled' : 'being sent'
 }
 
 function isQueued({ regions, config }: Machine, cpu: number, csd: number): boolean {

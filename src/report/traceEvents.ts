@@ -88,17 +88,21 @@ function findingEvents(finding: Finding | null, last: number): TraceEvent[] {
 
 // ---- slices -------------------------------------------------------------------------------------------------------
 
-interface Open {
+/** A slice whose end is still to come. */
+type Open = TraceEvent & { dur: number }
+
+/** What a slice stands for: `call` tells an interrupt from the next one. */
+interface Place {
   readonly name: string
   readonly cat: string
-  readonly from: number
+  readonly call: number
 }
 
 /** The slices of one CPU: operation, interrupt, functions, access, each inside the one before. */
 class Thread {
   readonly cpu: number
   readonly #events: TraceEvent[] = []
-  readonly #open: Open[] = []
+  readonly #open: { readonly place: Place; readonly slice: Open }[] = []
   #operation: string | null = null
   /** Interrupts taken, which tells one from the next. */
   #interrupts = 0
@@ -120,9 +124,9 @@ class Thread {
   }
 
   access({ step, access, name, before, after, stack, interrupt }: AccessRow): void {
-    const handler = interrupt ? [{ name: 'interrupt', cat: `interrupt ${this.#interrupts}` }] : []
-    const operation = this.#operation === null ? [] : [{ name: this.#operation, cat: 'operation' }]
-    const functions = [...stack].reverse().map((name) => ({ name, cat: 'function' }))
+    const handler = interrupt ? [{ name: 'interrupt', cat: 'interrupt', call: this.#interrupts }] : []
+    const operation = this.#operation === null ? [] : [{ name: this.#operation, cat: 'operation', call: 0 }]
+    const functions = [...stack].reverse().map((name) => ({ name, cat: 'function', call: 0 }))
     this.#descend([...operation, ...handler, ...functions], step)
     this.#last = step
     const value = before === null || before === after ? '' : `: ${before} → ${after}`
@@ -132,20 +136,20 @@ class Thread {
   }
 
   /** Closes what is not on `path` any more and opens what is new. */
-  #descend(path: readonly Omit<Open, 'from'>[], step: number): void {
+  #descend(path: readonly Place[], step: number): void {
     let same = 0
-    while (same < path.length && isSame(this.#open[same], path[same])) same++
+    while (same < path.length && isSame(this.#open[same]?.place, path[same])) same++
     this.#close(same)
-    for (const slice of path.slice(same)) this.#open.push({ ...slice, from: step })
+    for (const place of path.slice(same)) {
+      const slice: Open = { ph: 'X', name: place.name, cat: place.cat, pid: PID, tid: this.cpu, ts: step, dur: 0 }
+      this.#open.push({ place, slice })
+      this.#events.push(slice)
+    }
   }
 
   /** Closes all but the outermost `keep` slices, with the end of the last access. */
   #close(keep: number): void {
-    while (this.#open.length > keep) {
-      const { name, cat, from } = this.#open.pop() as Open
-      const where = { pid: PID, tid: this.cpu, ts: from, dur: this.#last + 1 - from }
-      this.#events.push({ ph: 'X', name, cat: cat.replace(/ \d+$/, ''), ...where })
-    }
+    for (const { slice } of this.#open.splice(keep)) slice.dur = this.#last + 1 - slice.ts
   }
 
   /** Everything that happened, in the order of time, the outer of two that begin together first. */
@@ -155,8 +159,8 @@ class Thread {
   }
 }
 
-const isSame = (a: Open | undefined, b: Omit<Open, 'from'> | undefined): boolean =>
-  a !== undefined && b !== undefined && a.name === b.name && a.cat === b.cat
+const isSame = (a: Place | undefined, b: Place | undefined): boolean =>
+  a !== undefined && a.name === b?.name && a.cat === b.cat && a.call === b.call
 
 // ---- arrows -------------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,11 @@ import type { PageData } from './data.js'
 /** By step, from the first: everything that it can be found by, in small letters. */
 export const searchTexts = (data: PageData): string[] => data.steps.map((_, i) => textOf(data, i + 1))
 
-/** Numbers of the steps that have every word of `query` in their text, in any case; none for an empty query. */
+/** Numbers of the steps that have every word of `query` in their text, in any case; `cpu 1` is a word. None for none. */
 export function search(texts: readonly string[], query: string): number[] {
   const words = query
     .toLowerCase()
+    .replace(/\bcpu (\d)/g, 'cpu$1')
     .split(/\s+/)
     .filter((word) => word !== '')
   if (words.length === 0) return []
@@ -23,7 +24,7 @@ function textOf({ steps, stacks, items, changes }: PageData, number: number): st
   })
   const { cpu, access, word, before, after, began } = step
   const parts = [
-    `cpu ${cpu}`,
+    `cpu${cpu}`,
     access,
     word,
     before ?? '',

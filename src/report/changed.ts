@@ -7,12 +7,13 @@ import type { Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
 import { PAGE } from '../mm/page.js'
 import { tableWordAt } from './address.js'
+import { itemName } from './player/itemName.js'
 import type { Row } from './steps.js'
 import type { History, Item } from './state/recorder.js'
 
 /** One cell of the state, and what became of it. */
 export interface Changed {
-  /** `mm0.pmd[0] of 0x10000`, `page[0xa].refcount`, `TLB of CPU 1: 0x10000 of mm0`. */
+  /** `mm0.pmd[0] of 0x10000`, `page[0xa] refcount`, `TLB of CPU 1: 0x10000 of mm0`. */
   readonly what: string
   /** Before the first step; null: it was not there. */
   readonly before: string | null
@@ -35,25 +36,8 @@ export function whatChanged(finding: Finding, machine: Machine, history: History
   return history.items.flatMap((item, i) => {
     const changes = after[i] ?? []
     if ((changes.length === 0 && item.panel !== 'tlbs') || !isConcerned(item)) return []
-    return [{ what: nameOf(item), before: history.start[i] ?? null, after: changes }]
+    return [{ what: itemName(item), before: history.start[i] ?? null, after: changes }]
   })
-}
-
-export function nameOf({ panel, group, name }: Item): string {
-  switch (panel) {
-    case 'tables':
-      return group.startsWith('mm') ? `${group}.${name}` : `${name}, ${group}`
-    case 'frames':
-      return `page[${group}] ${name}`
-    case 'tlbs':
-      return `TLB of ${group}: ${name}`
-    case 'locks':
-      return `${name}, ${group}`
-    case 'words':
-      return group === 'words' ? name : `${group} ${name}`
-    default:
-      return `${group} ${name}`
-  }
 }
 
 /** What of a frame says something about a race. */

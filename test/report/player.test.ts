@@ -118,7 +118,7 @@ describe('a search', () => {
     expect(steps('PMD[0]').length).toBeGreaterThan(3)
     expect(steps('pmd[0] cpu 1').every(({ cpu }) => cpu === 1)).toBe(true)
     expect(steps('publishTable').length).toBeGreaterThan(0)
-    expect(search(texts, 'frames refcount').length).toBeGreaterThan(0)
+    expect(search(texts, 'page[0xc] refcount').length).toBeGreaterThan(0)
     expect(steps('no such thing')).toEqual([])
     expect(steps('  ')).toEqual([])
   })

@@ -19,14 +19,16 @@ describe.skipIf(executablePath === null)(title, () => {
   const split = found('gup-vs-split', 'pmdp-inval-addr')
   const data = pageData(split)
   const last = data.steps.length
-  const folder = mkdtempSync(join(tmpdir(), 'racewalk-'))
-  const address = pathToFileURL(join(folder, 'page.html')).href
+  let folder: string
+  let address: string
   let browser: Browser
   let page: Page
   let errors: string[] = []
   let requests: string[] = []
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'racewalk-'))
+    address = pathToFileURL(join(folder, 'page.html')).href
     writeFileSync(join(folder, 'page.html'), playerHtml(split))
     browser = await chromium.launch({ executablePath: executablePath as string, args: ['--no-sandbox'] })
   })

@@ -1,6 +1,7 @@
 /** The state of the machine at a step, part by part, with what the step changed marked. */
 import type { PageData } from './data.js'
 import { make } from './dom.js'
+import { itemName } from './itemName.js'
 import { accessLine } from './stepList.js'
 import type { States } from './states.js'
 
@@ -87,14 +88,9 @@ export class Panels {
   #changes(number: number): HTMLElement[] {
     const changes = this.#data.changes[number - 1] ?? []
     const lines = changes.slice(0, CHANGES_NAMED).map(({ item, text }) => {
-      const { panel = '', group = '', name = '' } = this.#data.items[item] ?? {}
+      const what = this.#data.items[item]
       const before = this.#states.before(item, number) ?? 'none'
-      return make(
-        'li',
-        {},
-        `${panel === 'frames' ? 'page ' : panel === 'tlbs' ? 'TLB of ' : ''}${group} ${name}: ${before} → `,
-        make('b', {}, text ?? 'none'),
-      )
+      return make('li', {}, `${what === undefined ? '' : itemName(what)}: ${before} → `, make('b', {}, text ?? 'none'))
     })
     const more = changes.length - lines.length
     return more > 0 ? [...lines, make('li', {}, `and ${more} more`)] : lines

@@ -1,5 +1,6 @@
 /** Steps that a reader looks for: by CPU, access, word, value, function, operation, or what they changed. */
 import type { PageData } from './data.js'
+import { itemName } from './itemName.js'
 
 /** By step, from the first: everything that it can be found by, in small letters. */
 export const searchTexts = (data: PageData): string[] => data.steps.map((_, i) => textOf(data, i + 1))
@@ -19,8 +20,8 @@ function textOf({ steps, stacks, items, changes }: PageData, number: number): st
   const step = steps[number - 1]
   if (step === undefined) return ''
   const changed = (changes[number - 1] ?? []).map(({ item }) => {
-    const { panel = '', group = '', name = '' } = items[item] ?? {}
-    return `${panel} ${group} ${name}`
+    const what = items[item]
+    return what === undefined ? '' : itemName(what)
   })
   const { cpu, access, word, before, after, began } = step
   const parts = [

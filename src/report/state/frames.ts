@@ -52,7 +52,7 @@ export function readFrame(machine: Machine, pfn: number, put: Put): void {
   cell(0, 'use', use, page + PAGE.at.mapping)
   if (use === FREE) return
   const isTail = (peek32(page + PAGE.at.compoundHead) & 1) !== 0
-  if (!isTail) cell(1, 'refcount', String(peek32(page + PAGE.at.refcount)), page + PAGE.at.refcount)
+  if (!isTail) cell(1, 'refcount', refcountOf(page, flags), page + PAGE.at.refcount)
   if ((flags & (PG_RESERVED | PG_TABLE)) === 0) cell(2, 'mapcount', mapcountOf(page, flags), page + PAGE.at.mapcount)
   const names = FLAGS.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name)
   if (names.length > 0) cell(3, 'flags', names.join(' '), page + PAGE.at.flags)
@@ -70,6 +70,13 @@ function useOf({ memmap }: Machine, page: number, flags: number): string {
   if (mapping !== 0) return (mapping & PAGE_MAPPING_ANON) !== 0 ? 'anonymous' : 'file'
   // Inside a free block only the first frame carries the flag, and nobody refers to the others.
   return peek32(page + PAGE.at.refcount) === 0 ? FREE : 'data'
+}
+
+/** s390 tracks the tables of a page in the top byte of its count. */
+function refcountOf(page: number, flags: number): string {
+  const count = peek32(page + PAGE.at.refcount)
+  const tables = (flags & PG_TABLE) === 0 ? 0 : count >>> 24
+  return tables === 0 ? String(count) : `${count & 0xffffff}, tables ${hex(tables)}`
 }
 
 /** Mappings by PTEs; of a large folio's head also those of the whole, and pins. */

@@ -140,7 +140,7 @@ function sourcesOf(machine: Machine, programs: readonly Program[], begun: Readon
   return [
     { ranges: [], read: (put) => readCpus(machine, programs, begun, put) },
     { ranges: regions('csd', 'cpu'), read: (put) => readIpis(machine, put) },
-    { ranges: regions('program', 'word'), read: (put) => readWords(machine, put) },
+    { ranges: regions('program', 'word'), read: (put) => readWords(machine, programs, put) },
     { ranges: [...regions('mm', 'page', 'tableShadow'), frames], read: (put) => readTables(machine, put) },
     { ranges: regions('tlb', 'psc'), read: (put) => readTlbs(machine, put) },
     { ranges: regions(...LOCK_REGIONS), read: (put) => readLocks(machine, put) },

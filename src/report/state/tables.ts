@@ -13,9 +13,9 @@ import { entrySpan } from '../address.js'
 import { describeEntry, hex } from '../entry.js'
 import { NO_FRAMES, type Put } from './cell.js'
 
-/** Of the tables that no address space leads to. */
-const UNLINKED = 'not linked'
-const UNLINKED_ORDER = 1 << 20
+/** What becomes of each table, and the entries of those that no address space leads to. */
+const TABLES = { group: 'tables', order: 1 << 20 }
+const UNLINKED = { group: 'not linked', order: TABLES.order + 1 }
 /** Address spaces that cannot lead to more tables than this are cut off: a broken tree may lead to itself. */
 const TABLES_MAX = 4096
 
@@ -39,6 +39,8 @@ class TreeWalk {
   readonly #machine: Machine
   readonly #put: Put
   readonly #seen = new Set<number>()
+  /** First frames of tables above the PTE level, which fill their frames. */
+  readonly #upper = new Set<number>()
 
   constructor(machine: Machine, put: Put) {
     this.#machine = machine
@@ -52,7 +54,9 @@ class TreeWalk {
   #table(group: string, slot: number, table: number, level: number, base: number): void {
     if (this.#seen.size >= TABLES_MAX) return
     this.#seen.add(table)
+    this.#state(table, level, 'linked')
     const { memmap, config } = this.#machine
+    if (level > Level.pte) this.#upper.add(memmap.pfnOfTable(table))
     const span = entrySpan(this.#machine, level)
     this.#entries(table, level, (at, index, text) => {
       const addr = base + index * span
@@ -71,25 +75,34 @@ class TreeWalk {
   unlinked(pfn: number): void {
     const { memmap } = this.#machine
     const first = memmap.firstTable(pfn)
-    if (this.#seen.has(memmap.firstTable(memmap.upperPfn(pfn)))) return
-    for (let nr = first; nr < first + memmap.fragments; nr++) if (!this.#seen.has(nr)) this.#loose(nr, pfn)
+    if (this.#upper.has(memmap.upperPfn(pfn))) return
+    for (let nr = first; nr < first + memmap.fragments; nr++) if (!this.#seen.has(nr)) this.#loose(nr)
   }
 
-  #loose(nr: number, pfn: number): void {
+  #loose(nr: number): void {
     const state = tableState(this.#machine, nr)
     if (state === 0) return
+    const { memmap } = this.#machine
     const level = state & 0xf
-    const group = UNLINKED
+    const isPart = level > Level.pte && nr !== memmap.upperTableAt(memmap.table(nr))
+    if (isPart) return
+    const isFreed = (state & TABLE_FREED) !== 0
+    this.#state(nr, level, (state & TABLE_DEPOSITED) !== 0 ? 'deposited' : isFreed ? 'given back' : 'not linked')
+    if (isFreed) return
+    const { group, order } = UNLINKED
+    this.#entries(nr, level, (addr, index, text) => {
+      const name = `${nameOfLevel(level)} table ${hex(nr)}[${index}]`
+      const frames = framesOf(this.#machine, addr, level)
+      this.#put({ panel: 'tables', group, name, text, order: [order, nr * 4096 + index], addr, frames })
+    })
+  }
+
+  #state(nr: number, level: number, text: string): void {
+    const { memmap } = this.#machine
+    const { group, order } = TABLES
     const name = `${nameOfLevel(level)} table ${hex(nr)}`
-    const use = (state & TABLE_DEPOSITED) !== 0 ? 'deposited' : (state & TABLE_FREED) !== 0 ? 'given back' : 'in use'
-    const at = this.#machine.memmap.table(nr)
-    const put = (entry: string, text: string, within: number, addr: number, frames: readonly number[]): void =>
-      this.#put({ panel: 'tables', group, name: entry, text, order: [UNLINKED_ORDER, within], addr, frames })
-    put(name, use, nr * 4096, at, [pfn])
-    if ((state & TABLE_FREED) !== 0) return
-    this.#entries(nr, level, (entry, index, text) =>
-      put(`${name}[${index}]`, text, nr * 4096 + 1 + index, entry, framesOf(this.#machine, entry, level)),
-    )
+    const frames = [memmap.pfnOfTable(nr)]
+    this.#put({ panel: 'tables', group, name, text, order: [order, nr], addr: memmap.table(nr), frames })
   }
 
   #entries(table: number, level: number, found: (at: number, index: number, text: string) => void): void {

@@ -52,14 +52,15 @@ interface Entry extends Item {
 
 /** A source as it was last read. */
 interface Watched extends Source {
-  readonly words: Int32Array
-  read: (put: Put) => void
   said: Set<Entry>
+  /** A word of it has changed since. */
+  stale: boolean
 }
 
 export class StateRecorder {
   readonly #entries = new Map<string, Entry>()
   readonly #sources: readonly Watched[]
+  readonly #watch: ImageWatch
   /** CPUs that have made a step. */
   readonly #begun = new Set<number>()
   #steps = 0
@@ -68,11 +69,9 @@ export class StateRecorder {
   /** Looks at the state before the first step. */
   constructor(machine: Machine, programs: readonly Program[]) {
     const sources = sourcesOf(machine, programs, this.#begun)
-    this.#sources = sources.map((source) => ({ ...source, words: new Int32Array(sizeOf(source)), said: new Set() }))
-    for (const source of this.#sources) {
-      remember(source)
-      this.#read(source)
-    }
+    this.#sources = sources.map((source) => ({ ...source, said: new Set(), stale: false }))
+    this.#watch = new ImageWatch(machine.layout.size, this.#sources)
+    for (const source of this.#sources) this.#read(source)
     this.#isStart = false
   }
 
@@ -80,12 +79,14 @@ export class StateRecorder {
   stepped(cpu: number): void {
     this.#steps++
     this.#begun.add(cpu)
-    for (const source of this.#sources) if (source.ranges.length === 0 || remember(source)) this.#read(source)
+    this.#watch.look()
+    for (const source of this.#sources) if (source.stale || source.ranges.length === 0) this.#read(source)
   }
 
   #read(source: Watched): void {
     const before = source.said
     source.said = new Set()
+    source.stale = false
     source.read((cell) => source.said.add(this.#note(cell)))
     for (const entry of before) if (!source.said.has(entry)) this.#change(entry, null)
   }
@@ -155,20 +156,32 @@ function sourcesOf(machine: Machine, programs: readonly Program[], begun: Readon
 
 const LOCK_REGIONS = ['cpu', 'lockNodes', 'shadowCpu', 'rcu', 'zone', 'tables', 'mm', 'anonVma', 'file', 'page']
 
-const sizeOf = ({ ranges }: Source): number => ranges.reduce((sum, [, bytes]) => sum + (bytes >>> 2), 0)
+const BLOCK = 64
 
-/** Takes the words of `source` over; true when one of them is another than before. */
-function remember({ ranges, words }: Watched): boolean {
-  let changed = false
-  let i = 0
-  for (const [from, bytes] of ranges)
-    for (let at = from; at < from + bytes; at += 4, i++) {
-      const word = peek32(at)
+/** Sees which sources have a changed word, in one pass over a copy of the image. */
+class ImageWatch {
+  readonly #words: Int32Array
+  /** By block of the image: the sources that have a part of it. */
+  readonly #sources: Watched[][]
+
+  constructor(bytes: number, sources: readonly Watched[]) {
+    this.#sources = Array.from({ length: Math.ceil(bytes / BLOCK) }, () => [])
+    for (const source of sources)
+      for (const [from, size] of source.ranges)
+        for (let at = from - (from % BLOCK); at < from + size; at += BLOCK) this.#sources[at / BLOCK]?.push(source)
+    this.#words = new Int32Array(this.#sources.length * (BLOCK / 4))
+    for (let i = 0; i < this.#words.length; i++) this.#words[i] = peek32(i * 4)
+  }
+
+  look(): void {
+    const words = this.#words
+    for (let i = 0; i < words.length; i++) {
+      const word = peek32(i * 4)
       if (words[i] === word) continue
       words[i] = word
-      changed = true
+      for (const source of this.#sources[Math.floor((i * 4) / BLOCK)] ?? []) source.stale = true
     }
-  return changed
+  }
 }
 
 // ---- order ----------------------------------------------------------------------------------------------------------

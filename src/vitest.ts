@@ -115,7 +115,7 @@ const about = ({ scenario }: Race, { executions }: ExploreResult): string => `${
 function report(race: Race, result: ExploreResult): string {
   const { finding } = result
   if (finding === null) return ''
-  const { machine, rows, finding: explained } = explain(decodeToken(finding.token), race.scenario, bugOf(race))
-  const options = { machine, rows, palette: paletteFor(false), width: 120, full: false, token: finding.token }
+  const { machine, rows, history, finding: explained } = explain(decodeToken(finding.token), race.scenario, bugOf(race))
+  const options = { machine, rows, history, palette: paletteFor(false), width: 120, full: false, token: finding.token }
   return `${about(race, result)}, found in the last:\n\n${findingText(explained ?? finding, options)}`
 }

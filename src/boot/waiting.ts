@@ -24,7 +24,7 @@ export function describeWaiting(machine: Machine, waiting: readonly Waiting[]): 
 
 function describeWait(machine: Machine, cpu: number, addr: number): string {
   if (addr === 0) return 'runs or sleeps nowhere'
-  const lock = lockBehind(machine, cpu, addr)
+  const lock = lockWaitedFor(machine, cpu, addr)
   const what = lock === addr ? machine.nameOf(addr) : `its turn at ${machine.nameOf(lock)}`
   const holder = holderOf(machine, cpu, addr)
   return `waits for ${what}${holder < 0 ? '' : `, held by CPU ${holder}`}`
@@ -32,8 +32,10 @@ function describeWait(machine: Machine, cpu: number, addr: number): string {
 
 /** The CPU that holds the lock for which `cpu` waits at `addr`; -1: no lock, or nobody known. */
 export function holderOf(machine: Machine, cpu: number, addr: number): number {
-  const lock = lockBehind(machine, cpu, addr)
-  if (isNode(machine, lock) || !/lock|ptl/i.test(machine.nameOf(lock))) return -1
+  const lock = lockWaitedFor(machine, cpu, addr)
+  const name = machine.nameOf(lock)
+  // A request for an interrupt is locked too, but keeps no owner.
+  if (isNode(machine, lock) || name.startsWith('csd') || !/lock|ptl/i.test(name)) return -1
   // Lock words keep their owner (CPU + 1) in the word behind them.
   const holder = peek32(lock + 4)
   return holder > 0 && holder <= machine.config.cpus ? holder - 1 : -1
@@ -48,7 +50,7 @@ const LOCKED = LOCK_NODES.at.locked0 - LOCK_NODES.at.next0
  * The lock in whose queue a CPU stands that waits for a word of its own LOCK_NODES; `addr` itself for other words, and
  * when the lock cannot be told: only the mm's own rwsem is looked at.
  */
-function lockBehind(machine: Machine, cpu: number, addr: number): number {
+export function lockWaitedFor(machine: Machine, cpu: number, addr: number): number {
   if (!isNode(machine, addr)) return addr
   const nodes = nodesOf(machine, cpu)
   return addr === nodes + LOCK_NODES.at.sleepGranted ? rwsemOf(machine, cpu, addr) : spinlockOf(machine, addr)

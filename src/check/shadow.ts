@@ -109,6 +109,9 @@ export function set32(at: number, value: number): void {
   note(at)
 }
 
+/** Address of the SHADOW_CPU of `cpu`; `shadow` is that of frame 0. */
+export const shadowCpuAt = (shadow: number, cpu: number): number => shadow - (SHADOW_CPUS - cpu) * SHADOW_CPU.size
+
 export class Shadow {
   readonly frames: number
   /** Numbers that tables can have. */
@@ -180,7 +183,7 @@ export class Shadow {
 
   /** Address of the SHADOW_CPU of `cpu`. */
   cpu(cpu: number): number {
-    return this.#base - (SHADOW_CPUS - cpu) * SHADOW_CPU.size
+    return shadowCpuAt(this.#base, cpu)
   }
 
   /** Address of a word that counts the entries that the TLB of `cpu` dropped. */

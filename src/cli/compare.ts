@@ -1,10 +1,9 @@
 /** `racewalk compare`: designs of one thing side by side. */
 import { Argument, type Command } from 'commander'
-import { closeSync, openSync, writeSync } from 'node:fs'
-import { UsageError } from '../base/errors.js'
 import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compareTables.js'
 import { tableScenarios } from '../scenario/catalog/index.js'
 import { compareHtml } from '../report/compareHtml.js'
+import { OutputFile } from './outputs.js'
 import { executionsOption, jsonOption, seedOption } from './options.js'
 import { EXIT, Terminal, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 import { wordTable } from '../report/wordTable.js'
@@ -31,15 +30,14 @@ export function addCompare(program: Command, done: (code: ExitCode) => void): vo
 async function runCompare(what: string, options: Options): Promise<ExitCode> {
   const terminal = new Terminal(options.json === true)
   const { seed, executions = COMPARE_EXECUTIONS, html } = options
-  // Before the work: a page that cannot be written is better known now.
-  const page = html === undefined ? null : openForWriting(html)
+  const page = html === undefined ? null : new OutputFile('--html', html)
   const [variants, interrupted] = await untilInterrupted(async (signal) => {
     const onProgress = (id: string, scenario: string): void => terminal.progress(`${id}: ${scenario} (Ctrl-C stops)`)
     const found = await compareTables({ seed, executions, onProgress, signal })
     terminal.quiet()
     return [found, signal.aborted] as const
   })
-  if (page !== null) writePage(page, compareHtml({ seed, executions, variants }))
+  const problem = page === null ? null : page.write(compareHtml({ seed, executions, variants }))
   terminal.document({ command: 'compare', what, seed, executions, interrupted, variants })
   terminal.print(
     `${what}: ${thousands(executions)} executions of each scenario, seed ${seed}${interrupted ? ', interrupted' : ''}\n`,
@@ -51,24 +49,9 @@ async function runCompare(what: string, options: Options): Promise<ExitCode> {
     const failed = scenarios.find(({ verdict }) => verdict === 'fails')
     if (failed !== undefined) terminal.print(`${id}: ${failed.title}\n  npx racewalk replay ${failed.token}`)
   }
-  return EXIT.clean
-}
-
-function openForWriting(file: string): number {
-  try {
-    return openSync(file, 'w')
-  } catch (error) {
-    throw new UsageError(
-      `--html ${file}`,
-      `it cannot be written: ${(error as Error).message}`,
-      'name a file in a folder that exists',
-    )
-  }
-}
-
-function writePage(page: number, text: string): void {
-  writeSync(page, text)
-  closeSync(page)
+  if (problem === null) return EXIT.clean
+  terminal.complain(problem)
+  return EXIT.usage
 }
 
 function verdictTable(variants: readonly Variant[], { palette }: Terminal): string {

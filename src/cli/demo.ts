@@ -85,7 +85,7 @@ async function runARecording(terminal: Terminal): Promise<boolean> {
 function tryNext(terminal: Terminal, token: string | null): void {
   const { command } = terminal.palette
   heading(terminal, 'Try next')
-  terminal.print(`  ${command(token === null ? 'npx racewalk list' : `${replayCommand(token)} --full`)}`)
+  terminal.print(`  ${command(token === null ? 'npx racewalk list' : `${replayCommand(token)} --html race.html`)}`)
   terminal.print(`  ${command('npx racewalk explore gup-vs-collapse --bug gup-collapse-pmd')}`)
   terminal.print(`  ${command('npx racewalk stress mixed --cpus 8 --duration 30s')}`)
 }

@@ -6,11 +6,14 @@ import { exploreSharded } from '../explore/shards.js'
 import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
 import { insightOf, type Insight } from '../explore/insight.js'
+import { whatChanged } from '../report/changed.js'
 import { coverageText, whyNotText, type CoverageContext } from '../report/coverage.js'
 import { curveText } from '../report/curve.js'
-import { explain } from '../report/explain.js'
-import { coverageDocument, findingDocument, type RunDocument } from '../report/json.js'
+import { explain, type Explanation } from '../report/explain.js'
+import type { JunitSuite } from '../report/junit.js'
+import { coverageDocument, findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
+import { paletteFor } from '../report/palette.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { brokeOff, exploredCode, exploredDocument, exploredFault, exploredNotes } from './explored.js'
@@ -31,9 +34,10 @@ import {
   shardsOption,
   strategyOption,
 } from './options.js'
+import { htmlOption, junitOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
 import { Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
-interface Options {
+interface Options extends OutputOptions {
   bug?: string
   cpus?: number
   executions?: number
@@ -75,6 +79,9 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(curveOption())
     .option('--no-shrink', 'show the execution as it was found, with all its switches')
     .addOption(fullOption())
+    .addOption(htmlOption())
+    .addOption(traceOption())
+    .addOption(junitOption())
     .addOption(jsonOption())
     .action(async (id: string, options: Options) => done(await runExplore(id, options)))
 }
@@ -82,6 +89,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
 async function runExplore(id: string, options: Options): Promise<ExitCode> {
   const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
+  const outputs = new Outputs(options, terminal)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
   const { seed, strategy, shards, resume } = options
   const explored = await exploreFor(terminal, timeMs, {
@@ -99,18 +107,19 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   })
   const cpus = explored.session.machine.config.cpus
   const { finding } = explored
+  const run = { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }
+  const explanation = finding === null ? null : explain(decodeToken(finding.token), scenario, bug)
   const insight = insightOf(explored.coverage)
   const fault = exploredFault(explored)
   terminal.print(summaryText(scenario, bug, explored, terminal))
   printCoverage(insight, contextOf(explored, scenario, options), options.insight === true, terminal)
-  if (finding !== null && !terminal.json)
-    terminal.print(`\n${foundText(finding, scenario, bug, options.full === true, terminal)}`)
+  if (finding !== null && explanation !== null)
+    terminal.print(`\n${explainedText(finding, explanation, options.full === true, terminal)}`)
   const curve =
     finding !== null && options.curve === true ? await curveOf(finding.token, scenario, bug, terminal) : undefined
-  if (curve && finding !== null && !terminal.json)
-    terminal.print(`\n${curveText(curve, explain(decodeToken(finding.token), scenario, bug).rows)}`)
+  if (curve && explanation !== null) terminal.print(`\n${curveText(curve, explanation.rows)}`)
   terminal.document({
-    ...documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }),
+    ...documentOf(explored, explanation, run),
     coverage: coverageDocument(insight, options.insight === true),
     curve,
   })
@@ -118,7 +127,11 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   else if (options.check === true) terminal.print('each schedule was run twice, the same both times')
   if (resume !== undefined && finding === null && fault === null)
     terminal.print(`kept in ${resume}: the same command goes on from there`)
-  return exploredCode(explored)
+  outputs.execution(
+    finding === null || explanation === null ? null : { explanation, scenario, bug, token: finding.token },
+  )
+  outputs.junit(() => junitOf(explored, explanation, run))
+  return outputs.exitCode(exploredCode(explored))
 }
 
 /** What was covered, where nothing was found or --insight asks for it; and why nothing was found. */
@@ -177,7 +190,10 @@ export async function exploreFor(
   })
 }
 
-function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug' | 'cpus' | 'seed'>): object {
+type Run = Pick<RunDocument, 'scenario' | 'bug' | 'cpus' | 'seed'>
+
+/** `explanation`: of the finding, if there is one. */
+function documentOf(explored: Explored, explanation: Explanation | null, run: Run): object {
   const { executions, operations, steps, finding, outcomes, session, interrupted } = explored
   const document: RunDocument = {
     command: 'explore',
@@ -187,7 +203,7 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
     executions,
     seconds: explored.seconds,
     operations,
-    findings: finding === null ? [] : [findingDocument(finding, session.machine, finding.token)],
+    findings: finding === null || explanation === null ? [] : [explainedDocument(finding, explanation)],
   }
   return {
     ...document,
@@ -226,6 +242,27 @@ function foundLine({ execution, switches }: FoundFinding): string {
   return `found in execution ${thousands(execution)}${shrunk}:`
 }
 
+export function explainedDocument(finding: FoundFinding, explanation: Explanation): FindingDocument {
+  const { machine, history, rows } = explanation
+  const changed = whatChanged(finding, machine, history, rows)
+  return findingDocument(finding, machine, finding.token, changed)
+}
+
+function junitOf(explored: Explored, explanation: Explanation | null, run: Run): JunitSuite {
+  const { finding, executions, seconds: s } = explored
+  const name = run.bug === null ? `${run.scenario}` : `${run.scenario}, bug ${run.bug}`
+  const { arch } = explored.session.machine.config
+  const properties = { arch, cpus: String(run.cpus), seed: String(run.seed), executions: String(executions) }
+  if (finding === null || explanation === null)
+    return { name: 'racewalk explore', properties, cases: [{ name, seconds: s }] }
+  const text = explainedText(finding, explanation, false, PLAIN)
+  const failure = { type: finding.oracle, message: finding.title, text }
+  return { name: 'racewalk explore', properties, cases: [{ name, seconds: s, failure }] }
+}
+
+/** How files have reports: without colours. */
+export const PLAIN = { palette: paletteFor(false), width: 120 }
+
 /** The report on a finding of the controlled engine, with the interleaving. */
 export function foundText(
   finding: FoundFinding,
@@ -234,8 +271,23 @@ export function foundText(
   full: boolean,
   terminal: Terminal,
 ): string {
-  const explanation = explain(decodeToken(finding.token), scenario, bug)
-  const { palette, width } = terminal
-  const { machine, rows } = explanation
-  return findingText(explanation.finding ?? finding, { machine, rows, palette, width, full, token: finding.token })
+  return explainedText(finding, explain(decodeToken(finding.token), scenario, bug), full, terminal)
+}
+
+function explainedText(
+  finding: FoundFinding,
+  explanation: Explanation,
+  full: boolean,
+  { palette, width }: Pick<Terminal, 'palette' | 'width'>,
+): string {
+  const { machine, rows, history } = explanation
+  return findingText(explanation.finding ?? finding, {
+    machine,
+    rows,
+    history,
+    palette,
+    width,
+    full,
+    token: finding.token,
+  })
 }

@@ -3,16 +3,18 @@ import type { Command } from 'commander'
 import { describePoint } from '../explore/deviations.js'
 import { decodeToken } from '../explore/token.js'
 import { curveText } from '../report/curve.js'
+import { whatChanged } from '../report/changed.js'
 import { explain, type Explanation } from '../report/explain.js'
-import { findingDocument, stepDocuments, type RunDocument } from '../report/json.js'
+import { findingDocument, stateDocument, stepDocuments, type RunDocument } from '../report/json.js'
 import { findingText } from '../report/text.js'
 import { scenarioById } from '../scenario/catalog/index.js'
 import { bugNamed } from './names.js'
 import { curveOf } from './curve.js'
 import { curveOption, fullOption, jsonOption } from './options.js'
+import { htmlOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
 
-interface Options {
+interface Options extends OutputOptions {
   full?: boolean
   curve?: boolean
   json?: boolean
@@ -25,6 +27,8 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
     .argument('<TOKEN>', 'what a report ends in')
     .addOption(fullOption())
     .addOption(curveOption())
+    .addOption(htmlOption())
+    .addOption(traceOption())
     .addOption(jsonOption())
     .action(async (token: string, options: Options) => done(await runReplay(token, options)))
 }
@@ -33,8 +37,9 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
   const token = decodeToken(text)
   const [scenario, bug] = [scenarioById(token.scenario), bugNamed(token.bug ?? undefined)]
   const terminal = new Terminal(options.json === true)
+  const outputs = new Outputs(options, terminal)
   const explanation = explain(token, scenario, bug)
-  const { finding, machine, rows, steps } = explanation
+  const { finding, machine, rows, history, steps } = explanation
   const document: RunDocument = {
     command: 'replay',
     scenario: scenario.id,
@@ -45,7 +50,8 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
     seed: null,
     executions: 1,
     operations: explanation.operations,
-    findings: finding === null ? [] : [findingDocument(finding, machine, text)],
+    findings:
+      finding === null ? [] : [findingDocument(finding, machine, text, whatChanged(finding, machine, history, rows))],
   }
   const { palette, width } = terminal
   terminal.print(
@@ -54,13 +60,20 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
     terminal.print(
-      `\n${findingText(finding, { machine, rows, palette, width, full: options.full === true, token: null })}`,
+      `\n${findingText(finding, { machine, rows, history, palette, width, full: options.full === true, token: null })}`,
     )
   const curve = options.curve === true ? await curveOf(text, scenario, bug, terminal) : undefined
-  terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows), curve })
+  terminal.document({
+    ...document,
+    exact: explanation.exact,
+    steps: stepDocuments(rows),
+    state: stateDocument(history),
+    curve,
+  })
   if (curve) terminal.print(`\n${curveText(curve, rows)}`)
   if (curve === null) terminal.print('no curve: this execution breaks no rule')
-  return finding === null ? EXIT.clean : EXIT.finding
+  outputs.execution({ explanation, scenario, bug, token: text })
+  return outputs.exitCode(finding === null ? EXIT.clean : EXIT.finding)
 }
 
 function exactness({ exact, taken, missed, machine }: Explanation, of: number): string {

@@ -4,10 +4,18 @@ import { runRecording } from '../boot/runRecording.js'
 import type { RunRecordingResult } from '../boot/runRecording.types.js'
 import { formatVma } from '../input/maps.js'
 import { findingDocument, type RunDocument } from '../report/json.js'
+import type { JunitCase, JunitSuite } from '../report/junit.js'
 import { findingText } from '../report/text.js'
+import { PLAIN } from './explore.js'
 import { cpusOption, jsonOption } from './options.js'
+import { junitOption, Outputs, type OutputOptions } from './outputs.js'
 import { sum } from './stress.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+
+interface Options extends OutputOptions {
+  cpus?: number
+  json?: boolean
+}
 
 export function addRun(program: Command, done: (code: ExitCode) => void): void {
   program
@@ -15,13 +23,16 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
     .description('an strace recording of a real program, with gup_fast and khugepaged racing it')
     .argument('<FILE>', 'log of strace -f -y -tt -T -e trace=memory,…; its snapshots in NAME.maps beside it')
     .addOption(cpusOption())
+    .addOption(junitOption())
     .addOption(jsonOption())
-    .action(async (file: string, options: { cpus?: number; json?: boolean }) => {
+    .action(async (file: string, options: Options) => {
       const terminal = new Terminal(options.json === true)
+      const outputs = new Outputs(options, terminal)
       const result = await runFor(terminal, file, options.cpus)
       terminal.document(documentOf(result, options.cpus))
       terminal.print(recordingText(result, terminal))
-      done(exitCodeOf(result))
+      outputs.junit(() => junitOf(result))
+      done(outputs.exitCode(exitCodeOf(result)))
     })
 }
 
@@ -83,6 +94,25 @@ export function recordingText(result: RunRecordingResult, terminal: Terminal): s
   return lines.join('\n')
 }
 
+/** A case for each process, which fails when it differs from the real kernel, and one for the kernel under them, with the time of all. */
+function junitOf(result: RunRecordingResult): JunitSuite {
+  const { file, processes, operations, finding, fault, machine, seconds: s } = result
+  const cases = processes.map(({ pid }): JunitCase => {
+    const text = differenceLines(result, pid).join('\n')
+    const message = `process ${pid} differs from the real kernel`
+    return {
+      name: `process ${pid}`,
+      seconds: 0,
+      ...(text === '' ? {} : { failure: { type: 'difference', message, text } }),
+    }
+  })
+  const text = finding === null ? '' : findingText(finding, { machine, ...PLAIN, full: false, rows: [], token: null })
+  const failure = finding === null ? {} : { failure: { type: finding.oracle, message: finding.title, text } }
+  cases.push({ name: 'kernel', seconds: s, ...failure, ...(fault === null ? {} : { error: fault }) })
+  const properties = { file, arch: machine.config.arch, operations: String(sum(operations)) }
+  return { name: 'racewalk run', properties, cases }
+}
+
 /** Differences that are printed; --json has them all. */
 const DIFFERENCES_SHOWN = 12
 
@@ -91,13 +121,17 @@ function shortened(lines: readonly string[]): readonly string[] {
   return more <= 0 ? lines : [...lines.slice(0, DIFFERENCES_SHOWN), `  … and ${more} more (--json has all)`]
 }
 
-function differenceLines({ mismatches, mapsDifferences }: RunRecordingResult): string[] {
-  const calls = mismatches.map(
-    ({ pid, op, expected, found }) => `  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`,
-  )
-  const mappings = mapsDifferences.flatMap(({ pid, expected, found }) => [
-    ...(expected === undefined ? [] : [`  process ${pid}: missing   ${formatVma(expected)}`]),
-    ...(found === undefined ? [] : [`  process ${pid}: surplus   ${formatVma(found)}`]),
-  ])
+/** Of process `only`, or of all. */
+function differenceLines({ mismatches, mapsDifferences }: RunRecordingResult, only?: number): string[] {
+  const isWanted = ({ pid }: { pid: number }): boolean => only === undefined || pid === only
+  const calls = mismatches
+    .filter(isWanted)
+    .map(({ pid, op, expected, found }) => `  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`)
+  const mappings = mapsDifferences
+    .filter(isWanted)
+    .flatMap(({ pid, expected, found }) => [
+      ...(expected === undefined ? [] : [`  process ${pid}: missing   ${formatVma(expected)}`]),
+      ...(found === undefined ? [] : [`  process ${pid}: surplus   ${formatVma(found)}`]),
+    ])
   return [...calls, ...mappings]
 }

@@ -2,17 +2,19 @@
 import type { Command } from 'commander'
 import type { FreeRunResult, OperationCounts } from '../boot/freeRun.js'
 import type { Bug } from '../bug/bug.js'
+import type { JunitSuite } from '../report/junit.js'
 import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { stress } from '../scenario/stress.js'
-import { exploreFor, foundText, type Explored } from './explore.js'
+import { exploreFor, foundText, PLAIN, type Explored } from './explore.js'
 import { bugNamed, scenarioNamed } from './names.js'
 import { bugOption, cpusOption, durationOption, fullOption, gpDelayOption, jsonOption, seedOption } from './options.js'
+import { junitOption, Outputs, type OutputOptions } from './outputs.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
-interface Options {
+interface Options extends OutputOptions {
   bug?: string
   cpus?: number
   duration: number
@@ -41,6 +43,7 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
     .addOption(seedOption())
     .addOption(gpDelayOption())
     .addOption(fullOption())
+    .addOption(junitOption())
     .addOption(jsonOption())
     .action(async (id: string, options: Options) => done(await runStress(id, options)))
 }
@@ -48,15 +51,13 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
 async function runStress(id: string, options: Options): Promise<ExitCode> {
   const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
   const terminal = new Terminal(options.json === true)
+  const outputs = new Outputs(options, terminal)
   const result = await stressFor(terminal, scenario, bug, options)
   terminal.print(totalsText(scenario, bug, options.perturb === true, result))
   const finding = result.finding === null ? null : findingDocument(result.finding, result.machine, null)
-  if (result.finding !== null) {
-    const { palette, width } = terminal
-    terminal.print(
-      `\n${findingText(result.finding, { machine: result.machine, palette, width, full: false, rows: [], token: null })}`,
-    )
-  } else if (result.fault === null) terminal.print(terminal.palette.good('nothing found'))
+  if (result.finding !== null) terminal.print(`\n${reportText(result, terminal)}`)
+  else if (result.fault === null) terminal.print(terminal.palette.good('nothing found'))
+  const report = reportText(result, PLAIN)
   const explored =
     result.finding !== null && options.explore === true
       ? await goOn(terminal, scenario, bug, result.finding.oracle, options)
@@ -64,7 +65,37 @@ async function runStress(id: string, options: Options): Promise<ExitCode> {
   // Only now: a report's replay takes the image away that addresses are named from.
   if (terminal.json) terminal.document(documentOf(scenario, bug, options, result, finding, explored))
   if (result.fault !== null) terminal.print(`\n${terminal.palette.bad('a fault of racewalk itself:')} ${result.fault}`)
-  return result.fault !== null ? EXIT.fault : result.finding !== null ? EXIT.finding : EXIT.clean
+  outputs.junit(() => junitOf(scenario, bug, options, result, report))
+  return outputs.exitCode(result.fault !== null ? EXIT.fault : result.finding !== null ? EXIT.finding : EXIT.clean)
+}
+
+/** The report on what a free run found, '' for nothing. Names addresses from the image: before another machine takes it. */
+function reportText(
+  { finding, machine }: FreeRunResult,
+  { palette, width }: Pick<Terminal, 'palette' | 'width'>,
+): string {
+  if (finding === null) return ''
+  return findingText(finding, { machine, palette, width, full: false, rows: [], token: null })
+}
+
+function junitOf(
+  scenario: Scenario,
+  bug: Bug | null,
+  options: Options,
+  result: FreeRunResult,
+  text: string,
+): JunitSuite {
+  const { finding, fault, seconds: s, machine, operations } = result
+  const name = bug === null ? scenario.id : `${scenario.id}, bug ${bug.id}`
+  const properties = {
+    arch: machine.config.arch,
+    cpus: String(machine.config.cpus),
+    seed: String(options.seed),
+    operations: String(sum(operations)),
+  }
+  const failure = finding === null ? {} : { failure: { type: finding.oracle, message: finding.title, text } }
+  const error = fault === null ? {} : { error: fault }
+  return { name: 'racewalk stress', properties, cases: [{ name, seconds: s, ...failure, ...error }] }
 }
 
 type StressSettings = Pick<Options, 'cpus' | 'duration' | 'perturb' | 'seed'>

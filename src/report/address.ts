@@ -81,7 +81,8 @@ function findTable(
   return null
 }
 
-function entrySpan({ geo }: Machine, level: number): number {
+/** Bytes that an entry of `level` translates. */
+export function entrySpan({ geo }: Machine, level: number): number {
   return level === Level.pte ? geo.pageSize : geo.pmdSize * geo.ptrsPerTable ** (level - 2)
 }
 

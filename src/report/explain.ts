@@ -8,6 +8,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { named, partNames } from './names.js'
 import { StepTable, type Row } from './steps.js'
+import type { History } from './state/recorder.js'
 
 export interface Explanation {
   readonly finding: Finding | null
@@ -17,6 +18,8 @@ export interface Explanation {
   readonly taken: number
   readonly missed: Deviation | null
   readonly rows: readonly Row[]
+  /** The state before the first step, and what each step changed. */
+  readonly history: History
   readonly steps: number
   readonly operations: number
   /** As the execution left it, for naming addresses. */
@@ -24,7 +27,7 @@ export interface Explanation {
 }
 
 /** Deep enough for an interrupt above a fault above an operation. */
-const STACK_FRAMES = 60
+const STACK_FRAMES = 200
 
 export function explain(token: Token, scenario: Scenario, bug: Bug | null): Explanation {
   const framesBefore = Error.stackTraceLimit
@@ -32,11 +35,18 @@ export function explain(token: Token, scenario: Scenario, bug: Bug | null): Expl
   const names = partNames(bug)
   let table: StepTable | null = null
   try {
-    const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine, names)))
-    const { rows, steps } = table as unknown as StepTable
+    const result = replay(
+      token,
+      scenario,
+      bug,
+      ({ machine, programs }) => (table = new StepTable(machine, programs, names)),
+    )
+    const recorded = table as unknown as StepTable
+    const { rows, steps } = recorded
     const { exact, taken, missed, session } = result
     const finding = result.finding === null ? null : named(result.finding, names)
-    return { finding, exact, taken, missed, rows, steps, operations: session.operationsDone, machine: session.machine }
+    const { machine, operationsDone: operations } = session
+    return { finding, exact, taken, missed, rows, history: recorded.history(), steps, operations, machine }
   } finally {
     Error.stackTraceLimit = framesBefore
   }

@@ -4,11 +4,17 @@ import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Insight } from '../explore/insight.js'
 import { describeAddress } from './address.js'
+import type { Changed } from './changed.js'
+import { ruleOf, type Rule } from './rules.js'
+import type { PanelId } from './state/cell.js'
+import type { Change, History } from './state/recorder.js'
 import type { Row } from './steps.js'
 
 export interface FindingDocument {
   readonly oracle: string
   readonly title: string
+  /** The rule that was broken, in words, and where the kernel has it. */
+  readonly rule: Rule | null
   /** -1: seen when all CPUs had stopped. */
   readonly cpu: number
   /** What lives at the place it is about, by name. */
@@ -18,6 +24,8 @@ export interface FindingDocument {
   readonly details: readonly string[]
   readonly stack: readonly string[]
   readonly token: string | null
+  /** What became of that which it is about, in the execution of the token. */
+  readonly changed: readonly Changed[]
 }
 
 /** What the documents of all runs have. */
@@ -37,10 +45,26 @@ export interface RunDocument {
 }
 
 /** `machine`: as the run that found it left it. */
-export function findingDocument(finding: Finding, machine: Machine, token: string | null): FindingDocument {
+export function findingDocument(
+  finding: Finding,
+  machine: Machine,
+  token: string | null,
+  changed: readonly Changed[] = [],
+): FindingDocument {
   const { oracle, title, cpu, details, stack } = finding
   const address = finding.address === null ? null : describeAddress(machine, finding.address)
-  return { oracle, title, cpu, address, physical: finding.address, details, stack, token }
+  return {
+    oracle,
+    title,
+    cpu,
+    address,
+    physical: finding.address,
+    details,
+    stack,
+    token,
+    changed,
+    rule: ruleOf(finding),
+  }
 }
 
 export interface StepDocument {
@@ -51,13 +75,15 @@ export interface StepDocument {
   readonly before: string | null
   readonly after: string | null
   readonly stack: readonly string[]
+  /** By an interrupt handler. */
+  readonly interrupt: boolean
 }
 
 export function stepDocuments(rows: readonly Row[]): StepDocument[] {
   return rows.flatMap((row) => {
     if (row.kind !== 'access') return []
-    const { step, cpu, access, name: address, before, after, stack } = row
-    return [{ step, cpu, access, address, before, after, stack }]
+    const { step, cpu, access, name: address, before, after, stack, interrupt } = row
+    return [{ step, cpu, access, address, before, after, stack, interrupt }]
   })
 }
 
@@ -66,4 +92,17 @@ export function coverageDocument(insight: Insight, all: boolean): object {
   if (all) return insight
   const { operations, accesses, ...counts } = insight
   return { ...counts, operations: { ...operations, unseen: undefined }, accesses: { ...accesses, unseen: undefined } }
+}
+
+/** The state of the machine through an execution: items in the order in which they are shown. */
+export interface StateDocument {
+  readonly items: readonly { readonly panel: PanelId; readonly group: string; readonly name: string }[]
+  /** What each item said before the first step; null: it was not there. */
+  readonly start: readonly (string | null)[]
+  /** By step: which items said something else after it; null: gone. */
+  readonly changes: readonly (readonly Change[])[]
+}
+
+export function stateDocument({ items, start, changes }: History): StateDocument {
+  return { items: items.map(({ panel, group, name }) => ({ panel, group, name })), start, changes }
 }

@@ -11,10 +11,12 @@ import { kernelStack } from '../machine/engine/finding.js'
 import { peek32, peek64 } from '../machine/image/image.js'
 import type { Machine } from '../boot/machine.js'
 import type { ReplayRecorder } from '../explore/explore.js'
-import { OPS } from '../program/op.js'
+import type { Program } from '../program/op.js'
 import { describeAddress, tableWordAt } from './address.js'
 import { describeEntry, hex } from './entry.js'
 import type { Names } from './names.js'
+import { describeCurrentOp } from './operation.js'
+import { StateRecorder, type History } from './state/recorder.js'
 
 /** One access. */
 export interface AccessRow {
@@ -31,6 +33,8 @@ export interface AccessRow {
   after: string | null
   /** Kernel functions, innermost first. */
   readonly stack: readonly string[]
+  /** Made by an interrupt handler, above the operation. */
+  readonly interrupt: boolean
 }
 
 /** An operation of the program began, or an interrupt came in. */
@@ -42,22 +46,34 @@ export interface MarkRow {
 
 export type Row = AccessRow | MarkRow
 
-const STACK_KEPT = 4
+/** Where a CPU is in the kernel. */
+interface Place {
+  readonly stack: readonly string[]
+  readonly interrupt: boolean
+  /** Inside of an operation of the program, not before, between or after. */
+  readonly inOperation: boolean
+}
 
 export class StepTable implements ReplayRecorder {
   readonly rows: Row[] = []
   readonly #machine: Machine
   readonly #names: Names
+  readonly #programs: readonly Program[]
+  readonly #state: StateRecorder
   /** The access under way: its row, and how to read its word again. */
-  #open: { row: AccessRow; read: () => string } | null = null
-  /** Kernel functions of CPUs that were left at a point. */
-  readonly #leftAt = new Map<number, string[]>()
+  #open: { row: AccessRow; read: (() => string) | null } | null = null
+  /** Where CPUs are that were left at a point. */
+  readonly #leftAt = new Map<number, Place>()
+  /** By CPU, the operation at hand: its kind, index and number. */
   readonly #operation: string[]
   #steps = 0
 
-  constructor(machine: Machine, names: Names) {
+  /** `programs`: what each CPU runs. */
+  constructor(machine: Machine, programs: readonly Program[], names: Names) {
     this.#machine = machine
+    this.#programs = programs
     this.#names = names
+    this.#state = new StateRecorder(machine, programs)
     this.#operation = Array.from({ length: machine.config.cpus }, () => '')
   }
 
@@ -66,16 +82,21 @@ export class StepTable implements ReplayRecorder {
     return this.#steps
   }
 
+  /** The state of the machine before the first step, and what each step changed. */
+  history(): History {
+    return this.#state.history()
+  }
+
   point(cpu: number): void {
     this.#close()
-    this.#leftAt.set(cpu, this.#kernelFunctions())
+    this.#leftAt.set(cpu, this.#place())
   }
 
   step(cpu: number, kind: number, addr: number): void {
     this.#close()
-    this.#noteOperation(cpu)
-    const stack = (this.#leftAt.get(cpu) ?? this.#kernelFunctions()).slice(0, STACK_KEPT)
+    const { stack, interrupt, inOperation } = this.#leftAt.get(cpu) ?? this.#place()
     this.#leftAt.delete(cpu)
+    if (inOperation) this.#noteOperation(cpu)
     const width = accessWidth(kind)
     const read = width === 0 ? null : this.#reader(addr, width)
     const name = describeAddress(this.#machine, addr)
@@ -90,9 +111,10 @@ export class StepTable implements ReplayRecorder {
       before,
       after: before,
       stack,
+      interrupt,
     }
     this.rows.push(row)
-    if (read !== null) this.#open = { row, read }
+    this.#open = { row, read }
   }
 
   interrupt(cpu: number): void {
@@ -106,8 +128,10 @@ export class StepTable implements ReplayRecorder {
 
   #close(): void {
     if (this.#open === null) return
-    this.#open.row.after = this.#open.read()
+    const { row, read } = this.#open
     this.#open = null
+    row.after = read?.() ?? null
+    this.#state.stepped(row.cpu)
   }
 
   #reader(addr: number, width: 4 | 8): () => string {
@@ -116,23 +140,22 @@ export class StepTable implements ReplayRecorder {
     return width === 8 ? () => hex(peek64(addr)) : () => plain(peek32(addr))
   }
 
-  /** Kernel functions on the JS stack, innermost first, without the interpreter of programs that called them. */
-  #kernelFunctions(): string[] {
-    const frames = (new Error().stack ?? '').split('\n').filter((frame) => !frame.includes('/program/'))
-    return kernelStack(frames.join('\n')).map((name) => this.#names(name))
+  /** Kernel functions on the JS stack, without the interpreter of programs, which has called all but interrupts. */
+  #place(): Place {
+    const frames = (new Error().stack ?? '').split('\n')
+    const kernel = frames.filter((frame) => !frame.includes('/program/'))
+    const stack = kernelStack(kernel.join('\n')).map((name) => this.#names(name))
+    const inOperation = frames.some((frame) => /\bexecute\b.*\/program\//.test(frame))
+    return { stack, interrupt: kernel.length === frames.length, inOperation }
   }
 
   #noteOperation(cpu: number): void {
     const area = this.#machine.regions.cpus.cpus + cpu * CPU_AREA.size
-    const kind = peek32(area + CPU_AREA.at.opKind)
-    const now = [kind, peek32(area + CPU_AREA.at.opIndex), peek32(area + CPU_AREA.at.opsDone)].join()
-    if (this.#operation[cpu] === '') this.#operation[cpu] = now
+    const { opKind, opIndex, opsDone } = CPU_AREA.at
+    const now = [opKind, opIndex, opsDone].map((field) => peek32(area + field)).join()
     if (this.#operation[cpu] === now) return
-    // The counter of operations goes up at the end of one, before the next has begun: not a new operation by itself.
-    const [oldKind, oldIndex] = (this.#operation[cpu] as string).split(',')
     this.#operation[cpu] = now
-    if (oldKind === String(kind) && oldIndex === now.split(',')[1]) return
-    this.rows.push({ kind: 'operation', cpu, text: OPS[kind] ?? 'start' })
+    this.rows.push({ kind: 'operation', cpu, text: describeCurrentOp(this.#machine, this.#programs[cpu] ?? [], cpu) })
   }
 }
 

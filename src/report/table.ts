@@ -125,8 +125,8 @@ export function fold(rows: readonly Row[]): Line[] {
 
 const RCU_WORD = /^rcu(Cpu)?\b/
 
-/** 64-bit words that several CPUs access, one of them changing it. */
-function sharedWords(rows: readonly Row[]): Set<number> {
+/** 64-bit words that several CPUs access, one of them changing it: those of RCU's own say little and do not count. */
+export function sharedWords(rows: readonly Row[]): Set<number> {
   const seen = new Map<number, { cpus: number; changed: boolean }>()
   for (const row of rows) {
     if (row.kind !== 'access' || RCU_WORD.test(row.name)) continue

@@ -184,6 +184,10 @@ export function spinOwner(lock: PhysAddr): number {
   return peek32(lock + OWNER) - 1
 }
 
+export function isSpinLocked(lock: PhysAddr): boolean {
+  return (peek32(lock) & LOCKED_MASK) !== 0
+}
+
 /** lockdep_assert_held(): a finding unless this CPU holds the lock. */
 export function assertSpinLocked(cpu: Cpu, lock: PhysAddr): void {
   if (spinOwner(lock) !== cpu.id) reportNotHeld(cpu, lock, 'needs')

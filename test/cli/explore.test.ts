@@ -44,6 +44,7 @@ describe('racewalk explore', () => {
     expect(document(ended)['findings']).toEqual([
       {
         oracle: 'outcome',
+        rule: { text: expect.stringContaining('endings'), source: expect.any(String) },
         title: 'message-passing-reversed: an ending that is not allowed: flag=1 data=0',
         cpu: -1,
         address: null,
@@ -51,6 +52,7 @@ describe('racewalk explore', () => {
         details: expect.any(Array),
         stack: [],
         token: expect.stringMatching(/^rw2-/),
+        changed: [],
       },
     ])
   })

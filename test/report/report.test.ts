@@ -25,6 +25,7 @@ const access = (step: number, cpu: number, addr: number, after = 'a'): AccessRow
   before: 'a',
   after,
   stack: ['f'],
+  interrupt: false,
 })
 
 describe('an explanation', () => {
@@ -60,11 +61,13 @@ describe('an explanation', () => {
   })
 
   it('becomes a report that ends in the replay command', () => {
-    const { finding, machine, rows } = explanation
+    const { finding, machine, rows, history } = explanation
     if (finding === null) throw new Error('the replay found nothing')
-    const text = findingText(finding, { machine, rows, palette, width: 120, full: false, token: found.token })
+    const text = findingText(finding, { machine, rows, history, palette, width: 120, full: false, token: found.token })
     expect(text.split('\n')[0]).toBe(finding.title)
     expect(text).toContain(`oracle   ${finding.oracle}`)
+    expect(text).toMatch(/^ {2}rule {5}One address is never cached in two sizes[^]*mm\/huge_memory\.c/m)
+    expect(text).toMatch(/what became of it[^]*mm0\.pmd\[0\] of 0x10000 +huge 0x\w+ rw dirty → huge [^]*→ table 0x/)
     expect(text.endsWith(`npx racewalk replay ${found.token}`)).toBe(true)
   })
 

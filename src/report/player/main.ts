@@ -1,0 +1,6 @@
+/** Where the page begins: its data, and the player over it. */
+import type { PageData } from './data.js'
+import { Player } from './player.js'
+
+const text = document.getElementById('data')?.textContent ?? ''
+new Player(JSON.parse(text) as PageData, document.body)

@@ -1,0 +1,102 @@
+/** An execution as one page that needs nothing else: a step player that works from a file, without a network. */
+import { assert } from '../base/assert.js'
+import type { Bug } from '../bug/bug.js'
+import type { Scenario } from '../scenario/scenario.js'
+import { bundle } from './bundle.js'
+import type { Explanation } from './explain.js'
+import { findingDocument, stateDocument } from './json.js'
+import type { PageData, PageStep } from './player/data.js'
+import { STYLE } from './player/style.js'
+import { PANELS } from './state/cell.js'
+import type { Row } from './steps.js'
+import { sharedWords } from './table.js'
+import { replayCommand } from './text.js'
+
+export interface PlayedExecution {
+  readonly explanation: Explanation
+  readonly scenario: Scenario
+  readonly bug: Bug | null
+  readonly token: string
+}
+
+/** The same execution always gives the same page. */
+export function playerHtml(execution: PlayedExecution): string {
+  const data = pageData(execution)
+  const script = bundle(new URL('player/main.js', import.meta.url))
+  assert(!/<\/script|<script|<!--/i.test(script), 'no script of the page has the end of its own element in it')
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>${escaped(data.finding?.title ?? data.subject)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<noscript>This page is a program that shows an execution step by step: it needs scripts to be allowed.</noscript>
+<script type="application/json" id="data">${inScript(JSON.stringify(data))}</script>
+<script>
+${script}</script>
+</body>
+</html>
+`
+}
+
+/** JSON as the text of a script element: no `<`, so nothing in it can end the element or begin another. */
+const inScript = (json: string): string => json.replaceAll('<', '\\u003c')
+
+const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
+const escaped = (text: string): string => text.replace(/[&<>"]/g, (char) => ENTITIES[char] as string)
+
+export function pageData({ explanation, scenario, bug, token }: PlayedExecution): PageData {
+  const { finding, machine, rows, history } = explanation
+  const { cpus, arch } = machine.config
+  const stacks = new Interned()
+  const steps = stepsOf(rows, stacks)
+  const { items, start, changes } = stateDocument(history)
+  return {
+    subject: `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}, ${arch}, ${cpus} CPUs`,
+    summary: bug === null ? scenario.summary : `${scenario.summary}; ${bug.summary}`,
+    cpus,
+    finding: finding === null ? null : findingDocument(finding, machine, null),
+    command: replayCommand(token),
+    stacks: stacks.all,
+    steps,
+    panels: PANELS,
+    items,
+    start,
+    changes,
+  }
+}
+
+function stepsOf(rows: readonly Row[], stacks: Interned): PageStep[] {
+  const shared = sharedWords(rows)
+  const steps: PageStep[] = []
+  let began: string[] = []
+  for (const row of rows) {
+    if (row.kind !== 'access') {
+      began.push(row.text)
+      continue
+    }
+    const { cpu, access, name: word, before, after, interrupt } = row
+    const isPrivate = began.length === 0 && !shared.has(row.addr >>> 3)
+    steps.push({ cpu, access, word, before, after, stack: stacks.add(row.stack), interrupt, isPrivate, began })
+    began = []
+  }
+  return steps
+}
+
+/** Stacks by number: most steps have one that another step has, too. */
+class Interned {
+  readonly all: (readonly string[])[] = []
+  readonly #numbers = new Map<string, number>()
+
+  add(stack: readonly string[]): number {
+    const key = stack.join('\n')
+    const known = this.#numbers.get(key)
+    if (known !== undefined) return known
+    this.#numbers.set(key, this.all.length)
+    return this.all.push(stack) - 1
+  }
+}

@@ -60,6 +60,7 @@ export const bugs: readonly Bug[] = [
   tableNoGracePeriod,
   tableOneNoSync,
   fragments.tableDeferNoGrace,
+  tables.pmdPageNotCounted,
   tables.tablePendingReused,
   tables.tablePmdNotReread,
   tables.tableNoPteLock,

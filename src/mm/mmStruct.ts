@@ -38,6 +38,7 @@ export const MM = struct('mm', 320, {
   //  PTE tables that share pages (pgalloc/):
   pgtableList: [208, 8], // s390: pages with a part to hand out (context lock)
   pteFrag: [224, 4], //  powerpc: the next part to hand out (page table lock); 0: none
+  pmdFrag: [228, 4], //  the same of PMD tables
   pageTableLock: [256, 8], // spinlock: upper levels of the tables
 })
 for (const field of ['cpumask', 'pgd', 'ctxId', 'topLevel', 'asceLimit', 'contextLock'] as const)

@@ -315,7 +315,8 @@ export class Interpreter extends Part {
         : yield* this.k.gupFast.getUserPagesFast(page, 1, flags, this.#pages)
     if (got !== 1) return got
     const pfn = this.#pages[0] as number
-    yield* this.cpu.writeOnce32(phys(this.k.memmap.frame(pfn) + (addr - page)), op.value)
+    const offset = (addr - page) & (this.k.memmap.frameBytes - 1)
+    yield* this.cpu.writeOnce32(phys(this.k.memmap.frame(pfn) + offset), op.value)
     this.k.observer.kernelAccessed(this.cpu, pfn, true)
     this.k.observer.privateWrite(this.cpu, mm, page, pfn)
     if (op.hold !== true || !this.#hold(pfn, flags)) yield* this.k.gup.release(pfn, flags)

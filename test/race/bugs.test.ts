@@ -32,6 +32,7 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['collapse-flush-range', 'retract-then-unmap', 100],
   ['retract-uffd', 'retract-vs-fill', 1000],
   ['powerpc-gup-invalid', 'gup-vs-split', 500],
+  ['pmd-page-not-counted', 'pmd-vs-gup', 100],
   ['table-pending-reused', 'fragment-vs-gup', 500],
   ['table-pmd-not-reread', 'retract-vs-fault', 8000],
   ['table-no-pte-lock', 'retract-vs-fault', 8000],

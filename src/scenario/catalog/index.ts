@@ -26,6 +26,7 @@ export const tableScenarios: readonly Scenario[] = [
   tables.reclaimVsFault,
   tables.retractThenUnmap,
   tables.fragmentVsGup,
+  tables.pmdVsGup,
   tableTorture,
 ]
 

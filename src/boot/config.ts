@@ -3,6 +3,7 @@
  * image out from it.
  */
 import type { ArchId } from '../arch/archId.js'
+import { S390_FACILITIES } from '../arch/host.js'
 import { POWERPC_64K, S390 } from '../arch/geometry.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
@@ -81,6 +82,7 @@ const KERNEL = {
   ptReclaim: false,
   gpDelay: 0,
   pgalloc: 'one-page',
+  s390Facilities: S390_FACILITIES,
 } as const
 
 /**

@@ -66,6 +66,9 @@ export const bugs: readonly Bug[] = [
   tables.tableNoPteLock,
   tables.tableIpiForGrace,
   s390.s390NoFlushWait,
+  s390.s390PlainClear,
+  s390.s390FullNoPurge,
+  s390.cspNoPurge,
   s390.rdpNoFix,
   s390.upgradeNoIpi,
 ]

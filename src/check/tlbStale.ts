@@ -5,6 +5,8 @@
  *   page, so that a fill costs the same for both.
  * - munmap, mremap, mprotect return while a TLB has a translation of the range from before the call (mprotect: that
  *   allows more than the VMA); MADV_DONTNEED while one leads to contents from before the call.
+ * - The top table of an address space is freed while a TLB has a translation by it: the next one to get the table would
+ *   use it.
  * - An entry is set to another frame than a TLB has for the page, and no flush is under way that would explain it.
  * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
  *   entry appears over pages that a TLB has one by one.
@@ -35,7 +37,7 @@ import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
 import { brief, hugeFrame, isHuge, isUsable, pteFrame, tableFrame } from '../arch/entry.js'
-import { SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
+import { SHADOW, TABLE_SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { TlbView } from './tlbView.js'
 import { hex, violation } from './violation.js'
@@ -85,13 +87,26 @@ export class TlbStale {
     }
   }
 
-  /** A table is about to be given back: no paging-structure cache may lead to it. */
+  /** A table is about to be given back: no paging-structure cache may lead to it, and to a top table no TLB. */
   tableFreed(cpu: Cpu, table: number): void {
     const at = this.#machine.memmap.table(table)
+    if ((peek32(this.#shadow.table(table) + TABLE_SHADOW.at.state) & 0xf) > Level.pmd) this.#checkTop(cpu, at)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
       const tlb = this.#tlbs[owner] as Tlb
       for (let slot = 0; slot < tlb.pscCount; slot++)
         if (peek32(tlb.psc(slot) + PSC_ENTRY.at.table) === at) this.#freedInPsc(cpu, table, owner, tlb.psc(slot))
+    }
+  }
+
+  /** Translations bear the mark of the address space, which is where its top table is. Nobody changes the pointer now. */
+  #checkTop(cpu: Cpu, top: number): void {
+    for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      const tlb = this.#tlbs[owner] as Tlb
+      for (let slot = 0; slot < tlb.entryCount; slot++)
+        if (this.#view.read(owner, tlb.entry(slot)) && peek32(this.#view.mm + MM.at.pgd) === top)
+          violation(cpu, ORACLE, 'address space freed while a TLB has a translation of it', top, [
+            this.#describe(owner),
+          ])
     }
   }
 
@@ -118,9 +133,11 @@ export class TlbStale {
   /**
    * s390: the purge is noted as a debt of the address space, or somebody is paying it, with the lock that makes others
    * wait. A CPU pays or waits before it uses the address space again; one that does not is found when it accesses the page.
+   * Or the address space has no user any more, so that no CPU can come back to it; its top table waits for the purge.
    */
   #isOwed(): boolean {
     const { mm } = this.#view
+    if (this.#machine.config.arch === 's390' && load32(mm + MM.at.mmUsers) === 0) return true
     return load32(mm + MM_CONTEXT.at.flushMm) !== 0 || load32(mm + MM_CONTEXT.at.contextLock) !== 0
   }
 

@@ -6,7 +6,7 @@
  * Mainline follows Linux v6.12.
  */
 import type { Geometry } from '../arch/geometry.js'
-import type { FlushStyle, TableFree } from '../arch/host.js'
+import type { FlushStyle, S390Facility, TableFree } from '../arch/host.js'
 import type { Mmu } from '../arch/x86_64/walk.js'
 import type { PtOps } from '../arch/x86_64/ops.js'
 import type { TlbFlush } from '../arch/x86_64/tlbFlush.js'
@@ -65,6 +65,8 @@ export interface KernelConfig {
   readonly ptReclaim: boolean
   /** Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each case. */
   readonly gpDelay: number
+  /** What an s390 has; others ignore it. */
+  readonly s390Facilities: readonly S390Facility[]
   /** Slots of the tables of mms, VMAs, anon_vmas, files and cached file pages. */
   readonly mms: number
   readonly vmas: number

@@ -78,6 +78,11 @@ export class MmuGather extends Part {
     this.tlbFlushPteRange(addr, bytes)
   }
 
+  /** The whole address space goes: nobody uses it any more. */
+  get fullmm(): boolean {
+    return this.#fullmm
+  }
+
   /** True when the next page needs a flush first. */
   get pagesFull(): boolean {
     return this.#pageCount === this.#pages.length

@@ -153,7 +153,7 @@ export class Zap extends Part {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
     if (!ptePresent(pte)) return yield* this.#zapNonPresent(mm, addr, ptep, pte)
-    const old = yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)
+    const old = yield* this.k.ops.ptepGetAndClearFull(mm, addr, ptep, this.k.gather.fullmm)
     this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
     if (pteSpecial(old)) return
     const page = this.k.memmap.page(ptePfn(old))

@@ -52,6 +52,9 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['table-no-grace-period', 'gup-vs-munmap-broadcast', 1000],
   ['table-one-no-sync', 'gup-vs-munmap-fallback', 1000],
   ['s390-no-flush-wait', 'attach-vs-invalidate', 5000],
+  ['s390-plain-clear', 'attach-vs-invalidate', 100],
+  ['s390-full-no-purge', 'exit-vs-exec', 100],
+  ['csp-no-purge', 'fault-vs-split', 500],
   ['rdp-no-fix', 'rdp-vs-write', 100],
   ['upgrade-no-ipi', 'upgrade-vs-touch', 100],
 ]

@@ -11,6 +11,7 @@ import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
+import * as reclaim from './reclaim.js'
 import { collapseFlushRange, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
@@ -42,6 +43,9 @@ export const bugs: readonly Bug[] = [
   retractUffd,
   tableBatchNoInvalidate,
   ptReclaimNonempty,
+  reclaim.retractWrongLocks,
+  reclaim.arm64RemoteDsb,
+  reclaim.batchedUnmapRace,
   s390.gupFolded,
   s390.s390FlushMm,
   s390.s390AttachCopy,
@@ -62,6 +66,8 @@ export const bugs: readonly Bug[] = [
   fragments.tableDeferNoGrace,
   tables.pmdPageNotCounted,
   tables.tablePendingReused,
+  reclaim.batchedAskedOnce,
+  reclaim.reclaimNoFlush,
   tables.tablePmdNotReread,
   tables.tableNoPteLock,
   tables.tableIpiForGrace,

@@ -48,8 +48,9 @@ export const tablePmdNotReread = defineMutant({
   id: 'table-pmd-not-reread',
   summary: 'pte_offset_map_lock() does not look at the PMD again when it has the lock',
   symptom: 'a page is mapped in a table that was taken away meanwhile',
-  scenarios: ['retract-vs-fault'],
+  scenarios: ['reclaim-vs-fault'],
   parts: { PageTables: TrustsThePmd },
+  config: { ptReclaim: true },
 })
 
 class ClearsWithoutPteLock extends Retract {

@@ -22,8 +22,8 @@
  * - After MADV_DONTNEED the stamp says too little: faults go on under mmap_lock for read, and a walk from before may
  *   find a new page. So the page itself is asked how old it is, and file pages, whose contents stay anyway, are not.
  * - Another frame: the setter holds the lock of the table. Everybody who clears an entry flushes before he drops that
- *   lock, or has raised tlbFlushPending before he took it and drops it after his flush. So with tlbFlushPending seen at
- *   zero first, all earlier translations of the page are gone, and later walks find the new frame.
+ *   lock, or has raised tlbFlushPending before he took it and drops it after his flush, or has said that he has a batch
+ *   to flush, and says so until it is. So with all of them seen at zero first, all earlier translations of the page are gone, and later walks find the new frame.
  * - Two sizes: the PMD lock is held. Huge entries leave through the invalidated state with a flush under the lock. A
  *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
@@ -33,6 +33,7 @@ import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
 import { Level, type CallKind } from '../machine/trace/observer.js'
 import { MM_CONTEXT } from '../arch/context.js'
+import { FLUSH_INFO } from '../arch/x86_64/tlbFlush.js'
 import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
@@ -206,7 +207,7 @@ export class TlbStale {
 
   /** The page at `addr` is frame `frame` from now on: no TLB may say otherwise. */
   #checkRemapped(cpu: Cpu, mm: number, addr: number, entry: number, frame: number): void {
-    if (load32(mm + MM.at.tlbFlushPending) !== 0) return
+    if (load32(mm + MM.at.tlbFlushPending) !== 0 || this.#hasBatch()) return
     const vpn = Math.floor(addr / this.#machine.geo.pageSize)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
       const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages, mm)
@@ -217,6 +218,14 @@ export class TlbStale {
         this.#describe(owner),
       ])
     }
+  }
+
+  /** Some CPU has unmapped pages for reclaim and not flushed them yet. */
+  #hasBatch(): boolean {
+    const { flushInfo } = this.#machine.regions.kernel
+    for (let cpu = 0; cpu < this.#tlbs.length; cpu++)
+      if (load32(flushInfo + cpu * FLUSH_INFO.size + FLUSH_INFO.at.flushRequired) !== 0) return true
+    return false
   }
 
   /** No TLB may translate pages of the huge range around `addr` by huge (or, false, by small) entries. */

@@ -41,9 +41,11 @@ import type { PageTables } from './pageTables.js'
 import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { PgallocId } from './pgalloc/index.js'
+import type { Reclaim } from './reclaim.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
 import type { SplitFolio } from './splitFolio.js'
+import type { TlbBatch } from './tlbBatch.js'
 import type { Userfault } from './userfault.js'
 import type { Vmas } from './vma.js'
 import type { Zap } from './zap.js'
@@ -102,6 +104,7 @@ export interface PartClasses {
   readonly UpperTables: typeof UpperTables
   readonly Pgalloc: new (k: Kernel) => Pgalloc
   readonly MmuGather: typeof MmuGather
+  readonly TlbBatch: typeof TlbBatch
   readonly Zap: typeof Zap
   readonly FaultHandler: typeof FaultHandler
   readonly GupFast: typeof GupFast
@@ -110,6 +113,7 @@ export interface PartClasses {
   readonly SplitFolio: typeof SplitFolio
   readonly Migrate: typeof Migrate
   readonly Khugepaged: typeof Khugepaged
+  readonly Reclaim: typeof Reclaim
   readonly Retract: typeof Retract
   readonly Userfault: typeof Userfault
   readonly Mms: typeof Mms
@@ -158,6 +162,7 @@ export class Kernel {
   readonly upper: UpperTables
   readonly pgalloc: Pgalloc
   readonly gather: MmuGather
+  readonly tlbBatch: TlbBatch
   readonly zap: Zap
   readonly fault: FaultHandler
   readonly gupFast: GupFast
@@ -166,6 +171,7 @@ export class Kernel {
   readonly splitFolio: SplitFolio
   readonly migrate: Migrate
   readonly khugepaged: Khugepaged
+  readonly reclaim: Reclaim
   readonly retract: Retract
   readonly userfault: Userfault
   readonly mms: Mms
@@ -199,6 +205,7 @@ export class Kernel {
     this.upper = new parts.UpperTables(this)
     this.pgalloc = new parts.Pgalloc(this)
     this.gather = new parts.MmuGather(this)
+    this.tlbBatch = new parts.TlbBatch(this)
     this.zap = new parts.Zap(this)
     this.fault = new parts.FaultHandler(this)
     this.gupFast = new parts.GupFast(this)
@@ -207,6 +214,7 @@ export class Kernel {
     this.splitFolio = new parts.SplitFolio(this)
     this.migrate = new parts.Migrate(this)
     this.khugepaged = new parts.Khugepaged(this)
+    this.reclaim = new parts.Reclaim(this)
     this.retract = new parts.Retract(this)
     this.userfault = new parts.Userfault(this)
     this.mms = new parts.Mms(this)

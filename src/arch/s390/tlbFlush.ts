@@ -28,6 +28,8 @@ import { PAGE_PROTECT } from './pte.js'
 const AT = MM_CONTEXT.at
 
 export class S390TlbFlush extends TlbFlush {
+  /** An entry is not cleared without a purge. */
+  override readonly batchesUnmaps = false
   readonly #hasIdte: boolean
   readonly #hasRdp: boolean
 
@@ -131,7 +133,9 @@ export class S390TlbFlush extends TlbFlush {
   /** Without IDTE CSP purges, on a word of no meaning: __tlb_flush_global(). */
   protected *purgeAsce(mm: PhysAddr): Step<void> {
     if (this.#hasIdte) return yield* this.purge(mm, 0, Number.MAX_SAFE_INTEGER, false)
-    yield* this.csp(phys(this.cpu.area + CPU_AREA.at.stack), 0, 0)
+    const dummy = phys(this.cpu.area + CPU_AREA.at.stack)
+    poke32(dummy, 0)
+    yield* this.csp(dummy, 0, 0)
   }
 
   protected *copyAttachMask(mm: PhysAddr): Step<void> {

@@ -8,6 +8,7 @@ import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
+import * as reclaim from './reclaim.js'
 import * as s390 from './s390.js'
 import * as tables from './tables.js'
 import { tableTorture } from './tableTorture.js'
@@ -54,6 +55,10 @@ export const scenarios: readonly Scenario[] = [
   thp.splitVsZap,
   thp.splitVsMigrate,
   gup.forceWriteVsDontneed,
+  reclaim.reclaimVsProtect,
+  reclaim.reclaimVsMunmap,
+  reclaim.retractVsReclaim,
+  reclaim.retractVsUnmapFile,
   ...tableScenarios,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,

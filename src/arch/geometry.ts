@@ -27,7 +27,8 @@ export interface GeometryOptions {
   readonly indexBits: number
   /** log2 of the entries of a PTE table, `indexBits` unless given: less where several PTE tables share a page. */
   readonly pteBits?: number
-  readonly pageShift: 12
+  /** log2 of the bytes of a page: 12, or 16 on powerpc. */
+  readonly pageShift: 12 | 16
 }
 
 const MIN_INDEX_BITS = 2 // two entries would make a huge page of which every page is head or last
@@ -86,7 +87,7 @@ export class Geometry {
     this.hpagePmdNr = this.ptrsPerPte
     this.hpagePmdOrder = pteBits
     this.taskSize =
-      levels === 5 ? wholeTree(indexBits, this.pgdirShift) : userHalf(indexBits, this.pgdirShift + indexBits)
+      levels === 5 ? wholeTree(indexBits, this.pgdirShift) : userHalf(options, this.pgdirShift + indexBits)
     this.indexMask = this.ptrsPerTable - 1
     this.pteMask = this.ptrsPerPte - 1
     this.invPageSize = 1 / this.pageSize
@@ -202,9 +203,20 @@ export const X86_64_4LEVEL = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS
 /** s390: 2048 entries in a region or segment table, 256 in a page table, up to five levels. */
 export const S390 = new Geometry({ levels: 5, indexBits: 11, pteBits: 8, pageShift: 12 })
 
+/**
+ * powerpc radix with pages of 64 KiB: 32 entries in a PTE table, 512 in the others. The top has 8192 in fact, for
+ * addresses beyond 2^48, which no process gets unless it asks.
+ */
+export const POWERPC_64K = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS, pteBits: 5, pageShift: 16 })
+
 /** Four levels of 2^indexBits entries, for exploration. */
-export function smallGeometry(indexBits: number, pteBits = indexBits, levels: 4 | 5 = 4): Geometry {
-  return new Geometry({ levels, indexBits, pteBits, pageShift: 12 })
+export function smallGeometry(
+  indexBits: number,
+  pteBits = indexBits,
+  levels: 4 | 5 = 4,
+  pageShift: 12 | 16 = 12,
+): Geometry {
+  return new Geometry({ levels, indexBits, pteBits, pageShift })
 }
 
 /** What five levels translate; of the 2^64 bytes of s390 a quarter, below which doubles and sums of them are exact. */
@@ -214,11 +226,11 @@ function wholeTree(indexBits: number, p4dShift: number): number {
 
 /**
  * Half of what the tree can address. On real x86-64 the last page is kept free (a SYSCALL at its end would return to a
- * non-canonical address); a small tree has few pages and no such instruction, so it keeps them all.
+ * non-canonical address); powerpc has nothing like it, and a small tree has few pages and no such instruction, so it keeps them all.
  */
-function userHalf(indexBits: number, bits: number): number {
+function userHalf({ indexBits, pageShift }: GeometryOptions, bits: number): number {
   const half = 2 ** (bits - 1)
-  return indexBits === MAX_INDEX_BITS ? half - 4096 : half
+  return indexBits === MAX_INDEX_BITS && pageShift === 12 ? half - 4096 : half
 }
 
 function checkShape({ levels, indexBits, pageShift, pteBits = indexBits }: GeometryOptions): void {
@@ -233,9 +245,9 @@ function checkShape({ levels, indexBits, pageShift, pteBits = indexBits }: Geome
       `a PTE table cannot have 2^${pteBits} entries`,
       `it has at least ${2 ** MIN_INDEX_BITS}, and no more than the tables above it`,
     )
-  if ((levels !== 4 && levels !== 5) || pageShift !== 12)
+  if ((levels !== 4 && levels !== 5) || (pageShift !== 12 && pageShift !== 16))
     throw new UsageError(
       `no geometry of ${levels} levels with pages of 2^${pageShift} bytes`,
-      'it is 4 or 5 levels, 2^12',
+      'it is 4 or 5 levels, 2^12 or 2^16',
     )
 }

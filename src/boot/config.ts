@@ -3,10 +3,11 @@
  * image out from it.
  */
 import type { ArchId } from '../arch/archId.js'
-import { S390 } from '../arch/geometry.js'
+import { S390_FACILITIES } from '../arch/host.js'
+import { POWERPC_64K, S390 } from '../arch/geometry.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import { PGALLOC_DESIGNS } from '../mm/pgalloc/index.js'
+import { exploredFragments, PGALLOC_DESIGNS, type PgallocDesign } from '../mm/pgalloc/index.js'
 
 export interface MachineConfig {
   readonly arch: ArchId
@@ -17,8 +18,10 @@ export interface MachineConfig {
   readonly pteBits?: number
   /** PTE tables that share a frame, 1 unless given: 1, 2, 4 … as far as they fit. */
   readonly fragments?: number
+  /** PMD tables that share a frame, 1 unless given. */
+  readonly pmdFragments?: number
   readonly frames: number
-  /** Bytes of a frame in the image: 4096, or as little as a table needs in small geometries. */
+  /** Bytes of a frame in the image: those of a page, or as little as a table needs in small geometries. */
   readonly frameBytes: number
   readonly tlbBase: number
   readonly tlbHuge: number
@@ -79,25 +82,39 @@ const KERNEL = {
   ptReclaim: false,
   gpDelay: 0,
   pgalloc: 'one-page',
+  s390Facilities: S390_FACILITIES,
 } as const
 
 /**
- * `machine` with PTE tables of the design that its kernel has, and the architecture that the design belongs to: as many
- * tables as share a page. In the real geometry they have fewer entries then, in a small one pages are larger.
+ * `machine` with page tables of the design that its kernel has, and the architecture that the design belongs to: as many
+ * tables as share a page. In the real geometry pages and tables have the architecture's sizes, in a small one pages are as
+ * large as their tables need.
  */
 export function withPgalloc(machine: MachineConfig): MachineConfig {
-  const { fragments, arch } = PGALLOC_DESIGNS[machine.kernel.pgalloc]
-  if (fragments === 1) return machine
+  const { arch } = PGALLOC_DESIGNS[machine.kernel.pgalloc]
+  if (arch === 'x86-64') return machine
   const broadcast = { ...machine, arch, kernel: { ...machine.kernel, ...BROADCAST } }
-  const small = {
-    ...broadcast,
-    fragments,
-    frameBytes: Math.max(machine.frameBytes, fragments * (8 << machine.indexBits)),
-  }
-  if (machine.indexBits < 9) return small
-  if (arch === 's390') return { ...broadcast, fragments, indexBits: S390.indexBits, pteBits: S390.pteBits }
-  return { ...broadcast, fragments, pteBits: machine.indexBits - Math.log2(fragments) }
+  return { ...broadcast, ...(machine.indexBits < 9 ? smallPages(machine) : REAL_PAGES[arch](machine)) }
 }
+
+function smallPages({ frameBytes, indexBits, kernel }: MachineConfig): Partial<MachineConfig> {
+  const { pmdFragments } = PGALLOC_DESIGNS[kernel.pgalloc] as PgallocDesign
+  const fragments = exploredFragments(kernel.pgalloc)
+  const pages = { fragments, frameBytes: Math.max(frameBytes, fragments * (8 << indexBits)) }
+  return pmdFragments === undefined ? pages : { ...pages, pmdFragments }
+}
+
+const REAL_PAGES = {
+  s390: () => ({ fragments: 2, indexBits: S390.indexBits, pteBits: S390.pteBits }),
+  // Pages are sixteen times as large, and huge pages as large as ever: half the huge pages in an eighth of the pages.
+  powerpc: ({ frames }: MachineConfig) => ({
+    fragments: 256,
+    pmdFragments: 16,
+    frameBytes: POWERPC_64K.pageSize,
+    frames: frames / 8,
+    pteBits: POWERPC_64K.pteBits,
+  }),
+} as const
 
 /**
  * Architectures other than x86-64 invalidate by broadcast, and no interrupt holds up who walks without a lock. PT_RECLAIM is
@@ -109,10 +126,10 @@ const BROADCAST = { flushStyle: 'broadcast', tableFree: 'rcu', ptReclaim: false 
 export function checkConfig(config: MachineConfig): void {
   if (!Number.isInteger(config.cpus) || config.cpus < 1 || config.cpus > CPUS_MAX)
     throw new UsageError(`${config.cpus} CPUs`, `a machine has 1 to ${CPUS_MAX} CPUs`, 'choose --cpus in that range')
-  const least = Math.min(4 * (1 << config.indexBits), 4096)
+  const { fragments = 1, pmdFragments = 1, pteBits = config.indexBits } = config
+  const least = Math.min(4 * (1 << pteBits), 4096)
   if (!Number.isInteger(config.frames) || config.frames < least || config.frames > FRAMES_MAX)
     throw new UsageError(`${config.frames} frames`, `memory has ${least} to ${FRAMES_MAX} frames in this geometry`)
-  const { fragments = 1, pteBits = config.indexBits } = config
   const largest = config.arch === 's390' ? 8 << pteBits : 8 << config.indexBits
   if (config.frameBytes < largest || config.frameBytes < 64)
     throw new UsageError(`frames of ${config.frameBytes} bytes`, 'a frame holds a page table and at least 64 bytes')
@@ -124,10 +141,12 @@ export function checkConfig(config: MachineConfig): void {
   const { flushStyle, tableFree, pgalloc, gpDelay } = config.kernel
   if (!(gpDelay >= 0 && gpDelay <= GP_DELAY_MAX))
     throw new UsageError(`gp-delay ${gpDelay}`, `it is a percentage from 0 to ${GP_DELAY_MAX}`)
-  if (PGALLOC_DESIGNS[pgalloc].fragments !== fragments)
+  const design: PgallocDesign = PGALLOC_DESIGNS[pgalloc]
+  const expected = config.indexBits < 9 ? exploredFragments(pgalloc) : design.fragments
+  if (expected !== fragments || (design.pmdFragments ?? 1) !== pmdFragments)
     throw new UsageError(
-      `${fragments} PTE tables in a page, freed as ${pgalloc}`,
-      `that design has ${PGALLOC_DESIGNS[pgalloc].fragments} in a page`,
+      `${fragments} PTE tables and ${pmdFragments} PMD tables in a page, freed as ${pgalloc}`,
+      `that design has ${expected} and ${design.pmdFragments ?? 1} in a page`,
       'take the machine from withPgalloc()',
     )
   if (flushStyle === 'broadcast' && tableFree === 'ipi')

@@ -5,7 +5,8 @@
  * depend on nothing but the configuration, so that all threads agree on every address and number.
  */
 import { useArch } from '../arch/entry.js'
-import { Geometry, S390, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
+import { PAGE_SHIFT } from '../arch/archId.js'
+import { type Geometry, POWERPC_64K, S390, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
 import { placeFlushInfo } from '../arch/x86_64/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
@@ -75,6 +76,7 @@ export class Machine {
       config.frames,
       config.fragments,
       8 << config.indexBits,
+      config.pmdFragments,
     )
     this.memory = memory ?? createMemory(this.layout.size)
     attach(this.memory)
@@ -154,6 +156,8 @@ export class Machine {
 
 function geometryOf({ arch, indexBits, pteBits = indexBits }: MachineConfig): Geometry {
   if (arch === 's390') return indexBits === S390.indexBits ? S390 : smallGeometry(indexBits, pteBits, 5)
+  if (arch === 'powerpc')
+    return indexBits === POWERPC_64K.indexBits ? POWERPC_64K : smallGeometry(indexBits, pteBits, 4, PAGE_SHIFT[arch])
   return indexBits === 9 && pteBits === 9 ? X86_64_4LEVEL : smallGeometry(indexBits, pteBits)
 }
 

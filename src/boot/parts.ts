@@ -2,6 +2,7 @@
  * Composes a kernel: mainline's parts, some replaced by those of a bug.
  */
 import type { ArchId } from '../arch/archId.js'
+import { PowerpcTlbFlush } from '../arch/powerpc/tlbFlush.js'
 import { PowerpcMmu } from '../arch/powerpc/walk.js'
 import { S390PtOps } from '../arch/s390/ops.js'
 import { S390TlbFlush } from '../arch/s390/tlbFlush.js'
@@ -34,10 +35,12 @@ import { PageAllocator } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../mm/pgalloc/index.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
+import { Reclaim } from '../mm/reclaim.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
 import { S390Gather } from '../mm/s390Gather.js'
 import { SplitFolio } from '../mm/splitFolio.js'
+import { TlbBatch } from '../mm/tlbBatch.js'
 import { UpperTables } from '../mm/upperTables.js'
 import { Userfault } from '../mm/userfault.js'
 import { Vmas } from '../mm/vma.js'
@@ -56,6 +59,7 @@ export const MAINLINE: PartClasses = {
   UpperTables,
   Pgalloc: OnePage,
   MmuGather,
+  TlbBatch,
   Zap,
   FaultHandler,
   GupFast,
@@ -64,6 +68,7 @@ export const MAINLINE: PartClasses = {
   SplitFolio,
   Migrate,
   Khugepaged,
+  Reclaim,
   Retract,
   Userfault,
   Mms,
@@ -87,6 +92,6 @@ export function composeParts(bug: Bug | null, arch: ArchId, pgalloc: PgallocId):
 /** What an architecture has in the place of x86-64's. */
 const ARCH_PARTS: Readonly<Record<ArchId, Partial<PartClasses>>> = {
   'x86-64': {},
-  powerpc: { Mmu: PowerpcMmu },
+  powerpc: { Mmu: PowerpcMmu, TlbFlush: PowerpcTlbFlush },
   s390: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables, MmuGather: S390Gather },
 }

@@ -11,6 +11,7 @@ import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
+import * as reclaim from './reclaim.js'
 import { collapseFlushRange, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
@@ -42,6 +43,9 @@ export const bugs: readonly Bug[] = [
   retractUffd,
   tableBatchNoInvalidate,
   ptReclaimNonempty,
+  reclaim.retractWrongLocks,
+  reclaim.arm64RemoteDsb,
+  reclaim.batchedUnmapRace,
   s390.gupFolded,
   s390.s390FlushMm,
   s390.s390AttachCopy,
@@ -60,11 +64,17 @@ export const bugs: readonly Bug[] = [
   tableNoGracePeriod,
   tableOneNoSync,
   fragments.tableDeferNoGrace,
+  tables.pmdPageNotCounted,
   tables.tablePendingReused,
+  reclaim.batchedAskedOnce,
+  reclaim.reclaimNoFlush,
   tables.tablePmdNotReread,
   tables.tableNoPteLock,
   tables.tableIpiForGrace,
   s390.s390NoFlushWait,
+  s390.s390PlainClear,
+  s390.s390FullNoPurge,
+  s390.cspNoPurge,
   s390.rdpNoFix,
   s390.upgradeNoIpi,
 ]

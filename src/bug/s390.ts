@@ -71,7 +71,7 @@ class CopiesAfterPurge extends S390TlbFlush {
   override *purgeMm(mm: PhysAddr): Step<void> {
     this.cpu.preemptDisable()
     yield* this.flushBegins(mm)
-    yield* this.purge(mm, 0, Number.MAX_SAFE_INTEGER, false)
+    yield* this.purgeAsce(mm)
     yield* this.copyAttachMask(mm)
     yield* this.flushEnds(mm)
     this.cpu.preemptEnable()
@@ -124,6 +124,51 @@ export const s390NoFlushWait = defineMutant({
   scenarios: ['attach-vs-invalidate'],
   parts: { TlbFlush: AttachesAtOnce },
   config,
+})
+
+class ClearsAllPlainly extends S390PtOps {
+  override *ptepGetAndClearFull(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
+    return yield* super.ptepGetAndClearFull(mm, addr, ptep, true)
+  }
+}
+
+export const s390PlainClear = defineMutant({
+  id: 's390-plain-clear',
+  summary:
+    'a zap stores empty entries over valid ones as if the address space were dying, while CPUs are attached to it',
+  symptom: 'the hardware may go on with what it has read of the entry: its translation is purged by nobody',
+  scenarios: ['attach-vs-invalidate'],
+  parts: { PtOps: ClearsAllPlainly },
+  config,
+})
+
+class ForgetsTheDead extends S390TlbFlush {
+  override *flushTlbMm(): Step<void> {}
+}
+
+export const s390FullNoPurge = defineMutant({
+  id: 's390-full-no-purge',
+  summary: 'the entries of an address space that dies are cleared by plain stores, and nothing is purged at its end',
+  symptom: 'translations outlive it, and are used by whoever gets the same top table next',
+  scenarios: ['exit-vs-exec'],
+  parts: { TlbFlush: ForgetsTheDead },
+  config,
+})
+
+class SwapsWithoutPurge extends S390TlbFlush {
+  override *csp(at: PhysAddr, old: number, next: number): Step<boolean> {
+    return (yield* this.cpu.cmpxchg32(at, old, next)) === old
+  }
+}
+
+export const cspNoPurge = defineMutant({
+  id: 'csp-no-purge',
+  summary:
+    'without IDTE, entries are invalidated by a compare-and-swap that purges nothing (CSP without its purge bit)',
+  symptom: 'TLBs keep a huge translation whose entry is no longer valid',
+  scenarios: ['fault-vs-split'],
+  parts: { TlbFlush: SwapsWithoutPurge },
+  config: { ...config, s390Facilities: [] },
 })
 
 class LeavesSpuriousFaults extends S390TlbFlush {

@@ -3,9 +3,25 @@ import type { PhysAddr, Table } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { PageTables } from '../mm/pageTables.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
+import { PowerpcFragments } from '../mm/pgalloc/powerpcFragments.js'
 import { S390Active } from '../mm/pgalloc/s390Active.js'
 import { Retract } from '../mm/retract.js'
 import { defineMutant } from './bug.js'
+
+class FreesPmdPages extends PowerpcFragments {
+  override *pmdFree(table: Table): Step<void> {
+    yield* this.k.tables.freeUpper(table)
+  }
+}
+
+export const pmdPageNotCounted = defineMutant({
+  id: 'pmd-page-not-counted',
+  summary: 'a PMD table that is given back takes the whole page with it, and the PMD tables that share it',
+  symptom: 'tables in use are in a page that is free',
+  scenarios: ['pmd-vs-gup'],
+  parts: { Pgalloc: FreesPmdPages },
+  config: { pgalloc: 'powerpc-fragments' },
+})
 
 class TakesPending extends S390Active {
   protected override busyParts(byte: number): number {
@@ -32,8 +48,9 @@ export const tablePmdNotReread = defineMutant({
   id: 'table-pmd-not-reread',
   summary: 'pte_offset_map_lock() does not look at the PMD again when it has the lock',
   symptom: 'a page is mapped in a table that was taken away meanwhile',
-  scenarios: ['retract-vs-fault'],
+  scenarios: ['reclaim-vs-fault'],
   parts: { PageTables: TrustsThePmd },
+  config: { ptReclaim: true },
 })
 
 class ClearsWithoutPteLock extends Retract {

@@ -26,7 +26,7 @@ export class Expected {
   readonly entire: Int32Array
   /** Places where a table hangs. */
   readonly tables: Uint8Array
-  /** By number of a PMD table: tables deposited with it. */
+  /** By first frame of PMD tables: tables deposited with them. Those that share a frame share the ring. */
   readonly #deposits: Int32Array
   /** By frame: pages of tables that an mm keeps for the tables to come. */
   readonly kept: Uint8Array
@@ -37,6 +37,8 @@ export class Expected {
   #rssAnon = 0
   #rssFile = 0
   #nrPtes = 0
+  /** By first frame of its PMD tables: huge entries in them. */
+  readonly #hugeEntries = new Map<number, number>()
 
   constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites) {
     this.#machine = machine
@@ -47,7 +49,7 @@ export class Expected {
     this.entire = new Int32Array(shadow.frames)
     const tables = shadow.frames * machine.memmap.fragments
     this.tables = new Uint8Array(tables)
-    this.#deposits = new Int32Array(tables)
+    this.#deposits = new Int32Array(shadow.frames)
     this.kept = new Uint8Array(shadow.frames)
   }
 
@@ -74,12 +76,14 @@ export class Expected {
 
   #collectMm(mm: number): void {
     this.#rssAnon = this.#rssFile = this.#nrPtes = 0
+    this.#hugeEntries.clear()
     const pgd = peek32(mm + MM.at.pgd)
     const { memmap } = this.#machine
-    const top = this.#shadow.pfnAt(pgd) < 0 ? -1 : memmap.upperTableAt(pgd)
+    const top = this.#shadow.pfnAt(pgd) < 0 ? -1 : memmap.tableAt(pgd)
     this.#table(top, peek32(mm + MM.at.topLevel), mm + MM.at.pgd)
-    const cursor = peek32(mm + MM.at.pteFrag)
-    if (cursor !== 0) this.kept[memmap.pfnAt(cursor)] = 1
+    for (const [pfn, huge] of this.#hugeEntries) this.#deposited(pfn, huge)
+    for (const cursor of [peek32(mm + MM.at.pteFrag), peek32(mm + MM.at.pmdFrag)])
+      if (cursor !== 0) this.kept[memmap.pfnAt(cursor)] = 1
     this.#compare(mm, MM.at.rssAnon, this.#rssAnon, 'BUG: Bad rss-counter state type:MM_ANONPAGES')
     this.#compare(mm, MM.at.rssFile, this.#rssFile, 'BUG: Bad rss-counter state type:MM_FILEPAGES')
     this.#compare(mm, MM.at.nrPtes, this.#nrPtes, 'BUG: wrong pgtables_bytes')
@@ -111,7 +115,9 @@ export class Expected {
       else if (level === Level.pmd && tableFrame(low) < 0) huge += this.#hugePmd(at, low)
       else this.#table(tableFrame(low), level - 1, at)
     }
-    if (level === Level.pmd) this.#deposited(nr, huge)
+    if (level !== Level.pmd) return
+    const pfn = memmap.pfnOfTable(nr)
+    this.#hugeEntries.set(pfn, (this.#hugeEntries.get(pfn) ?? 0) + huge)
   }
 
   #describe(table: number): string[] {
@@ -158,11 +164,11 @@ export class Expected {
     finding('pin-exclusive', 'BUG: writable entry of an anonymous page that is not exclusive', at, [describe(at)])
   }
 
-  /** The PTE tables that wait for the splits of `huge` entries of PMD table `nr`. */
-  #deposited(nr: number, huge: number): void {
-    const found = this.#deposits[nr] as number
+  /** The PTE tables that wait for the splits of `huge` entries of the PMD tables at frame `pfn`. */
+  #deposited(pfn: number, huge: number): void {
+    const found = this.#deposits[pfn] as number
     this.#nrPtes += found
-    const list = this.#machine.memmap.page(this.#machine.memmap.pfnOfTable(nr)) + PAGE.at.pmdHugePte
+    const list = this.#machine.memmap.page(pfn) + PAGE.at.pmdHugePte
     if (found === huge && (peek32(list) !== 0) === found > 0) return
     finding('frame-state', 'BUG: deposited page tables do not match huge entries', list, [
       `${huge} huge entries, ${found} tables, ${peek32(list) === 0 ? 'nothing' : 'something'} on the list`,
@@ -175,8 +181,8 @@ export class Expected {
       const at = this.#shadow.table(nr)
       if ((peek32(at + TABLE_SHADOW.at.state) & TABLE_DEPOSITED) === 0) continue
       this.#checkDeposited(nr)
-      const pmd = peek32(at + TABLE_SHADOW.at.depositedAt) - 1
-      this.#deposits[pmd] = (this.#deposits[pmd] as number) + 1
+      const pfn = peek32(at + TABLE_SHADOW.at.depositedAt) - 1
+      this.#deposits[pfn] = (this.#deposits[pfn] as number) + 1
     }
   }
 

@@ -7,7 +7,7 @@
  */
 import { Panic, type Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
-import { FrameKind, Level } from '../machine/trace/observer.js'
+import { FrameKind } from '../machine/trace/observer.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_HEAD } from '../mm/page.js'
 import { ZONE } from '../mm/pageAllocator.js'
 import type { CheckedMachine } from './checkedMachine.js'
@@ -108,8 +108,8 @@ class FinalChecker {
   #checkTableState(pfn: number, nr: number): boolean {
     const state = peek32(this.#shadow.table(nr) + TABLE_SHADOW.at.state)
     if (state === 0 || (state & TABLE_FREED) !== 0) return false
-    const first = (state & 0xf) === Level.pte ? nr : this.#machine.memmap.firstTable(this.#machine.memmap.upperPfn(pfn))
-    if (this.#expected.tables[first] === 0) this.#leaked(pfn, 'page table')
+    const whole = this.#machine.memmap.wholeTable(state & 0xf, nr)
+    if (this.#expected.tables[whole] === 0) this.#leaked(pfn, 'page table')
     return true
   }
 

@@ -53,7 +53,7 @@ export const SHADOW = struct('shadow', 128, {
 export const TABLE_SHADOW = struct('tableShadow', 16, {
   state: [0, 4], //       Level | TABLE_DEPOSITED | TABLE_FREED; 0: no table was handed out here
   linked: [4, 4], //      1 while an entry of the level above points here
-  depositedAt: [8, 4], // number of the PMD table that it waits for, plus 1
+  depositedAt: [8, 4], // first frame of the PMD table that it waits for, plus 1
 })
 
 const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4] })

@@ -80,8 +80,9 @@ export class Sites {
   #tables(pfn: number): string {
     const { memmap } = this.#machine
     const first = memmap.firstTable(pfn)
-    const upper = (peek32(this.#shadow.table(first) + TABLE_SHADOW.at.state) & 0xf) > Level.pte
-    const uses = Array.from({ length: upper ? 1 : memmap.fragments }, (_, i) => this.#table(first + i))
+    const level = peek32(this.#shadow.table(first) + TABLE_SHADOW.at.state) & 0xf
+    const parts = memmap.tableParts(level === 0 ? Level.pte : level)
+    const uses = Array.from({ length: Math.ceil(memmap.fragments / parts) }, (_, i) => this.#table(first + i * parts))
     return uses.length === 1 ? `a ${uses[0]}` : `a page of tables (${uses.join('; ')})`
   }
 

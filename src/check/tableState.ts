@@ -39,7 +39,7 @@ export class TableState {
   // ---- life -------------------------------------------------------------------------------------------------------
 
   created(cpu: Cpu, table: number, level: number): void {
-    for (let nr = table; nr < table + this.#parts(level); nr++) {
+    for (let nr = table; nr < table + this.#machine.memmap.tableParts(level); nr++) {
       const at = this.#shadow.table(nr)
       const state = peek32(at + AT.state)
       if (state !== 0 && (state & TABLE_FREED) === 0) this.#report(cpu, 'page table handed out twice', table)
@@ -58,7 +58,7 @@ export class TableState {
     if (load32(at + AT.linked) !== 0) this.#report(cpu, 'page table freed while it is linked', table)
     if ((state & TABLE_DEPOSITED) !== 0) this.#report(cpu, 'page table freed while it is deposited', table)
     this.#checkEmpty(cpu, table, 'page table freed with entries in it')
-    for (let nr = table; nr < table + this.#parts(level); nr++)
+    for (let nr = table; nr < table + this.#machine.memmap.tableParts(level); nr++)
       poke32(this.#shadow.table(nr) + AT.state, level | TABLE_FREED)
   }
 
@@ -105,13 +105,7 @@ export class TableState {
     if (deposited && this.#machine.memmap.fragments === 1)
       this.#checkEmpty(cpu, table, 'deposit of a page table that is not empty')
     poke32(at + AT.state, Level.pte | to)
-    poke32(at + AT.depositedAt, deposited ? this.#machine.memmap.upperTableAt(pmdp) + 1 : 0)
-  }
-
-  /** A table above the PTE level has its frames to itself, and every part of them is that table. */
-  #parts(level: number): number {
-    const { fragments, upperOrder } = this.#machine.memmap
-    return level === Level.pte ? 1 : fragments << upperOrder
+    poke32(at + AT.depositedAt, deposited ? this.#machine.memmap.upperPfnAt(pmdp) + 1 : 0)
   }
 
   #checkEmpty(cpu: Cpu, table: number, what: string): void {

@@ -5,6 +5,8 @@
  *   page, so that a fill costs the same for both.
  * - munmap, mremap, mprotect return while a TLB has a translation of the range from before the call (mprotect: that
  *   allows more than the VMA); MADV_DONTNEED while one leads to contents from before the call.
+ * - The top table of an address space is freed while a TLB has a translation by it: the next one to get the table would
+ *   use it.
  * - An entry is set to another frame than a TLB has for the page, and no flush is under way that would explain it.
  * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
  *   entry appears over pages that a TLB has one by one.
@@ -20,8 +22,8 @@
  * - After MADV_DONTNEED the stamp says too little: faults go on under mmap_lock for read, and a walk from before may
  *   find a new page. So the page itself is asked how old it is, and file pages, whose contents stay anyway, are not.
  * - Another frame: the setter holds the lock of the table. Everybody who clears an entry flushes before he drops that
- *   lock, or has raised tlbFlushPending before he took it and drops it after his flush. So with tlbFlushPending seen at
- *   zero first, all earlier translations of the page are gone, and later walks find the new frame.
+ *   lock, or has raised tlbFlushPending before he took it and drops it after his flush, or has said that he has a batch
+ *   to flush, and says so until it is. So with all of them seen at zero first, all earlier translations of the page are gone, and later walks find the new frame.
  * - Two sizes: the PMD lock is held. Huge entries leave through the invalidated state with a flush under the lock. A
  *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
@@ -31,11 +33,12 @@ import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
 import { Level, type CallKind } from '../machine/trace/observer.js'
 import { MM_CONTEXT } from '../arch/context.js'
+import { FLUSH_INFO } from '../arch/x86_64/tlbFlush.js'
 import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
 import { brief, hugeFrame, isHuge, isUsable, pteFrame, tableFrame } from '../arch/entry.js'
-import { SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
+import { SHADOW, TABLE_SHADOW, count, happenedBefore, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { TlbView } from './tlbView.js'
 import { hex, violation } from './violation.js'
@@ -85,13 +88,26 @@ export class TlbStale {
     }
   }
 
-  /** A table is about to be given back: no paging-structure cache may lead to it. */
+  /** A table is about to be given back: no paging-structure cache may lead to it, and to a top table no TLB. */
   tableFreed(cpu: Cpu, table: number): void {
     const at = this.#machine.memmap.table(table)
+    if ((peek32(this.#shadow.table(table) + TABLE_SHADOW.at.state) & 0xf) > Level.pmd) this.#checkTop(cpu, at)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
       const tlb = this.#tlbs[owner] as Tlb
       for (let slot = 0; slot < tlb.pscCount; slot++)
         if (peek32(tlb.psc(slot) + PSC_ENTRY.at.table) === at) this.#freedInPsc(cpu, table, owner, tlb.psc(slot))
+    }
+  }
+
+  /** Translations bear the mark of the address space, which is where its top table is. Nobody changes the pointer now. */
+  #checkTop(cpu: Cpu, top: number): void {
+    for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      const tlb = this.#tlbs[owner] as Tlb
+      for (let slot = 0; slot < tlb.entryCount; slot++)
+        if (this.#view.read(owner, tlb.entry(slot)) && peek32(this.#view.mm + MM.at.pgd) === top)
+          violation(cpu, ORACLE, 'address space freed while a TLB has a translation of it', top, [
+            this.#describe(owner),
+          ])
     }
   }
 
@@ -118,9 +134,11 @@ export class TlbStale {
   /**
    * s390: the purge is noted as a debt of the address space, or somebody is paying it, with the lock that makes others
    * wait. A CPU pays or waits before it uses the address space again; one that does not is found when it accesses the page.
+   * Or the address space has no user any more, so that no CPU can come back to it; its top table waits for the purge.
    */
   #isOwed(): boolean {
     const { mm } = this.#view
+    if (this.#machine.config.arch === 's390' && load32(mm + MM.at.mmUsers) === 0) return true
     return load32(mm + MM_CONTEXT.at.flushMm) !== 0 || load32(mm + MM_CONTEXT.at.contextLock) !== 0
   }
 
@@ -189,7 +207,7 @@ export class TlbStale {
 
   /** The page at `addr` is frame `frame` from now on: no TLB may say otherwise. */
   #checkRemapped(cpu: Cpu, mm: number, addr: number, entry: number, frame: number): void {
-    if (load32(mm + MM.at.tlbFlushPending) !== 0) return
+    if (load32(mm + MM.at.tlbFlushPending) !== 0 || this.#hasBatch()) return
     const vpn = Math.floor(addr / this.#machine.geo.pageSize)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
       const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages, mm)
@@ -200,6 +218,14 @@ export class TlbStale {
         this.#describe(owner),
       ])
     }
+  }
+
+  /** Some CPU has unmapped pages for reclaim and not flushed them yet. */
+  #hasBatch(): boolean {
+    const { flushInfo } = this.#machine.regions.kernel
+    for (let cpu = 0; cpu < this.#tlbs.length; cpu++)
+      if (load32(flushInfo + cpu * FLUSH_INFO.size + FLUSH_INFO.at.flushRequired) !== 0) return true
+    return false
   }
 
   /** No TLB may translate pages of the huge range around `addr` by huge (or, false, by small) entries. */

@@ -19,8 +19,8 @@ export function addList(program: Command, done: (code: ExitCode) => void): void 
 const ARCHITECTURE_SUMMARIES: Readonly<Record<ArchId, string>> = {
   'x86-64': '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast',
   powerpc:
-    'book3s64 radix, 4 levels; PTE tables of 32 entries, 16 in a page, or of 4; tlbie reaches all CPUs without IPI',
-  s390: '3 to 5 levels that fold at run time; 2048 entries, 256 in a PTE table, or 4; IPTE, IDTE and RDP purge without IPI',
+    'book3s64 radix, 4 levels; pages of 64 KiB with 256 PTE tables or 16 PMD tables, explored with 16; tlbie reaches all CPUs without IPI',
+  s390: '3 to 5 levels that fold at run time; 2048 entries, 256 in a PTE table, or 4; IPTE, IDTE and RDP purge without IPI; s390-csp: a machine that has only IPTE and CSP',
 }
 const SUMMARIES = ARCHITECTURES.map((id) => ({ id, summary: ARCHITECTURE_SUMMARIES[id] }))
 

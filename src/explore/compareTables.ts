@@ -5,7 +5,7 @@
 import { Piscina } from 'piscina'
 import { allocFreeWorkerUrl } from '../boot/spawn.js'
 import { Panic } from '../machine/engine/finding.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../mm/pgalloc/index.js'
+import { exploredFragments, PGALLOC_DESIGNS, type PgallocId } from '../mm/pgalloc/index.js'
 import { scenarioById, tableScenarios } from '../scenario/catalog/index.js'
 import { explore } from './explore.js'
 import { churn, type ChurnCounts } from './churn.js'
@@ -21,7 +21,7 @@ export interface Verdict {
 
 export interface Variant {
   readonly id: PgallocId
-  /** PTE tables in a page. */
+  /** PTE tables in a page of the machines that are compared. */
   readonly fragments: number
   /** `fails` in any scenario. */
   readonly verdict: 'survives' | 'fails'
@@ -53,7 +53,7 @@ export async function compareTables(options: CompareOptions = {}): Promise<Varia
     const fails = scenarios.some(({ verdict }) => verdict === 'fails')
     variants.push({
       id,
-      fragments: PGALLOC_DESIGNS[id].fragments,
+      fragments: exploredFragments(id),
       verdict: fails ? 'fails' : 'survives',
       scenarios,
       churn: churnOf(id, options.seed ?? 1),

@@ -1,10 +1,10 @@
 /**
  * Files and shared memory, as far as mappings need them: a page cache indexed by page offset.
  *
- * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup() (v6.12). Left out: reclaim, truncation, writeback, read-ahead
- * and large folios. So a cached page stays until its file goes, the lookup can be done under the i_pages lock instead of
- * lockless, and no rmap walk of a file is needed: races between those and unmapping are not modelled. i_mmap_rwsem is
- * there for the lock order of mremap. fault-around is left out too: a fault maps one page.
+ * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup(), mm/vmscan.c __remove_mapping() (v6.12). Left out:
+ * truncation, writeback, read-ahead and large folios; the lookup is done under the i_pages lock instead of lockless.
+ * A cached page stays until its file goes or reclaim takes it (reclaim.ts). fault-around is left out too: a fault maps
+ * one page.
  *
  * The contents of a file are made up from its number and the page offset, so that a page from elsewhere shows.
  */
@@ -12,13 +12,13 @@ import { assert } from '../base/assert.js'
 import { UsageError } from '../base/errors.js'
 import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { fillBytes, peek32, poke32, pokeF64 } from '../machine/image/image.js'
+import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'
 import { TABLES } from './mms.js'
 import { FILE, VMA } from './mmStruct.js'
-import { NO_PAGE, PAGE, PG_UPTODATE } from './page.js'
+import { NO_PAGE, PAGE, PG_DIRTY, PG_LRU, PG_UPTODATE } from './page.js'
 
 const NO_FILE = phys(0)
 
@@ -155,6 +155,38 @@ export class Files extends Part {
     return winner
   }
 
+  /** The cached page `index`, referenced; 0: none, or beyond the end. */
+  *filemapGetFolio(file: PhysAddr, index: number): Step<PhysAddr> {
+    if (index >= peek32(file + FILE.at.pages)) return phys(0)
+    return yield* this.#filemapGetPage(file, index, phys(0))
+  }
+
+  /**
+   * __remove_mapping(): takes a page out of the cache if nobody has a reference but the cache and the caller, and it is clean;
+   * its count is zero then. Shared memory has no other place and stays. Caller: the folio lock; the page is unmapped.
+   */
+  *removeMapping(file: PhysAddr, folio: PhysAddr): Step<boolean> {
+    if (peek32(file + FILE.at.zeroed) !== 0) return false
+    const lock = phys(file + FILE.at.lock)
+    yield* spinLock(this.cpu, lock)
+    const gone = yield* this.#freezeClean(folio)
+    if (gone) {
+      yield* this.cpu.plainWrite32(this.#slotOf(file, peekF64(folio + PAGE.at.index)), 0)
+      poke32(folio + PAGE.at.mapping, 0)
+    }
+    yield* spinUnlock(this.cpu, lock)
+    return gone
+  }
+
+  /** The count first: who wrote through a reference has set the flag before he dropped it. */
+  *#freezeClean(folio: PhysAddr): Step<boolean> {
+    const { folios } = this.k
+    if (!(yield* folios.folioRefFreeze(folio, 2))) return false
+    if (!(yield* folios.testFlag(folio, PG_DIRTY))) return true
+    yield* folios.folioRefUnfreeze(folio, 2)
+    return false
+  }
+
   /** The cached page, referenced; if there is none, `fresh` becomes it, and its reference is the cache's. */
   *#filemapGetPage(file: PhysAddr, index: number, fresh: PhysAddr): Step<PhysAddr> {
     const slot = this.#slotOf(file, index)
@@ -178,7 +210,7 @@ export class Files extends Part {
     pokeF64(page + PAGE.at.index, index)
     // Write barrier: the contents before the flag, and so before the entry that maps the page (P2).
     yield* this.cpu.smpWmb()
-    yield* this.k.folios.setFlag(page, PG_UPTODATE)
+    yield* this.k.folios.setFlag(page, PG_UPTODATE | PG_LRU)
   }
 
   *#fillPage(pfn: Pfn, byte: number): Step<void> {

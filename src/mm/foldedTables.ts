@@ -45,16 +45,16 @@ export class FoldedTables extends UpperTables {
 
   /** The tables that hang from the top by their first entries: former tops, if nothing was ever mapped in them. */
   override *freeTop(mm: PhysAddr): Step<void> {
-    let table = this.k.memmap.upperTableAt(peek32(mm + MM.at.pgd))
+    let table = this.k.memmap.tableAt(peek32(mm + MM.at.pgd))
     for (let level = peek32(mm + MM.at.topLevel); level > Level.pud; level--) {
       const at = this.k.memmap.table(table)
       const first = (yield* this.cpu.readOnce64(at)) as PteWord
       if (!upperNone(first)) yield* this.k.ops.upperClear(level as UpperLevel, mm, 0 as VirtAddr, at)
-      yield* this.k.tables.freeUpper(table)
+      yield* this.k.tables.freeTable(table, level)
       if (upperNone(first)) return
       table = entryTable(first)
     }
-    yield* this.k.tables.freeUpper(table)
+    yield* this.k.tables.freeTable(table, Level.pud)
   }
 
   /** First address behind what a top table of `level` translates. */
@@ -83,11 +83,11 @@ export class FoldedTables extends UpperTables {
 
   *#addLevel(mm: PhysAddr, level: UpperLevel): Step<boolean> {
     const { memmap, tables } = this.k
-    const table = yield* tables.newUpper(mm, level)
+    const table = yield* tables.newTable(mm, level)
     if (table === NO_TABLE) return false
     const lock = phys(mm + MM.at.pageTableLock)
     yield* spinLock(this.cpu, lock)
-    const below = memmap.upperTableAt(peek32(mm + MM.at.pgd))
+    const below = memmap.tableAt(peek32(mm + MM.at.pgd))
     yield* this.k.ops.upperPopulate(level, mm, 0 as VirtAddr, memmap.table(table), below)
     // Write barrier: the first word of the new top before the pointer to it. A walker reads the pointer once and takes
     // the level from the word behind it.

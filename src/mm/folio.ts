@@ -93,6 +93,11 @@ export class Folios extends Part {
     return yield* this.cpu.readOnce32(phys(folio + PAGE.at.refcount))
   }
 
+  /** free_unref_folios(): of a folio whose count was frozen and stays zero. */
+  *freeUnref(folio: PhysAddr): Step<void> {
+    yield* this.freeFolio(folio)
+  }
+
   /** Takes a folio without references apart and gives its frames back. */
   protected *freeFolio(folio: PhysAddr): Step<void> {
     const order = this.folioOrder(folio)

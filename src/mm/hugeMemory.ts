@@ -62,7 +62,7 @@ export class HugeMemory extends HugePmdFault {
     if (!(yield* this.pmdTransHugeLock(pmdp))) return false
     const { geo, gather, tables } = this.k
     const mm = this.k.mmOf(vma)
-    const old = yield* this.k.ops.pmdpHugeGetAndClear(mm, addr, pmdp)
+    const old = yield* this.k.ops.pmdpHugeGetAndClearFull(mm, addr, pmdp, this.k.gather.fullmm)
     // Noted before the lock goes (M2): whoever finds the entry empty may rely on a flush being on its way.
     gather.tlbFlushPmdRange(addr, geo.pmdSize)
     const zero = this.isHugeZero(old)

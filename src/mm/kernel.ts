@@ -6,7 +6,7 @@
  * Mainline follows Linux v6.12.
  */
 import type { Geometry } from '../arch/geometry.js'
-import type { FlushStyle, TableFree } from '../arch/host.js'
+import type { FlushStyle, S390Facility, TableFree } from '../arch/host.js'
 import type { Mmu } from '../arch/x86_64/walk.js'
 import type { PtOps } from '../arch/x86_64/ops.js'
 import type { TlbFlush } from '../arch/x86_64/tlbFlush.js'
@@ -41,9 +41,11 @@ import type { PageTables } from './pageTables.js'
 import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { PgallocId } from './pgalloc/index.js'
+import type { Reclaim } from './reclaim.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
 import type { SplitFolio } from './splitFolio.js'
+import type { TlbBatch } from './tlbBatch.js'
 import type { Userfault } from './userfault.js'
 import type { Vmas } from './vma.js'
 import type { Zap } from './zap.js'
@@ -65,6 +67,8 @@ export interface KernelConfig {
   readonly ptReclaim: boolean
   /** Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each case. */
   readonly gpDelay: number
+  /** What an s390 has; others ignore it. */
+  readonly s390Facilities: readonly S390Facility[]
   /** Slots of the tables of mms, VMAs, anon_vmas, files and cached file pages. */
   readonly mms: number
   readonly vmas: number
@@ -100,6 +104,7 @@ export interface PartClasses {
   readonly UpperTables: typeof UpperTables
   readonly Pgalloc: new (k: Kernel) => Pgalloc
   readonly MmuGather: typeof MmuGather
+  readonly TlbBatch: typeof TlbBatch
   readonly Zap: typeof Zap
   readonly FaultHandler: typeof FaultHandler
   readonly GupFast: typeof GupFast
@@ -108,6 +113,7 @@ export interface PartClasses {
   readonly SplitFolio: typeof SplitFolio
   readonly Migrate: typeof Migrate
   readonly Khugepaged: typeof Khugepaged
+  readonly Reclaim: typeof Reclaim
   readonly Retract: typeof Retract
   readonly Userfault: typeof Userfault
   readonly Mms: typeof Mms
@@ -156,6 +162,7 @@ export class Kernel {
   readonly upper: UpperTables
   readonly pgalloc: Pgalloc
   readonly gather: MmuGather
+  readonly tlbBatch: TlbBatch
   readonly zap: Zap
   readonly fault: FaultHandler
   readonly gupFast: GupFast
@@ -164,6 +171,7 @@ export class Kernel {
   readonly splitFolio: SplitFolio
   readonly migrate: Migrate
   readonly khugepaged: Khugepaged
+  readonly reclaim: Reclaim
   readonly retract: Retract
   readonly userfault: Userfault
   readonly mms: Mms
@@ -197,6 +205,7 @@ export class Kernel {
     this.upper = new parts.UpperTables(this)
     this.pgalloc = new parts.Pgalloc(this)
     this.gather = new parts.MmuGather(this)
+    this.tlbBatch = new parts.TlbBatch(this)
     this.zap = new parts.Zap(this)
     this.fault = new parts.FaultHandler(this)
     this.gupFast = new parts.GupFast(this)
@@ -205,6 +214,7 @@ export class Kernel {
     this.splitFolio = new parts.SplitFolio(this)
     this.migrate = new parts.Migrate(this)
     this.khugepaged = new parts.Khugepaged(this)
+    this.reclaim = new parts.Reclaim(this)
     this.retract = new parts.Retract(this)
     this.userfault = new parts.Userfault(this)
     this.mms = new parts.Mms(this)

@@ -202,6 +202,7 @@ export class Madvise extends Part {
     if (pmdNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
     const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (first === 0) return
+    yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
     let ptep = first
     for (let at = addr; at < end; at = (at + this.k.geo.pageSize) as VirtAddr) {
       yield* this.#freePte(mm, at, ptep)

@@ -34,10 +34,12 @@ export const MM = struct('mm', 320, {
   rssFile: [176, 4],
   nrPtes: [180, 4], //  PTE tables, linked or deposited
   tlbFlushPending: [192, 4], // gathers and protection changes in flight
+  tlbFlushBatched: [200, 4], // batched unmaps not known to be flushed (mm/tlbBatch.ts)
   writeProtectSeq: [196, 4], // seqcount: fork is write-protecting (mmap_lock held for write)
   //  PTE tables that share pages (pgalloc/):
   pgtableList: [208, 8], // s390: pages with a part to hand out (context lock)
   pteFrag: [224, 4], //  powerpc: the next part to hand out (page table lock); 0: none
+  pmdFrag: [228, 4], //  the same of PMD tables
   pageTableLock: [256, 8], // spinlock: upper levels of the tables
 })
 for (const field of ['cpumask', 'pgd', 'ctxId', 'topLevel', 'asceLimit', 'contextLock'] as const)

@@ -18,10 +18,13 @@ import { Part, type Kernel } from './kernel.js'
 import { MM } from './mmStruct.js'
 import { NO_PAGE } from './page.js'
 
-/** A table batch is one frame: rcu_head, count, then twice the number of each table, plus PTE_TABLE. */
+/** A table batch is one frame: rcu_head, count, then a token for each table. */
 const BATCH_NR = 8
 const BATCH_TABLES = 16
-const PTE_TABLE = 1
+/** A token has the number of a table and, in the low bits, its level. */
+const LEVEL_BITS = 3
+const levelOf = (token: number): number => token & 7
+const tableOf = (token: number): Table => tableNr(token >>> LEVEL_BITS)
 
 export class MmuGather extends Part {
   #mm = phys(0)
@@ -75,6 +78,11 @@ export class MmuGather extends Part {
     this.tlbFlushPteRange(addr, bytes)
   }
 
+  /** The whole address space goes: nobody uses it any more. */
+  get fullmm(): boolean {
+    return this.#fullmm
+  }
+
   /** True when the next page needs a flush first. */
   get pagesFull(): boolean {
     return this.#pageCount === this.#pages.length
@@ -94,7 +102,7 @@ export class MmuGather extends Part {
 
   /** Takes a table of `level` that was just unlinked; `addr` is an address it translated. */
   *tlbRemoveTable(table: Table, addr: VirtAddr, level: number): Step<void> {
-    const token = (table << 1) | (level === Level.pte ? PTE_TABLE : 0)
+    const token = (table << LEVEL_BITS) | level
     if (level === Level.pte) yield* this.k.pgalloc.pteFreeTlb(this.#mm, table)
     this.tlbFlushPteRange(addr, this.k.geo.pageSize)
     this.#freedTables = true
@@ -129,9 +137,9 @@ export class MmuGather extends Part {
    * others' feet, and each waits for a grace period by itself.
    */
   protected *tlbRemoveTableOne(token: number): Step<void> {
-    if (this.k.config.ptReclaim && (token & PTE_TABLE) !== 0) {
+    if (this.k.config.ptReclaim && levelOf(token) === Level.pte) {
       yield* this.invalidateForTables()
-      return yield* this.k.pgalloc.pteFreeDefer(this.#mm, tableNr(token >>> 1))
+      return yield* this.k.pgalloc.pteFreeDefer(this.#mm, tableOf(token))
     }
     yield* this.invalidateForTables()
     yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
@@ -166,9 +174,9 @@ export class MmuGather extends Part {
 
   /** __tlb_remove_table(). */
   protected *tlbRemoveTableFree(token: number): Step<void> {
-    const table = tableNr(token >>> 1)
-    if ((token & PTE_TABLE) !== 0) yield* this.k.pgalloc.tlbRemoveTable(table)
-    else yield* this.k.tables.freeUpper(table)
+    const level = levelOf(token)
+    if (level === Level.pte) yield* this.k.pgalloc.tlbRemoveTable(tableOf(token))
+    else yield* this.k.tables.freeTable(tableOf(token), level)
   }
 
   // ---- flushing ---------------------------------------------------------------------------------------------------

@@ -171,6 +171,7 @@ export abstract class MoveTables extends Part {
     const [oldLock, newLock] = [tables.pteLockptr(oldPtep), tables.pteLockptr(newPtep)]
     // Nested, in either order of addresses: only a holder of this mmap_lock for write takes two locks of the mm.
     if (newPtep !== 0 && newLock !== oldLock) yield* spinLock(this.cpu, newLock)
+    yield* this.k.tlbBatch.flushTlbBatchedPending(this.k.mmOf(vma))
     const flush = newPtep !== 0 && (yield* this.#moveEntries(vma, oldPtep, oldAddr, newPtep, newAddr, extent))
     if (flush) yield* this.flushBeforeUnlock(vma, oldAddr, oldAddr + extent)
     if (newPtep !== 0 && newLock !== oldLock) yield* spinUnlock(this.cpu, newLock)

@@ -157,6 +157,7 @@ export class Mprotect extends Part {
     const { pageSize } = this.k.geo
     const first = yield* this.k.tables.pteOffsetMapLock(this.k.mmOf(vma), pmdp, start)
     if (first === 0) return false
+    yield* this.k.tlbBatch.flushTlbBatchedPending(this.k.mmOf(vma))
     let ptep = first
     for (let addr = start; addr < end; addr = (addr + pageSize) as VirtAddr) {
       yield* this.#changePte(vma, addr, ptep, change)

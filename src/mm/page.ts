@@ -10,6 +10,7 @@
  */
 import { phys, pfn as toPfn, tableNr, type Pfn, type PhysAddr, type Table } from '../base/units.js'
 import { struct } from '../machine/image/struct.js'
+import { Level } from '../machine/trace/observer.js'
 
 export const PAGE = struct('page', 64, {
   flags: [0, 4], //        PG_ bits
@@ -36,7 +37,7 @@ export const PG_LOCKED = 1 << 0
 export const PG_REFERENCED = 1 << 1
 export const PG_UPTODATE = 1 << 2
 export const PG_DIRTY = 1 << 3
-export const PG_LRU = 1 << 4
+export const PG_LRU = 1 << 4 //      cached pages: not isolated by a reclaimer
 export const PG_SWAPBACKED = 1 << 5
 export const PG_ANON_EXCLUSIVE = 1 << 6
 export const PG_HEAD = 1 << 7 //     first page of a large folio
@@ -62,7 +63,7 @@ export class Memmap {
   readonly frameBytes: number
   readonly frameShift: number
   readonly frameCount: number
-  /** PTE tables in a frame, a power of two. Tables above them have a frame or more, and the number of its first part. */
+  /** PTE tables in a frame, a power of two. A larger table has the number of its first part. */
   readonly fragments: number
   readonly tableBytes: number
   readonly tableShift: number
@@ -70,6 +71,8 @@ export class Memmap {
 
   /** log2 of the frames that a table above the PTE level fills. */
   readonly upperOrder: number
+  /** PMD tables in a frame: more than one where they share pages, too. */
+  readonly pmdFragments: number
 
   constructor(
     base: PhysAddr,
@@ -78,6 +81,7 @@ export class Memmap {
     frameCount: number,
     fragments = 1,
     upperBytes = frameBytes,
+    pmdFragments = 1,
   ) {
     this.base = base
     this.frameBase = frameBase
@@ -89,6 +93,7 @@ export class Memmap {
     this.tableShift = Math.log2(this.tableBytes)
     this.fragmentShift = Math.log2(fragments)
     this.upperOrder = Math.max(0, Math.log2(upperBytes / frameBytes))
+    this.pmdFragments = pmdFragments
   }
 
   /** Address of the struct page of frame `pfn`. */
@@ -111,7 +116,7 @@ export class Memmap {
     return phys(this.frameBase + nr * this.tableBytes)
   }
 
-  /** Number of the table that the entry at `addr` is in, if that is a PTE table or frames have one table each. */
+  /** Number of the PTE table, or of the part of a larger table, that the entry at `addr` is in. */
   tableAt(addr: number): Table {
     return tableNr((addr - this.frameBase) >>> this.tableShift)
   }
@@ -126,9 +131,20 @@ export class Memmap {
     return toPfn((pfn >>> this.upperOrder) << this.upperOrder)
   }
 
-  /** Number of that table. */
-  upperTableAt(addr: number): Table {
-    return this.firstTable(this.upperPfnAt(addr))
+  /** Numbers that a table of `level` takes: as many PTE tables would have its place. */
+  tableParts(level: number): number {
+    if (level === Level.pte) return 1
+    return (this.fragments << this.upperOrder) / (level === Level.pmd ? this.pmdFragments : 1)
+  }
+
+  /** Number of the table of `level` that the entry at `addr` is in. */
+  tableOfLevelAt(level: number, addr: number): Table {
+    return this.wholeTable(level, this.tableAt(addr))
+  }
+
+  /** Number of the table of `level` that `nr` is a part of. */
+  wholeTable(level: number, nr: number): Table {
+    return tableNr(nr & -this.tableParts(level))
   }
 
   /** The first table of frame `pfn`. */

@@ -52,7 +52,17 @@ export class PageTables extends Part {
     return none
   }
 
-  /** A table of `level` above the PTE, all entries none, which has its pages to itself; NO_TABLE without memory. */
+  /** A table of `level` above the PTE, all entries none, linked nowhere; NO_TABLE without memory. */
+  *newTable(mm: PhysAddr, level: UpperLevel): Step<Table> {
+    return yield* level === Level.pmd ? this.k.pgalloc.pmdAllocOne(mm) : this.newUpper(mm, level)
+  }
+
+  /** Gives such a table back. No walker is in it. */
+  *freeTable(table: Table, level: number): Step<void> {
+    yield* level === Level.pmd ? this.k.pgalloc.pmdFree(table) : this.freeUpper(table)
+  }
+
+  /** A table that has its pages to itself. */
   *newUpper(mm: PhysAddr, level: UpperLevel): Step<Table> {
     const { memmap, geo } = this.k
     const pfn = yield* this.newTablePage(memmap.upperOrder, geo.ptrsPerTable, emptyEntry(level))
@@ -80,7 +90,6 @@ export class PageTables extends Part {
     return pfn
   }
 
-  /** Gives a table above the PTE level back. No walker is in it. */
   *freeUpper(table: Table): Step<void> {
     this.k.observer.tableFreed(this.cpu, table)
     yield* this.k.folios.folioPut(this.k.memmap.page(this.k.memmap.pfnOfTable(table)), 1)

@@ -10,24 +10,50 @@
  * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the tables
  * meanwhile; the PMD lock, then the PTE lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().
  */
-import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { entryTable, pmdLeaf, pmdPresent, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/entry.js'
+import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
+import { entryTable, pmdLeaf, pmdPresent, pteDirty, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { downRead, downWrite, upRead, upWrite } from '../sync/rwsem.js'
 import { Part } from './kernel.js'
 import { EINVAL, FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
+import { PG_DIRTY } from './page.js'
 
 export class Retract extends Part {
   /** The table that translates the huge range around `addr` of `mm`: 0, or -EINVAL when there is none to take. */
   *retractTable(mm: PhysAddr, addr: VirtAddr): Step<number> {
     const haddr = this.k.geo.pmdAlignDown(addr)
-    yield* this.k.mms.mmapReadLock(mm)
+    yield* this.lockMm(mm)
     const vma = this.k.vmas.vmaLookup(mm, haddr)
-    const pmdp = vma !== 0 && this.isCandidate(vma, haddr) ? yield* this.k.upper.findPmd(mm, haddr) : phys(0)
-    const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp, true))
-    yield* this.k.mms.mmapReadUnlock(mm)
+    const taken = vma !== 0 && this.isCandidate(vma, haddr) && (yield* this.#retractLocked(mm, vma, haddr))
+    yield* this.unlockMm(mm)
     return taken ? 0 : -EINVAL
+  }
+
+  /** Under the folio lock: reclaim does not free a page whose entry is cleared and not flushed. */
+  *#retractLocked(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr): Step<boolean> {
+    const file = phys(peek32(vma + VMA.at.file))
+    const folio = phys(file + FILE.at.hugeLock)
+    yield* downWrite(this.cpu, this.k.rcu, folio)
+    yield* this.excludeRmapWalks(file)
+    const pmdp = yield* this.k.upper.findPmd(mm, haddr)
+    const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp, true))
+    yield* this.admitRmapWalks(file)
+    yield* upWrite(this.cpu, folio)
+    return taken
+  }
+
+  /** Walks of the reverse map may be in the table: they look at the PMD again when they have its lock. */
+  protected *excludeRmapWalks(_file: PhysAddr): Step<void> {}
+
+  protected *admitRmapWalks(_file: PhysAddr): Step<void> {}
+
+  protected *lockMm(mm: PhysAddr): Step<void> {
+    yield* this.k.mms.mmapReadLock(mm)
+  }
+
+  protected *unlockMm(mm: PhysAddr): Step<void> {
+    yield* this.k.mms.mmapReadUnlock(mm)
   }
 
   /**
@@ -81,7 +107,7 @@ export class Retract extends Part {
 
   /** Unlinks the table and gives it back after a grace period; with `full` it has entries that are cleared first. */
   protected *takeTable(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, full: boolean): Step<boolean> {
-    const { ops, pgalloc, tables } = this.k
+    const { ops, tables } = this.k
     yield* tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     const isTable = pmdPresent(pmd) && !pmdLeaf(pmd)
@@ -96,8 +122,12 @@ export class Retract extends Part {
     yield* tables.pmdUnlock(pmdp)
     if (!isTable) return false
     tables.mmDecNrPtes(mm)
-    yield* pgalloc.pteFreeDefer(mm, entryTable(pmd))
+    yield* this.freeTaken(mm, entryTable(pmd))
     return true
+  }
+
+  protected *freeTaken(mm: PhysAddr, table: Table): Step<void> {
+    yield* this.k.pgalloc.pteFreeDefer(mm, table)
   }
 
   protected *lockEntries(first: PhysAddr): Step<void> {
@@ -117,6 +147,7 @@ export class Retract extends Part {
       const old = yield* ops.ptepGetAndClear(mm, (haddr + i * geo.pageSize) as VirtAddr, ptep)
       if (!ptePresent(old) || pteSpecial(old)) continue
       const page = memmap.page(ptePfn(old))
+      if (pteDirty(old)) yield* this.k.folios.setFlag(page, PG_DIRTY)
       yield* rmap.folioRemoveRmapPte(page)
       tables.addCounter(phys(mm + MM.at.rssFile), -1)
       yield* this.k.folios.folioPut(page, 1)

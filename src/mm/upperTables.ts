@@ -30,7 +30,7 @@ export class UpperTables extends Part {
   }
 
   protected *makeTop(mm: PhysAddr, level: UpperLevel, limit: number): Step<boolean> {
-    const table = yield* this.k.tables.newUpper(mm, level)
+    const table = yield* this.k.tables.newTable(mm, level)
     if (table === NO_TABLE) return false
     poke32(mm + MM.at.pgd, this.k.memmap.table(table))
     poke32(mm + MM.at.topLevel, level)
@@ -39,7 +39,7 @@ export class UpperTables extends Part {
   }
 
   *freeTop(mm: PhysAddr): Step<void> {
-    yield* this.k.tables.freeUpper(this.k.memmap.upperTableAt(peek32(mm + MM.at.pgd)))
+    yield* this.k.tables.freeTable(this.k.memmap.tableAt(peek32(mm + MM.at.pgd)), Level.pgd)
   }
 
   /** Makes addresses below `end` translatable, if they can be; false: no memory for that. Caller: mmap_lock for write. */
@@ -97,7 +97,7 @@ export class UpperTables extends Part {
   protected *allocLevel(mm: PhysAddr, entry: PhysAddr, addr: VirtAddr, level: 3 | 4 | 5): Step<PteWord> {
     const seen = (yield* this.cpu.readOnce64(entry)) as PteWord
     if (!this.isNone(seen)) return seen
-    const table = yield* this.k.tables.newUpper(mm, (level - 1) as UpperLevel)
+    const table = yield* this.k.tables.newTable(mm, (level - 1) as UpperLevel)
     if (table === NO_TABLE) return seen
     const lock = phys(mm + MM.at.pageTableLock)
     yield* spinLock(this.cpu, lock)
@@ -110,7 +110,7 @@ export class UpperTables extends Part {
     }
     yield* spinUnlock(this.cpu, lock)
     if (this.isNone(now)) return tableEntry(level, table)
-    yield* this.k.tables.freeUpper(table)
+    yield* this.k.tables.freeTable(table, level - 1)
     return now
   }
 

@@ -13,6 +13,7 @@ import {
   pmdLeaf,
   pmdNone,
   pmdPresent,
+  pteDirty,
   pteNone,
   ptePfn,
   ptePresent,
@@ -22,9 +23,11 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
+import { downRead, upRead } from '../sync/rwsem.js'
 import { spinTrylock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'
-import { MM, VMA } from './mmStruct.js'
+import { FILE, MM, VMA } from './mmStruct.js'
+import { PG_DIRTY } from './page.js'
 
 export class Zap extends Part {
   /**
@@ -34,6 +37,26 @@ export class Zap extends Part {
     yield* this.k.gather.tlbGatherMmu(mm, false)
     yield* this.unmapPageRange(vma, start, end, this.k.config.ptReclaim)
     yield* this.k.gather.tlbFinishMmu()
+  }
+
+  /**
+   * unmap_mapping_pages(): pages `first` … `first` + `count` - 1 of `file` are mapped nowhere, for a moment: what truncation
+   * does first. No mmap_lock and no folio lock; that of the file's list keeps the VMAs, and their tables as far as VMAs do.
+   */
+  *unmapMappingPages(file: PhysAddr, first: number, count: number): Step<void> {
+    const lock = phys(file + FILE.at.rwsem)
+    yield* downRead(this.cpu, this.k.rcu, lock)
+    for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext))) {
+      const [start, end, base] = [VMA.at.start, VMA.at.end, VMA.at.pgoff].map((field) => peekF64(vma + field))
+      const addressOf = (page: number): number => (start as number) + (page - (base as number)) * this.k.geo.pageSize
+      const from = Math.max(start as number, addressOf(first)) as VirtAddr
+      const to = Math.min(end as number, addressOf(first + count)) as VirtAddr
+      if (from >= to) continue
+      yield* this.k.gather.tlbGatherMmu(this.k.mmOf(vma), false)
+      yield* this.unmapPageRange(vma, from, to)
+      yield* this.k.gather.tlbFinishMmu()
+    }
+    yield* upRead(this.cpu, lock)
   }
 
   /** Every VMA from `first` that overlaps start … end. Inside a gather. */
@@ -83,6 +106,7 @@ export class Zap extends Part {
     for (let addr = from; addr < end;) {
       const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
       if (first === 0) return
+      yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
       let ptep = first
       while (addr < end && !this.k.gather.pagesFull) {
         yield* this.#zapPte(mm, addr, ptep)
@@ -153,10 +177,11 @@ export class Zap extends Part {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
     if (!ptePresent(pte)) return yield* this.#zapNonPresent(mm, addr, ptep, pte)
-    const old = yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)
+    const old = yield* this.k.ops.ptepGetAndClearFull(mm, addr, ptep, this.k.gather.fullmm)
     this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
     if (pteSpecial(old)) return
     const page = this.k.memmap.page(ptePfn(old))
+    if (pteDirty(old) && !this.k.folios.isAnonPage(page)) yield* this.k.folios.setFlag(page, PG_DIRTY)
     yield* this.k.rmap.folioRemoveRmapPte(page)
     this.#countRss(mm, page, -1)
     yield* this.releasePage(page)

@@ -13,6 +13,7 @@ import { FAULT } from '../arch/x86_64/walk.js'
 import type { Pfn, PteWord } from '../base/units.js'
 import { FOLL_FAST_ONLY, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../mm/gupFast.js'
 import { Part, type Kernel } from '../mm/kernel.js'
+import { PG_DIRTY } from '../mm/page.js'
 import { Litmus } from './litmus.js'
 import { ADVICE, OP_NUMBER, type Op, type Pick, type Program } from './op.js'
 import { HELD_MAX, PROGRAM_CPU, programCpu, slotAt, wordAt, type ProgramRegions } from './state.js'
@@ -186,6 +187,11 @@ export class Interpreter extends Part {
         return yield* k.retract.retractTable(mm, this.#pick(op.addr))
       case 'retractFile':
         return yield* k.retract.retractPageTables(k.files.fileAt(op.file), op.page)
+      case 'unmapFile':
+        yield* k.zap.unmapMappingPages(k.files.fileAt(op.file), op.page, op.pages ?? 1)
+        return 0
+      case 'reclaim':
+        return yield* k.reclaim.shrinkFile(k.files.fileAt(op.file), op.page, op.pages ?? 1)
       case 'fill':
         return yield* k.userfault.mfillContinue(this.#pick(op.addr))
       case 'migrate':
@@ -299,9 +305,13 @@ export class Interpreter extends Part {
         : yield* this.k.gupFast.getUserPagesFast(page, 1, flags, this.#pages)
     if (got !== 1) return got
     const pfn = this.#pages[0] as number
-    yield* this.cpu.writeOnce32(phys(this.k.memmap.frame(pfn) + (addr - page)), op.value)
+    const offset = (addr - page) & (this.k.memmap.frameBytes - 1)
+    yield* this.cpu.writeOnce32(phys(this.k.memmap.frame(pfn) + offset), op.value)
     this.k.observer.kernelAccessed(this.cpu, pfn, true)
     this.k.observer.privateWrite(this.cpu, mm, page, pfn)
+    // As unpin_user_pages_dirty_lock(): before the reference goes.
+    const written = this.k.memmap.page(pfn)
+    if (!this.k.folios.isAnonPage(written)) yield* this.k.folios.setFlag(written, PG_DIRTY)
     if (op.hold !== true || !this.#hold(pfn, flags)) yield* this.k.gup.release(pfn, flags)
     return 0
   }

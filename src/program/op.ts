@@ -40,6 +40,10 @@ export type Op =
   | { op: 'retract'; addr: Pick }
   /** The same for all mappings of page `page` of file `file` that begin a huge range there, without mmap_lock. */
   | { op: 'retractFile'; file: number; page: number }
+  /** Unmaps `pages` pages (1 unless given) of file `file` from page `page` everywhere; they stay cached. Truncation does it first. */
+  | { op: 'unmapFile'; file: number; page: number; pages?: number }
+  /** Reclaim of `pages` pages (1 unless given) of file `file` from page `page`: unmapped everywhere and freed, if they are clean. */
+  | { op: 'reclaim'; file: number; page: number; pages?: number }
   /** Maps a page of a shared file mapping as a userfaultfd monitor has it done (UFFDIO_CONTINUE). */
   | { op: 'fill'; addr: Pick }
   /** Compaction: moves the folio that is mapped at `addr` when the operation begins, knowing only its frame. */
@@ -157,6 +161,8 @@ export const OPS: readonly OpName[] = [
   'collapse',
   'retract',
   'retractFile',
+  'unmapFile',
+  'reclaim',
   'fill',
   'migrate',
   'numaHint',

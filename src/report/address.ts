@@ -44,13 +44,13 @@ export function tableWordAt(machine: Machine, addr: number): TableWord | null {
   const { memmap, config, regions } = machine
   const level = tableLevel(machine, addr)
   if (level === 0) return null
-  const table = level === Level.pte ? memmap.tableAt(addr) : memmap.upperTableAt(addr)
+  const table = memmap.tableOfLevelAt(level, addr)
   const index = (addr - memmap.table(table)) >>> 3
   for (let slot = 0; slot < config.kernel.mms; slot++) {
     const mm = regions.kernel.mms + slot * MM.size
     const pgd = peek32(mm + MM.at.inUse) === 0 ? 0 : peek32(mm + MM.at.pgd)
     const top = peek32(mm + MM.at.topLevel)
-    const found = pgd === 0 ? null : findTable(machine, memmap.upperTableAt(pgd), top, 0, table)
+    const found = pgd === 0 ? null : findTable(machine, memmap.tableAt(pgd), top, 0, table)
     if (found === null) continue
     const span = entrySpan(machine, found.level)
     return { table, level: found.level, index, owner: { mm: slot, addr: found.base + index * span } }

@@ -2,7 +2,7 @@
  * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored it
  * runs once in a small machine, stressed its programs repeat in the real geometry.
  */
-import type { ArchId } from '../arch/archId.js'
+import { PAGE_SHIFT, type ArchId } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import { fullMachine, smallMachine, withPgalloc, type MachineConfig } from '../boot/config.js'
 import type { KernelConfig } from '../mm/kernel.js'
@@ -70,7 +70,7 @@ export function setUp(
 }
 
 function settingOf(machine: MachineConfig, repeated: boolean): Setting {
-  const pageSize = 4096
+  const pageSize = 2 ** PAGE_SHIFT[machine.arch]
   const hugeSize = pageSize << (machine.pteBits ?? machine.indexBits)
   const arena = hugeSize * 4
   return {

@@ -122,7 +122,7 @@ describe('an impossible geometry', () => {
 
   it.each([
     { levels: 3, indexBits: 9, pageShift: 12 },
-    { levels: 4, indexBits: 9, pageShift: 16 },
+    { levels: 4, indexBits: 9, pageShift: 14 },
   ])('of $levels levels and pages of 2^$pageShift bytes is refused', (options) => {
     expect(() => new Geometry(options as unknown as GeometryOptions)).toThrow(UsageError)
   })

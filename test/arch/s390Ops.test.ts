@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { fullMachine, withPgalloc } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
-import { phys, virt, type PhysAddr } from '../../dist/src/base/units.js'
+import { phys, virt, type PhysAddr, type PteWord } from '../../dist/src/base/units.js'
+import { TLB_ENTRY } from '../../dist/src/machine/cpu/tlb.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import { peek32, peek64, poke64 } from '../../dist/src/machine/image/image.js'
+import { S390_FACILITIES } from '../../dist/src/arch/host.js'
+import { pmdLeaf } from '../../dist/src/arch/s390/pte.js'
+import type { S390TlbFlush } from '../../dist/src/arch/s390/tlbFlush.js'
 import { MM_CONTEXT } from '../../dist/src/arch/context.js'
 import { MM } from '../../dist/src/mm/mmStruct.js'
 import { mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
@@ -13,9 +17,15 @@ const HUGE = 256 * 4096
 const AT = 5 * HUGE
 
 /** An s390 machine of two CPUs in one process, with a huge page at AT; no oracles, since what is done here is wrong. */
-function boot(): { machine: Machine; cpu: BootedCpu; vma: PhysAddr; pmdp: PhysAddr; mm: PhysAddr } {
+function boot(s390Facilities = S390_FACILITIES): {
+  machine: Machine
+  cpu: BootedCpu
+  vma: PhysAddr
+  pmdp: PhysAddr
+  mm: PhysAddr
+} {
   const base = fullMachine(2)
-  const kernel = { ...base.kernel, pgalloc: 's390-full-page' } as const
+  const kernel = { ...base.kernel, pgalloc: 's390-full-page', s390Facilities } as const
   const machine = new Machine(withPgalloc({ ...base, oracles: false, kernel }))
   machine.boot([mapAnonymous(AT, 2 * HUGE), store(AT)], null)
   const cpu = machine.makeCpu(0, new SoloEngine(), null)
@@ -80,5 +90,75 @@ describe('IPTE', () => {
     expect(words(mm)).toEqual([0b01, 0b01, 1])
     drive(other.kernel.tlbFlush.switchMm(mm))
     expect(words(mm)).toEqual([0b11, 0b11, 0])
+  })
+})
+
+describe('a machine without IDTE', () => {
+  /** CPU 1 in another process, with `pages` in its TLB. */
+  function otherProcess(machine: Machine): BootedCpu {
+    const other = machine.makeCpu(1, new SoloEngine(), null)
+    drive(other.interpreter.runOnce([{ op: 'exec' }, mapAnonymous(AT, HUGE), store(AT)]))
+    return other
+  }
+  const translations = (cpu: BootedCpu, owner: number): number => {
+    const tlb = cpu.kernel.tlbs[owner]!
+    return Array.from({ length: tlb.entryCount }, (_, slot) => peek32(tlb.entry(slot) + TLB_ENTRY.at.pages)).filter(
+      (pages) => pages !== 0,
+    ).length
+  }
+
+  it('invalidates a segment entry by CSP, which empties every TLB, whatever address space it is of', () => {
+    const { machine, cpu, vma, pmdp } = boot([])
+    const other = otherProcess(machine)
+    drive(cpu.interpreter.runOnce([store(AT)]))
+    expect([translations(cpu, 0), translations(other, 1)].every((count) => count > 0)).toBe(true)
+    const before = peek64(pmdp)
+    expect(drive(cpu.kernel.ops.pmdpInvalidate(vma, virt(AT), pmdp))).toBe(before)
+    expect(peek64(pmdp)).toBe(before | 0x20n)
+    expect([translations(cpu, 0), translations(other, 1)]).toEqual([0, 0])
+  })
+
+  it('leaves the translations of other address spaces alone when it has IDTE', () => {
+    const { machine, cpu, vma, pmdp } = boot(['idte'])
+    const other = otherProcess(machine)
+    drive(cpu.kernel.ops.pmdpInvalidate(vma, virt(AT), pmdp))
+    expect(translations(other, 1)).toBeGreaterThan(0)
+  })
+
+  it('finds the entry by its pointer: the address that confused IDTE in BUG-01 does not matter', () => {
+    const { cpu, vma, pmdp } = boot([])
+    const before = peek64(pmdp)
+    drive(cpu.kernel.ops.pmdpInvalidateAd(vma, virt(AT + HUGE), pmdp))
+    expect(peek64(pmdp)).toBe(before | 0x20n)
+  })
+
+  it('has a CSP that changes nothing and purges nothing when the word is another', () => {
+    const { cpu, pmdp } = boot([])
+    drive(cpu.interpreter.runOnce([store(AT)]))
+    const before = peek64(pmdp)
+    const count = translations(cpu, 0)
+    expect(drive((cpu.kernel.tlbFlush as S390TlbFlush).csp(pmdp, 1, 2))).toBe(false)
+    expect([peek64(pmdp), translations(cpu, 0)]).toEqual([before, count])
+  })
+})
+
+describe('the end of an address space', () => {
+  it('clears entries by stores, without a purge each; the one at its end is of the whole address space', () => {
+    const { machine, cpu, mm, pmdp } = boot()
+    const other = machine.makeCpu(1, new SoloEngine(), null)
+    for (const { kernel } of [cpu, other]) drive(kernel.tlbFlush.switchMm(phys(0)))
+    const purges: [first: number, end: number][] = []
+    const flush = cpu.kernel.tlbFlush as S390TlbFlush
+    const purge = flush.purge.bind(flush)
+    flush.purge = (of, vpn, end, local) => {
+      purges.push([vpn, end])
+      return purge(of, vpn, end, local)
+    }
+    expect(pmdLeaf(peek64(pmdp) as PteWord)).toBe(true)
+    drive(cpu.kernel.rcu.eqsExit())
+    drive(cpu.kernel.mms.mmput(mm))
+    drive(cpu.kernel.mms.mmput(mm))
+    expect(purges).not.toEqual([])
+    expect(new Set(purges.map(String))).toEqual(new Set([`0,${Number.MAX_SAFE_INTEGER}`]))
   })
 })

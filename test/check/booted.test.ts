@@ -45,56 +45,60 @@ const anonymous = (addr: number, len: number): Op => ({
   prot: PROT.read | PROT.write,
   flags: MAP.private | MAP.anonymous | MAP.fixed,
 })
-const PAGE = 4096
 /** Those that are right with one CPU, which is all of them but the ones with two users of one list node or rcu_head. */
 const DESIGNS = (Object.keys(PGALLOC_DESIGNS) as PgallocId[]).filter(
   (id) => id !== 's390-shared-head' && id !== 's390-list-node',
 )
 
-/** Steps in the order in which a reader can follow what becomes of the pages; `huge` bytes are one huge page. */
-function everyStep(huge: number): Program {
+/** Steps in the order in which a reader can follow what becomes of the pages; `huge` and `page` in bytes. */
+function everyStep(huge: number, page: number): Program {
   const at = 4 * huge
   const [next, file] = [at + huge, 3 * huge]
   return [
     anonymous(at, 2 * huge),
     { op: 'store', addr: at },
-    { op: 'gup', addr: at + PAGE, pages: 2, pin: true, write: true, hold: true },
+    { op: 'gup', addr: at + page, pages: 2, pin: true, write: true, hold: true },
     { op: 'splitPmd', addr: at },
     { op: 'splitFolio', addr: at },
     { op: 'unpin' },
     { op: 'splitFolio', addr: at },
-    { op: 'migrate', addr: at + PAGE },
+    { op: 'migrate', addr: at + page },
     { op: 'collapse', addr: at },
     { op: 'numaHint', addr: at },
-    { op: 'load', addr: at + PAGE },
+    { op: 'load', addr: at + page },
     { op: 'migrate', addr: at },
-    { op: 'mprotect', addr: at + PAGE, len: PAGE, prot: PROT.read },
+    { op: 'mprotect', addr: at + page, len: page, prot: PROT.read },
     { op: 'gup', addr: at, pages: 3 },
     { op: 'mprotect', addr: at, len: huge, prot: PROT.read | PROT.write },
     { op: 'load', addr: next },
-    { op: 'store', addr: next + PAGE },
+    { op: 'store', addr: next + page },
     { op: 'fork', slot: 0 },
     { op: 'store', addr: at, pages: 2 },
     { op: 'gupWrite', addr: next, value: 9, pin: true },
     { op: 'reap', slot: 0 },
-    { op: 'madvise', addr: at, len: PAGE, advice: 'dontneed' },
+    { op: 'madvise', addr: at, len: page, advice: 'dontneed' },
     { op: 'madvise', addr: next, len: huge, advice: 'free' },
     { op: 'mremap', addr: at, oldLen: huge, newLen: huge, flags: MREMAP.mayMove | MREMAP.fixed, newAddr: 2 * huge },
-    { op: 'mmap', addr: file, len: 2 * PAGE, prot: PROT.read | PROT.write, flags: MAP.private | MAP.fixed, file: 0 },
+    { op: 'mmap', addr: file, len: 2 * page, prot: PROT.read | PROT.write, flags: MAP.private | MAP.fixed, file: 0 },
     { op: 'load', addr: file, pages: 2 },
     { op: 'store', addr: file },
-    { op: 'mmap', addr: file + 2 * PAGE, len: 2 * PAGE, prot: 3, flags: MAP.shared | MAP.fixed, file: 0 },
-    { op: 'store', addr: file + 2 * PAGE, pages: 2 },
-    { op: 'gupWrite', addr: file + 2 * PAGE, value: 5 },
+    { op: 'mmap', addr: file + 2 * page, len: 2 * page, prot: 3, flags: MAP.shared | MAP.fixed, file: 0 },
+    { op: 'store', addr: file + 2 * page, pages: 2 },
+    { op: 'gupWrite', addr: file + 2 * page, value: 5 },
     { op: 'munmap', addr: next, len: huge },
     { op: 'munmap', addr: file, len: huge },
   ]
 }
 
 describe.each(['controlled', 'free'] as const)('the oracles, over correct code in the %s form', (form) => {
-  it.each(['small', 'full'] as const)('say nothing while one CPU takes every step (%s geometry)', async (size) => {
-    const { machine, cpu, run } = await boot(form, size)
-    for (const op of everyStep(machine.geo.pmdSize)) {
+  it.each([
+    ['small', 'one-page'],
+    ['full', 'one-page'],
+    ['full', 's390-full-page'],
+    ['full', 'powerpc-fragments'],
+  ] as const)('say nothing while one CPU takes every step (%s geometry, %s)', async (size, design) => {
+    const { machine, cpu, run } = await boot(form, size, design)
+    for (const op of everyStep(machine.geo.pmdSize, machine.geo.pageSize)) {
       run([op])
       expect(machine.finalCheck(cpu), op.op).toBeNull()
     }
@@ -109,10 +113,10 @@ describe.each(['controlled', 'free'] as const)('the oracles, over correct code i
     async (design) => {
       const { machine, cpu, run } = await boot(form, 'small', design)
       const prng = new Prng(7)
-      const { pmdSize } = machine.geo
+      const { pmdSize, pageSize } = machine.geo
       run([anonymous(4 * pmdSize, 2 * pmdSize)])
       for (let i = 0; i < 3_000; i++) {
-        const op = randomOp(prng, pmdSize)
+        const op = randomOp(prng, pmdSize, pageSize)
         run([op])
         expect(machine.finalCheck(cpu), `operation ${i}: ${JSON.stringify(op)}`).toBeNull()
       }
@@ -121,11 +125,11 @@ describe.each(['controlled', 'free'] as const)('the oracles, over correct code i
 })
 
 /** Any operation, on one of two huge ranges: misplaced ones fail, as they may. */
-function randomOp(prng: Prng, huge: number): Op {
+function randomOp(prng: Prng, huge: number, page: number): Op {
   const arena = 4 * huge
-  const addr = arena + prng.below(8) * PAGE
+  const addr = arena + prng.below(8) * page
   const aligned = arena + prng.below(2) * huge
-  const len = (1 + prng.below(5)) * PAGE
+  const len = (1 + prng.below(5)) * page
   const prot = [0, 1, 3, 3][prng.below(4)] as number
   const to = (2 + prng.below(2)) * huge
   const ops: Op[] = [
@@ -148,11 +152,11 @@ function randomOp(prng: Prng, huge: number): Op {
     { op: 'mprotect', addr: arena, len: 2 * huge, prot: 3 },
     { op: 'munmap', addr, len },
     anonymous(aligned, huge),
-    { op: 'mmap', addr, len: 2 * PAGE, prot, flags: MAP.private | MAP.fixed, file: 0 },
-    { op: 'mmap', addr, len: 2 * PAGE, prot, flags: MAP.shared | MAP.fixed, file: 0 },
+    { op: 'mmap', addr, len: 2 * page, prot, flags: MAP.private | MAP.fixed, file: 0 },
+    { op: 'mmap', addr, len: 2 * page, prot, flags: MAP.shared | MAP.fixed, file: 0 },
     { op: 'mremap', addr: aligned, oldLen: huge, newLen: huge, flags: 3, newAddr: to },
     { op: 'mremap', addr: to, oldLen: huge, newLen: huge, flags: 3, newAddr: aligned },
-    { op: 'mremap', addr, oldLen: PAGE, newLen: PAGE, flags: 3, newAddr: to },
+    { op: 'mremap', addr, oldLen: page, newLen: page, flags: 3, newAddr: to },
     { op: 'fork', slot: prng.below(2) },
     { op: 'reap', slot: prng.below(2) },
   ]

@@ -3,16 +3,18 @@
  * cursor and count, and for each design that every page comes back. What CPUs do to each other is in test/race.
  */
 import { describe, expect, it } from 'vitest'
-import type { PhysAddr, Table } from '../../dist/src/base/units.js'
-import { smallMachine, withPgalloc } from '../../dist/src/boot/config.js'
+import type { PhysAddr, Table, VirtAddr } from '../../dist/src/base/units.js'
+import { fullMachine, smallMachine, withPgalloc } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import { peek32 } from '../../dist/src/machine/image/image.js'
+import { Level } from '../../dist/src/machine/trace/observer.js'
 import type { Kernel } from '../../dist/src/mm/kernel.js'
 import { MM } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/mm/pgalloc/index.js'
+import type { Op } from '../../dist/src/program/op.js'
 
 const DESIGNS = Object.keys(PGALLOC_DESIGNS) as PgallocId[]
 const LISTED_BY_NODE: readonly PgallocId[] = ['s390-shared-head', 's390-active']
@@ -23,8 +25,8 @@ class Bench {
   readonly k: Kernel
   readonly mm: PhysAddr
 
-  constructor(pgalloc: PgallocId) {
-    const config = smallMachine(1)
+  constructor(pgalloc: PgallocId, size: 'small' | 'real' = 'small') {
+    const config = size === 'small' ? smallMachine(1) : fullMachine(1)
     this.machine = new Machine(withPgalloc({ ...config, kernel: { ...config.kernel, pgalloc } }))
     this.machine.boot([], null, [8])
     this.booted = this.machine.makeCpu(0, new SoloEngine(), null)
@@ -228,6 +230,62 @@ describe('powerpc', () => {
       expect(bench.isFree(tables[0] as Table)).toBe(true)
     },
   )
+})
+
+describe('PMD tables of powerpc', () => {
+  const pmds = (bench: Bench, count: number): Table[] =>
+    Array.from({ length: count }, () => drive(bench.k.pgalloc.pmdAllocOne(bench.mm)))
+  const free = (bench: Bench, table: Table): void => drive(bench.k.pgalloc.pmdFree(table))
+
+  it.each([
+    ['small', 1],
+    ['real', 16],
+  ] as const)('share a page by sixteen in the %s geometry, each as large as %i PTE tables', (size, parts) => {
+    const bench = new Bench('powerpc-fragments', size)
+    const tables = pmds(bench, 17)
+    const first = tables[0] as Table
+    expect(tables.slice(0, 16)).toEqual(Array.from({ length: 16 }, (_, i) => first + i * parts))
+    expect(bench.page(tables[16] as Table)).not.toBe(bench.page(first))
+    expect(bench.k.memmap.tableOfLevelAt(Level.pmd, bench.k.memmap.table(first + 3 * parts) + 8)).toBe(
+      first + 3 * parts,
+    )
+  })
+
+  it('have a cursor of their own: PTE tables come from other pages', () => {
+    const bench = new Bench('powerpc-fragments')
+    const [pmd] = pmds(bench, 1) as [Table]
+    expect(bench.page(bench.alloc())).not.toBe(bench.page(pmd))
+    expect(pmds(bench, 1)).toEqual([pmd + 1])
+  })
+
+  it('are never handed out again, and their page goes with the last, at once', () => {
+    const bench = new Bench('powerpc-fragments')
+    const tables = pmds(bench, 16)
+    for (const table of tables.slice(0, 15)) free(bench, table)
+    expect(bench.page(pmds(bench, 1)[0] as Table)).not.toBe(bench.page(tables[0] as Table))
+    expect(bench.isFree(tables[0] as Table)).toBe(false)
+    free(bench, tables[15] as Table)
+    expect(bench.isFree(tables[0] as Table)).toBe(true)
+  })
+
+  it('share one lock and one ring of deposited tables, from which a split takes the newest', () => {
+    const bench = new Bench('powerpc-fragments')
+    const span = bench.machine.geo.pudSize
+    const { pmdSize } = bench.machine.geo
+    const run = (op: Op): number => drive(bench.booted.interpreter.execute(op))
+    for (const at of [span, 2 * span]) {
+      run({ op: 'mmap', addr: at, len: pmdSize, prot: 3, flags: 0x32 })
+      run({ op: 'store', addr: at })
+    }
+    const pmdps = [span, 2 * span].map((at) => drive(bench.k.upper.findPmd(bench.mm, at as VirtAddr)))
+    expect(bench.k.tables.pmdLockptr(pmdps[0] as PhysAddr)).toBe(bench.k.tables.pmdLockptr(pmdps[1] as PhysAddr))
+    expect(bench.machine.finalCheck(bench.booted)).toBeNull()
+    run({ op: 'splitPmd', addr: span })
+    expect(bench.machine.finalCheck(bench.booted)).toBeNull()
+    run({ op: 'exit' })
+    bench.gracePeriod()
+    expect(bench.machine.finalCheck(bench.booted)).toBeNull()
+  })
 })
 
 describe('powerpc-defer-count', () => {

@@ -2,8 +2,8 @@
  * powerpc book3s64 radix page-table entries, as numbers (in memory they are big-endian, which nothing here depends on).
  *
  * Source: Power ISA v3.1B book III, "Radix Tree Translation"; Linux v7.0 arch/powerpc/include/asm/book3s/64/{pgtable,radix}.h;
- * architectures dossier section 5. Frames are of 4 KiB here; the fragments of tables are what a page of 64 KiB is for, see
- * mm/pgalloc/powerpcFragments.ts. Tables lie on 256 bytes, and their number is in the entry.
+ * architectures dossier section 5. Pages are of 64 KiB. A table lies on 256 bytes, which is what a PTE table has; many share
+ * a page (mm/pgalloc/powerpcFragments.ts). The number of a table counts in units of 256 bytes and is in the entry.
  *
  * Present and leaf are at the top of the word; INVALID says "still mapped, the hardware must not use it" while an entry is
  * changed. Hardware keeps R and C (accessed, dirty). A small geometry has smaller huge pages, and nothing else changes: no
@@ -47,19 +47,20 @@ const has = (value: bigint, bit: bigint): boolean => asUintN(64, value & bit) !=
 const clear = (value: bigint, bits: bigint): PteWord => asUintN(64, value & asUintN(64, ~bits)) as PteWord
 const set = (value: bigint, bits: bigint): PteWord => asUintN(64, value | bits) as PteWord
 
-const RPN = 0x001f_ffff_ffff_f000n
+const RPN = 0x001f_ffff_ffff_0000n
+const PAGE_SHIFT = 16n
 const RIGHTS = PAGE_READ | PAGE_WRITE | PAGE_EXEC
 
 // ---- pte
 
 export function pfnPte(pfn: Pfn, prot: bigint): PteWord {
-  if (!(pfn >= 0 && pfn < 2 ** 40)) fail(`pfn ${pfn} is not in 0..2^40-1`)
-  return asUintN(64, (BigInt(pfn) << 12n) | prot | PAGE_PTE) as PteWord
+  if (!(pfn >= 0 && pfn < 2 ** 37)) fail(`pfn ${pfn} is not in 0..2^37-1`)
+  return asUintN(64, (BigInt(pfn) << PAGE_SHIFT) | prot | PAGE_PTE) as PteWord
 }
 
 export function ptePfn(pte: PteWord): Pfn {
   word[0] = asUintN(64, pte & RPN)
-  return (half[1]! * 0x100000 + (half[0]! >>> 12)) as Pfn
+  return (half[1]! * 0x10000 + (half[0]! >>> 16)) as Pfn
 }
 
 const KEPT = RPN | PAGE_DIRTY | PAGE_ACCESSED | PAGE_PTE | PAGE_SOFT_DIRTY | PAGE_SPECIAL

@@ -1,6 +1,6 @@
 /**
  * Radix entries, as far as bookkeeping needs them: see x86_64/word.ts. What an entry is stands at the top of the word and
- * what it points to at the bottom; brief() brings the three top bits down to places that every proper entry leaves clear.
+ * what it points to at the bottom (frames are below 2^16); brief() brings the three top bits down to places that every proper entry leaves clear.
  */
 import { peek32 } from '../../machine/image/image.js'
 
@@ -24,7 +24,7 @@ export const briefAt = (at: number): number => fold(peek32(at), peek32(at + 4))
 const isPresent = (low: number): boolean => (low & (PRESENT | INVALID)) !== 0
 
 /** Frame that a PTE maps, for somebody or nobody; -1: none. */
-export const pteFrame = (low: number): number => ((low & LEAF) !== 0 && isPresent(low) ? low >>> 12 : NONE)
+export const pteFrame = (low: number): number => ((low & LEAF) !== 0 && isPresent(low) ? low >>> 16 : NONE)
 
 /** First frame that a huge PMD maps, invalidated ones included; -1: none. */
 export const hugeFrame = (low: number, _hugePages: number): number => pteFrame(low)

@@ -7,14 +7,17 @@
  * A valid entry that a CPU may be using is not changed by a store. IPTE (a PTE) and IDTE (a segment entry) set its invalid
  * bit and purge the translations made from it, on all CPUs or, when no other CPU can have one, on this CPU alone; the new
  * value then goes into an entry that no CPU looks at. The lazy forms, while this CPU is the only one attached, set the bit
- * by a store and leave the purge as a debt of the address space.
+ * by a store and leave the purge as a debt of the address space. When the address space dies nobody is attached, and the
+ * "full" forms store the empty entry; the purge of the whole comes before its top table goes.
  *
- * Left out: the forms for an address space that dies ("full", plain stores), machines without IDTE, gmap and pgste.
+ * What a machine has besides IPTE is a choice (S390Facility). Without IDTE a segment entry is made invalid by CSP, which
+ * changes a word as a compare-and-swap does and purges every TLB. Left out: gmap and pgste.
  */
 import { type PhysAddr, type PteWord, type VirtAddr, phys } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { Level } from '../../machine/trace/observer.js'
 import { MM_CONTEXT } from '../context.js'
+import { lowHalf } from '../halves.js'
 import type { ArchHost } from '../host.js'
 import { PtOps } from '../x86_64/ops.js'
 import {
@@ -36,16 +39,27 @@ export class S390PtOps extends PtOps {
   /** It would change a valid entry in use by a store. */
   override readonly haveMovePmd = false
   protected readonly flush: S390TlbFlush
+  readonly #hasIdte: boolean
+  readonly #hasLocalClearing: boolean
+  readonly #hasRdp: boolean
 
   constructor(k: ArchHost) {
     super(k)
     this.flush = k.tlbFlush as S390TlbFlush
+    const { s390Facilities } = k.config
+    this.#hasIdte = s390Facilities.includes('idte')
+    this.#hasLocalClearing = s390Facilities.includes('localClearing')
+    this.#hasRdp = s390Facilities.includes('rdp')
   }
 
   // ---- PTE --------------------------------------------------------------------------------------------------------
 
   override *ptepGetAndClear(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
     return yield* this.xchg(Level.pte, mm, addr, ptep, PTE_EMPTY, true)
+  }
+
+  override *ptepGetAndClearFull(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, full: boolean): Step<PteWord> {
+    return yield* full ? this.exchange(Level.pte, mm, addr, ptep, PTE_EMPTY) : this.ptepGetAndClear(mm, addr, ptep)
   }
 
   override *ptepClearFlush(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
@@ -61,7 +75,7 @@ export class S390PtOps extends PtOps {
     const mm = this.k.mmOf(vma)
     const old = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteSame(old, entry)) return false
-    if (rdpAllowed(old, entry)) yield* this.resetDatProtection(mm, addr, ptep, entry)
+    if (this.#hasRdp && rdpAllowed(old, entry)) yield* this.resetDatProtection(mm, addr, ptep, entry)
     else yield* this.xchg(Level.pte, mm, addr, ptep, entry, false)
     return true
   }
@@ -75,6 +89,11 @@ export class S390PtOps extends PtOps {
 
   override *pmdpHugeGetAndClear(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
     return yield* this.xchg(Level.pmd, mm, addr, pmdp, PMD_EMPTY, false)
+  }
+
+  override *pmdpHugeGetAndClearFull(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, full: boolean): Step<PteWord> {
+    if (full) return yield* this.exchange(Level.pmd, mm, addr, pmdp, PMD_EMPTY)
+    return yield* this.xchg(Level.pmd, mm, addr, pmdp, PMD_EMPTY, true)
   }
 
   override *pmdpEstablish(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, pmd: PteWord): Step<PteWord> {
@@ -128,7 +147,7 @@ export class S390PtOps extends PtOps {
       yield* this.setInvalid(level, mm, addr, entry, old)
       yield* this.cpu.writeOnce32(phys(mm + MM_CONTEXT.at.flushMm), 1)
     } else {
-      const local = !lazy && (yield* this.isLocal(mm))
+      const local = !lazy && this.#hasLocalClearing && (yield* this.isLocal(mm))
       yield* this.invalidateAndPurge(level, mm, addr, entry, old, local)
     }
     yield* this.flush.flushEnds(mm)
@@ -160,6 +179,7 @@ export class S390PtOps extends PtOps {
     old: PteWord,
     local: boolean,
   ): Step<void> {
+    if (level === Level.pmd && !this.#hasIdte) return yield* this.#compareAndSwapAndPurge(mm, addr, entry, old)
     const { geo } = this.k
     const found = level === Level.pmd ? this.#idteOperand(addr, entry) : entry
     if (found === entry) yield* this.setInvalid(level, mm, addr, entry, old)
@@ -176,6 +196,17 @@ export class S390PtOps extends PtOps {
     const bytes = geo.ptrsPerTable * 8
     const origin = Math.floor((entry - offset - memmap.frame(0)) / bytes) * bytes + memmap.frame(0)
     return phys(origin + offset)
+  }
+
+  /**
+   * __pmdp_csp(): CSP on the half of the word that has the bit. It finds the entry by the pointer and not by the address,
+   * and does nothing to one that has changed; the caller's lock keeps this one.
+   */
+  *#compareAndSwapAndPurge(mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, old: PteWord): Step<void> {
+    const next = BigInt.asUintN(64, old | SEGMENT_INVALID) as PteWord
+    this.k.observer.entryChanging(this.cpu, Level.pmd, mm, addr, entry, next)
+    const swapped = yield* this.flush.csp(entry, lowHalf(old), lowHalf(next))
+    if (swapped) this.k.observer.entryChanged(this.cpu, Level.pmd, mm, addr, entry, old, next)
   }
 
   /** Sets the invalid bit, and nothing else. */

@@ -11,8 +11,8 @@
  *   flushMm     entries were made invalid by a store while one CPU was attached: nobody else may load the address space
  *               before it is purged
  *
- * A CPU that leaves an address space keeps its translations, which carry its mark. Left out: guest address spaces, CPUs
- * without IDTE (their purge is CSP's, of everything), the kernel's own address space.
+ * A CPU that leaves an address space keeps its translations, which carry its mark. Left out: guest address spaces, the
+ * kernel's own address space.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -21,12 +21,24 @@ import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32 } from '../../machine/image/image.js'
 import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import { MM_CONTEXT } from '../context.js'
+import type { ArchHost } from '../host.js'
 import { lockTlb, TlbFlush, unlockTlb } from '../x86_64/tlbFlush.js'
 import { PAGE_PROTECT } from './pte.js'
 
 const AT = MM_CONTEXT.at
 
 export class S390TlbFlush extends TlbFlush {
+  /** An entry is not cleared without a purge. */
+  override readonly batchesUnmaps = false
+  readonly #hasIdte: boolean
+  readonly #hasRdp: boolean
+
+  constructor(k: ArchHost) {
+    super(k)
+    this.#hasIdte = k.config.s390Facilities.includes('idte')
+    this.#hasRdp = k.config.s390Facilities.includes('rdp')
+  }
+
   // ---- instructions -----------------------------------------------------------------------------------------------
 
   /** What IPTE and IDTE do to TLBs, of all CPUs or of this one alone: complete when it returns. */
@@ -39,6 +51,21 @@ export class S390TlbFlush extends TlbFlush {
       this.k.tlbs[target]?.flushRange(mm, vpn, end)
       yield* unlockTlb(this.cpu, busy)
     }
+  }
+
+  /**
+   * CSP: the 32-bit word at `at` becomes `next` if it is `old`, and then every CPU forgets every translation, of whatever
+   * address space; false, and nothing, if it is not.
+   */
+  *csp(at: PhysAddr, old: number, next: number): Step<boolean> {
+    if ((yield* this.cpu.cmpxchg32(at, old | 0, next | 0)) !== (old | 0)) return false
+    for (let target = 0; target < this.cpu.cpuCount; target++) {
+      const busy = phys(this.cpu.areaOf(target) + CPU_AREA.at.tlbBusy)
+      yield* lockTlb(this.cpu, busy)
+      this.k.tlbs[target]?.flushAll()
+      yield* unlockTlb(this.cpu, busy)
+    }
+    return true
   }
 
   /** PTLB: every translation of this CPU. */
@@ -91,16 +118,24 @@ export class S390TlbFlush extends TlbFlush {
     yield* spinUnlock(this.cpu, lock)
   }
 
-  /** __tlb_flush_mm(): IDTE by ASCE, every translation of the address space on every CPU. */
+  /** __tlb_flush_mm(): every translation of the address space on every CPU, by IDTE with its ASCE. */
   *purgeMm(mm: PhysAddr): Step<void> {
     this.cpu.preemptDisable()
     yield* this.flushBegins(mm)
     // The mask first: a CPU that walks after the purge and leaves before the copy would be forgotten, and a later
     // invalidation be local to the others (K10).
     yield* this.copyAttachMask(mm)
-    yield* this.purge(mm, 0, Number.MAX_SAFE_INTEGER, false)
+    yield* this.purgeAsce(mm)
     yield* this.flushEnds(mm)
     this.cpu.preemptEnable()
+  }
+
+  /** Without IDTE CSP purges, on a word of no meaning: __tlb_flush_global(). */
+  protected *purgeAsce(mm: PhysAddr): Step<void> {
+    if (this.#hasIdte) return yield* this.purge(mm, 0, Number.MAX_SAFE_INTEGER, false)
+    const dummy = phys(this.cpu.area + CPU_AREA.at.stack)
+    poke32(dummy, 0)
+    yield* this.csp(dummy, 0, 0)
   }
 
   protected *copyAttachMask(mm: PhysAddr): Step<void> {
@@ -110,10 +145,10 @@ export class S390TlbFlush extends TlbFlush {
 
   /**
    * flush_tlb_fix_spurious_fault(): RDP made the entry writable and left this CPU its old translation. Without this the
-   * store faults for ever. Caller: the table's lock.
+   * store faults for ever. Without RDP an entry that opens has been purged everywhere. Caller: the table's lock.
    */
   override *flushTlbFixSpuriousFault(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
-    if (((yield* this.cpu.readOnce64(ptep)) & PAGE_PROTECT) !== 0n) return
+    if (!this.#hasRdp || ((yield* this.cpu.readOnce64(ptep)) & PAGE_PROTECT) !== 0n) return
     const vpn = Math.floor(addr / this.k.geo.pageSize)
     yield* this.purge(this.k.mmOf(vma), vpn, vpn + 1, true)
   }

@@ -41,6 +41,11 @@ export class PtOps {
     return yield* this.exchange(Level.pte, mm, addr, ptep, emptyEntry(Level.pte))
   }
 
+  /** Of a zap; `full`: the whole address space goes, and no CPU is attached to it any more. */
+  *ptepGetAndClearFull(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, _full: boolean): Step<PteWord> {
+    return yield* this.ptepGetAndClear(mm, addr, ptep)
+  }
+
   /** ptep_get_and_clear(), then a flush of the page if the old entry could be in a TLB (pte_accessible()). */
   *ptepClearFlush(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
     const old = yield* this.ptepGetAndClear(this.k.mmOf(vma), addr, ptep)
@@ -84,6 +89,11 @@ export class PtOps {
 
   *pmdpHugeGetAndClear(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
     return yield* this.exchange(Level.pmd, mm, addr, pmdp, emptyEntry(Level.pmd))
+  }
+
+  /** Of a zap, as ptepGetAndClearFull(). */
+  *pmdpHugeGetAndClearFull(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, _full: boolean): Step<PteWord> {
+    return yield* this.pmdpHugeGetAndClear(mm, addr, pmdp)
   }
 
   /** One atomic exchange; returns the old entry. */

@@ -14,17 +14,28 @@ import { CPU_AREA } from '../../machine/cpu/area.js'
 import { isZero, type Cpu } from '../../machine/cpu/cpu.js'
 import type { IpiHandler } from '../../machine/cpu/ipi.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32, peekF64, poke32, pokeF64 } from '../../machine/image/image.js'
+import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/image.js'
 import type { Layout } from '../../machine/image/layout.js'
 import { struct } from '../../machine/image/struct.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
 
-/** flush_tlb_info: what the sender of a flush asks of the others; one for each CPU, guarded by waiting for the answers. */
-export const FLUSH_INFO = struct('flushInfo', 64, {
+/** Invalidations that a CPU can have begun and not waited for; with more it waits before it begins another. */
+const POSTED_MAX = 8
+
+/**
+ * flush_tlb_info: what the sender of a flush asks of the others; one for each CPU, guarded by waiting for the answers. And
+ * tlb_ubc, the batch of unmapped pages that a CPU has not flushed yet, which it alone uses.
+ */
+export const FLUSH_INFO = struct('flushInfo', 192, {
   mm: [0, 4],
   vpn: [8, 8], // doubles: first page, and the page behind the last
   end: [16, 8],
+  batchMask: [24, 8], // flushes by interrupt: CPUs whose TLBs may have pages of the batch
+  posted: [32, 4], //    broadcast: invalidations begun and not waited for
+  flushRequired: [36, 4], // 1: the batch is not empty
+  postedMm: [64, 4 * POSTED_MAX],
+  postedVpn: [96, 8 * POSTED_MAX], // doubles
 })
 
 export function placeFlushInfo(layout: Layout, cpuCount: number): PhysAddr {
@@ -32,10 +43,13 @@ export function placeFlushInfo(layout: Layout, cpuCount: number): PhysAddr {
 }
 
 export class TlbFlush {
+  /** ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH. */
+  readonly batchesUnmaps: boolean = true
   protected readonly k: ArchHost
   protected readonly cpu: Cpu
   readonly #flushFunction: number
   readonly #emptyFunction: number
+  readonly #flushAllFunction: number
 
   constructor(k: ArchHost) {
     this.k = k
@@ -44,6 +58,7 @@ export class TlbFlush {
     const nothing: IpiHandler = { ipi: () => this.tlbRemoveTableSmpSync() }
     this.#flushFunction = k.cpu.ipi.register(flush)
     this.#emptyFunction = k.cpu.ipi.register(nothing)
+    this.#flushAllFunction = k.cpu.ipi.register({ ipi: () => this.flushTlbAll() })
   }
 
   *flushTlbRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
@@ -87,6 +102,11 @@ export class TlbFlush {
     this.#flushLocal(peek32(info), peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end))
   }
 
+  /** The whole TLB, in the interrupt. */
+  *flushTlbAll(): Step<void> {
+    this.k.tlbs[this.cpu.id]?.flushAll()
+  }
+
   #flushLocal(mm: number, vpn: number, end: number): void {
     const tlb = this.k.tlbs[this.cpu.id]
     if (tlb !== undefined) tlb.flushRange(mm, vpn, end)
@@ -114,6 +134,76 @@ export class TlbFlush {
   /** Some CPU translates by the tables of `mm`. */
   isLoaded(mm: PhysAddr): boolean {
     return peek32(mm + MM_CONTEXT.at.cpumask) !== 0 || peek32(mm + MM_CONTEXT.at.cpumask + 4) !== 0
+  }
+
+  // ---- batched unmaps (arch_tlbbatch_*) ---------------------------------------------------------------------------
+
+  /** Worth while, and possible. By interrupt: when others have to be interrupted. */
+  *tlbbatchShouldDefer(mm: PhysAddr): Step<boolean> {
+    if (this.k.config.flushStyle === 'broadcast') return true
+    const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
+    return (mask & ~(1n << BigInt(this.cpu.id))) !== 0n
+  }
+
+  /**
+   * The page at `addr` was unmapped. By interrupt: notes who may have it. Broadcast: begins the invalidation and does not
+   * wait for it (TLBI without DSB, INVLPGB without TLBSYNC). TLBs may go on using the translation until this very CPU
+   * waits; here they do so to the last moment.
+   */
+  *tlbbatchAddPending(mm: PhysAddr, addr: VirtAddr): Step<void> {
+    const { batch } = this
+    if (this.k.config.flushStyle === 'ipi') {
+      const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
+      poke64(batch + FLUSH_INFO.at.batchMask, peek64(batch + FLUSH_INFO.at.batchMask) | mask)
+    } else yield* this.#post(mm, Math.floor(addr / this.k.geo.pageSize))
+    yield* this.cpu.writeOnce32(phys(batch + FLUSH_INFO.at.flushRequired), 1)
+  }
+
+  *#post(mm: PhysAddr, vpn: number): Step<void> {
+    const { batch } = this
+    if (peek32(batch + FLUSH_INFO.at.posted) === POSTED_MAX) yield* this.#awaitPosted()
+    const count = peek32(batch + FLUSH_INFO.at.posted)
+    poke32(batch + FLUSH_INFO.at.postedMm + count * 4, mm)
+    pokeF64(batch + FLUSH_INFO.at.postedVpn + count * 8, vpn)
+    poke32(batch + FLUSH_INFO.at.posted, count + 1)
+  }
+
+  /** DSB: what this CPU has begun is complete on all CPUs. */
+  *#awaitPosted(): Step<void> {
+    const { batch } = this
+    for (let i = 0; i < peek32(batch + FLUSH_INFO.at.posted); i++) {
+      const vpn = peekF64(batch + FLUSH_INFO.at.postedVpn + i * 8)
+      yield* this.#flushByBroadcast(phys(peek32(batch + FLUSH_INFO.at.postedMm + i * 4)), vpn, vpn + 1)
+    }
+    poke32(batch + FLUSH_INFO.at.posted, 0)
+  }
+
+  /** arch_tlbbatch_flush(): no TLB has a page of this CPU's batch when it returns. */
+  *tlbbatchFlush(): Step<void> {
+    const { batch } = this
+    if (peek32(batch + FLUSH_INFO.at.flushRequired) === 0) return
+    this.cpu.preemptDisable()
+    // Full barrier: the cleared entries before TLBs are emptied; see flushTlbMmRange().
+    yield* this.cpu.smpMb()
+    if (this.k.config.flushStyle === 'ipi') {
+      yield* this.cpu.ipi.callMany(phys(batch + FLUSH_INFO.at.batchMask), this.#flushAllFunction, 0, true)
+      this.k.tlbs[this.cpu.id]?.flushAll()
+      poke64(batch + FLUSH_INFO.at.batchMask, 0n)
+    } else yield* this.#awaitPosted()
+    this.cpu.preemptEnable()
+    yield* this.cpu.writeOnce32(phys(batch + FLUSH_INFO.at.flushRequired), 0)
+  }
+
+  /**
+   * arch_flush_tlb_batched_pending(): no TLB has a page of `mm` that any CPU has batched. Others' invalidations cannot be
+   * waited for, so the whole address space is flushed (4b634918384c for arm64).
+   */
+  *flushTlbBatchedPending(mm: PhysAddr): Step<void> {
+    yield* this.flushTlbMm(mm)
+  }
+
+  protected get batch(): PhysAddr {
+    return phys(this.k.regions.flushInfo + this.cpu.id * FLUSH_INFO.size)
   }
 
   // ---- software walkers -------------------------------------------------------------------------------------------

@@ -75,7 +75,9 @@ export class Mmu {
     if (entry === 0) return FAULT
     const pfn = peek32(entry + TLB_ENTRY.at.pfn) + (vpn - peekF64(entry + TLB_ENTRY.at.vpn))
     const stamp = peek32(entry + TLB_ENTRY.at.stamp)
-    const at = phys(memmap.frame(pfn) + (addr - vpn * geo.pageSize))
+    // A small frame has the first bytes of its page; the others fall on them.
+    const offset = (addr - vpn * geo.pageSize) & (memmap.frameBytes - 1)
+    const at = phys(memmap.frame(pfn) + offset)
     let result = 0
     if (write) yield* this.cpu.writeOnce32(at, value)
     else result = (yield* this.cpu.readOnce32(at)) & 0x7fff_ffff

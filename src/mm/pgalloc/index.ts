@@ -17,8 +17,10 @@ export interface PgallocDesign {
   readonly part: new (k: Kernel) => Pgalloc
   /** The architecture that has it. */
   readonly arch: ArchId
-  /** PTE tables in a page. */
+  /** PTE tables in a page, in the real geometry. */
   readonly fragments: number
+  /** PMD tables in a page, 1 unless given. */
+  readonly pmdFragments?: number
   /** Known to be wrong, and kept to be compared: src/bug/ says how. */
   readonly broken?: true
 }
@@ -34,8 +36,11 @@ export const PGALLOC_DESIGNS = {
   's390-pphhaa-global': { part: S390PphhaaGlobal, arch: 's390', fragments: 2 },
   's390-pphhaa-mm-lock': { part: S390PphhaaMmLock, arch: 's390', fragments: 2, broken: true },
   's390-pphhaa-on-list': { part: S390PphhaaOnList, arch: 's390', fragments: 2 },
-  'powerpc-defer-count': { part: PowerpcDeferCount, arch: 'powerpc', fragments: 16 },
-  'powerpc-fragments': { part: PowerpcFragments, arch: 'powerpc', fragments: 16 },
+  'powerpc-defer-count': { part: PowerpcDeferCount, arch: 'powerpc', fragments: 256, pmdFragments: 16 },
+  'powerpc-fragments': { part: PowerpcFragments, arch: 'powerpc', fragments: 256, pmdFragments: 16 },
 } as const satisfies Readonly<Record<string, PgallocDesign>>
 
 export type PgallocId = keyof typeof PGALLOC_DESIGNS
+
+/** PTE tables in a page of a small machine: sixteen are enough to see what they do to each other. */
+export const exploredFragments = (id: PgallocId): number => Math.min(PGALLOC_DESIGNS[id].fragments, 16)

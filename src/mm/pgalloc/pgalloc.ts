@@ -35,6 +35,20 @@ export abstract class Pgalloc extends Part {
   /** pte_free_defer(): after a grace period. Callable under no spinlock or under several; allocates nothing. */
   abstract pteFreeDefer(mm: PhysAddr, table: Table): Step<void>
 
+  // ---- PMD tables: each in pages of its own, but on powerpc ---------------------------------------------------------
+
+  /** A PMD table for `mm`, as pteAllocOne(). */
+  *pmdAllocOne(mm: PhysAddr): Step<Table> {
+    return yield* this.k.tables.newUpper(mm, Level.pmd)
+  }
+
+  /** pmd_free(), and __tlb_remove_table() of one. No walker is in it; the mm may be gone. */
+  *pmdFree(table: Table): Step<void> {
+    yield* this.k.tables.freeUpper(table)
+  }
+
+  // ---- address spaces -----------------------------------------------------------------------------------------------
+
   /** A new mm. */
   initMm(_mm: PhysAddr): void {}
 

@@ -25,7 +25,7 @@ export function readTables(machine: Machine, put: Put): void {
   for (let slot = 0; slot < config.kernel.mms; slot++) {
     const mm = regions.kernel.mms + slot * MM.size
     const pgd = peek32(mm + MM.at.inUse) === 0 ? 0 : peek32(mm + MM.at.pgd)
-    if (pgd !== 0) walk.tree(slot, memmap.upperTableAt(pgd), peek32(mm + MM.at.topLevel))
+    if (pgd !== 0) walk.tree(slot, memmap.tableAt(pgd), peek32(mm + MM.at.topLevel))
   }
   for (let pfn = 0; pfn < config.frames; pfn++) if (isTableFrame(machine, pfn)) walk.unlinked(pfn)
 }
@@ -39,8 +39,6 @@ class TreeWalk {
   readonly #machine: Machine
   readonly #put: Put
   readonly #seen = new Set<number>()
-  /** First frames of tables above the PTE level, which fill their frames. */
-  readonly #upper = new Set<number>()
 
   constructor(machine: Machine, put: Put) {
     this.#machine = machine
@@ -56,7 +54,6 @@ class TreeWalk {
     this.#seen.add(table)
     this.#state(table, level, 'linked')
     const { memmap, config } = this.#machine
-    if (level > Level.pte) this.#upper.add(memmap.pfnOfTable(table))
     const span = entrySpan(this.#machine, level)
     this.#entries(table, level, (at, index, text) => {
       const addr = base + index * span
@@ -75,7 +72,6 @@ class TreeWalk {
   unlinked(pfn: number): void {
     const { memmap } = this.#machine
     const first = memmap.firstTable(pfn)
-    if (this.#upper.has(memmap.upperPfn(pfn))) return
     for (let nr = first; nr < first + memmap.fragments; nr++) if (!this.#seen.has(nr)) this.#loose(nr)
   }
 
@@ -84,8 +80,7 @@ class TreeWalk {
     if (state === 0) return
     const { memmap } = this.#machine
     const level = state & 0xf
-    const isPart = level > Level.pte && nr !== memmap.upperTableAt(memmap.table(nr))
-    if (isPart) return
+    if (nr !== memmap.wholeTable(level, nr)) return
     const isFreed = (state & TABLE_FREED) !== 0
     this.#state(nr, level, (state & TABLE_DEPOSITED) !== 0 ? 'deposited' : isFreed ? 'given back' : 'not linked')
     if (isFreed) return

@@ -2,11 +2,13 @@
 import { UsageError } from '../../base/errors.js'
 import { GP_DELAY_MAX } from '../../boot/config.js'
 import { nearest } from '../../base/names.js'
+import type { KernelConfig } from '../../mm/kernel.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../../mm/pgalloc/index.js'
 import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
+import * as reclaim from './reclaim.js'
 import * as s390 from './s390.js'
 import * as tables from './tables.js'
 import { tableTorture } from './tableTorture.js'
@@ -26,6 +28,7 @@ export const tableScenarios: readonly Scenario[] = [
   tables.reclaimVsFault,
   tables.retractThenUnmap,
   tables.fragmentVsGup,
+  tables.pmdVsGup,
   tableTorture,
 ]
 
@@ -52,12 +55,17 @@ export const scenarios: readonly Scenario[] = [
   thp.splitVsZap,
   thp.splitVsMigrate,
   gup.forceWriteVsDontneed,
+  reclaim.reclaimVsProtect,
+  reclaim.reclaimVsMunmap,
+  reclaim.retractVsReclaim,
+  reclaim.retractVsUnmapFile,
   ...tableScenarios,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,
   s390.rdpVsWrite,
   s390.attachVsInvalidate,
   s390.leaveVsPurge,
+  s390.exitVsExec,
   mixed,
   litmus.messagePassing,
   litmus.messagePassingBroken,
@@ -83,11 +91,11 @@ export function scenarioById(name: string): Scenario {
   const [id = '', design] = name.split('@')
   const scenario = nearest('scenario', id, scenarios)
   if (design === undefined) return scenario
-  const { id: chosen, pgalloc } = nearest('architecture or design of page tables', design, DESIGNS)
+  const { id: chosen, pgalloc, config } = nearest('architecture or design of page tables', design, DESIGNS)
   const { arch } = PGALLOC_DESIGNS[pgalloc]
   if (arch !== 'x86-64' && (scenario.config?.flushStyle === 'ipi' || scenario.config?.tableFree === 'ipi'))
     throw new UsageError(`${id} on ${arch}`, 'it is about flushes that interrupt, and that architecture has none')
-  return { ...scenario, id: `${id}@${chosen}`, arch, config: { ...scenario.config, pgalloc } }
+  return { ...scenario, id: `${id}@${chosen}`, arch, config: { ...scenario.config, ...config, pgalloc } }
 }
 
 const DELAY = '+gp-delay='
@@ -103,9 +111,15 @@ export function withGpDelay(scenario: Scenario, percent: number): Scenario {
 }
 
 /** What may stand behind the `@`: a design, or an architecture for the one that its mainline has. */
-const DESIGNS: readonly { readonly id: string; readonly pgalloc: PgallocId }[] = [
+const DESIGNS: readonly {
+  readonly id: string
+  readonly pgalloc: PgallocId
+  readonly config?: Partial<KernelConfig>
+}[] = [
   { id: 'x86-64', pgalloc: 'one-page' },
   { id: 's390', pgalloc: 's390-full-page' },
+  // The oldest machine: no IDTE, no local clearing, no RDP.
+  { id: 's390-csp', pgalloc: 's390-full-page', config: { s390Facilities: [] } },
   { id: 'powerpc', pgalloc: 'powerpc-fragments' },
   ...(Object.keys(PGALLOC_DESIGNS) as PgallocId[]).map((id) => ({ id, pgalloc: id })),
 ]

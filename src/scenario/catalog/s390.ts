@@ -101,3 +101,23 @@ export const leaveVsPurge = defineScenario({
     }
   },
 })
+
+export const exitVsExec = defineScenario({
+  id: 'exit-vs-exec',
+  summary: 'a process dies on the CPU that used it last, with base pages and a huge page, while others start anew',
+  arch: 's390',
+  cpus: 2,
+  exploreOnly: true,
+  config: { pgalloc: 's390-full-page' },
+  build: (s) => {
+    const [small, huge] = [s.page(0), s.huge(2)]
+    const map: Program = [
+      mapAnonymous(small, 2 * s.pageSize),
+      store(small, 1, 2),
+      mapAnonymous(huge, s.hugeSize),
+      store(huge),
+    ]
+    const again: Program = [{ op: 'exec' }, ...map, load(small), load(huge), { op: 'exec' }, ...map]
+    return { boot: map, programs: roles(s, [load(small), load(huge), ...again], [load(small), ...again]) }
+  },
+})

@@ -35,6 +35,8 @@ export const tableTorture = defineScenario({
       ],
       [{ op: 'retractFile', file: 0, page: 0 }],
       [{ op: 'fill', addr: anyFile }],
+      [{ op: 'reclaim', file: 0, page: 0, pages: 8 }],
+      [{ op: 'unmapFile', file: 0, page: 0, pages: 8 }],
       [{ op: 'load', addr: anyRange }],
       [{ op: 'store', addr: anyRange }],
       [{ op: 'gup', addr: anyRange, pages: 2 }],

@@ -196,6 +196,27 @@ export const reclaimVsFault = defineScenario({
   },
 })
 
+export const pmdVsGup = defineScenario({
+  id: 'pmd-vs-gup',
+  summary: 'munmap gives a PMD table back whose neighbour stays, and it is made anew, while gup_fast walks both',
+  arch: 'powerpc',
+  cpus: 2,
+  config: { pgalloc: 'powerpc-fragments', thp: 'never' },
+  build: (s) => {
+    const [first, second] = [s.spanOf(3), 2 * s.spanOf(3)]
+    const map = (addr: number): Program => [mapAnonymous(addr, s.pageSize), store(addr)]
+    const unmap = (addr: number): Program => [{ op: 'munmap', addr, len: s.pageSize }, ...map(addr)]
+    return {
+      boot: [...map(second), ...map(first)],
+      programs: roles(s, unmap(first), [
+        gup(first, 1, { fastOnly: true }),
+        ...unmap(second),
+        gup(first, 1, { fastOnly: true }),
+      ]),
+    }
+  },
+})
+
 export const fragmentVsGup = defineScenario({
   id: 'fragment-vs-gup',
   summary: 'munmap gives a table back whose sibling stays, while gup_fast walks it; TLBs flushed without interrupts',

@@ -1,5 +1,5 @@
 /**
- * Composes a kernel: mainline's parts, some replaced by those of a bug.
+ * Composes a kernel: mainline's parts, some replaced by those of a bug, some changed by a patch.
  */
 import type { ArchId } from '../arch/archId.js'
 import { PowerpcMmu } from '../arch/powerpc/walk.js'
@@ -9,7 +9,7 @@ import { S390Mmu } from '../arch/s390/walk.js'
 import { TlbFlush } from '../arch/x86_64/tlbFlush.js'
 import { PtOps } from '../arch/x86_64/ops.js'
 import { Mmu } from '../arch/x86_64/walk.js'
-import type { Bug } from '../bug/bug.js'
+import { patchParts, type KernelChange } from '../bug/patch.js'
 import { AnonVmas } from '../mm/anonVma.js'
 import { Brk } from '../mm/brk.js'
 import { Exit } from '../mm/exit.js'
@@ -78,10 +78,11 @@ export const MAINLINE: PartClasses = {
   Exit,
 }
 
-/** Mainline for `arch` with the parts that `bug` had wrong, over the design `pgalloc` of page tables. */
-export function composeParts(bug: Bug | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
-  if (bug === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
-  return { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...bug?.parts }
+/** Mainline for `arch` over the design `pgalloc` of page tables, with the parts that `change` replaces. */
+export function composeParts(change: KernelChange | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
+  if (change === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
+  const parts = { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...change?.parts }
+  return patchParts(parts, change?.patch)
 }
 
 /** What an architecture has in the place of x86-64's. */

@@ -1,6 +1,6 @@
 /** `racewalk explore`: chosen schedules until one finds something. */
 import type { Command } from 'commander'
-import type { Bug } from '../bug/bug.js'
+import { patched } from '../bug/patch.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { decodeToken } from '../explore/token.js'
 import type { StrategyId } from '../explore/strategies.js'
@@ -8,8 +8,6 @@ import { explain } from '../report/explain.js'
 import { findingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
-import type { Scenario } from '../scenario/scenario.js'
-import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
   cpusOption,
@@ -18,13 +16,16 @@ import {
   fullOption,
   jsonOption,
   gpDelayOption,
+  patchOption,
   seedOption,
   strategyOption,
 } from './options.js'
+import { kernelText, patchDocument, subjectOf, type Subject } from './subject.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
 interface Options {
   bug?: string
+  patch?: string
   cpus?: number
   executions?: number
   time?: number
@@ -45,8 +46,9 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .description(
       'one machine in one thread, seeded schedules: finds a bug on purpose and gives a token that replays it',
     )
-    .argument('<SCENARIO>', 'see racewalk list')
+    .argument('<SCENARIO>', 'see racewalk list; or a file that exports one')
     .addOption(bugOption())
+    .addOption(patchOption())
     .addOption(executionsOption())
     .addOption(durationOption('--time <T>', 'stop after this time (30s, unless --executions is given)'))
     .addOption(seedOption())
@@ -60,13 +62,15 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
 }
 
 async function runExplore(id: string, options: Options): Promise<ExitCode> {
-  const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
+  const subject = await subjectOf(id, options)
+  const { scenario, bug, patch } = subject
   const terminal = new Terminal(options.json === true)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
   const { seed, strategy } = options
   const explored = await exploreFor(terminal, timeMs, {
     scenario,
     bug,
+    patch,
     seed,
     strategy,
     shrink: options.shrink !== false,
@@ -74,10 +78,12 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     ...(options.executions === undefined ? {} : { executions: options.executions }),
   })
   const cpus = explored.session.machine.config.cpus
-  terminal.document(documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }))
-  terminal.print(summaryText(scenario, bug, explored, terminal))
+  terminal.document(
+    documentOf(explored, { scenario: scenario.id, bug: bug?.id ?? null, patch: patchDocument(subject), cpus, seed }),
+  )
+  terminal.print(summaryText(subject, explored, terminal))
   if (explored.finding === null) return EXIT.clean
-  if (!terminal.json) terminal.print(`\n${foundText(explored.finding, scenario, bug, options.full === true, terminal)}`)
+  if (!terminal.json) terminal.print(`\n${foundText(explored.finding, subject, options.full === true, terminal)}`)
   return EXIT.finding
 }
 
@@ -101,12 +107,12 @@ export async function exploreFor(terminal: Terminal, timeMs: number, options: Ex
     })
     terminal.quiet()
     const finding =
-      found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(options.bug ?? null)) }
+      found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(patched(options.bug ?? null, options.patch ?? null))) }
     return { ...found, finding, seconds: elapsed(), interrupted: signal.aborted }
   })
 }
 
-function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug' | 'cpus' | 'seed'>): object {
+function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug' | 'patch' | 'cpus' | 'seed'>): object {
   const { executions, operations, steps, finding, outcomes, session, interrupted } = explored
   const document: RunDocument = {
     command: 'explore',
@@ -128,12 +134,11 @@ function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug
   }
 }
 
-function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, terminal: Terminal): string {
+function summaryText(subject: Subject, explored: Explored, terminal: Terminal): string {
   const { executions, operations, steps, finding, outcomes, interrupted } = explored
-  const kernel = bug === null ? 'fixed code' : `bug ${bug.id}`
   const rate = thousands(executions / Math.max(explored.seconds, 1e-3))
   const lines = [
-    `${scenario.id}, ${kernel}: ${thousands(executions)} executions in ${seconds(explored.seconds)} (${rate} a second), ` +
+    `${subject.scenario.id}, ${kernelText(subject)}: ${thousands(executions)} executions in ${seconds(explored.seconds)} (${rate} a second), ` +
       `${thousands(operations)} operations, ${thousands(steps)} accesses${interrupted ? ', interrupted' : ''}`,
   ]
   for (const [outcome, count] of [...outcomes].sort()) lines.push(`  ${outcome.padEnd(20)} ${thousands(count)} times`)
@@ -153,13 +158,13 @@ function foundLine({ execution, switches }: FoundFinding): string {
 /** The report on a finding of the controlled engine, with the interleaving. */
 export function foundText(
   finding: FoundFinding,
-  scenario: Scenario,
-  bug: Bug | null,
+  { scenario, change, replayOptions }: Subject,
   full: boolean,
   terminal: Terminal,
 ): string {
-  const explanation = explain(decodeToken(finding.token), scenario, bug)
+  const explanation = explain(decodeToken(finding.token), scenario, change)
   const { palette, width } = terminal
   const { machine, rows } = explanation
-  return findingText(explanation.finding ?? finding, { machine, rows, palette, width, full, token: finding.token })
+  const { token } = finding
+  return findingText(explanation.finding ?? finding, { machine, rows, palette, width, full, token, replayOptions })
 }

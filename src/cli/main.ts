@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
 import { UsageError } from '../base/errors.js'
+import { thrownByUser } from '../boot/module/blame.js'
 import { paletteFor } from '../report/palette.js'
 import { addCompare } from './compare.js'
 import { addDemo } from './demo.js'
@@ -45,7 +46,8 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
-function failure(error: unknown, json: boolean): ExitCode {
+function failure(raised: unknown, json: boolean): ExitCode {
+  const error = thrownByUser(raised) ?? raised
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.clean
   const usage = error instanceof UsageError || error instanceof CommanderError
   const message = error instanceof Error ? error.message : String(error)

@@ -34,7 +34,10 @@ function parseSeed(text: string): number {
 }
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON document and nothing else')
-export const bugOption = (): Option => new Option('--bug <ID>', 'with this bug in the kernel (see racewalk list)')
+export const bugOption = (): Option =>
+  new Option('--bug <ID>', 'with this bug in the kernel: see racewalk list; or a file that exports one')
+export const patchOption = (): Option =>
+  new Option('--patch <FILE>', 'with this patch of the kernel on top: a module, TypeScript or JavaScript')
 export const cpusOption = (): Option =>
   new Option('--cpus <N>', 'number of CPUs').argParser(parseCount(1, 'a number of CPUs'))
 export const seedOption = (): Option => new Option('--seed <N>', 'seed of all choices').argParser(parseSeed).default(1)

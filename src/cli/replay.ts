@@ -4,31 +4,43 @@ import { decodeToken } from '../explore/token.js'
 import { explain, type Explanation } from '../report/explain.js'
 import { findingDocument, stepDocuments, type RunDocument } from '../report/json.js'
 import { findingText } from '../report/text.js'
-import { scenarioById } from '../scenario/catalog/index.js'
-import { bugNamed } from './names.js'
-import { fullOption, jsonOption } from './options.js'
+import { fullOption, jsonOption, patchOption } from './options.js'
+import { kernelText, patchDocument, subjectOfToken } from './subject.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
+
+interface Options {
+  scenario?: string
+  bug?: string
+  patch?: string
+  full?: boolean
+  json?: boolean
+}
 
 export function addReplay(program: Command, done: (code: ExitCode) => void): void {
   program
     .command('replay')
     .description('the execution of a token again, with its interleaving as a table')
     .argument('<TOKEN>', 'what a report ends in')
+    .addOption(patchOption())
+    .option('--scenario <FILE>', "the token's scenario, where that was of a file")
+    .option('--bug <FILE>', "the token's bug, where that was of a file")
     .addOption(fullOption())
     .addOption(jsonOption())
-    .action((token: string, options: { full?: boolean; json?: boolean }) => done(runReplay(token, options)))
+    .action(async (token: string, options: Options) => done(await runReplay(token, options)))
 }
 
-function runReplay(text: string, options: { full?: boolean; json?: boolean }): ExitCode {
+async function runReplay(text: string, options: Options): Promise<ExitCode> {
   const token = decodeToken(text)
-  const [scenario, bug] = [scenarioById(token.scenario), bugNamed(token.bug ?? undefined)]
+  const subject = await subjectOfToken(token, options)
+  const { scenario, bug, change } = subject
   const terminal = new Terminal(options.json === true)
-  const explanation = explain(token, scenario, bug)
+  const explanation = explain(token, scenario, change)
   const { finding, machine, rows, steps } = explanation
   const document: RunDocument = {
     command: 'replay',
     scenario: scenario.id,
     bug: bug?.id ?? null,
+    patch: patchDocument(subject),
     engine: 'controlled',
     arch: machine.config.arch,
     cpus: machine.config.cpus,
@@ -40,7 +52,7 @@ function runReplay(text: string, options: { full?: boolean; json?: boolean }): E
   terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows) })
   const { palette, width } = terminal
   terminal.print(
-    `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}: ${steps} accesses, ${exactness(explanation)}`,
+    `${scenario.id}, ${kernelText(subject)}: ${steps} accesses, ${exactness(explanation)}`,
   )
   if (finding === null) terminal.print(palette.good('nothing found'))
   else

@@ -51,6 +51,7 @@ function documentOf(result: RunRecordingResult, cpus: number | undefined): objec
     command: 'run',
     scenario: null,
     bug: null,
+    patch: null,
     engine: 'free',
     arch: machine.config.arch,
     cpus: cpus ?? Math.max(0, ...processes.map((process) => process.cpus)),

@@ -2,6 +2,7 @@
  * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`.
  */
 import type { Bug } from '../bug/bug.js'
+import { patched, type KernelChange, type Patch } from '../bug/patch.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
@@ -15,6 +16,8 @@ import { encodeToken, type Token } from './token.js'
 export interface ExploreOptions {
   readonly scenario: Scenario
   readonly bug?: Bug | null
+  /** On top of the bug, or of mainline. */
+  readonly patch?: Patch | null
   readonly cpus?: number
   readonly seed?: number
   /** How schedules are chosen, 'portfolio' unless given. */
@@ -93,11 +96,11 @@ class Exploration {
   #finding: FoundFinding | null = null
 
   constructor(options: ExploreOptions) {
-    const { scenario, bug = null, seed = 1 } = options
+    const { scenario, bug = null, patch = null, seed = 1 } = options
     this.#options = options
     this.#seed = seed
     this.#cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-    this.#session = new Session(scenario, bug, this.#cpus)
+    this.#session = new Session(scenario, patched(bug, patch), this.#cpus)
   }
 
   /** At most `count` executions; false when the exploration is over. */
@@ -166,14 +169,14 @@ export interface ReplayResult {
   readonly session: Session
 }
 
-/** The execution of `token` again; `record` makes the recorder that hears its steps. */
+/** The execution of `token` again, in the kernel that `change` makes of mainline; `record` makes the recorder that hears its steps. */
 export function replay(
   token: Token,
   scenario: Scenario,
-  bug: Bug | null,
+  change: KernelChange | null,
   record: (session: Session) => ReplayRecorder | null = () => null,
 ): ReplayResult {
-  const session = new Session(scenario, bug, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
+  const session = new Session(scenario, change, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
   const recorder = record(session)
   const strategy = new ReplayStrategy(token.picks, recorder === null ? undefined : (cpu) => recorder.point(cpu))
   const { finding } = session.execute(strategy, recorder)

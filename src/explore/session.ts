@@ -3,7 +3,7 @@
  * programs under a strategy.
  */
 import { assert } from '../base/assert.js'
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import { Machine, type BootedCpu } from '../boot/machine.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
@@ -32,14 +32,14 @@ export class Session {
   readonly #bootOperations: number
 
   /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. */
-  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false) {
-    const built = setUp(scenario, 'explore', cpus, bug?.config)
+  constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false) {
+    const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
     this.machine = new Machine(sites ? { ...built.machine, sites: 'full' } : built.machine)
     this.#programs = built.programs
     this.#bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
-    this.machine.boot(built.boot, bug, scenario.files)
+    this.machine.boot(built.boot, change, scenario.files)
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
     this.engine = new ControlledEngine(
       Array.from(
@@ -48,7 +48,7 @@ export class Session {
       ),
       { pick: (current) => current, choose: () => 0 },
     )
-    this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, bug))
+    this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
     this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
     this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)

@@ -1,7 +1,7 @@
 /** A token, explained: the execution again, with every step named. */
 import { replay } from '../explore/explore.js'
 import type { Token } from '../explore/token.js'
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
@@ -24,13 +24,13 @@ export interface Explanation {
 /** Deep enough for an interrupt above a fault above an operation. */
 const STACK_FRAMES = 60
 
-export function explain(token: Token, scenario: Scenario, bug: Bug | null): Explanation {
+export function explain(token: Token, scenario: Scenario, change: KernelChange | null): Explanation {
   const framesBefore = Error.stackTraceLimit
   Error.stackTraceLimit = STACK_FRAMES
-  const names = partNames(bug)
+  const names = partNames(change)
   let table: StepTable | null = null
   try {
-    const result = replay(token, scenario, bug, ({ machine }) => (table = new StepTable(machine, names)))
+    const result = replay(token, scenario, change, ({ machine }) => (table = new StepTable(machine, names)))
     const { rows, steps } = table as unknown as StepTable
     const { exact, divergedAt, session } = result
     const finding = result.finding === null ? null : named(result.finding, names)

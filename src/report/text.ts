@@ -17,13 +17,15 @@ export interface ReportOptions {
   readonly rows: readonly Row[]
   /** Replays it; null where nothing does. */
   readonly token: string | null
+  /** What the command that replays it needs beside the token: ` --patch fix.ts`. */
+  readonly replayOptions?: string
 }
 
 export function findingText(finding: Finding, options: ReportOptions): string {
-  const { palette, token } = options
+  const { palette, token, replayOptions = '' } = options
   const parts = [headText(finding, options.machine, palette)]
   if (options.rows.length > 0) parts.push(tableText(finding, options))
-  if (token !== null) parts.push(`replay it:\n  ${palette.command(replayCommand(token))}`)
+  if (token !== null) parts.push(`replay it:\n  ${palette.command(replayCommand(token) + replayOptions)}`)
   return parts.join('\n\n')
 }
 

@@ -67,12 +67,13 @@ export const scenarios: readonly Scenario[] = [
 /**
  * The scenario of this name, or with an architecture or a design of page tables behind an `@`, as in `gup-vs-split@s390`
  * or `retract-vs-gup@powerpc-fragments`. Throws UsageError, with what exists and the nearest match, for a name that is none.
+ * `from`: the catalogue unless given.
  */
-export function scenarioById(name: string): Scenario {
+export function scenarioById(name: string, from = scenarios, remedy?: string): Scenario {
   const [plain = '', delay] = name.split(DELAY)
-  if (delay !== undefined) return withGpDelay(scenarioById(plain), Number(delay))
+  if (delay !== undefined) return withGpDelay(scenarioById(plain, from, remedy), Number(delay))
   const [id = '', design] = name.split('@')
-  const scenario = nearest('scenario', id, scenarios)
+  const scenario = nearest('scenario', id, from, remedy)
   if (design === undefined) return scenario
   const { id: chosen, pgalloc } = nearest('architecture or design of page tables', design, DESIGNS)
   const { arch } = PGALLOC_DESIGNS[pgalloc]

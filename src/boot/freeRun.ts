@@ -107,11 +107,7 @@ interface ThreadsRun {
   readonly mismatches: readonly Mismatch[]
 }
 
-async function runThreads(
-  machine: Machine,
-  change: ChangeOrder | null,
-  options: FreeRunOptions,
-): Promise<ThreadsRun> {
+async function runThreads(machine: Machine, change: ChangeOrder | null, options: FreeRunOptions): Promise<ThreadsRun> {
   const { perturb = false, repeat = true, seed = 1 } = options
   const watch = new Watch(machine, watchOptions(options))
   const threads = new CpuThreads(machine.config.cpus, options.entry ?? cpuWorkerUrl(perturb))
@@ -147,7 +143,7 @@ function watchOptions(options: FreeRunOptions): ConstructorParameters<typeof Wat
 function verdict(watched: Watched, reports: readonly CpuReport[]): ThreadsRun {
   const mismatches = reports.flatMap((report) => report.mismatches)
   const first: CpuEnd = reports[watched.panicBy]?.end ?? { kind: 'done' }
-  if (first.kind === 'thrown') throw new UsageError(`CPU ${watched.panicBy}: ${first.message}`)
+  if (first.kind === 'thrown') throw new UsageError(first.message)
   const finding = first.kind === 'finding' ? first.finding : null
   const fault = first.kind === 'fault' ? `CPU ${watched.panicBy}: ${first.message}` : null
   const stopped = finding !== null ? 'finding' : fault !== null ? 'fault' : watched.stopped

@@ -9,7 +9,9 @@ import { S390Mmu } from '../arch/s390/walk.js'
 import { TlbFlush } from '../arch/x86_64/tlbFlush.js'
 import { PtOps } from '../arch/x86_64/ops.js'
 import { Mmu } from '../arch/x86_64/walk.js'
+import { UsageError } from '../base/errors.js'
 import { patchParts, type KernelChange } from '../bug/patch.js'
+import { ACCESSES } from '../machine/cpu/access.js'
 import { AnonVmas } from '../mm/anonVma.js'
 import { Brk } from '../mm/brk.js'
 import { Exit } from '../mm/exit.js'
@@ -82,7 +84,25 @@ export const MAINLINE: PartClasses = {
 export function composeParts(change: KernelChange | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
   if (change === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
   const parts = { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...change?.parts }
-  return patchParts(parts, change?.patch)
+  const changed = patchParts(parts, change?.patch)
+  if (change !== null) Object.values(changed).forEach(checkLowered)
+  return changed
+}
+
+const lowered = new WeakSet<object>()
+const RAW_ACCESS = new RegExp(`yield\\s*\\*\\s*[\\w.$#]*\\.(${ACCESSES.join('|')})\\(`)
+
+/** Throws UsageError for a class that did not go through lower.ts: its accesses would be no schedule points. */
+function checkLowered(part: object): void {
+  if (lowered.has(part)) return
+  const access = RAW_ACCESS.exec(String(part))
+  if (access !== null)
+    throw new UsageError(
+      `${(part as { name: string }).name} has an access as it was written: ${access[0]}…)`,
+      'a class with accesses has to be lowered, for which it is loaded from a file of its own',
+      'export the patch or the bug as the default of a module, and give its file, or what loadPatch() or loadBug() gives',
+    )
+  lowered.add(part)
 }
 
 /** What an architecture has in the place of x86-64's. */

@@ -107,12 +107,17 @@ export async function exploreFor(terminal: Terminal, timeMs: number, options: Ex
     })
     terminal.quiet()
     const finding =
-      found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(patched(options.bug ?? null, options.patch ?? null))) }
+      found.finding === null
+        ? null
+        : { ...found.finding, ...named(found.finding, partNames(patched(options.bug ?? null, options.patch ?? null))) }
     return { ...found, finding, seconds: elapsed(), interrupted: signal.aborted }
   })
 }
 
-function documentOf(explored: Explored, run: Pick<RunDocument, 'scenario' | 'bug' | 'patch' | 'cpus' | 'seed'>): object {
+function documentOf(
+  explored: Explored,
+  run: Pick<RunDocument, 'scenario' | 'bug' | 'patch' | 'cpus' | 'seed'>,
+): object {
   const { executions, operations, steps, finding, outcomes, session, interrupted } = explored
   const document: RunDocument = {
     command: 'explore',

@@ -51,9 +51,7 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
   }
   terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows) })
   const { palette, width } = terminal
-  terminal.print(
-    `${scenario.id}, ${kernelText(subject)}: ${steps} accesses, ${exactness(explanation)}`,
-  )
+  terminal.print(`${scenario.id}, ${kernelText(subject)}: ${steps} accesses, ${exactness(explanation)}`)
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
     terminal.print(

@@ -104,12 +104,7 @@ export async function stressFor(
 }
 
 /** The controlled engine on the same scenario, for the same violation. */
-async function goOn(
-  terminal: Terminal,
-  subject: Subject,
-  oracle: string,
-  options: Options,
-): Promise<Explored> {
+async function goOn(terminal: Terminal, subject: Subject, oracle: string, options: Options): Promise<Explored> {
   terminal.print(`\nlooking for the same violation (${oracle}) under chosen schedules …`)
   const explored = await exploreFor(terminal, EXPLORE_MS, {
     scenario: subject.scenario,

@@ -22,7 +22,9 @@ export function partNames(change: KernelChange | null): Names {
     const [className, method] = name.split('.') as [string, string | undefined]
     const part = parts.find((changed) => layers.some((layer) => classOf(changed, layer)?.name === className))
     if (part === undefined || method === undefined) return name
-    const owner = layers.map((layer) => classOf(part, layer)).find((type) => type && Object.hasOwn(type.prototype, method))
+    const owner = layers
+      .map((layer) => classOf(part, layer))
+      .find((type) => type && Object.hasOwn(type.prototype, method))
     return `${owner?.name ?? part}.${method}`
   }
 }

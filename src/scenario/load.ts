@@ -16,7 +16,9 @@ export const loadScenario = (file: string | URL): Promise<Scenario> => loadFrom(
 
 /** `value` if it is a scenario whose programs can run. Throws UsageError otherwise. */
 export function checkScenario(value: unknown, { file }: CompiledModule): Scenario {
-  const scenario = (typeof value === 'object' && value !== null ? value : {}) as Partial<Record<keyof Scenario, unknown>>
+  const scenario = (typeof value === 'object' && value !== null ? value : {}) as Partial<
+    Record<keyof Scenario, unknown>
+  >
   const { id, summary, arch, cpus, build } = scenario
   const missing = (what: string): UsageError =>
     new UsageError(
@@ -26,7 +28,8 @@ export function checkScenario(value: unknown, { file }: CompiledModule): Scenari
     )
   if (typeof id !== 'string' || !/^[\w-]+$/.test(id)) throw missing('its id is a name of letters, digits and -')
   if (typeof summary !== 'string') throw missing('its summary is a line of text')
-  if (!(ARCHITECTURES as readonly unknown[]).includes(arch)) throw missing(`its arch is one of ${ARCHITECTURES.join(', ')}`)
+  if (!(ARCHITECTURES as readonly unknown[]).includes(arch))
+    throw missing(`its arch is one of ${ARCHITECTURES.join(', ')}`)
   if (!Number.isInteger(cpus) || (cpus as number) < 1) throw missing('its cpus are a whole number')
   if (typeof build !== 'function') throw missing('its build is a function')
   checkPrograms(value as Scenario, file)

@@ -8,7 +8,6 @@
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type ts from 'typescript'
 import { UsageError } from '../../base/errors.js'
 import { lowerForLoad } from '../lower.js'
@@ -32,6 +31,11 @@ export function compile(file: string, purpose: Purpose): CompiledModule {
   const sources = program
     .getSourceFiles()
     .filter((source) => !source.isDeclarationFile && !program.isSourceFileFromExternalLibrary(source))
+  // What does not parse has no types: their complaints would only come of it.
+  refuse(
+    file,
+    program.getSyntacticDiagnostics().map((diagnostic) => said(ts, diagnostic)),
+  )
   const complaints = ts.getPreEmitDiagnostics(program).map((diagnostic) => said(ts, diagnostic))
   const broken = purpose === 'kernel' ? sources.flatMap((source) => kernelRules(ts, program, source)) : []
   refuse(file, [...complaints, ...broken])
@@ -67,14 +71,25 @@ function checkOptions(ts: TypeScript): ts.CompilerOptions {
 
 function hostIn(ts: TypeScript, folder: string): ts.CompilerHost {
   const host = ts.createCompilerHost({})
-  const lib = dirname(fileURLToPath(new URL('lib.d.ts', libFolder())))
-  return { ...host, getCurrentDirectory: () => folder, getDefaultLibLocation: () => lib }
+  return {
+    ...host,
+    getCurrentDirectory: () => folder,
+    getSourceFile: (name, ...rest) => {
+      const parsed = declarations.get(name) ?? host.getSourceFile(name, ...rest)
+      if (parsed?.isDeclarationFile === true) declarations.set(name, parsed)
+      return parsed
+    },
+  }
 }
 
-const libFolder = (): string => `file://${dirname(createRequire(import.meta.url).resolve('typescript'))}/`
+/** Declarations, parsed: those of the language and of the kernel are the same for every module. */
+const declarations = new Map<string, ts.SourceFile>()
 
 function said(ts: TypeScript, { file, start = 0, messageText, code }: ts.Diagnostic): string {
-  const message = `${ts.flattenDiagnosticMessageText(messageText, '\n  ')} (TS${code})`
+  const [first, ...chain] = ts.flattenDiagnosticMessageText(messageText, '\n').split('\n')
+  // Of a chain of reasons the last is the one to act on.
+  const reason = chain.length === 0 ? '' : `\n    ${chain[chain.length - 1]?.trim()}`
+  const message = `${first} (TS${code})${reason}`
   return file === undefined ? message : `${placeIn(file, start)}: ${message}`
 }
 
@@ -94,7 +109,8 @@ function refuse(file: string, complaints: readonly string[]): void {
 function unitOf(ts: TypeScript, source: ts.SourceFile, own: ReadonlySet<string>, purpose: Purpose): Unit {
   const { fileName: path, text } = source
   const { outputText, sourceMapText: map = '' } = ts.transpileModule(text, {
-    fileName: path,
+    // An ending that says ESM would win over the module kind.
+    fileName: path.replace(/\.m([jt]s)$/, '.$1'),
     compilerOptions: {
       target: ts.ScriptTarget.ES2022,
       module: ts.ModuleKind.CommonJS,

@@ -28,8 +28,7 @@ export function kernelRules(ts: TypeScript, program: ts.Program, source: ts.Sour
 
 const CATCHES = 'kernel code has no try: a panic has to get out, and whatever is caught would hide it'
 
-const isGenerator = (node: ts.Node): boolean =>
-  (node as { asteriskToken?: ts.Node }).asteriskToken !== undefined
+const isGenerator = (node: ts.Node): boolean => (node as { asteriskToken?: ts.Node }).asteriskToken !== undefined
 
 function isStep(checker: ts.TypeChecker, call: ts.CallExpression): boolean {
   return checker.getTypeAtLocation(call).getSymbol()?.name === 'Generator'

@@ -83,4 +83,3 @@ export const loadPatch = (file: string | URL): Promise<Patch> => loadFrom(file, 
 
 /** The same for a bug. */
 export const loadBug = (file: string | URL): Promise<Bug> => loadFrom(file, 'kernel', checkBug)
-

@@ -12,7 +12,7 @@ export const scriptName = (path: string): string => `${USER_SCHEME}${path}`
 /** A path as the user would type it here. */
 export function shown(path: string): string {
   const short = relative('', path)
-  return short === '' || short.startsWith('../../..') ? path : short
+  return short === '' || short.startsWith('../..') ? path : short
 }
 
 /** `map`: source map of what was compiled of the file at `path`. */

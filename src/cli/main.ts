@@ -8,6 +8,7 @@ import { paletteFor } from '../report/palette.js'
 import { addCompare } from './compare.js'
 import { addDemo } from './demo.js'
 import { addExplore } from './explore.js'
+import { addInit } from './init.js'
 import { addList } from './list.js'
 import { addReplay } from './replay.js'
 import { addRun } from './run.js'
@@ -31,7 +32,8 @@ function makeProgram(done: (code: ExitCode) => void): Command {
       '\nExit codes: 0 nothing found, 1 a finding, 2 wrong use or input, 3 a fault of racewalk itself.',
     )
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')) })
-  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addDemo]) add(program, done)
+  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addInit, addDemo])
+    add(program, done)
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
   return program
 }

@@ -4,7 +4,7 @@ import { closest } from 'fastest-levenshtein'
 import { UsageError } from '../../base/errors.js'
 import type { Bug } from '../../bug/bug.js'
 import { patchParts, type Patch } from '../../bug/patch.js'
-import { Part, type PartClasses } from '../../mm/kernel.js'
+import type { PartClasses } from '../../mm/kernel.js'
 import { MAINLINE } from '../parts.js'
 import { blame } from './blame.js'
 import type { CompiledModule } from './compiled.js'
@@ -56,15 +56,15 @@ function partsOf(value: unknown, module: CompiledModule, what: string, remedy: s
 
 /** A part is derived from the kernel's, and each of the methods that the user gives it overrides one or is called. */
 function checkPart(module: CompiledModule, name: keyof PartClasses, part: unknown): void {
-  if (!isClass(part) || !Part.prototype.isPrototypeOf(part.prototype))
+  const own: object[] = []
+  let type: object = isClass(part) ? part.prototype : Object.prototype
+  for (; isOwn(module, type); type = Object.getPrototypeOf(type) as object) own.push(type)
+  if (type === Object.prototype)
     throw new UsageError(
       `${placeOf(module, name)}: ${name} is no subclass of the kernel's`,
       'whoever calls it expects its methods',
       `class extends ${MAINLINE[name].name} { … }`,
     )
-  const own: object[] = []
-  let type: object = part.prototype
-  for (; isOwn(module, type); type = Object.getPrototypeOf(type) as object) own.push(type)
   const known = methodsOf(type)
   for (const method of own.flatMap(methodsIn))
     if (!known.includes(method) && !isUsed(module, method))

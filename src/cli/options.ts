@@ -50,7 +50,7 @@ export const gpDelayOption = (): Option =>
     '--gp-delay <PERCENT>',
     'how often a CPU puts quiescent states and RCU callbacks off when it could see to them: 0 to 99',
   ).argParser(parseCount(0, 'a percentage'))
-export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
+export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving').conflicts('json')
 export const executionsOption = (): Option =>
   new Option('--executions <N>', 'stop after so many executions').argParser(parseCount(1, 'a number of executions'))
 export const durationOption = (flags: string, description: string): Option =>

@@ -1,5 +1,6 @@
 /** `racewalk stress`: a thread for each CPU, as fast as the hardware goes. */
 import type { Command } from 'commander'
+import { UsageError } from '../base/errors.js'
 import type { FreeRunResult, OperationCounts } from '../boot/freeRun.js'
 import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
@@ -55,6 +56,12 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
 }
 
 async function runStress(id: string, options: Options): Promise<ExitCode> {
+  if (options.full === true && options.explore !== true)
+    throw new UsageError(
+      '--full without --explore',
+      'threads leave no steps to show',
+      'add --explore, or leave --full out',
+    )
   const subject = await subjectOf(id, options)
   const terminal = new Terminal(options.json === true)
   const result = await stressFor(terminal, subject, options)

@@ -5,6 +5,7 @@ import { patched, type KernelChange, type Patch } from '../bug/patch.js'
 import { isFileName, loadBug, loadPatch } from '../boot/module/load.js'
 import { originOf } from '../boot/module/origin.js'
 import { shown } from '../boot/module/places.js'
+import { checkConflicts } from './conflicts.js'
 import { UsageError } from '../base/errors.js'
 import type { Token } from '../explore/token.js'
 import type { RunDocument } from '../report/json.js'
@@ -37,7 +38,9 @@ export async function subjectOf(id: string, names: SubjectNames & { gpDelay?: nu
   const scenario =
     own === null ? scenarioById(id) : scenarioById(design === undefined ? own.id : `${own.id}@${design}`, [own])
   const { gpDelay } = names
-  return await onKernel(gpDelay === undefined ? scenario : withGpDelay(scenario, gpDelay), own, names)
+  const subject = await onKernel(gpDelay === undefined ? scenario : withGpDelay(scenario, gpDelay), own, names)
+  checkConflicts({ ...names, id }, subject)
+  return subject
 }
 
 /** What `token` is of; what is not in the catalogue is in files. */

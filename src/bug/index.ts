@@ -70,5 +70,5 @@ export const bugs: readonly Bug[] = [
 ]
 
 /** By name, or by number as the dossiers count (`K13`). Throws UsageError, with what exists and the nearest match, for a name that is none. */
-export const bugById = (id: string, remedy?: string): Bug =>
-  bugs.find((bug) => bug.number === id || bug.also?.includes(id)) ?? nearest('bug', id, bugs, remedy)
+export const bugById = (id: string): Bug =>
+  bugs.find((bug) => bug.number === id || bug.also?.includes(id)) ?? nearest('bug', id, bugs)

@@ -51,7 +51,9 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
   }
   terminal.document({ ...document, exact: explanation.exact, steps: stepDocuments(rows) })
   const { palette, width } = terminal
-  terminal.print(`${scenario.id}, ${kernelText(subject)}: ${steps} accesses, ${exactness(explanation)}`)
+  terminal.print(
+    `${scenario.id}, ${kernelText(subject)}: ${steps} accesses, ${exactness(explanation, subject.patch !== null)}`,
+  )
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
     terminal.print(
@@ -60,8 +62,10 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
   return finding === null ? EXIT.clean : EXIT.finding
 }
 
-function exactness({ exact, divergedAt }: Explanation): string {
+/** A token does not say that its kernel was patched. */
+function exactness({ exact, divergedAt }: Explanation, isPatched: boolean): string {
+  const other = isPatched ? 'other code, or of another patch' : 'other code, or of a kernel with a patch (--patch)'
   if (exact) return 'replayed step for step'
-  if (divergedAt < 0) return 'over before the recorded turns were used up: the token is of other code'
-  return `other than recorded from turn ${divergedAt} on: the token is of other code`
+  if (divergedAt < 0) return `over before the recorded turns were used up: the token is of ${other}`
+  return `other than recorded from turn ${divergedAt} on: the token is of ${other}`
 }

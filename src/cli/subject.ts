@@ -1,6 +1,6 @@
 /** What a command runs: a scenario, on mainline or a bug, with a patch or without, each by its name or from a file. */
 import type { Bug } from '../bug/bug.js'
-import { bugById } from '../bug/index.js'
+import { bugById, bugs } from '../bug/index.js'
 import { patched, type KernelChange, type Patch } from '../bug/patch.js'
 import { isFileName, loadBug, loadPatch } from '../boot/module/load.js'
 import { originOf } from '../boot/module/origin.js'
@@ -9,7 +9,7 @@ import { checkConflicts } from './conflicts.js'
 import { UsageError } from '../base/errors.js'
 import type { Token } from '../explore/token.js'
 import type { RunDocument } from '../report/json.js'
-import { scenarioById, scenarios, withGpDelay } from '../scenario/catalog/index.js'
+import { scenarioOf, scenarios, withGpDelay } from '../scenario/catalog/index.js'
 import { loadScenario } from '../scenario/load.js'
 import type { Scenario } from '../scenario/scenario.js'
 
@@ -36,7 +36,7 @@ export async function subjectOf(id: string, names: SubjectNames & { gpDelay?: nu
   const [file = '', design] = id.split(/@(?=[\w-]+$)/)
   const own = isFileName(file) ? await loadScenario(file) : null
   const scenario =
-    own === null ? scenarioById(id) : scenarioById(design === undefined ? own.id : `${own.id}@${design}`, [own])
+    own === null ? scenarioOf(id, scenarios) : scenarioOf(design === undefined ? own.id : `${own.id}@${design}`, [own])
   const { gpDelay } = names
   const subject = await onKernel(gpDelay === undefined ? scenario : withGpDelay(scenario, gpDelay), own, names)
   checkConflicts({ ...names, id }, subject)
@@ -46,12 +46,9 @@ export async function subjectOf(id: string, names: SubjectNames & { gpDelay?: nu
 /** What `token` is of; what is not in the catalogue is in files. */
 export async function subjectOfToken(token: Token, names: SubjectNames & { scenario?: string }): Promise<Subject> {
   const own = names.scenario === undefined ? null : await loadScenario(names.scenario)
-  const scenario =
-    own === null
-      ? scenarioById(token.scenario, scenarios, 'If it is of a file of your own, add --scenario FILE')
-      : scenarioById(token.scenario, [own])
-  if (names.bug === undefined && token.bug !== null)
-    bugById(token.bug, 'If it is of a file of your own, add --bug FILE')
+  if (own === null) checkKnown('scenario', token.scenario.replace(/[@+].*/, ''), scenarios)
+  if (names.bug === undefined && token.bug !== null) checkKnown('bug', token.bug, bugs)
+  const scenario = scenarioOf(token.scenario, own === null ? scenarios : [own])
   const subject = await onKernel(scenario, own, { ...names, bug: names.bug ?? token.bug ?? undefined })
   if ((subject.bug?.id ?? null) !== token.bug)
     throw new UsageError(
@@ -60,6 +57,15 @@ export async function subjectOfToken(token: Token, names: SubjectNames & { scena
       token.bug === null ? 'leave --bug out' : `name the file of ${token.bug}`,
     )
   return subject
+}
+
+function checkKnown(what: 'scenario' | 'bug', id: string, known: readonly { readonly id: string }[]): void {
+  if (known.some((item) => item.id === id)) return
+  throw new UsageError(
+    `no ${what} '${id}' in the catalogue`,
+    `the token is of a ${what} from a file`,
+    `add --${what} FILE to the command`,
+  )
 }
 
 async function onKernel(scenario: Scenario, own: Scenario | null, names: SubjectNames): Promise<Subject> {
@@ -81,7 +87,7 @@ export function kernelText({ bug, patch }: Subject): string {
 }
 
 /** The patch in JSON documents: its file, and a hash of its contents. */
-export function patchDocument({ patch }: Subject): RunDocument['patch'] {
+export function patchDocument({ patch }: Pick<Subject, 'patch'>): RunDocument['patch'] {
   const origin = originOf(patch)
   return origin === null ? null : { file: shown(origin.file), hash: origin.hash }
 }

@@ -33,8 +33,8 @@ export function checkPatch(value: unknown, module: CompiledModule): Patch {
 /** `value` if it is a bug. Throws UsageError otherwise. */
 export function checkBug(value: unknown, module: CompiledModule): Bug {
   const parts = partsOf(value, module, 'a bug', 'export default defineBug({ id, …, parts: { … } })')
-  if (typeof (value as Partial<Bug>).id !== 'string' || (value as Bug).id === '')
-    throw new UsageError(`${shown(module.file)}: the bug has no id`, 'a bug has a name in kebab case')
+  if (typeof (value as Partial<Bug>).id !== 'string' || !/^[\w-]+$/.test((value as Bug).id))
+    throw new UsageError(`${shown(module.file)}: the bug has no id`, 'its id is a name of letters, digits and -')
   for (const name of Object.keys(parts) as (keyof PartClasses)[]) checkPart(module, name, parts[name])
   return value as Bug
 }
@@ -65,6 +65,7 @@ function checkPart(module: CompiledModule, name: keyof PartClasses, part: unknow
       'whoever calls it expects its methods',
       `class extends ${MAINLINE[name].name} { … }`,
     )
+  for (const overriding of own) for (const method of methodsIn(overriding)) checkKind(module, overriding, type, method)
   const known = methodsOf(type)
   for (const method of own.flatMap(methodsIn))
     if (!known.includes(method) && !isUsed(module, method))
@@ -74,6 +75,29 @@ function checkPart(module: CompiledModule, name: keyof PartClasses, part: unknow
         `did you mean '${closest(method, known)}'?`,
       )
 }
+
+type Methods = Readonly<Record<string, unknown>>
+
+/** A kernel function is overridden by one, and another function by another: who calls it drives it or does not. */
+function checkKind(module: CompiledModule, overriding: object, base: object, method: string): void {
+  const [own, theirs] = [overriding, base].map((type) => (type as Methods)[method])
+  if (typeof own !== 'function' || typeof theirs !== 'function') return
+  if (isGenerator(own) === isGenerator(theirs) || handsOn(own) || handsOn(theirs)) return
+  const [is, remedy] = isGenerator(theirs)
+    ? ['is none', `write *${method}()`]
+    : ['is one', `leave the * of ${method}() out`]
+  throw new UsageError(
+    `${placeOf(module, method)}: ${method}() overrides ${isGenerator(theirs) ? 'a kernel function' : 'what is no kernel function'}, and ${is}`,
+    'kernel functions are generators, and their callers write yield* before the call',
+    remedy,
+  )
+}
+
+const isGenerator = (value: object): boolean => Object.prototype.toString.call(value) === '[object GeneratorFunction]'
+
+/** A plain function may return what a kernel function gave it. */
+const handsOn = (value: object): boolean =>
+  !isGenerator(value) && /\breturn\s+(this|super)\b[^;]*\(/.test(String(value))
 
 const isClass = (value: unknown): value is Class =>
   typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))

@@ -16,7 +16,6 @@ import { UsageError } from './base/errors.js'
 import type { Bug } from './bug/bug.js'
 import { bugById } from './bug/index.js'
 import { patched, type Patch } from './bug/patch.js'
-import { blame } from './boot/module/blame.js'
 import { checkBug, checkPatch } from './boot/module/check.js'
 import { isFileName, loaded, prepare } from './boot/module/load.js'
 import { originOf } from './boot/module/origin.js'
@@ -127,7 +126,7 @@ expect.extend({
 
 function run(race: Race): ExploreResult {
   const { scenario, bug, patch, strategy, cpus } = race
-  const options = {
+  return explore({
     scenario,
     bug,
     patch,
@@ -136,8 +135,7 @@ function run(race: Race): ExploreResult {
     shrink: true,
     ...(strategy === undefined ? {} : { strategy }),
     ...(cpus === undefined ? {} : { cpus }),
-  }
-  return blame(() => explore(options))
+  })
 }
 
 function fromEnvironment(name: string): number | undefined {

@@ -16,6 +16,7 @@ import { orderOf } from './change.js'
 import type { MachineConfig } from './config.js'
 import { CpuThreads } from './cpuThreads.js'
 import { Machine } from './machine.js'
+import { blame } from './module/blame.js'
 import type { ChangeOrder, CpuEnd, CpuReport } from './protocol.js'
 import { cpuWorkerUrl } from './spawn.js'
 import { Watch, type Progress, type Stopped, type Watched } from './watch.js'
@@ -87,7 +88,7 @@ export async function freeRun(options: FreeRunOptions): Promise<FreeRunResult> {
   const change = patched(bug, patch)
   const order = orderOf(bug, patch)
   const machine = new Machine(options.machine)
-  machine.boot(options.boot, change, options.files)
+  blame(() => machine.boot(options.boot, change, options.files))
   machine.seedChoices(options.seed ?? 1)
   options.prepare?.(machine)
   const before = countsOf(machine)
@@ -126,7 +127,8 @@ async function runThreads(machine: Machine, change: ChangeOrder | null, options:
       }
     return verdict(watched, await reports)
   } catch (error) {
-    if (error instanceof UsageError) throw error
+    // What a thread threw has lost its class on the way.
+    if (error instanceof Error && error.name === 'UsageError') throw new UsageError(error.message)
     const fault = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { ...watched, stopped: 'fault', finding: null, fault, mismatches: [] }
   } finally {

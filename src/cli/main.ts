@@ -34,8 +34,21 @@ function makeProgram(done: (code: ExitCode) => void): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')) })
   for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addInit, addDemo])
     add(program, done)
-  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
+  for (const command of program.commands) {
+    command.exitOverride().copyInheritedSettings(program)
+    refuseTwice(command)
+  }
   return program
+}
+
+/** Of an option that is given twice, one would silently count for nothing. */
+function refuseTwice(command: Command): void {
+  const seen = new Set<string>()
+  for (const option of command.options)
+    command.on(`option:${option.name()}`, () => {
+      if (seen.has(option.name())) throw new UsageError(`--${option.name()} twice`, 'it counts once', 'leave one out')
+      seen.add(option.name())
+    })
 }
 
 async function main(argv: readonly string[]): Promise<ExitCode> {

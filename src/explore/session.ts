@@ -5,6 +5,7 @@
 import { assert } from '../base/assert.js'
 import type { KernelChange } from '../bug/patch.js'
 import { Machine, type BootedCpu } from '../boot/machine.js'
+import { blame, thrownByUser } from '../boot/module/blame.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -39,7 +40,7 @@ export class Session {
     this.#programs = built.programs
     this.#bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
-    this.machine.boot(built.boot, change, scenario.files)
+    blame(() => this.machine.boot(built.boot, change, scenario.files))
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
     this.engine = new ControlledEngine(
       Array.from(
@@ -83,7 +84,7 @@ export class Session {
     } catch (error) {
       const finding = findingOf(error, this.engine.current)
       if (finding !== null) return { finding, outcome: null }
-      throw error
+      throw thrownByUser(error) ?? error
     }
   }
 

@@ -284,6 +284,19 @@ describe('a patch is refused, with file and line,', () => {
       'mjs',
       /\.mjs:6:10: pmdPermitted\(\) overrides what is no kernel function, and is one[^]*leave the \*/,
     ],
+    [
+      'that keeps state in an object or a variable',
+      patch(`        count = 0
+        protected override *pmdUnchanged(): Step<boolean> {
+          this.count++
+          all += 1
+          const mine = [0]
+          mine[0] = 1
+          return true
+        }`).replace('export', 'let all = 0\nexport'),
+      'ts',
+      /does not compile\n.*\.ts:9:11: the state of the kernel is in the image.*\n.*\.ts:10:11: the state[^\n]*$/,
+    ],
     ['without a default export', 'export const patch = 1', 'ts', /has no default export/],
     ['that is no patch', 'export default 7', 'ts', /exports no parts/],
     [
@@ -338,6 +351,35 @@ describe('a patch is refused, with file and line,', () => {
     await expect(loadPatch(join(folder, 'gone.ts'))).rejects.toThrow(/gone\.ts: there is no such file/)
     await expect(loadPatch(folder)).rejects.toThrow(/is no file/)
     await expect(loadPatch(file('', 'json'))).rejects.toThrow(/a module's name ends in \.ts, /)
+  })
+})
+
+describe('a patch that throws while it runs', () => {
+  const code = `interface Gone {
+  a: number
+}
+${patch('        protected override *pmdUnchanged(): Step<boolean> { return JSON.parse("{") }')}`
+
+  it('is at fault itself, with the line in its source', async () => {
+    const throwing = await loadPatch(file(code))
+    const scenario = scenarioById('gup-vs-split')
+    const said = /m\d+\.ts:9:\d+: SyntaxError: .*JSON[^]*PatchedGupFast\.pmdUnchanged \(.*m\d+\.ts:9:/
+    expect(() => explore({ scenario, patch: throwing, executions: 500 })).toThrow(UsageError)
+    expect(() => explore({ scenario, patch: throwing, executions: 500 })).toThrow(said)
+    await expect(stress({ scenario, patch: throwing, durationMs: 30_000 })).rejects.toThrow(said)
+  })
+
+  it('when a thread loads it, too', async () => {
+    const inThreads = await loadPatch(
+      file(
+        `import { definePatch } from 'racewalk'
+if (new Error().stack.includes('kept.js')) throw new Error('not here')
+export default definePatch({ parts: { GupFast: (Base) => class extends Base {} } })`,
+        'mjs',
+      ),
+    )
+    const running = stress({ scenario: scenarioById('gup-vs-split'), patch: inThreads, durationMs: 30_000 })
+    await expect(running).rejects.toThrow(/m\d+\.mjs:2:\d+: Error: not here/)
   })
 })
 

@@ -46,6 +46,7 @@ const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['explore', 'gup-vs-split@powerpc', '--bug', 'list-del-unlisted'],
     /gup-vs-split@powerpc with --bug list-del-unlisted[^]*leave @powerpc out/,
   ],
+  ['an option twice', ['explore', 'mixed', '--seed', '1', '--seed', '2'], /--seed twice/],
   [
     'a delay twice',
     ['explore', 'mixed+gp-delay=5', '--gp-delay', '3'],

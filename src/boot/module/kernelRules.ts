@@ -17,6 +17,8 @@ export function kernelRules(ts: TypeScript, program: ts.Program, source: ts.Sour
   }
   const visit = (node: ts.Node, inGenerator: boolean): void => {
     if (ts.isTryStatement(node) && inGenerator) complain(node, CATCHES)
+    const target = assigned(ts, node)
+    if (target !== null && keepsState(ts, checker, target)) complain(target, KEEPS)
     if (ts.isCallExpression(node) && isStep(checker, node) && !isDriven(ts, node))
       complain(node, `${nameOf(ts, node)}() is a kernel function that nobody drives: write yield* before the call`)
     const inner = ts.isFunctionLike(node) ? isGenerator(node) : inGenerator
@@ -27,6 +29,30 @@ export function kernelRules(ts: TypeScript, program: ts.Program, source: ts.Sour
 }
 
 const CATCHES = 'kernel code has no try: a panic has to get out, and whatever is caught would hide it'
+
+const KEEPS =
+  'the state of the kernel is in the image: what is kept here would outlive the execution, and be another on each CPU'
+
+/** What `node` assigns to, if it does. */
+function assigned(ts: TypeScript, node: ts.Node): ts.Expression | null {
+  if (ts.isBinaryExpression(node)) {
+    const { kind } = node.operatorToken
+    return kind >= ts.SyntaxKind.FirstAssignment && kind <= ts.SyntaxKind.LastAssignment ? node.left : null
+  }
+  if (!ts.isPrefixUnaryExpression(node) && !ts.isPostfixUnaryExpression(node)) return null
+  const { operator, operand } = node
+  return operator === ts.SyntaxKind.PlusPlusToken || operator === ts.SyntaxKind.MinusMinusToken ? operand : null
+}
+
+/** A field of a part, or a variable of the module, that a function assigns to. Constructors make what never changes again. */
+function keepsState(ts: TypeScript, checker: ts.TypeChecker, target: ts.Expression): boolean {
+  const within = ts.findAncestor(target, ts.isFunctionLike)
+  if (within === undefined || ts.isConstructorDeclaration(within)) return false
+  if (ts.isPropertyAccessExpression(target)) return target.expression.kind === ts.SyntaxKind.ThisKeyword
+  if (!ts.isIdentifier(target)) return false
+  const declared = checker.getSymbolAtLocation(target)?.valueDeclaration
+  return declared !== undefined && ts.findAncestor(declared, ts.isFunctionLike) === undefined
+}
 
 const isGenerator = (node: ts.Node): boolean => (node as { asteriskToken?: ts.Node }).asteriskToken !== undefined
 

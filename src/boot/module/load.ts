@@ -54,13 +54,18 @@ function checkFile(path: string): void {
     throw new UsageError(`${shown(path)} is no module`, `a module's name ends in ${ENDINGS.join(', ')}`)
 }
 
+/** What was loaded in this thread: the same file gives the same classes again, as V8 likes it. */
+const values = new Map<string, unknown>()
+
 /** Runs a prepared module; `check` says whether its default export is what it should be. */
 export function loaded<T extends object>(
   { module, origin }: Prepared,
   surfaces: Surfaces,
   check: (value: unknown, module: CompiledModule) => T,
 ): T {
-  const value = check(evaluate(module, surfaces), module)
+  const key = `${origin.file} ${origin.hash}`
+  const value = check(values.get(key) ?? evaluate(module, surfaces), module)
+  values.set(key, value)
   setOrigin(value, origin)
   return value
 }

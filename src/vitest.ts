@@ -15,6 +15,12 @@ import { expect, test } from 'vitest'
 import { UsageError } from './base/errors.js'
 import type { Bug } from './bug/bug.js'
 import { bugById } from './bug/index.js'
+import { patched, type Patch } from './bug/patch.js'
+import { checkBug, checkPatch } from './boot/module/check.js'
+import { isFileName, loaded, prepare } from './boot/module/load.js'
+import { originOf } from './boot/module/origin.js'
+import { shown } from './boot/module/places.js'
+import type { Surfaces } from './boot/module/surfaces.js'
 import { explore, type ExploreResult } from './explore/explore.js'
 import type { StrategyId } from './explore/strategies.js'
 import { decodeToken } from './explore/token.js'
@@ -22,17 +28,23 @@ import { explain } from './report/explain.js'
 import { paletteFor } from './report/palette.js'
 import { findingText } from './report/text.js'
 import { scenarioById } from './scenario/catalog/index.js'
+import { checkScenario } from './scenario/load.js'
 import type { Scenario } from './scenario/scenario.js'
+import * as kernel from './kernel.js'
+import * as racewalk from './index.js'
 
 export { expect, test }
 export { defineBug } from './bug/bug.js'
+export { definePatch } from './bug/patch.js'
 export { MAINLINE } from './boot/parts.js'
 export { ADVICE, MAP, MREMAP, PROT } from './program/op.js'
 export { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from './scenario/scenario.js'
 
 export interface RaceOptions {
-  /** A bug of the catalogue by name or number, or a patch of one's own; fixed code unless given. */
-  readonly bug?: string | Bug
+  /** A bug of the catalogue by name or number, the file of one's own, or what was loaded; fixed code unless given. */
+  readonly bug?: string | URL | Bug
+  /** The file of a patch, from the folder that vitest runs in, or what loadPatch() gave; on top of the bug. */
+  readonly patch?: string | URL | Patch
   /** Executions that it must survive, or within which it must fail: 2,000 unless given. */
   readonly executions?: number
   /** 1 unless given. */
@@ -41,15 +53,41 @@ export interface RaceOptions {
   readonly cpus?: number
 }
 
-export interface Race extends RaceOptions {
+export interface Race extends Omit<RaceOptions, 'bug' | 'patch'> {
   readonly scenario: Scenario
+  readonly bug: Bug | null
+  readonly patch: Patch | null
 }
 
 const EXECUTIONS = 2000
 
-/** A scenario of the catalogue by name, or one's own, to be explored by toSurvive() or toFail(). */
-export function race(scenario: string | Scenario, options: RaceOptions = {}): Race {
-  return { ...options, scenario: typeof scenario === 'string' ? scenarioById(scenario) : scenario }
+/**
+ * A scenario of the catalogue by name, the file of one's own, or one that was defined, to be explored by toSurvive() or
+ * toFail(). Throws UsageError for names that are none, and for files, with the line that is wrong.
+ */
+export function race(scenario: string | URL | Scenario, options: RaceOptions = {}): Race {
+  return { ...options, scenario: scenarioOf(scenario), bug: bugOf(options.bug), patch: patchOf(options.patch) }
+}
+
+/** Files get the modules that this test has: vitest may have loaded them in its own way. */
+const SURFACES: Surfaces = { racewalk, 'racewalk/kernel': kernel }
+
+const isFile = (value: unknown): value is string | URL =>
+  value instanceof URL || (typeof value === 'string' && isFileName(value))
+
+function scenarioOf(scenario: string | URL | Scenario): Scenario {
+  if (isFile(scenario)) return loaded(prepare(scenario, 'scenario'), SURFACES, checkScenario)
+  return typeof scenario === 'string' ? scenarioById(scenario) : scenario
+}
+
+function bugOf(bug: string | URL | Bug | undefined): Bug | null {
+  if (isFile(bug)) return loaded(prepare(bug, 'kernel'), SURFACES, checkBug)
+  return typeof bug === 'string' ? bugById(bug) : (bug ?? null)
+}
+
+function patchOf(patch: string | URL | Patch | undefined): Patch | null {
+  if (typeof patch === 'string' || patch instanceof URL) return loaded(prepare(patch, 'kernel'), SURFACES, checkPatch)
+  return patch ?? null
 }
 
 interface RaceMatchers<R> {
@@ -87,10 +125,11 @@ expect.extend({
 })
 
 function run(race: Race): ExploreResult {
-  const { scenario, strategy, cpus } = race
+  const { scenario, bug, patch, strategy, cpus } = race
   return explore({
     scenario,
-    bug: bugOf(race),
+    bug,
+    patch,
     seed: fromEnvironment('RACEWALK_SEED') ?? race.seed ?? 1,
     executions: fromEnvironment('RACEWALK_EXECUTIONS') ?? race.executions ?? EXECUTIONS,
     shrink: true,
@@ -98,9 +137,6 @@ function run(race: Race): ExploreResult {
     ...(cpus === undefined ? {} : { cpus }),
   })
 }
-
-const bugOf = ({ bug = null }: { readonly bug?: string | Bug | null }): Bug | null =>
-  typeof bug === 'string' ? bugById(bug) : bug
 
 function fromEnvironment(name: string): number | undefined {
   const text = process.env[name]
@@ -115,7 +151,19 @@ const about = ({ scenario }: Race, { executions }: ExploreResult): string => `${
 function report(race: Race, result: ExploreResult): string {
   const { finding } = result
   if (finding === null) return ''
-  const { machine, rows, history, finding: explained } = explain(decodeToken(finding.token), race.scenario, bugOf(race))
-  const options = { machine, rows, history, palette: paletteFor(false), width: 120, full: false, token: finding.token }
+  const { scenario, bug, patch } = race
+  const {
+    machine,
+    rows,
+    history,
+    finding: explained,
+  } = explain(decodeToken(finding.token), scenario, patched(bug, patch))
+  const replayOptions = Object.entries({ scenario, bug, patch }).flatMap(([option, value]) => {
+    const origin = originOf(value)
+    return origin === null ? [] : [` --${option} ${shown(origin.file)}`]
+  })
+  const { token } = finding
+  const looks = { palette: paletteFor(false), width: 120, full: false }
+  const options = { machine, rows, history, ...looks, token, replayOptions: replayOptions.join('') }
   return `${about(race, result)}, found in the last:\n\n${findingText(explained ?? finding, options)}`
 }

@@ -63,6 +63,19 @@ describe('racewalk/vitest', () => {
     expect(race('gup-vs-dontneed', { bug: patch, executions: 8000 })).toFail()
   })
 
+  test('files are explored: a scenario, and a patch that cures a bug', () => {
+    const scenario = new URL('../template/scenario.ts', import.meta.url)
+    expect(race(scenario, { bug: 'no-recheck' })).toFail('gup-identity')
+    expect(race(scenario, { bug: 'no-recheck', patch: 'template/patch.ts', executions: 200 })).toSurvive()
+  })
+
+  test('a race of files names them in the command that replays it', () => {
+    const options = { bug: 'no-recheck', executions: 2000 }
+    expect(() => expect(race('template/scenario.ts', options)).toSurvive()).toThrow(
+      /npx racewalk replay rw1-\S+ --scenario template\/scenario\.ts$/,
+    )
+  })
+
   test('a race that does not survive prints the report and the command that replays it', () => {
     expect(() => expect(race('fault-vs-split', { bug: 'pmdp-inval-addr' })).toSurvive()).toThrow(
       /found in the last:.*TLB multi-hit.*how it came to that.*npx racewalk replay rw2-/s,

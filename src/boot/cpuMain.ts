@@ -11,6 +11,7 @@ import { PerturbEngine } from '../machine/engine/perturb.js'
 import { add32, cmpxchg32 } from '../machine/image/image.js'
 import type { Program } from '../program/op.js'
 import { Machine, type BootedCpu } from './machine.js'
+import { thrownByUser } from './module/blame.js'
 import type { CpuBoot, CpuControl, CpuEnd, CpuReport, CpuTask } from './protocol.js'
 
 Error.stackTraceLimit = 50
@@ -34,13 +35,13 @@ class CpuThread implements CpuControl {
     this.#close = close
   }
 
-  async boot({ memory, config, cpu, bug, seed }: CpuBoot): Promise<void> {
+  async boot({ memory, config, cpu, change, seed }: CpuBoot): Promise<void> {
     const machine = new Machine(config, memory)
     if (this.#perturbed)
       this.#engine = new PerturbEngine(seed, cpu, phys(machine.regions.cpus.cpus + cpu * CPU_AREA.size))
     this.#machine = machine
     // Loaded by those who need it: the bugs, and what looks them up, are a third of a thread's start.
-    const chosen = bug === null ? null : (await import('../bug/index.js')).bugById(bug)
+    const chosen = change === null ? null : await (await import('./change.js')).changeOf(change)
     this.#cpu = machine.makeCpu(cpu, this.#engine, chosen)
   }
 
@@ -64,6 +65,8 @@ class CpuThread implements CpuControl {
       const finding = findingOf(error, cpu.id)
       if (finding !== null) return { kind: 'finding', finding }
       if (error instanceof Halted) return { kind: 'halted' }
+      const thrown = thrownByUser(error)
+      if (thrown !== null) return { kind: 'thrown', message: thrown.message }
       return { kind: 'fault', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
     }
   }

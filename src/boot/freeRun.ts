@@ -2,7 +2,9 @@
  * Runs a machine with one thread for each CPU: boots it here, hands the CPUs to threads, watches, collects, and checks
  * what is left when all have stopped. A crash of a thread becomes a fault in the result, never a hang.
  */
+import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
+import { patched, type KernelChange, type Patch } from '../bug/patch.js'
 import { Panic, type Finding } from '../machine/engine/finding.js'
 import { SoloEngine } from '../machine/engine/solo.js'
 import { attach, peek32 } from '../machine/image/image.js'
@@ -10,10 +12,12 @@ import { mergeRings, type RingRecord } from '../machine/trace/ring.js'
 import type { Mismatch } from '../program/interpret.js'
 import { OPS, type OpName, type Program } from '../program/op.js'
 import { PROGRAM_CPU, programCpu } from '../program/state.js'
+import { orderOf } from './change.js'
 import type { MachineConfig } from './config.js'
 import { CpuThreads } from './cpuThreads.js'
 import { Machine } from './machine.js'
-import type { CpuEnd, CpuReport } from './protocol.js'
+import { blame } from './module/blame.js'
+import type { ChangeOrder, CpuEnd, CpuReport } from './protocol.js'
 import { cpuWorkerUrl } from './spawn.js'
 import { Watch, type Progress, type Stopped, type Watched } from './watch.js'
 
@@ -28,6 +32,8 @@ export interface FreeRunOptions {
   /** Files that exist, by their length in pages. */
   readonly files?: readonly number[]
   readonly bug?: Bug | null
+  /** On top of the bug, or of mainline. What threads run has to be in a file: loadPatch() and loadBug(). */
+  readonly patch?: Patch | null
   /** True: generators with random pauses. Otherwise stripped code at full speed. */
   readonly perturb?: boolean
   /** Programs run again and again until the time is up (true unless given), or once. */
@@ -73,19 +79,25 @@ export interface FreeRunResult {
 const DURATION_MS = 5_000
 const STALL_MS = 10_000
 
-/** Throws UsageError for a machine that cannot be built; everything that goes wrong later is in the result. */
+/**
+ * Throws UsageError for a machine that cannot be built, and for what a module of the user's throws; everything else that
+ * goes wrong later is in the result.
+ */
 export async function freeRun(options: FreeRunOptions): Promise<FreeRunResult> {
+  const { bug = null, patch = null } = options
+  const change = patched(bug, patch)
+  const order = orderOf(bug, patch)
   const machine = new Machine(options.machine)
-  machine.boot(options.boot, options.bug ?? null, options.files)
+  blame(() => machine.boot(options.boot, change, options.files))
   machine.seedChoices(options.seed ?? 1)
   options.prepare?.(machine)
   const before = countsOf(machine)
-  const run = await runThreads(machine, options)
+  const run = await runThreads(machine, order, options)
   attach(machine.memory)
   const perCpu = countsOf(machine).map((after, cpu) => difference(after, before[cpu] as readonly number[]))
   const { regions, config } = machine
   const rings = mergeRings(regions.rings, config.cpus, config.ringLength)
-  return { ...run, ...closing(machine, options.bug ?? null, run), perCpu, operations: total(perCpu), rings, machine }
+  return { ...run, ...closing(machine, change, run), perCpu, operations: total(perCpu), rings, machine }
 }
 
 interface ThreadsRun {
@@ -96,11 +108,11 @@ interface ThreadsRun {
   readonly mismatches: readonly Mismatch[]
 }
 
-async function runThreads(machine: Machine, options: FreeRunOptions): Promise<ThreadsRun> {
-  const { bug = null, perturb = false, repeat = true, seed = 1 } = options
+async function runThreads(machine: Machine, change: ChangeOrder | null, options: FreeRunOptions): Promise<ThreadsRun> {
+  const { perturb = false, repeat = true, seed = 1 } = options
   const watch = new Watch(machine, watchOptions(options))
   const threads = new CpuThreads(machine.config.cpus, options.entry ?? cpuWorkerUrl(perturb))
-  const order = { config: machine.config, memory: machine.memory, bug: bug?.id ?? null, seed }
+  const order = { config: machine.config, memory: machine.memory, change, seed }
   let watched: Watched = { seconds: 0, stopped: 'fault', stall: null, fault: null, panicBy: -1 }
   try {
     await threads.all((cpu, id) => cpu.boot({ ...order, cpu: id }))
@@ -115,6 +127,8 @@ async function runThreads(machine: Machine, options: FreeRunOptions): Promise<Th
       }
     return verdict(watched, await reports)
   } catch (error) {
+    // What a thread threw has lost its class on the way.
+    if (error instanceof Error && error.name === 'UsageError') throw new UsageError(error.message)
     const fault = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { ...watched, stopped: 'fault', finding: null, fault, mismatches: [] }
   } finally {
@@ -131,6 +145,7 @@ function watchOptions(options: FreeRunOptions): ConstructorParameters<typeof Wat
 function verdict(watched: Watched, reports: readonly CpuReport[]): ThreadsRun {
   const mismatches = reports.flatMap((report) => report.mismatches)
   const first: CpuEnd = reports[watched.panicBy]?.end ?? { kind: 'done' }
+  if (first.kind === 'thrown') throw new UsageError(first.message)
   const finding = first.kind === 'finding' ? first.finding : null
   const fault = first.kind === 'fault' ? `CPU ${watched.panicBy}: ${first.message}` : null
   const stopped = finding !== null ? 'finding' : fault !== null ? 'fault' : watched.stopped
@@ -140,13 +155,13 @@ function verdict(watched: Watched, reports: readonly CpuReport[]): ThreadsRun {
 /** After a clean stop: what the oracles say of the machine at rest. */
 function closing(
   machine: Machine,
-  bug: Bug | null,
+  change: KernelChange | null,
   run: ThreadsRun,
 ): Pick<ThreadsRun, 'stopped' | 'finding' | 'fault'> {
   const { stopped, finding, fault } = run
   if (finding !== null || fault !== null) return { stopped, finding, fault }
   try {
-    const found = machine.finalCheck(machine.makeCpu(0, new SoloEngine(), bug))
+    const found = machine.finalCheck(machine.makeCpu(0, new SoloEngine(), change))
     return { stopped: found === null ? stopped : 'finding', finding: found, fault: null }
   } catch (error) {
     if (error instanceof Panic) return { stopped: 'finding', finding: error.finding, fault: null }

@@ -24,6 +24,9 @@ export { ACCESSES }
 
 export type Form = 'free' | 'controlled'
 
+/** The name of the file that is lowered, or what gives the place in its source of a line and column (from 1) of the code. */
+export type Where = string | ((line: number, column: number) => string)
+
 /** Last line of a controlled file in dist/: its free form exists, and cannot be made from this text any more. */
 export const LOWERED_MARK = '//# lowered'
 
@@ -37,21 +40,21 @@ export function accessKind(name: string): number {
 }
 
 /** Plain functions, for CPUs that are threads. */
-export function lowerFree(code: string, fileName: string): string {
-  return new Lowering(code, fileName, 'free').run()
+export function lowerFree(code: string, where: Where): string {
+  return new Lowering(code, where, 'free').run()
 }
 
 /** Generators with inlined accesses, for CPUs that are coroutines. Lowering it again changes nothing. */
-export function lowerControlled(code: string, fileName: string): string {
-  return new Lowering(code, fileName, 'controlled').run()
+export function lowerControlled(code: string, where: Where): string {
+  return new Lowering(code, where, 'controlled').run()
 }
 
 /** The form of a user's module that is about to be loaded. */
-export function lowerForLoad(code: string, fileName: string, form: Form): string {
-  if (!isLowered(code)) return form === 'free' ? lowerFree(code, fileName) : lowerControlled(code, fileName)
+export function lowerForLoad(code: string, where: Where, form: Form): string {
+  if (!isLowered(code)) return form === 'free' ? lowerFree(code, where) : lowerControlled(code, where)
   if (form === 'controlled') return code
   throw new UsageError(
-    `${fileName}: already lowered for the controlled engine`,
+    `${typeof where === 'string' ? where : where(1, 1)}: already lowered for the controlled engine`,
     '',
     'name the module it was built from',
   )
@@ -78,20 +81,26 @@ type Yield = Extract<AnyNode, { type: 'YieldExpression' }>
 type Method = Extract<AnyNode, { type: 'MethodDefinition' | 'Property' }>
 type Access = { readonly call: CallExpression; readonly receiver: AnyNode; readonly name: string }
 
+const START = { line: 1, column: 0 }
+
+/** A place in what the user wrote: file and line, and the column where `where` can tell. */
+const placeAt = (where: Where, line: number, column: number): string =>
+  typeof where === 'string' ? `${where}:${line}` : where(line, column)
+
 const OUTSIDE: Place = { parent: null, up: null, scope: null, cls: null, temps: 0 }
 
 class Lowering {
   readonly #code: string
-  readonly #fileName: string
+  readonly #where: Where
   readonly #form: Form
   readonly #stars: number[] = []
   readonly #edits: Edit[] = []
   #assigned: ReadonlySet<string> = new Set()
   #tempPrefix = '$'
 
-  constructor(code: string, fileName: string, form: Form) {
+  constructor(code: string, where: Where, form: Form) {
     this.#code = code
-    this.#fileName = fileName
+    this.#where = where
     this.#form = form
   }
 
@@ -116,9 +125,9 @@ class Lowering {
       return parse(this.#code, { ecmaVersion: 'latest', sourceType: 'module', onToken })
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error
-      const line = (error as SyntaxError & { loc?: { line: number } }).loc?.line ?? 1
+      const { line, column } = (error as SyntaxError & { loc?: { line: number; column: number } }).loc ?? START
       throw new UsageError(
-        `${this.#fileName}:${line}: ${error.message}`,
+        `${placeAt(this.#where, line, column + 1)}: ${error.message}`,
         'a module is JavaScript (compile TypeScript first)',
       )
     }
@@ -130,7 +139,7 @@ class Lowering {
     try {
       parse(lowered, { ecmaVersion: 'latest', sourceType: 'module' })
     } catch (error) {
-      fail(`lower: the ${this.#form} form of ${this.#fileName} does not parse: ${String(error)}`)
+      fail(`lower: the ${this.#form} form of ${placeAt(this.#where, 1, 1)} does not parse: ${String(error)}`)
     }
   }
 
@@ -324,8 +333,8 @@ class Lowering {
   }
 
   #refuse(node: AnyNode, what: string, remedy: string): never {
-    const { line } = getLineInfo(this.#code, node.start)
-    throw new UsageError(`${this.#fileName}:${line}: ${what}`, remedy)
+    const { line, column } = getLineInfo(this.#code, node.start)
+    throw new UsageError(`${placeAt(this.#where, line, column + 1)}: ${what}`, remedy)
   }
 }
 

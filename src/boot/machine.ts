@@ -10,7 +10,7 @@ import { type Geometry, POWERPC_64K, S390, X86_64_4LEVEL, smallGeometry } from '
 import { placeFlushInfo } from '../arch/x86_64/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import { finalCheck, settle } from '../check/finalCheck.js'
 import { Oracles } from '../check/oracles.js'
 import { placeShadow } from '../check/shadow.js'
@@ -83,24 +83,24 @@ export class Machine {
     useArch(config.arch)
   }
 
-  /** CPU `id` with the kernel that `bug` makes of mainline, run by `engine`. */
-  makeCpu(id: number, engine: Engine, bug: Bug | null): BootedCpu {
+  /** CPU `id` with the kernel that `change` makes of mainline, run by `engine`. */
+  makeCpu(id: number, engine: Engine, change: KernelChange | null): BootedCpu {
     const { config, regions } = this
     const area = phys(regions.cpus.cpus + id * CPU_AREA.size)
     const ring = new EventRing(regions.rings, id, config.ringLength, area)
     const cpu = new Cpu(cpuId(id), config.cpus, regions.cpus, regions.csd, ring, engine)
     const rcu = new Rcu(cpu, regions.rcu)
-    rcu.gpDelay = { ...config.kernel, ...bug?.config }.gpDelay
+    const kernelConfig = { ...config.kernel, ...change?.config }
+    rcu.gpDelay = kernelConfig.gpDelay
     const observer = config.oracles ? new Oracles(this) : new Observer()
     const sizes = { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc }
     const tlbs = Array.from(
       { length: config.cpus },
       (_, c) => new Tlb(regions.kernel.tlbs, c, config.cpus, sizes, observer),
     )
-    const kernelConfig = { ...config.kernel, ...bug?.config }
     const { memmap, geo } = this
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
-    const kernel = new Kernel(hardware, composeParts(bug, config.arch, kernelConfig.pgalloc))
+    const kernel = new Kernel(hardware, composeParts(change, config.arch, kernelConfig.pgalloc))
     if (observer instanceof Oracles) observer.bind(kernel)
     cpu.locks = observer
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
@@ -110,8 +110,8 @@ export class Machine {
    * Boots a new image: formats memory, makes the first process, runs `program` in it on CPU 0, and leaves every CPU idle
    * in that process. The kernel that boots is the one that runs, bug and all.
    */
-  boot(program: Program, bug: Bug | null, files: readonly number[] = []): void {
-    const solo = Array.from({ length: this.config.cpus }, (_, id) => this.makeCpu(id, new SoloEngine(), bug))
+  boot(program: Program, change: KernelChange | null, files: readonly number[] = []): void {
+    const solo = Array.from({ length: this.config.cpus }, (_, id) => this.makeCpu(id, new SoloEngine(), change))
     const first = solo[0]
     assert(first !== undefined, 'a machine has a CPU')
     const { kernel } = first

@@ -1,5 +1,5 @@
 /**
- * Composes a kernel: mainline's parts, some replaced by those of a bug.
+ * Composes a kernel: mainline's parts, some replaced by those of a bug, some changed by a patch.
  */
 import type { ArchId } from '../arch/archId.js'
 import { PowerpcTlbFlush } from '../arch/powerpc/tlbFlush.js'
@@ -10,7 +10,9 @@ import { S390Mmu } from '../arch/s390/walk.js'
 import { TlbFlush } from '../arch/x86_64/tlbFlush.js'
 import { PtOps } from '../arch/x86_64/ops.js'
 import { Mmu } from '../arch/x86_64/walk.js'
-import type { Bug } from '../bug/bug.js'
+import { UsageError } from '../base/errors.js'
+import { patchParts, type KernelChange } from '../bug/patch.js'
+import { ACCESSES } from '../machine/cpu/access.js'
 import { AnonVmas } from '../mm/anonVma.js'
 import { Brk } from '../mm/brk.js'
 import { Exit } from '../mm/exit.js'
@@ -83,10 +85,29 @@ export const MAINLINE: PartClasses = {
   Exit,
 }
 
-/** Mainline for `arch` with the parts that `bug` had wrong, over the design `pgalloc` of page tables. */
-export function composeParts(bug: Bug | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
-  if (bug === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
-  return { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...bug?.parts }
+/** Mainline for `arch` over the design `pgalloc` of page tables, with the parts that `change` replaces. */
+export function composeParts(change: KernelChange | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
+  if (change === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
+  const parts = { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...change?.parts }
+  const changed = patchParts(parts, change?.patch)
+  if (change !== null) Object.values(changed).forEach(checkLowered)
+  return changed
+}
+
+const lowered = new WeakSet<object>()
+const RAW_ACCESS = new RegExp(`yield\\s*\\*\\s*[\\w.$#]*\\.(${ACCESSES.join('|')})\\(`)
+
+/** Throws UsageError for a class that did not go through lower.ts: its accesses would be no schedule points. */
+function checkLowered(part: object): void {
+  if (lowered.has(part)) return
+  const access = RAW_ACCESS.exec(String(part))
+  if (access !== null)
+    throw new UsageError(
+      `${(part as { name: string }).name} has an access as it was written: ${access[0]}…)`,
+      'a class with accesses has to be lowered, for which it is loaded from a file of its own',
+      'export the patch or the bug as the default of a module, and give its file, or what loadPatch() or loadBug() gives',
+    )
+  lowered.add(part)
 }
 
 /** What an architecture has in the place of x86-64's. */

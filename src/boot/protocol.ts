@@ -13,11 +13,18 @@ export interface CpuTask {
   readonly port: MessagePort
 }
 
+/** In what the kernel differs from mainline, for a thread: modules of the user's by the path of what was compiled of them. */
+export interface ChangeOrder {
+  /** A bug of the catalogue by its id. */
+  readonly bug: string | { readonly kept: string } | null
+  readonly patch: { readonly kept: string } | null
+}
+
 export interface CpuBoot {
   readonly memory: WebAssembly.Memory
   readonly config: MachineConfig
   readonly cpu: number
-  readonly bug: string | null
+  readonly change: ChangeOrder | null
   readonly seed: number
 }
 
@@ -28,6 +35,8 @@ export type CpuEnd =
   | { readonly kind: 'finding'; readonly finding: Finding }
   /** Another CPU did. */
   | { readonly kind: 'halted' }
+  /** A module of the user's threw: what it says. */
+  | { readonly kind: 'thrown'; readonly message: string }
   /** racewalk itself failed. */
   | { readonly kind: 'fault'; readonly message: string }
 

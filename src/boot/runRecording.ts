@@ -88,6 +88,7 @@ function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Pr
     boot: programs.boot,
     programs: programs.programs,
     files: programs.filePages,
+    patch: options.patch ?? null,
     repeat: false,
     prepare: (machine) => {
       if (heap !== undefined) setBreak(machine, heap.start, heap.end)

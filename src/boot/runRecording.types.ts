@@ -1,4 +1,5 @@
 /** What `racewalk run` asks for and gets. */
+import type { Patch } from '../bug/patch.js'
 import type { MapsDifference } from '../input/recording.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Mismatch } from '../program/interpret.js'
@@ -9,6 +10,8 @@ export interface RunRecordingOptions {
   readonly file: string
   /** CPUs of each machine; as many as the recording needs unless given. */
   readonly cpus?: number
+  /** What the kernel has in the place of mainline's parts; from a file (loadPatch). */
+  readonly patch?: Patch | null
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }

@@ -2,7 +2,7 @@
 import { decodeToken } from '../explore/token.js'
 import { failureCurve, type Curve } from '../explore/curve.js'
 import { replay } from '../explore/explore.js'
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { untilInterrupted, type Terminal } from './terminal.js'
 
@@ -10,15 +10,15 @@ import { untilInterrupted, type Terminal } from './terminal.js'
 export async function curveOf(
   token: string,
   scenario: Scenario,
-  bug: Bug | null,
+  change: KernelChange | null,
   terminal: Terminal,
 ): Promise<Curve | null> {
-  const { finding, session } = replay(decodeToken(token), scenario, bug)
+  const { finding, session } = replay(decodeToken(token), scenario, change)
   if (finding === null) return null
   const [picks, { cpus }] = [[...session.engine.picks], session.machine.config]
   return await untilInterrupted(async (signal) => {
     terminal.progress(`${scenario.id}: running its beginnings again (Ctrl-C stops)`)
-    const curve = await failureCurve({ scenario, bug, cpus, picks, finding, stop: () => signal.aborted })
+    const curve = await failureCurve({ scenario, change, cpus, picks, finding, stop: () => signal.aborted })
     terminal.quiet()
     return curve
   })

@@ -5,11 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { decodeToken } from '../explore/token.js'
 import { explain } from '../report/explain.js'
 import { replayCommand } from '../report/text.js'
-import { scenarioById } from '../scenario/catalog/index.js'
 import { exploreFor, foundText } from './explore.js'
-import { bugNamed } from './names.js'
 import { exitCodeOf, recordingText, runFor } from './run.js'
 import { stressFor, totalsText } from './stress.js'
+import { subjectOf, subjectOfToken } from './subject.js'
 import { EXIT, Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 
 const SCENARIO = 'gup-vs-split'
@@ -29,7 +28,7 @@ export function addDemo(program: Command, done: (code: ExitCode) => void): void 
 async function demo(terminal: Terminal): Promise<ExitCode> {
   const survived = await stressFixedCode(terminal)
   const token = await catchABug(terminal)
-  if (token !== null) replayIt(terminal, token)
+  if (token !== null) await replayIt(terminal, token)
   const ran = await runARecording(terminal)
   tryNext(terminal, token)
   return survived && token !== null && ran ? EXIT.clean : EXIT.fault
@@ -40,10 +39,10 @@ function heading(terminal: Terminal, text: string): void {
 }
 
 async function stressFixedCode(terminal: Terminal): Promise<boolean> {
-  const scenario = scenarioById(SCENARIO)
-  heading(terminal, `1. Real threads, fixed code, ${seconds(STRESS_MS / 1000)}: ${scenario.summary}`)
-  const result = await stressFor(terminal, scenario, null, { duration: STRESS_MS, seed: 1 })
-  terminal.print(totalsText(scenario, null, false, result))
+  const subject = await subjectOf(SCENARIO, {})
+  heading(terminal, `1. Real threads, fixed code, ${seconds(STRESS_MS / 1000)}: ${subject.scenario.summary}`)
+  const result = await stressFor(terminal, subject, { duration: STRESS_MS, seed: 1 })
+  terminal.print(totalsText(subject, false, result))
   const { finding, fault } = result
   if (finding === null && fault === null)
     terminal.print(`\n${terminal.palette.good('nothing found: the fixed code survives')}`)
@@ -52,7 +51,8 @@ async function stressFixedCode(terminal: Terminal): Promise<boolean> {
 }
 
 async function catchABug(terminal: Terminal): Promise<string | null> {
-  const [scenario, bug] = [scenarioById(SCENARIO), bugNamed(BUG)]
+  const subject = await subjectOf(SCENARIO, { bug: BUG })
+  const { scenario, bug } = subject
   heading(terminal, `2. The same scenario with an upstream bug: ${bug?.number} of ${bug?.year}, ${bug?.id}`)
   terminal.print(`${bug?.summary}\n`)
   const explored = await exploreFor(terminal, EXPLORE_MS, { scenario, bug, seed: 1, shrink: true })
@@ -62,14 +62,15 @@ async function catchABug(terminal: Terminal): Promise<string | null> {
     return null
   }
   terminal.print(`caught in execution ${thousands(finding.execution)} after ${seconds(explored.seconds)}:\n`)
-  terminal.print(foundText(finding, scenario, bug, false, terminal))
+  terminal.print(foundText(finding, subject, false, terminal))
   return finding.token
 }
 
-function replayIt(terminal: Terminal, text: string): void {
+async function replayIt(terminal: Terminal, text: string): Promise<void> {
   heading(terminal, '3. The token replays it')
   const token = decodeToken(text)
-  const { exact, finding, steps } = explain(token, scenarioById(token.scenario), bugNamed(token.bug ?? undefined))
+  const { scenario, change } = await subjectOfToken(token, {})
+  const { exact, finding, steps } = explain(token, scenario, change)
   terminal.print(
     `${steps} accesses, ${exact ? 'replayed step for step' : 'not as recorded'}: ${finding?.title ?? 'nothing found'}`,
   )

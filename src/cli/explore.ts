@@ -1,6 +1,6 @@
 /** `racewalk explore`: chosen schedules until one finds something. */
 import type { Command } from 'commander'
-import type { Bug } from '../bug/bug.js'
+import { patched } from '../bug/patch.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { exploreSharded } from '../explore/shards.js'
 import { decodeToken } from '../explore/token.js'
@@ -15,10 +15,8 @@ import { coverageDocument, findingDocument, type FindingDocument, type RunDocume
 import { named, partNames } from '../report/names.js'
 import { paletteFor } from '../report/palette.js'
 import { findingText } from '../report/text.js'
-import type { Scenario } from '../scenario/scenario.js'
 import { brokeOff, exploredCode, exploredDocument, exploredFault, exploredNotes } from './explored.js'
 import { curveOf } from './curve.js'
-import { bugNamed, scenarioNamed } from './names.js'
 import {
   bugOption,
   checkOption,
@@ -30,15 +28,18 @@ import {
   jsonOption,
   gpDelayOption,
   resumeOption,
+  patchOption,
   seedOption,
   shardsOption,
   strategyOption,
 } from './options.js'
 import { htmlOption, junitOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
 import { Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+import { kernelText, patchDocument, playedOf, subjectOf, type Subject } from './subject.js'
 
 interface Options extends OutputOptions {
   bug?: string
+  patch?: string
   cpus?: number
   executions?: number
   time?: number
@@ -64,8 +65,9 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .description(
       'chosen schedules, on one machine or on one for each shard: finds a bug on purpose and gives a token that replays it',
     )
-    .argument('<SCENARIO>', 'see racewalk list')
+    .argument('<SCENARIO>', 'see racewalk list; or a file that exports one')
     .addOption(bugOption())
+    .addOption(patchOption())
     .addOption(executionsOption())
     .addOption(durationOption('--time <T>', 'stop after this time (30s, unless --executions is given)'))
     .addOption(seedOption())
@@ -87,7 +89,8 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
 }
 
 async function runExplore(id: string, options: Options): Promise<ExitCode> {
-  const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
+  const subject = await subjectOf(id, options)
+  const { scenario, bug, patch, change } = subject
   const terminal = new Terminal(options.json === true)
   const outputs = new Outputs(options, terminal)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
@@ -95,6 +98,7 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   const explored = await exploreFor(terminal, timeMs, {
     scenario,
     bug,
+    patch,
     seed,
     strategy,
     shrink: options.shrink !== false,
@@ -107,16 +111,16 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   })
   const cpus = explored.session.machine.config.cpus
   const { finding } = explored
-  const run = { scenario: scenario.id, bug: bug?.id ?? null, cpus, seed }
-  const explanation = finding === null ? null : explain(decodeToken(finding.token), scenario, bug)
+  const run = { scenario: scenario.id, bug: bug?.id ?? null, patch: patchDocument(subject), cpus, seed }
+  const explanation = finding === null ? null : explain(decodeToken(finding.token), scenario, change)
   const insight = insightOf(explored.coverage)
   const fault = exploredFault(explored)
-  terminal.print(summaryText(scenario, bug, explored, terminal))
-  printCoverage(insight, contextOf(explored, scenario, options), options.insight === true, terminal)
+  terminal.print(summaryText(subject, explored, terminal))
+  printCoverage(insight, contextOf(explored, subject, options), options.insight === true, terminal)
   if (finding !== null && explanation !== null)
-    terminal.print(`\n${explainedText(finding, explanation, options.full === true, terminal)}`)
+    terminal.print(`\n${explainedText(finding, explanation, subject, options.full === true, terminal)}`)
   const curve =
-    finding !== null && options.curve === true ? await curveOf(finding.token, scenario, bug, terminal) : undefined
+    finding !== null && options.curve === true ? await curveOf(finding.token, scenario, change, terminal) : undefined
   if (curve && explanation !== null) terminal.print(`\n${curveText(curve, explanation.rows)}`)
   terminal.document({
     ...documentOf(explored, explanation, run),
@@ -127,10 +131,8 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
   else if (options.check === true) terminal.print('each schedule was run twice, the same both times')
   if (resume !== undefined && finding === null && fault === null)
     terminal.print(`kept in ${resume}: the same command goes on from there`)
-  outputs.execution(
-    finding === null || explanation === null ? null : { explanation, scenario, bug, token: finding.token },
-  )
-  outputs.junit(() => junitOf(explored, explanation, run))
+  outputs.execution(finding === null || explanation === null ? null : playedOf(subject, explanation, finding.token))
+  outputs.junit(() => junitOf(explored, explanation, subject, run))
   return outputs.exitCode(exploredCode(explored))
 }
 
@@ -143,7 +145,7 @@ function printCoverage(insight: Insight, context: CoverageContext, long: boolean
 
 function contextOf(
   { finding, complete, progress, session }: Explored,
-  scenario: Scenario,
+  { scenario }: Subject,
   options: Options,
 ): CoverageContext {
   return {
@@ -185,12 +187,14 @@ export async function exploreFor(
     const found = await (shards === undefined ? exploreAsync(watched) : exploreSharded({ ...watched, shards }))
     terminal.quiet()
     const finding =
-      found.finding === null ? null : { ...found.finding, ...named(found.finding, partNames(options.bug ?? null)) }
+      found.finding === null
+        ? null
+        : { ...found.finding, ...named(found.finding, partNames(patched(options.bug ?? null, options.patch ?? null))) }
     return { ...found, finding, seconds: (found.resumed?.seconds ?? 0) + elapsed(), interrupted: signal.aborted }
   })
 }
 
-type Run = Pick<RunDocument, 'scenario' | 'bug' | 'cpus' | 'seed'>
+type Run = Pick<RunDocument, 'scenario' | 'bug' | 'patch' | 'cpus' | 'seed'>
 
 /** `explanation`: of the finding, if there is one. */
 function documentOf(explored: Explored, explanation: Explanation | null, run: Run): object {
@@ -218,12 +222,11 @@ function documentOf(explored: Explored, explanation: Explanation | null, run: Ru
   }
 }
 
-function summaryText(scenario: Scenario, bug: Bug | null, explored: Explored, terminal: Terminal): string {
+function summaryText(subject: Subject, explored: Explored, terminal: Terminal): string {
   const { executions, operations, steps, finding, outcomes, interrupted } = explored
-  const kernel = bug === null ? 'fixed code' : `bug ${bug.id}`
   const rate = thousands(executions / Math.max(explored.seconds, 1e-3))
   const lines = [
-    `${scenario.id}, ${kernel}: ${thousands(executions)} executions in ${seconds(explored.seconds)} (${rate} a second), ` +
+    `${subject.scenario.id}, ${kernelText(subject)}: ${thousands(executions)} executions in ${seconds(explored.seconds)} (${rate} a second), ` +
       `${thousands(operations)} operations, ${thousands(steps)} accesses${interrupted ? ', interrupted' : ''}`,
   ]
   for (const [outcome, count] of [...outcomes].sort()) lines.push(`  ${outcome.padEnd(20)} ${thousands(count)} times`)
@@ -248,14 +251,14 @@ export function explainedDocument(finding: FoundFinding, explanation: Explanatio
   return findingDocument(finding, machine, finding.token, changed)
 }
 
-function junitOf(explored: Explored, explanation: Explanation | null, run: Run): JunitSuite {
+function junitOf(explored: Explored, explanation: Explanation | null, subject: Subject, run: Run): JunitSuite {
   const { finding, executions, seconds: s } = explored
   const name = run.bug === null ? `${run.scenario}` : `${run.scenario}, bug ${run.bug}`
   const { arch } = explored.session.machine.config
   const properties = { arch, cpus: String(run.cpus), seed: String(run.seed), executions: String(executions) }
   if (finding === null || explanation === null)
     return { name: 'racewalk explore', properties, cases: [{ name, seconds: s }] }
-  const text = explainedText(finding, explanation, false, PLAIN)
+  const text = explainedText(finding, explanation, subject, false, PLAIN)
   const failure = { type: finding.oracle, message: finding.title, text }
   return { name: 'racewalk explore', properties, cases: [{ name, seconds: s, failure }] }
 }
@@ -264,30 +267,25 @@ function junitOf(explored: Explored, explanation: Explanation | null, run: Run):
 export const PLAIN = { palette: paletteFor(false), width: 120 }
 
 /** The report on a finding of the controlled engine, with the interleaving. */
-export function foundText(
-  finding: FoundFinding,
-  scenario: Scenario,
-  bug: Bug | null,
-  full: boolean,
-  terminal: Terminal,
-): string {
-  return explainedText(finding, explain(decodeToken(finding.token), scenario, bug), full, terminal)
+export function foundText(finding: FoundFinding, subject: Subject, full: boolean, terminal: Terminal): string {
+  return explainedText(
+    finding,
+    explain(decodeToken(finding.token), subject.scenario, subject.change),
+    subject,
+    full,
+    terminal,
+  )
 }
 
 function explainedText(
   finding: FoundFinding,
   explanation: Explanation,
+  { replayOptions }: Subject,
   full: boolean,
   { palette, width }: Pick<Terminal, 'palette' | 'width'>,
 ): string {
   const { machine, rows, history } = explanation
-  return findingText(explanation.finding ?? finding, {
-    machine,
-    rows,
-    history,
-    palette,
-    width,
-    full,
-    token: finding.token,
-  })
+  const { token } = finding
+  const looks = { palette, width, full }
+  return findingText(explanation.finding ?? finding, { machine, rows, history, ...looks, token, replayOptions })
 }

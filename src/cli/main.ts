@@ -3,10 +3,12 @@
 import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
 import { UsageError } from '../base/errors.js'
+import { thrownByUser } from '../boot/module/blame.js'
 import { paletteFor } from '../report/palette.js'
 import { addCompare } from './compare.js'
 import { addDemo } from './demo.js'
 import { addExplore } from './explore.js'
+import { addInit } from './init.js'
 import { addList } from './list.js'
 import { addReplay } from './replay.js'
 import { addRun } from './run.js'
@@ -34,9 +36,23 @@ function makeProgram(done: (code: ExitCode) => void): Command {
       writeOut: writeOutput,
       outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')),
     })
-  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addDemo]) add(program, done)
-  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
+  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addInit, addDemo])
+    add(program, done)
+  for (const command of program.commands) {
+    command.exitOverride().copyInheritedSettings(program)
+    refuseTwice(command)
+  }
   return program
+}
+
+/** Of an option that is given twice, one would silently count for nothing. */
+function refuseTwice(command: Command): void {
+  const seen = new Set<string>()
+  for (const option of command.options)
+    command.on(`option:${option.name()}`, () => {
+      if (seen.has(option.name())) throw new UsageError(`--${option.name()} twice`, 'it counts once', 'leave one out')
+      seen.add(option.name())
+    })
 }
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
@@ -49,7 +65,8 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
-function failure(error: unknown, json: boolean): ExitCode {
+function failure(raised: unknown, json: boolean): ExitCode {
+  const error = thrownByUser(raised) ?? raised
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.clean
   const usage = error instanceof UsageError || error instanceof CommanderError
   const message = error instanceof Error ? error.message : String(error)

@@ -36,7 +36,10 @@ function parseSeed(text: string): number {
 }
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON document and nothing else')
-export const bugOption = (): Option => new Option('--bug <ID>', 'with this bug in the kernel (see racewalk list)')
+export const bugOption = (): Option =>
+  new Option('--bug <ID>', 'with this bug in the kernel: see racewalk list; or a file that exports one')
+export const patchOption = (): Option =>
+  new Option('--patch <FILE>', 'with this patch of the kernel on top: a module, TypeScript or JavaScript')
 export const cpusOption = (): Option =>
   new Option('--cpus <N>', 'number of CPUs').argParser(parseCount(1, 'a number of CPUs'))
 export const seedOption = (): Option => new Option('--seed <N>', 'seed of all choices').argParser(parseSeed).default(1)
@@ -56,7 +59,7 @@ export const shardsOption = (): Option =>
 export const resumeOption = (): Option =>
   new Option('--resume <DIR>', 'keep the exploration in this directory, and go on with what it holds')
 export const checkOption = (): Option => new Option('--check', 'run each schedule twice and stop where the two differ')
-export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving')
+export const fullOption = (): Option => new Option('--full', 'show every step of the interleaving').conflicts('json')
 export const curveOption = (): Option =>
   new Option('--curve', 'plot how likely it fails when it goes on at random after some of its steps')
 export const executionsOption = (): Option =>

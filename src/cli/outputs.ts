@@ -86,9 +86,9 @@ export class Outputs {
   }
 }
 
-function traceOf({ explanation, scenario, bug, token }: PlayedExecution): ReturnType<typeof traceDocument> {
+function traceOf({ explanation, scenario, kernel, token }: PlayedExecution): ReturnType<typeof traceDocument> {
   const { rows, machine, finding } = explanation
-  const subject = `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}`
+  const subject = `${scenario.id}, ${kernel}`
   return traceDocument({ rows, cpus: machine.config.cpus, finding, subject, command: replayCommand(token) })
 }
 

@@ -1,5 +1,7 @@
 /** `racewalk run`: a recording of a real program, on simulated CPUs. */
 import type { Command } from 'commander'
+import type { Patch } from '../bug/patch.js'
+import { loadPatch } from '../boot/module/load.js'
 import { runRecording } from '../boot/runRecording.js'
 import type { RunRecordingResult } from '../boot/runRecording.types.js'
 import { formatVma } from '../input/maps.js'
@@ -7,12 +9,14 @@ import { findingDocument, type RunDocument } from '../report/json.js'
 import type { JunitCase, JunitSuite } from '../report/junit.js'
 import { findingText } from '../report/text.js'
 import { PLAIN } from './explore.js'
-import { cpusOption, jsonOption } from './options.js'
+import { cpusOption, jsonOption, patchOption } from './options.js'
 import { junitOption, Outputs, type OutputOptions } from './outputs.js'
+import { patchDocument } from './subject.js'
 import { sum } from './stress.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
 interface Options extends OutputOptions {
+  patch?: string
   cpus?: number
   json?: boolean
 }
@@ -22,24 +26,32 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
     .command('run')
     .description('an strace recording of a real program, with gup_fast and khugepaged racing it')
     .argument('<FILE>', 'log of strace -f -y -tt -T -e trace=memory,…; its snapshots in NAME.maps beside it')
+    .addOption(patchOption())
     .addOption(cpusOption())
     .addOption(junitOption())
     .addOption(jsonOption())
     .action(async (file: string, options: Options) => {
       const terminal = new Terminal(options.json === true)
       const outputs = new Outputs(options, terminal)
-      const result = await runFor(terminal, file, options.cpus)
-      terminal.document(documentOf(result, options.cpus))
+      const patch = options.patch === undefined ? null : await loadPatch(options.patch)
+      const result = await runFor(terminal, file, options.cpus, patch)
+      terminal.document(documentOf(result, options.cpus, patch))
       terminal.print(recordingText(result, terminal))
       outputs.junit(() => junitOf(result))
       done(outputs.exitCode(exitCodeOf(result)))
     })
 }
 
-export async function runFor(terminal: Terminal, file: string, cpus: number | undefined): Promise<RunRecordingResult> {
+export async function runFor(
+  terminal: Terminal,
+  file: string,
+  cpus: number | undefined,
+  patch: Patch | null = null,
+): Promise<RunRecordingResult> {
   return await untilInterrupted(async (signal) => {
     const result = await runRecording({
       file,
+      patch,
       ...(cpus === undefined ? {} : { cpus }),
       signal,
       onProgress: ({ seconds: s, perCpu }) =>
@@ -56,12 +68,13 @@ export function exitCodeOf({ fault, finding, mismatches, mapsDifferences }: RunR
   return finding !== null || mismatches.length > 0 || mapsDifferences.length > 0 ? EXIT.finding : EXIT.clean
 }
 
-function documentOf(result: RunRecordingResult, cpus: number | undefined): object {
+function documentOf(result: RunRecordingResult, cpus: number | undefined, patch: Patch | null): object {
   const { file, processes, operations, mismatches, mapsDifferences, finding, machine, fault } = result
   const document: RunDocument = {
     command: 'run',
     scenario: null,
     bug: null,
+    patch: patchDocument({ patch }),
     engine: 'free',
     arch: machine.config.arch,
     cpus: cpus ?? Math.max(0, ...processes.map((process) => process.cpus)),

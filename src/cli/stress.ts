@@ -1,21 +1,30 @@
 /** `racewalk stress`: a thread for each CPU, as fast as the hardware goes. */
 import type { Command } from 'commander'
+import { UsageError } from '../base/errors.js'
 import type { FreeRunResult, OperationCounts } from '../boot/freeRun.js'
-import type { Bug } from '../bug/bug.js'
 import type { JunitSuite } from '../report/junit.js'
 import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'
 import { findingText } from '../report/text.js'
-import type { Scenario } from '../scenario/scenario.js'
 import { stress } from '../scenario/stress.js'
 import { exploreFor, foundText, PLAIN, type Explored } from './explore.js'
-import { bugNamed, scenarioNamed } from './names.js'
-import { bugOption, cpusOption, durationOption, fullOption, gpDelayOption, jsonOption, seedOption } from './options.js'
+import {
+  bugOption,
+  cpusOption,
+  durationOption,
+  fullOption,
+  gpDelayOption,
+  jsonOption,
+  patchOption,
+  seedOption,
+} from './options.js'
 import { junitOption, Outputs, type OutputOptions } from './outputs.js'
+import { kernelText, patchDocument, subjectOf, type Subject } from './subject.js'
 import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 
 interface Options extends OutputOptions {
   bug?: string
+  patch?: string
   cpus?: number
   duration: number
   perturb?: boolean
@@ -34,8 +43,9 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
   program
     .command('stress')
     .description('a thread for each CPU over one memory image: real races at full speed')
-    .argument('<SCENARIO>', 'see racewalk list')
+    .argument('<SCENARIO>', 'see racewalk list; or a file that exports one')
     .addOption(bugOption())
+    .addOption(patchOption())
     .addOption(cpusOption())
     .addOption(durationOption('--duration <T>', 'how long').default(DURATION_DEFAULT_MS, '5s'))
     .option('--perturb', 'stretch the windows: random pauses at the points where another CPU can come between')
@@ -49,23 +59,29 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
 }
 
 async function runStress(id: string, options: Options): Promise<ExitCode> {
-  const [scenario, bug] = [scenarioNamed(id, options.gpDelay), bugNamed(options.bug)]
+  if (options.full === true && options.explore !== true)
+    throw new UsageError(
+      '--full without --explore',
+      'threads leave no steps to show',
+      'add --explore, or leave --full out',
+    )
+  const subject = await subjectOf(id, options)
   const terminal = new Terminal(options.json === true)
   const outputs = new Outputs(options, terminal)
-  const result = await stressFor(terminal, scenario, bug, options)
-  terminal.print(totalsText(scenario, bug, options.perturb === true, result))
+  const result = await stressFor(terminal, subject, options)
+  terminal.print(totalsText(subject, options.perturb === true, result))
   const finding = result.finding === null ? null : findingDocument(result.finding, result.machine, null)
   if (result.finding !== null) terminal.print(`\n${reportText(result, terminal)}`)
   else if (result.fault === null) terminal.print(terminal.palette.good('nothing found'))
   const report = reportText(result, PLAIN)
   const explored =
     result.finding !== null && options.explore === true
-      ? await goOn(terminal, scenario, bug, result.finding.oracle, options)
+      ? await goOn(terminal, subject, result.finding.oracle, options)
       : null
   // Only now: a report's replay takes the image away that addresses are named from.
-  if (terminal.json) terminal.document(documentOf(scenario, bug, options, result, finding, explored))
+  if (terminal.json) terminal.document(documentOf(subject, options, result, finding, explored))
   if (result.fault !== null) terminal.print(`\n${terminal.palette.bad('a fault of racewalk itself:')} ${result.fault}`)
-  outputs.junit(() => junitOf(scenario, bug, options, result, report))
+  outputs.junit(() => junitOf(subject, options, result, report))
   return outputs.exitCode(result.fault !== null ? EXIT.fault : result.finding !== null ? EXIT.finding : EXIT.clean)
 }
 
@@ -78,15 +94,9 @@ function reportText(
   return findingText(finding, { machine, palette, width, full: false, rows: [], token: null })
 }
 
-function junitOf(
-  scenario: Scenario,
-  bug: Bug | null,
-  options: Options,
-  result: FreeRunResult,
-  text: string,
-): JunitSuite {
+function junitOf(subject: Subject, options: Options, result: FreeRunResult, text: string): JunitSuite {
   const { finding, fault, seconds: s, machine, operations } = result
-  const name = bug === null ? scenario.id : `${scenario.id}, bug ${bug.id}`
+  const name = `${subject.scenario.id}, ${kernelText(subject)}`
   const properties = {
     arch: machine.config.arch,
     cpus: String(machine.config.cpus),
@@ -102,14 +112,14 @@ type StressSettings = Pick<Options, 'cpus' | 'duration' | 'perturb' | 'seed'>
 
 export async function stressFor(
   terminal: Terminal,
-  scenario: Scenario,
-  bug: Bug | null,
+  { scenario, bug, patch, change }: Subject,
   options: StressSettings,
 ): Promise<FreeRunResult> {
   return await untilInterrupted(async (signal) => {
     const result = await stress({
       scenario,
       bug,
+      patch,
       ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
       durationMs: options.duration,
       perturb: options.perturb === true,
@@ -121,22 +131,17 @@ export async function stressFor(
         ),
     })
     terminal.quiet()
-    return { ...result, finding: result.finding === null ? null : named(result.finding, partNames(bug)) }
+    return { ...result, finding: result.finding === null ? null : named(result.finding, partNames(change)) }
   })
 }
 
 /** The controlled engine on the same scenario, for the same violation. */
-async function goOn(
-  terminal: Terminal,
-  scenario: Scenario,
-  bug: Bug | null,
-  oracle: string,
-  options: Options,
-): Promise<Explored> {
+async function goOn(terminal: Terminal, subject: Subject, oracle: string, options: Options): Promise<Explored> {
   terminal.print(`\nlooking for the same violation (${oracle}) under chosen schedules …`)
   const explored = await exploreFor(terminal, EXPLORE_MS, {
-    scenario,
-    bug,
+    scenario: subject.scenario,
+    bug: subject.bug,
+    patch: subject.patch,
     seed: options.seed,
     wanted: oracle,
   })
@@ -144,14 +149,13 @@ async function goOn(
   if (finding === null) terminal.print(`none in ${thousands(executions)} executions`)
   else
     terminal.print(
-      `found in execution ${thousands(finding.execution)}:\n\n${terminal.json ? '' : foundText(finding, scenario, bug, options.full === true, terminal)}`,
+      `found in execution ${thousands(finding.execution)}:\n\n${terminal.json ? '' : foundText(finding, subject, options.full === true, terminal)}`,
     )
   return explored
 }
 
 function documentOf(
-  scenario: Scenario,
-  bug: Bug | null,
+  subject: Subject,
   options: Options,
   result: FreeRunResult,
   finding: FindingDocument | null,
@@ -161,8 +165,9 @@ function documentOf(
   const sameOracle = found !== null && found.oracle === finding?.oracle
   const document: RunDocument = {
     command: 'stress',
-    scenario: scenario.id,
-    bug: bug?.id ?? null,
+    scenario: subject.scenario.id,
+    bug: subject.bug?.id ?? null,
+    patch: patchDocument(subject),
     engine: options.perturb === true ? 'perturbed' : 'free',
     arch: result.machine.config.arch,
     cpus: result.machine.config.cpus,
@@ -185,13 +190,12 @@ function documentOf(
 }
 
 /** Totals and rates by operation and CPU. */
-export function totalsText(scenario: Scenario, bug: Bug | null, perturb: boolean, result: FreeRunResult): string {
+export function totalsText(subject: Subject, perturb: boolean, result: FreeRunResult): string {
   const { perCpu, operations } = result
   const s = Math.max(result.seconds, 1e-3)
   const total = sum(operations)
-  const kernel = bug === null ? 'fixed code' : `bug ${bug.id}`
   const lines = [
-    `${scenario.id}, ${kernel}, ${perCpu.length} CPUs${perturb ? ', perturbed' : ''}: ` +
+    `${subject.scenario.id}, ${kernelText(subject)}, ${perCpu.length} CPUs${perturb ? ', perturbed' : ''}: ` +
       `${thousands(total)} operations in ${seconds(result.seconds)}, ${thousands(total / s)} a second${result.stopped === 'interrupted' ? ' (interrupted)' : ''}`,
     '',
     ...ratesTable(operations, perCpu, s),

@@ -4,7 +4,7 @@
  *
  * Deterministic: the same picks, seed and sizes give the same curve.
  */
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import { INTERRUPT, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
@@ -14,7 +14,7 @@ import { Session } from './session.js'
 
 export interface CurveOptions {
   readonly scenario: Scenario
-  readonly bug: Bug | null
+  readonly change: KernelChange | null
   readonly cpus: number
   /** The turns of the execution (ControlledEngine.picks), and what it found. */
   readonly picks: readonly number[]
@@ -88,7 +88,7 @@ class Sampler {
   readonly #options: CurveOptions
 
   constructor(options: CurveOptions) {
-    this.#session = new Session(options.scenario, options.bug, options.cpus)
+    this.#session = new Session(options.scenario, options.change, options.cpus)
     this.#options = options
   }
 

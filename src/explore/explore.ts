@@ -2,6 +2,7 @@
  * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`. With shards: shards.ts.
  */
 import type { Bug } from '../bug/bug.js'
+import type { KernelChange, Patch } from '../bug/patch.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
@@ -24,6 +25,8 @@ export type { FoundFinding } from './present.js'
 export interface ExploreOptions {
   readonly scenario: Scenario
   readonly bug?: Bug | null
+  /** On top of the bug, or of mainline. */
+  readonly patch?: Patch | null
   readonly cpus?: number
   readonly seed?: number
   /** How schedules are chosen, 'portfolio' unless given. */
@@ -160,10 +163,10 @@ class Exploration {
 
 /** Throws UsageError for CPUs that the scenario cannot have. */
 export function planOf(options: ExploreOptions): Plan {
-  const { scenario, bug = null, seed = 1, strategy = 'portfolio', wanted = null } = options
+  const { scenario, bug = null, patch = null, seed = 1, strategy = 'portfolio', wanted = null } = options
   const { check = false, insight = false, oracles = true } = options
   const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-  return { scenario, bug, cpus, seed, strategy, wanted, check, insight, oracles }
+  return { scenario, bug, patch, cpus, seed, strategy, wanted, check, insight, oracles }
 }
 
 /** The directory of `resume`; null without. Throws UsageError as Kept does. */
@@ -214,14 +217,14 @@ export interface ReplayResult {
   readonly session: Session
 }
 
-/** The execution of `token` again; `record` makes the recorder that hears its steps. */
+/** The execution of `token` again, in the kernel that `change` makes of mainline; `record` makes the recorder that hears its steps. */
 export function replay(
   token: Token,
   scenario: Scenario,
-  bug: Bug | null,
+  change: KernelChange | null,
   record: (session: Session) => ReplayRecorder | null = () => null,
 ): ReplayResult {
-  const session = new Session(scenario, bug, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
+  const session = new Session(scenario, change, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
   const recorder = record(session)
   const onPoint = recorder === null ? undefined : (cpu: number): void => recorder.point(cpu)
   const strategy = new DeviationStrategy(session, token.deviations, null, onPoint)

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../base/errors.js'
+import { patchMark } from '../boot/module/origin.js'
 import { buildId } from '../boot/build.js'
 import type { Plan } from './runner.js'
 import { emptyTally, type Tally } from './tally.js'
@@ -87,7 +88,7 @@ export class Kept {
 }
 
 function askedFor(
-  { scenario, bug, cpus, seed, strategy, wanted, check, insight }: Plan,
+  { scenario, bug, patch, cpus, seed, strategy, wanted, check, insight }: Plan,
   modules: readonly string[],
 ): Asked {
   if (typeof wanted === 'function')
@@ -95,6 +96,7 @@ function askedFor(
   return {
     SCENARIO: scenario.id,
     '--bug': bug?.id ?? null,
+    '--patch': patchMark(patch),
     '--cpus': cpus,
     '--seed': seed,
     '--strategy': strategy,

@@ -5,6 +5,7 @@ import type { Plan } from './runner.js'
 import type { Session } from './session.js'
 import { shrink } from './shrink.js'
 import type { Found } from './tally.js'
+import { patchMark } from '../boot/module/origin.js'
 import { encodeToken } from './token.js'
 
 export interface FoundFinding extends Finding {
@@ -16,10 +17,15 @@ export interface FoundFinding extends Finding {
 }
 
 /** Leaves the machine of `session` as the execution of the token leaves it, so that addresses can be named. */
-export function present(found: Found, { scenario, bug, cpus }: Plan, session: Session, shrinks: boolean): FoundFinding {
+export function present(
+  found: Found,
+  { scenario, bug, patch, cpus }: Plan,
+  session: Session,
+  shrinks: boolean,
+): FoundFinding {
   const small = shrinks ? shrink(session, found.finding, found.picks) : null
   const deviations = deviationsOf(session, small?.picks ?? found.picks)
   const finding = small?.finding ?? session.execute(new DeviationStrategy(session, deviations)).finding ?? found.finding
-  const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, patch: null, cpus, deviations })
+  const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, patch: patchMark(patch), cpus, deviations })
   return { ...finding, token, execution: found.execution, switches: small?.switches ?? null }
 }

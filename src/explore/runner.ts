@@ -3,6 +3,7 @@
  */
 import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
+import { patched, type Patch } from '../bug/patch.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { Check } from './check.js'
@@ -20,6 +21,8 @@ export type Wanted = string | ((finding: Finding) => boolean)
 export interface Plan {
   readonly scenario: Scenario
   readonly bug: Bug | null
+  /** On top of the bug, or of mainline. */
+  readonly patch: Patch | null
   readonly cpus: number
   readonly seed: number
   readonly strategy: StrategyId
@@ -45,8 +48,8 @@ export class Runner {
   /** Of the executions that are run before any other. */
   #measured = 0
 
-  constructor({ scenario, bug, cpus, seed, strategy, wanted, check, insight, oracles }: Plan) {
-    this.session = new Session(scenario, bug, cpus, false, oracles)
+  constructor({ scenario, bug, patch, cpus, seed, strategy, wanted, check, insight, oracles }: Plan) {
+    this.session = new Session(scenario, patched(bug, patch), cpus, false, oracles)
     this.#search = searchOf(strategy, seed, this.session.engine, cpus)
     this.#coverage = new Coverage(this.session.machine, this.session.bare, insight)
     this.#check = check ? new Check(this.session) : null

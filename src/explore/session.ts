@@ -3,8 +3,9 @@
  * programs under a strategy.
  */
 import { assert } from '../base/assert.js'
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import { Machine, type BootedCpu } from '../boot/machine.js'
+import { blame, thrownByUser } from '../boot/module/blame.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -38,14 +39,14 @@ export class Session {
   readonly #bootOperations: number
 
   /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
-  constructor(scenario: Scenario, bug: Bug | null, cpus: number, sites = false, oracles = true) {
-    const built = setUp(scenario, 'explore', cpus, bug?.config)
+  constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false, oracles = true) {
+    const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
     this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
     this.programs = built.programs
     this.bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
-    this.machine.boot(built.boot, bug, scenario.files)
+    blame(() => this.machine.boot(built.boot, change, scenario.files))
     const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
     this.engine = new ControlledEngine(
       Array.from(
@@ -54,7 +55,7 @@ export class Session {
       ),
       { pick: (current) => current, choose: () => 0 },
     )
-    this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, bug))
+    this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
     this.#bareOperations = this.programs.reduce((sum, program) => sum + program.length, 0)
     this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
@@ -90,7 +91,7 @@ export class Session {
     } catch (error) {
       const finding = findingOf(error, this.engine.current)
       if (finding !== null) return { finding, outcome: null }
-      throw error
+      throw thrownByUser(error) ?? error
     }
   }
 

@@ -5,6 +5,9 @@
 import { UsageError } from '../base/errors.js'
 import { bugById } from '../bug/index.js'
 import type { Bug } from '../bug/bug.js'
+import type { Patch } from '../bug/patch.js'
+import { loadKept } from '../boot/module/kept.js'
+import { keptPathOf, originOf } from '../boot/module/origin.js'
 import { scenarioById } from '../scenario/catalog/index.js'
 import type { Scenario } from '../scenario/scenario.js'
 import type { Plan } from './runner.js'
@@ -17,44 +20,56 @@ export interface Modules {
 
 interface Named {
   readonly id: string
-  /** Null for those of the catalogue. */
+  /** Null for those of the catalogue, and for what was compiled from a user's file: that is at `kept`. */
   readonly module: string | null
+  readonly kept: string | null
 }
 
 /** A plan as plain data. */
-export interface PlainPlan extends Omit<Plan, 'scenario' | 'bug' | 'wanted'> {
+export interface PlainPlan extends Omit<Plan, 'scenario' | 'bug' | 'patch' | 'wanted'> {
   readonly scenario: Named
   readonly bug: Named | null
+  /** Path of the compiled module. */
+  readonly patch: string | null
   readonly wanted: string | null
 }
 
 /** Throws UsageError for what has neither a name in the catalogue nor a module. */
 export function plainPlan(plan: Plan, modules: Modules): PlainPlan {
-  const { scenario, bug, wanted } = plan
+  const { scenario, bug, patch, wanted } = plan
   if (typeof wanted === 'function')
     throw new UsageError('shards', 'a function cannot be sent to a thread', 'for `wanted`, give the name of an oracle')
-  const scenarioNamed = { id: scenario.id, module: modules.scenario ?? null }
-  const bugNamed = bug === null ? null : { id: bug.id, module: modules.bug ?? null }
-  if (scenarioNamed.module === null && !isCatalogued(scenario)) throw unsendable('scenario', scenario.id)
-  if (bug !== null && bugNamed?.module === null && found(() => bugById(bug.id)) !== bug) throw unsendable('bug', bug.id)
-  return { ...plan, scenario: scenarioNamed, bug: bugNamed, wanted }
+  const scenarioNamed = { id: scenario.id, module: modules.scenario ?? null, kept: originOf(scenario)?.path ?? null }
+  const bugNamed = bug === null ? null : { id: bug.id, module: modules.bug ?? null, kept: originOf(bug)?.path ?? null }
+  if ((scenarioNamed.module ?? scenarioNamed.kept) === null && !isCatalogued(scenario))
+    throw unsendable('scenario', scenario.id)
+  if (bug !== null && (bugNamed?.module ?? bugNamed?.kept) === null && found(() => bugById(bug.id)) !== bug)
+    throw unsendable('bug', bug.id)
+  return {
+    ...plan,
+    scenario: scenarioNamed,
+    bug: bugNamed,
+    patch: patch === null ? null : keptPathOf(patch, 'patch'),
+    wanted,
+  }
 }
 
 /** The plan again, in the thread that it was sent to. Throws UsageError for a module that cannot be loaded or has something else. */
-export async function planFrom({ scenario, bug, ...rest }: PlainPlan): Promise<Plan> {
+export async function planFrom({ scenario, bug, patch, ...rest }: PlainPlan): Promise<Plan> {
   return {
     ...rest,
     scenario: await loaded<Scenario>('scenario', scenario, scenarioById),
     bug: bug === null ? null : await loaded<Bug>('bug', bug, bugById),
+    patch: patch === null ? null : await loadKept<Patch>(patch),
   }
 }
 
 async function loaded<T extends { readonly id: string }>(
   what: string,
-  { id, module }: Named,
+  { id, module, kept }: Named,
   catalogued: (id: string) => T,
 ): Promise<T> {
-  if (module === null) return catalogued(id)
+  if (module === null) return kept === null ? catalogued(id) : await loadKept<T>(kept)
   const { default: item } = await importAt<T>(module)
   if (item?.id === id) return item
   throw new UsageError(`${module} has no ${what} '${id}'`, `its default export is to be that ${what}`)

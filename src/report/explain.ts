@@ -2,7 +2,7 @@
 import type { Deviation } from '../explore/deviations.js'
 import { replay } from '../explore/explore.js'
 import type { Token } from '../explore/token.js'
-import type { Bug } from '../bug/bug.js'
+import type { KernelChange } from '../bug/patch.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
@@ -29,16 +29,16 @@ export interface Explanation {
 /** Deep enough for an interrupt above a fault above an operation. */
 const STACK_FRAMES = 200
 
-export function explain(token: Token, scenario: Scenario, bug: Bug | null): Explanation {
+export function explain(token: Token, scenario: Scenario, change: KernelChange | null): Explanation {
   const framesBefore = Error.stackTraceLimit
   Error.stackTraceLimit = STACK_FRAMES
-  const names = partNames(bug)
+  const names = partNames(change)
   let table: StepTable | null = null
   try {
     const result = replay(
       token,
       scenario,
-      bug,
+      change,
       ({ machine, programs }) => (table = new StepTable(machine, programs, names)),
     )
     const recorded = table as unknown as StepTable

@@ -33,6 +33,8 @@ export interface RunDocument {
   readonly command: 'stress' | 'explore' | 'replay' | 'run'
   readonly scenario: string | null
   readonly bug: string | null
+  /** A patch of the user's: its file, and a hash of its contents; null for none. */
+  readonly patch: { readonly file: string; readonly hash: string } | null
   readonly engine: 'controlled' | 'free' | 'perturbed'
   readonly arch: ArchId
   readonly cpus: number

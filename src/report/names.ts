@@ -1,22 +1,38 @@
 /**
  * Kernel functions by the names a reader knows. V8 names a method after the class of the object, so with a bug in the
  * kernel mainline's methods would carry the name of the bug's subclass. Here they get their own back, and only the
- * methods that the bug replaces keep the subclass's name: what is wrong stands out.
+ * methods that a bug or a patch replaces keep the subclass's name: what is wrong stands out.
  */
-import type { Bug } from '../bug/bug.js'
+import { MAINLINE } from '../boot/parts.js'
+import { patchParts, type KernelChange, type Patch } from '../bug/patch.js'
+import type { PartClasses } from '../mm/kernel.js'
 import type { Finding } from '../machine/engine/finding.js'
+
+type PartName = keyof PartClasses
+type NamedClass = { readonly name: string; readonly prototype: object }
 
 /** Renames one function. */
 export type Names = (name: string) => string
 
-export function partNames(bug: Bug | null): Names {
-  const parts = Object.entries(bug?.parts ?? {}).map(([part, type]) => ({ part, type }))
+export function partNames(change: KernelChange | null): Names {
+  const layers = [patchedParts(change?.patch), change?.parts ?? {}]
+  const classOf = (part: PartName, layer: Partial<PartClasses>): NamedClass | undefined => layer[part]
+  const parts = [...new Set(layers.flatMap((layer) => Object.keys(layer) as PartName[]))]
   return (name) => {
     const [className, method] = name.split('.') as [string, string | undefined]
-    const replaced = parts.find(({ type }) => type.name === className)
-    if (replaced === undefined || method === undefined) return name
-    return Object.hasOwn(replaced.type.prototype as object, method) ? name : `${replaced.part}.${method}`
+    const part = parts.find((changed) => layers.some((layer) => classOf(changed, layer)?.name === className))
+    if (part === undefined || method === undefined) return name
+    const owner = layers
+      .map((layer) => classOf(part, layer))
+      .find((type) => type && Object.hasOwn(type.prototype, method))
+    return `${owner?.name ?? part}.${method}`
   }
+}
+
+/** The classes that `patch` makes of mainline's. */
+function patchedParts(patch: Patch | undefined): Partial<PartClasses> {
+  const parts = patchParts(MAINLINE, patch)
+  return Object.fromEntries(Object.keys(patch?.parts ?? {}).map((name) => [name, parts[name as PartName]]))
 }
 
 /** The finding with the names of functions put right, and stacks that end where the program called. */

@@ -1,6 +1,5 @@
 /** An execution as one page that needs nothing else: a step player that works from a file, without a network. */
 import { assert } from '../base/assert.js'
-import type { Bug } from '../bug/bug.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { bundle } from './bundle.js'
 import type { Explanation } from './explain.js'
@@ -15,7 +14,9 @@ import { replayCommand } from './text.js'
 export interface PlayedExecution {
   readonly explanation: Explanation
   readonly scenario: Scenario
-  readonly bug: Bug | null
+  /** The kernel it ran on: `fixed code`, `bug no-recheck, patched by fix.ts`; and what is said of the bug. */
+  readonly kernel: string
+  readonly about: string
   readonly token: string
 }
 
@@ -49,15 +50,15 @@ const inScript = (json: string): string => json.replaceAll('<', '\\u003c')
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (char) => ENTITIES[char] as string)
 
-export function pageData({ explanation, scenario, bug, token }: PlayedExecution): PageData {
+export function pageData({ explanation, scenario, kernel, about, token }: PlayedExecution): PageData {
   const { finding, machine, rows, history } = explanation
   const { cpus, arch } = machine.config
   const stacks = new Interned()
   const steps = stepsOf(rows, stacks)
   const { items, start, changes } = stateDocument(history)
   return {
-    subject: `${scenario.id}, ${bug === null ? 'fixed code' : `bug ${bug.id}`}, ${arch}, ${cpus} CPUs`,
-    summary: bug === null ? scenario.summary : `${scenario.summary}; ${bug.summary}`,
+    subject: `${scenario.id}, ${kernel}, ${arch}, ${cpus} CPUs`,
+    summary: about === '' ? scenario.summary : `${scenario.summary}; ${about}`,
     cpus,
     finding: finding === null ? null : findingDocument(finding, machine, null),
     command: replayCommand(token),

@@ -22,15 +22,17 @@ export interface ReportOptions {
   readonly history?: History
   /** Replays it; null where nothing does. */
   readonly token: string | null
+  /** What the command that replays it needs beside the token: ` --patch fix.ts`. */
+  readonly replayOptions?: string
 }
 
 export function findingText(finding: Finding, options: ReportOptions): string {
-  const { palette, token } = options
+  const { palette, token, replayOptions = '' } = options
   const parts = [headText(finding, options)]
   if (options.rows.length > 0) parts.push(tableText(finding, options))
   const changes = changesText(finding, options)
   if (changes !== '') parts.push(changes)
-  if (token !== null) parts.push(`replay it:\n  ${palette.command(replayCommand(token))}`)
+  if (token !== null) parts.push(`replay it:\n  ${palette.command(replayCommand(token) + replayOptions)}`)
   return parts.join('\n\n')
 }
 

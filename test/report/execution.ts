@@ -1,22 +1,26 @@
+import type { Bug } from '../../dist/src/bug/bug.js'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { decodeToken } from '../../dist/src/explore/token.js'
 import { explain } from '../../dist/src/report/explain.js'
 import type { PlayedExecution } from '../../dist/src/report/playerHtml.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import type { Scenario } from '../../dist/src/scenario/scenario.js'
+
+export type FoundExecution = PlayedExecution & { readonly bug: Bug }
 
 /** An execution of `scenario` in which `bug` is found, replayed. */
-export function found(scenarioId: string, bugId: string): PlayedExecution {
+export function found(scenarioId: string, bugId: string): FoundExecution {
   const [scenario, bug] = [scenarioById(scenarioId), bugById(bugId)]
   const { finding } = explore({ scenario, bug, seed: 1, executions: 5000, shrink: true })
   if (finding === null) throw new Error(`seed 1 finds nothing in 5000 executions of ${scenarioId}`)
-  return { explanation: explain(decodeToken(finding.token), scenario, bug), scenario, bug, token: finding.token }
+  return played(finding.token, scenario, bug)
 }
 
 /** The same execution again. */
-export const again = ({ token, scenario, bug }: PlayedExecution): PlayedExecution => ({
-  explanation: explain(decodeToken(token), scenario, bug),
-  scenario,
-  bug,
-  token,
-})
+export const again = ({ token, scenario, bug }: FoundExecution): FoundExecution => played(token, scenario, bug)
+
+function played(token: string, scenario: Scenario, bug: Bug): FoundExecution {
+  const explanation = explain(decodeToken(token), scenario, bug)
+  return { explanation, scenario, bug, kernel: `bug ${bug.id}`, about: bug.summary, token }
+}

@@ -48,6 +48,9 @@ export class Halted extends Error {
   override name = 'Halted'
 }
 
+/** What the name of a script begins with that was made of a user's own file (boot/module/). */
+export const USER_SCHEME = 'user:'
+
 /**
  * The kernel functions in a stack trace, innermost first: `GupFast.gupPteRange`. Frames of hardware, engine, oracles and
  * laboratory are left out, since a reader asks for the kernel's place.
@@ -58,7 +61,7 @@ export function kernelStack(trace: string): string[] {
     const frame = /^\s+at (?:async )?([\w.$#<>]+)(?: \[as [^\]]+\])? \((.*)\)$/.exec(line)
     if (frame === null) continue
     const [, name = '', file = ''] = frame
-    if (!/\/(?:sync|arch|mm|bug|program)\//.test(file) && !name.startsWith('patch.')) continue
+    if (!/\/(?:sync|arch|mm|bug|program)\//.test(file) && !file.startsWith(USER_SCHEME)) continue
     const clean = name.replace(/\.next$/, '').replace(/^_?class\d*\./, '')
     if (clean !== 'next' && names.at(-1) !== clean) names.push(clean)
   }

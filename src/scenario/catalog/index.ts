@@ -85,11 +85,14 @@ export const scenarios: readonly Scenario[] = [
  * The scenario of this name, or with an architecture or a design of page tables behind an `@`, as in `gup-vs-split@s390`
  * or `retract-vs-gup@powerpc-fragments`. Throws UsageError, with what exists and the nearest match, for a name that is none.
  */
-export function scenarioById(name: string): Scenario {
+export const scenarioById = (name: string): Scenario => scenarioOf(name, scenarios)
+
+/** The same of one of `known`. */
+export function scenarioOf(name: string, known: readonly Scenario[]): Scenario {
   const [plain = '', delay] = name.split(DELAY)
-  if (delay !== undefined) return withGpDelay(scenarioById(plain), Number(delay))
+  if (delay !== undefined) return withGpDelay(scenarioOf(plain, known), Number(delay))
   const [id = '', design] = name.split('@')
-  const scenario = nearest('scenario', id, scenarios)
+  const scenario = nearest('scenario', id, known)
   if (design === undefined) return scenario
   const { id: chosen, pgalloc, config } = nearest('architecture or design of page tables', design, DESIGNS)
   const { arch } = PGALLOC_DESIGNS[pgalloc]

@@ -1,0 +1,107 @@
+/**
+ * `racewalk/kernel`: what patches and bugs are written with. The classes of the kernel, its structures and flags, the
+ * entry format of the machine that is booted, locks, and units.
+ *
+ * A module that is loaded from a file (boot/module/) gets the very modules that the running kernel is made of, of the form
+ * that its thread runs: a second copy would be attached to no memory.
+ */
+
+// ---- what a module exports
+export { defineBug } from './bug/bug.js'
+export type { Bug } from './bug/bug.js'
+export { definePatch } from './bug/patch.js'
+export type { Patch, PatchParts } from './bug/patch.js'
+export { MAINLINE } from './boot/parts.js'
+
+// ---- units, and the word that makes a function a kernel function
+export * from './base/units.js'
+export type { Step } from './machine/engine/engine.js'
+
+// ---- memory: accesses of a CPU are schedule points; peek and poke are for words that a lock guards
+export { load32, load64, peek32, peek64, peekF64, poke32, poke64, pokeF64 } from './machine/image/image.js'
+export type { Cpu } from './machine/cpu/cpu.js'
+export { CPU_AREA } from './machine/cpu/area.js'
+export { Level } from './machine/trace/observer.js'
+
+// ---- sync: locks, lists, RCU
+export * from './sync/completion.js'
+export * from './sync/list.js'
+export * from './sync/mightSleep.js'
+export * from './sync/rcu.js'
+export * from './sync/rcuCallbacks.js'
+export * from './sync/rcuLayout.js'
+export * from './sync/rwsem.js'
+export * from './sync/seqcount.js'
+export * from './sync/spinlock.js'
+
+// ---- entries of page tables, of the architecture that is booted
+export * from './arch/context.js'
+export * from './arch/entry.js'
+export type { Geometry } from './arch/geometry.js'
+export { PtOps } from './arch/x86_64/ops.js'
+export { TlbFlush } from './arch/x86_64/tlbFlush.js'
+export { Mmu } from './arch/x86_64/walk.js'
+export { S390PtOps } from './arch/s390/ops.js'
+export { S390TlbFlush } from './arch/s390/tlbFlush.js'
+export { S390Mmu } from './arch/s390/walk.js'
+export { PowerpcMmu } from './arch/powerpc/walk.js'
+
+// ---- mm, one subsystem a file
+export * from './mm/anonVma.js'
+export * from './mm/brk.js'
+export * from './mm/collapseScan.js'
+export * from './mm/exit.js'
+export * from './mm/fault.js'
+export * from './mm/file.js'
+export * from './mm/foldedTables.js'
+export * from './mm/folio.js'
+export * from './mm/fork.js'
+export * from './mm/gup.js'
+export * from './mm/gupFast.js'
+export * from './mm/hugeFault.js'
+export * from './mm/hugeMemory.js'
+export * from './mm/kernel.js'
+export * from './mm/khugepaged.js'
+export * from './mm/madvise.js'
+export * from './mm/migrate.js'
+export * from './mm/migrationEntries.js'
+export * from './mm/mlock.js'
+export * from './mm/mmStruct.js'
+export * from './mm/mmap.js'
+export * from './mm/mmapFlags.js'
+export * from './mm/mms.js'
+export * from './mm/mmuGather.js'
+export * from './mm/moveTables.js'
+export * from './mm/mprotect.js'
+export * from './mm/mremap.js'
+export * from './mm/page.js'
+export * from './mm/pageAllocator.js'
+export * from './mm/pageTables.js'
+export * from './mm/pageVmaMapped.js'
+export * from './mm/retract.js'
+export * from './mm/rmap.js'
+export * from './mm/s390Gather.js'
+export * from './mm/splitFolio.js'
+export * from './mm/splitHugePmd.js'
+export * from './mm/unmappedArea.js'
+export * from './mm/upperTables.js'
+export * from './mm/userfault.js'
+export * from './mm/vma.js'
+export * from './mm/vmaMerge.js'
+export * from './mm/zap.js'
+
+// ---- designs of page tables that share a page
+export * from './mm/pgalloc/fragments.js'
+export * from './mm/pgalloc/index.js'
+export * from './mm/pgalloc/onePage.js'
+export * from './mm/pgalloc/pgalloc.js'
+export * from './mm/pgalloc/powerpcDeferCount.js'
+export * from './mm/pgalloc/powerpcFragments.js'
+export * from './mm/pgalloc/s390Active.js'
+export * from './mm/pgalloc/s390Bits.js'
+export * from './mm/pgalloc/s390FullPage.js'
+export * from './mm/pgalloc/s390ListNode.js'
+export * from './mm/pgalloc/s390MmKept.js'
+export * from './mm/pgalloc/s390Pgste.js'
+export * from './mm/pgalloc/s390Pphhaa.js'
+export * from './mm/pgalloc/s390SharedHead.js'

@@ -46,7 +46,7 @@ export interface CoverageData {
   readonly executions: number
   /** Those of them that were recorded. */
   readonly recorded: number
-  /** Executions under PCT, by depth. */
+  /** Executions under PCT with change points anywhere, by depth. */
   readonly pct: ReadonlyMap<number, number>
   /** Places with more than one action, in the longest execution. */
   readonly points: number
@@ -206,7 +206,8 @@ export class Coverage implements StepRecorder {
   /** Before execution `index` under `strategy`: who is to hear its steps. */
   begin(index: number, strategy: Strategy): StepRecorder | null {
     this.#executions++
-    if (strategy instanceof PctStrategy) this.#pct.set(strategy.depth, (this.#pct.get(strategy.depth) ?? 0) + 1)
+    if (strategy instanceof PctStrategy && strategy.anywhere)
+      this.#pct.set(strategy.depth, (this.#pct.get(strategy.depth) ?? 0) + 1)
     if (!this.#all && !isRecorded(index)) return null
     this.#stamp++
     this.#sumA = this.#sumB = 0

@@ -225,6 +225,8 @@ export class Coverage implements StepRecorder {
   step(cpu: number, kind: number, addr: number): void {
     const writes = mayWrite(kind)
     const word = addr >>> 2
+    // A wild pointer: the access itself is what will be found.
+    if (word >= this.#stamps.length - 1) return
     this.#hash(cpu, kind, word, writes)
     const operation = this.#bare ? OF_CPU + cpu : this.#operationOf(cpu)
     this.#order(cpu, this.#siteOf(cpu, operation, kind, addr), word, writes)

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { mergeCoverage, RECORDED_EVERY, RECORDED_FIRST } from '../../dist/src/explore/coverage.js'
+import { Coverage, mergeCoverage, RECORDED_EVERY, RECORDED_FIRST } from '../../dist/src/explore/coverage.js'
 import { explore, type ExploreResult } from '../../dist/src/explore/explore.js'
+import { Session } from '../../dist/src/explore/session.js'
+import { Access } from '../../dist/src/machine/cpu/access.js'
 import { insightOf } from '../../dist/src/explore/insight.js'
 import type { Op } from '../../dist/src/program/op.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
@@ -88,6 +90,16 @@ describe('coverage', () => {
     const { coverage } = explore({ scenario: scenarioById('message-passing'), executions: RECORDED_FIRST + 640 })
     expect(coverage.recorded).toBe(RECORDED_FIRST + 640 / RECORDED_EVERY)
     expect(coverage.executions).toBe(RECORDED_FIRST + 640)
+  })
+
+  it('leaves an access to no memory to whoever finds it', () => {
+    const scenario = scenarioById('gup-vs-split')
+    const session = new Session(scenario, null, scenario.cpus)
+    const coverage = new Coverage(session.machine, session.bare, true)
+    const recorder = coverage.begin(0, { pick: (current) => current, choose: () => 0 })
+    for (const addr of [0x7fff_fff8, -8, session.machine.layout.size]) recorder?.step(0, Access.readOnce64, addr)
+    recorder?.end()
+    expect(insightOf(coverage.data())).toMatchObject({ recorded: 1, distinct: 1 })
   })
 
   it('of parts is merged', () => {

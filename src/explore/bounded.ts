@@ -64,21 +64,13 @@ export class BoundedSearch implements Search, Strategy {
   }
 
   progress(): SearchProgress {
-    const within = withAtMost(this.#bound)
-    if (this.#complete && this.#cut)
-      return {
-        bound: null,
-        estimate: null,
-        note: `every schedule was run, but for what follows a wait of ${PATIENCE} accesses`,
-      }
-    if (this.#complete) return { bound: this.#bound, estimate: 0, note: 'every schedule was run' }
+    const butFor = this.#cut ? `, but for what follows a wait of ${PATIENCE} accesses` : ''
+    if (this.#complete)
+      return { bound: this.#bound, estimate: this.#cut ? null : 0, note: `every schedule was run${butFor}` }
     const estimate = Math.max(1, Math.round(this.#before + this.#expected - this.#executions))
-    const reached = this.#bound === 0 ? '' : `every schedule ${withAtMost(this.#bound - 1)} was run; `
-    return {
-      bound: this.#bound - 1,
-      estimate,
-      note: `${reached}about ${estimate.toLocaleString('en-US')} ${within} are still to come`,
-    }
+    const reached = this.#bound === 0 ? '' : `every schedule ${withAtMost(this.#bound - 1)} was run${butFor}; `
+    const toCome = `about ${estimate.toLocaleString('en-US')} ${withAtMost(this.#bound)} are still to come`
+    return { bound: this.#bound - 1, estimate, note: reached + toCome }
   }
 
   // ---- the execution at hand --------------------------------------------------------------------------------------

@@ -64,21 +64,13 @@ export class BoundedSearch implements Search, Strategy {
   }
 
   progress(): SearchProgress {
-    const within = `with at most ${preemptions(this.#bound)}`
-    if (this.#complete && this.#cut)
-      return {
-        bound: null,
-        estimate: null,
-        note: `every schedule was run, but for what follows a wait of ${PATIENCE} accesses`,
-      }
-    if (this.#complete) return { bound: this.#bound, estimate: 0, note: 'every schedule was run' }
+    const butFor = this.#cut ? `, but for what follows a wait of ${PATIENCE} accesses` : ''
+    if (this.#complete)
+      return { bound: this.#bound, estimate: this.#cut ? null : 0, note: `every schedule was run${butFor}` }
     const estimate = Math.max(1, Math.round(this.#before + this.#expected - this.#executions))
-    const reached = this.#bound === 0 ? '' : `every schedule with at most ${preemptions(this.#bound - 1)} was run; `
-    return {
-      bound: this.#bound - 1,
-      estimate,
-      note: `${reached}about ${estimate.toLocaleString('en-US')} ${within} are still to come`,
-    }
+    const reached = this.#bound === 0 ? '' : `every schedule ${withAtMost(this.#bound - 1)} was run${butFor}; `
+    const toCome = `about ${estimate.toLocaleString('en-US')} ${withAtMost(this.#bound)} are still to come`
+    return { bound: this.#bound - 1, estimate, note: reached + toCome }
   }
 
   // ---- the execution at hand --------------------------------------------------------------------------------------
@@ -144,7 +136,10 @@ export class BoundedSearch implements Search, Strategy {
   }
 }
 
-const preemptions = (count: number): string => (count === 1 ? '1 preemption' : `${count} preemptions`)
+function withAtMost(bound: number): string {
+  if (bound === 0) return 'without a preemption'
+  return `with at most ${bound} preemption${bound === 1 ? '' : 's'}`
+}
 
 /** The `n`-th of the CPUs of `runnable` and then of the interrupts of `interruptible`, from 0. */
 function actionAt(runnable: number, interruptible: number, n: number): number {

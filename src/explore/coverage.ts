@@ -46,7 +46,7 @@ export interface CoverageData {
   readonly executions: number
   /** Those of them that were recorded. */
   readonly recorded: number
-  /** Executions under PCT, by depth. */
+  /** Executions under PCT with change points anywhere, by depth. */
   readonly pct: ReadonlyMap<number, number>
   /** Places with more than one action, in the longest execution. */
   readonly points: number
@@ -208,7 +208,7 @@ export class Coverage implements StepRecorder {
 
   /** Before execution `index` under `strategy`: who is to hear its steps. */
   begin(index: number, strategy: Strategy): StepRecorder | null {
-    this.#depth = strategy instanceof PctStrategy ? strategy.depth : 0
+    this.#depth = strategy instanceof PctStrategy && strategy.anywhere ? strategy.depth : 0
     this.#recording = this.#all || isRecorded(index)
     if (!this.#recording) return null
     this.#stamp++
@@ -230,6 +230,8 @@ export class Coverage implements StepRecorder {
   step(cpu: number, kind: number, addr: number): void {
     const writes = mayWrite(kind)
     const word = addr >>> 2
+    // A wild pointer: the access itself is what will be found.
+    if (word >= this.#stamps.length - 1) return
     this.#hash(cpu, kind, word, writes)
     const operation = this.#bare ? OF_CPU + cpu : this.#operationOf(cpu)
     this.#order(cpu, this.#siteOf(cpu, operation, kind, addr), word, writes)

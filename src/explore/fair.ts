@@ -16,10 +16,12 @@ export const fairFrom = (length: number): number => Math.max(FAIR_LEAST, FAIR_LE
 
 export class RoundRobin {
   #left = TURN
+  #interrupted = false
 
-  /** As Strategy.pick: interrupts at once, then CPUs in order of their numbers. */
+  /** As Strategy.pick: CPUs in order of their numbers; an interrupt at once, but not two without an access between them. */
   pick(current: number, runnable: number, interruptible: number): number {
-    if (interruptible !== 0) return INTERRUPT + lowestBit(interruptible)
+    this.#interrupted = interruptible !== 0 && (!this.#interrupted || runnable === 0)
+    if (this.#interrupted) return INTERRUPT + lowestBit(interruptible)
     if (current >= 0 && --this.#left > 0) return current
     this.#left = TURN
     const above = runnable & ~((2 << current) - 1)

@@ -5,13 +5,14 @@
  *
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
  * Bugs", ASPLOS 2010. Departures: each execution draws its own depth; delivering an interrupt is an action with a priority
- * of its own; and a CPU that goes on for long without an end (a fault that is tried again until another CPU has done
- * something) falls as well, since strict priorities would let it try for ever.
+ * of its own; in half of the executions only accesses to words that CPUs share (Profile) count as points, which makes k
+ * several times smaller but proves nothing where the profile lacks a word; and an execution that goes on for several times
+ * the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
  */
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
-import { fairFrom } from './fair.js'
+import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 
 /** Depths that executions draw, by equal chances. */
@@ -22,43 +23,37 @@ const SLOTS = 32
 export class PctStrategy implements Strategy {
   /** d: change points, plus 1. */
   readonly depth: number
+  /** True when any point can be a change point, so that the bound holds. */
+  readonly anywhere: boolean
   readonly #prng: Prng
   /** By action: CPU, or INTERRUPT + CPU. */
   readonly #priority = new Float64Array(2 * SLOTS)
   readonly #changes: Int32Array
-  readonly #patience: number
+  readonly #fairFrom: number
+  readonly #fair = new RoundRobin()
   /** Words at whose accesses the change points are; null: at any point. */
   readonly #words: ReadonlySet<number> | null
+  #points = 0
   #at = 0
   #low = 0
-  #last = -1
-  #streak = 0
 
   /** Execution `index` of the exploration with `seed`. */
   constructor(seed: number, index: number, profile: Profile) {
     this.#prng = Prng.split(seed, index)
     for (let action = 0; action < this.#priority.length; action++) this.#priority[action] = 1 + this.#prng.next()
     this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
+    this.anywhere = this.#words === null
     const length = this.#words === null ? profile.length : profile.sharedLength
     this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
     this.#changes = Int32Array.from({ length: this.depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
-    this.#patience = fairFrom(profile.length)
+    this.#fairFrom = fairFrom(profile.length)
   }
 
   pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (++this.#points > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
     const at = this.#words === null || (current >= 0 && this.#words.has(addr >>> 3)) ? this.#at++ : -1
-    for (const change of this.#changes) if (change === at && current >= 0) this.#demote(current)
-    if (current >= 0 && current === this.#last) {
-      if (++this.#streak > this.#patience) this.#demote(current)
-    } else this.#streak = 0
-    const action = this.#best(runnable, interruptible)
-    this.#last = action
-    return action
-  }
-
-  #demote(cpu: number): void {
-    this.#priority[cpu] = --this.#low
-    this.#streak = 0
+    if (current >= 0) for (const change of this.#changes) if (change === at) this.#priority[current] = --this.#low
+    return this.#best(runnable, interruptible)
   }
 
   #best(runnable: number, interruptible: number): number {

@@ -4,7 +4,9 @@
  * next CPU is drawn at every step.
  *
  * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the same
- * 8 bytes. An interrupt that can be delivered is an access to nothing.
+ * 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in half of the executions only accesses to
+ * words that CPUs share (Profile) wait, and all others are made at once; an execution that goes on for several times the
+ * expected length becomes fair (fair.ts).
  */
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'

@@ -1,7 +1,8 @@
 /**
  * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each execution
- * draws one of several odds of switching; the odds cover windows from one access to a whole operation. An execution that
- * goes on for several times the expected length becomes fair (fair.ts).
+ * draws one of several odds of switching; the odds cover windows from one access to a whole operation. In half of the
+ * executions a CPU is left only before accesses to words that CPUs share (Profile). An execution that goes on for several
+ * times the expected length becomes fair (fair.ts).
  */
 import { countBits, nthBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'

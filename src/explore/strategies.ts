@@ -12,7 +12,7 @@ export interface StrategyInfo {
 }
 
 export const STRATEGIES = [
-  { id: 'portfolio', summary: 'the others in turn, an execution each' },
+  { id: 'portfolio', summary: 'the next four, mixed by what finds the bugs of the corpus' },
   { id: 'random', summary: 'a random walk, with odds of switching that each execution draws' },
   { id: 'pct', summary: 'random priorities and a few points at which the CPU that runs falls below all others' },
   { id: 'pos', summary: 'random priorities of accesses, drawn again where accesses race' },
@@ -29,14 +29,24 @@ export type StrategyId = (typeof STRATEGIES)[number]['id']
 /** Strategies that draw their schedules, each execution for itself. */
 export type SampledId = Exclude<StrategyId, 'bounded' | 'dpor'>
 
-const SINGLE = ['random', 'pct', 'pos', 'urw'] as const
+/**
+ * The portfolio's executions in turn: three eighths PCT, three eighths POS, an eighth each of URW and of the random walk.
+ *
+ * Measured over the corpus, ten seeds, 8,000 executions at most: each strategy's rate of finding each bug gives the mean
+ * executions of any mix. PCT is the best at windows that are left once or twice (gup-collapse-uaf: 119, POS 6,159;
+ * gup-head-recheck: 171, POS 10,730), and finds some almost never (tail-ref: 8,606, POS 35). POS is the only one for
+ * s390-attach-window (1,576) and better at s390-attach-copy (2,902; PCT 3,751, random 4,786, URW 27,511). The rarest takes
+ * this mix 4,129 on average, equal parts of the four 5,977, PCT and POS alone 3,820; but URW and the random walk find 15 of
+ * the 43 sooner, and what is not in the corpus may be as these are.
+ */
+const PORTFOLIO = ['pos', 'pct', 'urw', 'pos', 'pct', 'random', 'pos', 'pct'] as const
 
 /**
  * The strategy of execution `index` of an exploration with `seed`; `profile`: what its executions are like. The same
  * arguments give the same picks.
  */
 export function strategyOf(id: SampledId, seed: number, index: number, profile: Profile): Strategy {
-  const chosen = id === 'portfolio' ? (SINGLE[index % SINGLE.length] as (typeof SINGLE)[number]) : id
+  const chosen = id === 'portfolio' ? (PORTFOLIO[index % PORTFOLIO.length] as (typeof PORTFOLIO)[number]) : id
   switch (chosen) {
     case 'random':
       return new RandomStrategy(seed, index, profile)

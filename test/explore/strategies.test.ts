@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, replay } from '../../dist/src/explore/explore.js'
 import { PctStrategy } from '../../dist/src/explore/pct.js'
-import { STRATEGIES } from '../../dist/src/explore/strategies.js'
+import { STRATEGIES, strategyOf } from '../../dist/src/explore/strategies.js'
+import type { Profile } from '../../dist/src/explore/profile.js'
 import { decodeToken } from '../../dist/src/explore/token.js'
+import { Access } from '../../dist/src/machine/cpu/access.js'
 import { INTERRUPT } from '../../dist/src/machine/engine/controlled.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { racewalk } from '../cli/command.js'
@@ -20,7 +22,7 @@ describe.each(SAMPLED)('--strategy %s', (strategy) => {
     expect(second?.finding).toEqual(first?.finding)
   })
 
-  it('does something else with another seed', () => {
+  it.skipIf(strategy === 'bounded')('does something else with another seed', () => {
     const endings = (seed: number): object =>
       Object.fromEntries(explore({ scenario: scenarioById('mixed'), strategy, seed, executions: 3 }).outcomes)
     const steps = (seed: number): number =>
@@ -30,23 +32,64 @@ describe.each(SAMPLED)('--strategy %s', (strategy) => {
   })
 })
 
+/** An access to the one word that CPUs share. */
+const ACCESS = [Access.writeOnce32, 8 * 100] as const
+const ofLength = (length: number): Profile => ({
+  length,
+  accesses: [length, length, length],
+  shared: [{ word: 100, accesses: [length, length, length] }],
+  sharedWords: new Set([100]),
+  sharedLength: length,
+})
+
+describe.each(['random', 'pct', 'pos', 'urw'] as const)('an execution under %s that does not end', (id) => {
+  it('becomes fair, so that each CPU gets its turn, and interrupts come', () => {
+    for (let index = 0; index < 40; index++) {
+      const strategy = strategyOf(id, 1, index, ofLength(100))
+      let current = 0
+      const seen = new Set<number>()
+      for (let at = 0; at < 4000; at++) {
+        const interruptible = at % 100 === 0 ? 0b1 : 0
+        const action = strategy.pick(current, 0b111, interruptible, ...ACCESS)
+        if (at > 2000) seen.add(action)
+        current = action % INTERRUPT
+      }
+      expect(seen, `index ${index}`).toEqual(new Set([0, 1, 2, INTERRUPT]))
+    }
+  })
+})
+
 describe('PCT', () => {
   it('keeps the CPU with the highest priority, but for its change points', () => {
-    const strategy = new PctStrategy(1, 0, 1)
+    const strategy = new PctStrategy(1, 0, ofLength(1))
     // All change points are the first point, so from the second on nothing changes.
-    strategy.pick(0, 0b111, 0)
-    const first = strategy.pick(0, 0b111, 0)
-    for (let i = 0; i < 100; i++) expect(strategy.pick(first, 0b111, 0)).toBe(first)
-    const next = strategy.pick(-1, 0b111 & ~(1 << first), 0)
+    strategy.pick(0, 0b111, 0, ...ACCESS)
+    const first = strategy.pick(0, 0b111, 0, ...ACCESS)
+    for (let i = 0; i < 100; i++) expect(strategy.pick(first, 0b111, 0, ...ACCESS)).toBe(first)
+    const next = strategy.pick(-1, 0b111 & ~(1 << first), 0, 0, 0)
     expect(next).not.toBe(first)
   })
 
   it('makes room when a CPU goes on for ever, so that what it waits for can happen', () => {
-    const strategy = new PctStrategy(3, 0, 10)
+    const strategy = new PctStrategy(3, 0, ofLength(10))
     const seen = new Set<number>()
     let current = 0
-    for (let i = 0; i < 5000; i++) seen.add((current = strategy.pick(current % INTERRUPT, 0b11, 0b10)))
+    for (let i = 0; i < 5000; i++) seen.add((current = strategy.pick(current % INTERRUPT, 0b11, 0b10, ...ACCESS)))
     expect(seen).toEqual(new Set([0, 1, INTERRUPT + 1]))
+  })
+})
+
+describe('the default', () => {
+  // Nine of ten seeds find it within 56. Were the chance of 50 only 0.7, the median of 100 would be above 50 once in 10,000
+  // such samples; these seeds are fixed.
+  it('finds the miniature of the gup_fast bug within 50 executions, median of 100 seeds', () => {
+    const scenario = scenarioById('gup-fast-miniature')
+    const executions = Array.from({ length: 100 }, (_, seed) => {
+      const result = explore({ scenario, seed, executions: 10_000 })
+      expect(result.finding?.title).toMatch(/not allowed: freed$/)
+      return result.executions
+    })
+    expect(executions.sort((a, b) => a - b)[50]).toBeLessThanOrEqual(50)
   })
 })
 
@@ -106,6 +149,6 @@ describe('--strategy', () => {
   it('names what there is when there is none of that name', () => {
     const { code, err } = racewalk('explore', 'mixed', '--strategy', 'pcd')
     expect(code).toBe(2)
-    expect(err).toMatch(/no strategy 'pcd'.*portfolio, random, pct, pos.*did you mean 'pc?t?/s)
+    expect(err).toMatch(/no strategy 'pcd'.*portfolio, random, pct, pos, urw, bounded.*did you mean 'pc?t?/s)
   })
 })

@@ -55,6 +55,23 @@ describe('a program', () => {
     expect(word(0)).not.toBe(3)
   })
 
+  it('adds to a word and goes on as a register says', () => {
+    const whenOne = (reg: number, value: number): Op => ({
+      op: 'if',
+      reg,
+      is: 1,
+      then: [{ op: 'writeOnce', word: value, value }],
+    })
+    run([
+      { op: 'fetchAdd', word: 0, value: 1, reg: 0 },
+      { op: 'fetchAdd', word: 0, value: 1, reg: 1 },
+      whenOne(0, 5),
+      whenOne(1, 6),
+    ])
+    expect([register(0), register(1), word(0), word(5), word(6)]).toEqual([0, 1, 2, 0, 6])
+    expect(count('writeOnce')).toBe(1)
+  })
+
   it('takes addresses from a range anew at each execution, never from outside of it', () => {
     const addr = { from: AT, step: PAGE, count: 3 }
     run([map(4), { op: 'repeat', times: 60, body: [{ op: 'store', addr, value: 5 }] }])

@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest'
+import { Coverage, mergeCoverage, RECORDED_EVERY, RECORDED_FIRST } from '../../dist/src/explore/coverage.js'
+import { explore, type ExploreResult } from '../../dist/src/explore/explore.js'
+import { Session } from '../../dist/src/explore/session.js'
+import { Access } from '../../dist/src/machine/cpu/access.js'
+import { insightOf } from '../../dist/src/explore/insight.js'
+import type { Op } from '../../dist/src/program/op.js'
+import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import { defineScenario, type Scenario } from '../../dist/src/scenario/scenario.js'
+import { document, racewalk } from '../cli/command.js'
+
+/** Every schedule of a litmus test, recorded. */
+const whole = (scenario: Scenario): ExploreResult =>
+  explore({ scenario, strategy: 'bounded', insight: true, executions: 1_000_000 })
+
+const litmus = (id: string, ...programs: Op[][]): Scenario =>
+  defineScenario({
+    id,
+    summary: id,
+    arch: 'x86-64',
+    cpus: programs.length,
+    cpusMax: programs.length,
+    exploreOnly: true,
+    build: () => ({ boot: [], programs }),
+  })
+
+const read = (word: number): Op => ({ op: 'readOnce', word, reg: word })
+const write = (word: number): Op => ({ op: 'writeOnce', word, value: 1 })
+const add = (word: number): Op => ({ op: 'fetchAdd', word, value: 1, reg: 0 })
+
+describe('executions up to equivalence', () => {
+  it.each([
+    ['two that write words of their own', litmus('private', [write(0), write(0)], [write(1), write(1)]), 1],
+    ['two that only read', litmus('reads', [read(0), read(1)], [read(1), read(0)]), 1],
+    ['one write and one read of a word', litmus('rw', [write(0)], [read(0)]), 2],
+    ['two writes of a word', litmus('ww', [write(0)], [write(0)]), 2],
+    ['store buffering', scenarioById('store-buffering'), 3],
+    ['message passing', scenarioById('message-passing'), 3],
+    ['three that add to a word', litmus('adds', [add(0)], [add(0)], [add(0)]), 6],
+    ['two that add twice: the ways to interleave them', litmus('twice', [add(0), add(0)], [add(0), add(0)]), 6],
+    ['IRIW', litmus('iriw', [write(0)], [write(1)], [read(0), read(1)], [read(1), read(0)]), 15],
+  ])('are counted: %s', (_, scenario, classes) => {
+    const { coverage, complete } = whole(scenario)
+    expect(complete).toBe(true)
+    expect(insightOf(coverage)).toMatchObject({ distinct: classes, newChance: 0 })
+  })
+
+  it('are the same whatever strategy came upon them', () => {
+    const scenario = scenarioById('store-buffering')
+    const classesOf = (result: ExploreResult): number[] => [...result.coverage.classes.keys()].sort((a, b) => a - b)
+    expect(classesOf(explore({ scenario, executions: 2000 }))).toEqual(classesOf(whole(scenario)))
+  })
+})
+
+describe('pairs of accesses', () => {
+  it('are all met in both orders when every schedule was run', () => {
+    const { accesses } = insightOf(whole(scenarioById('store-buffering')).coverage)
+    expect(accesses).toEqual({ pairs: 2, bothOrders: 2, oneOrder: 0, never: 0, unseen: [] })
+  })
+
+  it('that met in one order only are named, the order that was not seen', () => {
+    const scenario = scenarioById('message-passing')
+    const { accesses } = insightOf(explore({ scenario, strategy: 'bounded', executions: 1 }).coverage)
+    expect(accesses.oneOrder).toBe(2)
+    expect(accesses.unseen).toContainEqual({
+      first: 'CPU 1: readOnce32 word 0',
+      second: 'CPU 0: writeOnce32 word 0',
+      otherWay: true,
+    })
+  })
+})
+
+describe('pairs of operations', () => {
+  const coverage = (id: string, executions: number, strategy: 'bounded' | 'portfolio'): ReturnType<typeof insightOf> =>
+    insightOf(explore({ scenario: scenarioById(id), strategy, executions }).coverage)
+
+  it('do not overlap when one CPU runs after the other', () => {
+    const { operations } = coverage('gup-vs-munmap-broadcast', 1, 'bounded')
+    expect(operations).toMatchObject({ pairs: 8, bothOrders: 0, oneOrder: 0, never: 8 })
+    expect(operations.unseen).toContainEqual({ first: 'gup', second: 'munmap', otherWay: false })
+  })
+
+  it('overlap with either one first under random schedules', () => {
+    expect(coverage('gup-vs-split', 200, 'portfolio').operations).toMatchObject({ pairs: 2, bothOrders: 2, unseen: [] })
+  })
+})
+
+describe('coverage', () => {
+  it('is recorded of the first executions and of some after them, by their number', () => {
+    const { coverage } = explore({ scenario: scenarioById('message-passing'), executions: RECORDED_FIRST + 640 })
+    expect(coverage.recorded).toBe(RECORDED_FIRST + 640 / RECORDED_EVERY)
+    expect(coverage.executions).toBe(RECORDED_FIRST + 640)
+  })
+
+  it('leaves an access to no memory to whoever finds it', () => {
+    const scenario = scenarioById('gup-vs-split')
+    const session = new Session(scenario, null, scenario.cpus)
+    const coverage = new Coverage(session.machine, session.bare, true)
+    const recorder = coverage.begin(0, { pick: (current) => current, choose: () => 0 })
+    for (const addr of [0x7fff_fff8, -8, session.machine.layout.size]) recorder?.step(0, Access.readOnce64, addr)
+    recorder?.end()
+    expect(insightOf(coverage.data())).toMatchObject({ recorded: 1, distinct: 1 })
+  })
+
+  it('of parts is merged', () => {
+    const scenario = scenarioById('gup-vs-split')
+    const parts = [1, 2].map((seed) => explore({ scenario, seed, executions: 60 }).coverage)
+    const both = insightOf(mergeCoverage(parts))
+    const single = parts.map(insightOf)
+    expect(both.recorded).toBe(120)
+    expect(both.distinct).toBeGreaterThan(Math.max(...single.map(({ distinct }) => distinct)))
+    expect(both.accesses.bothOrders).toBeGreaterThanOrEqual(
+      Math.max(...single.map(({ accesses }) => accesses.bothOrders)),
+    )
+    expect(insightOf(mergeCoverage([parts[0] as never, parts[0] as never])).distinct).toBe(single[0]?.distinct)
+  })
+
+  it("names the depth that PCT's bound reaches, by the executions that had it", () => {
+    const depth = (executions: number): number =>
+      insightOf(explore({ scenario: scenarioById('store-buffering'), strategy: 'pct', executions }).coverage).pctDepth
+    expect(depth(8)).toBe(0)
+    // 5 points on 2 CPUs: 1 / (2 · 5) for depth 2, 1 / (2 · 5^5) for depth 6, each in an eighth of the executions.
+    expect(depth(400)).toBeGreaterThanOrEqual(2)
+    expect(depth(400)).toBeLessThan(6)
+    expect(depth(200_000)).toBe(6)
+  })
+})
+
+describe('racewalk explore', () => {
+  it('says what was covered and why nothing found proves nothing', () => {
+    const { code, out } = racewalk('explore', 'gup-vs-munmap', '--executions', '100')
+    expect(code).toBe(0)
+    expect(out).toMatch(/covered:\n {2}executions {2}\d+ differ in more than the order of independent accesses/)
+    expect(out).toMatch(/operations {2}\d+ of \d+ pairs overlapped/)
+    expect(out).toMatch(/nothing found proves nothing\. What a bug could hide behind:(\n {2}- .*)+\nto look further:/)
+    expect(out).toMatch(/--gp-delay 50 .*late/)
+  })
+
+  it('proves it where every schedule was run', () => {
+    const { out } = racewalk('explore', 'store-buffering', '--strategy', 'bounded')
+    expect(out).toContain('every schedule of this scenario was run')
+    expect(out).not.toContain('proves nothing')
+  })
+
+  it('lists with --insight what was not seen, also where something was found', () => {
+    const { code, out } = racewalk('explore', 'gup-fast-miniature', '--strategy', 'bounded', '--insight')
+    expect(code).toBe(1)
+    expect(out).toMatch(/accesses that met in one order only \(\d+\); not seen:\n {2}CPU \d: .*, then CPU \d: /)
+  })
+
+  it('has the counts in its document, and with --insight the lists', () => {
+    const run = (...more: string[]): Record<string, unknown> =>
+      document(racewalk('explore', 'message-passing', '--executions', '50', '--json', ...more))['coverage'] as never
+    expect(run()).toEqual({
+      executions: 50,
+      recorded: 50,
+      distinct: 3,
+      newChance: expect.any(Number),
+      operations: { pairs: 0, bothOrders: 0, oneOrder: 0, never: 0 },
+      accesses: { pairs: 2, bothOrders: 2, oneOrder: 0, never: 0 },
+      pctDepth: expect.any(Number),
+    })
+    expect(run('--insight')).toMatchObject({ accesses: { unseen: [] } })
+  })
+})

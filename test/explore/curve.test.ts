@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import { bugById } from '../../dist/src/bug/index.js'
+import { failureCurve, share, type Curve } from '../../dist/src/explore/curve.js'
+import { explore, replay } from '../../dist/src/explore/explore.js'
+import { decodeToken } from '../../dist/src/explore/token.js'
+import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import { document, racewalk } from '../cli/command.js'
+
+async function curveOf(scenarioId: string, bugId: string | null, stop = () => false): Promise<Curve> {
+  const [scenario, bug] = [scenarioById(scenarioId), bugId === null ? null : bugById(bugId)]
+  const { finding } = explore({ scenario, bug, executions: 20_000, shrink: true })
+  if (finding === null) throw new Error('nothing found in 20,000 executions with seed 1')
+  const { picks } = replay(decodeToken(finding.token), scenario, bug).session.engine
+  return await failureCurve({ scenario, bug, cpus: scenario.cpus, picks: [...picks], finding, runs: 50, stop })
+}
+
+describe('the curve of an execution that fails', () => {
+  it('ends where every run fails, and begins where few do', async () => {
+    const { points } = await curveOf('gup-vs-collapse', 'gup-collapse-pmd')
+    const [first, last] = [points[0], points.at(-1)]
+    if (first === undefined || last === undefined) throw new Error('no points')
+    expect(first).toMatchObject({ turns: 0, step: 0, runs: 50 })
+    expect(share(first)).toBeLessThan(0.2)
+    expect(share(last)).toBe(1)
+    expect(points.map(({ step }) => step)).toEqual(points.map(({ step }) => step).sort((a, b) => a - b))
+  })
+
+  it('names the turn at which it is decided: that khugepaged may take the table between the two looks of gup_fast', async () => {
+    const { decisive } = await curveOf('gup-vs-collapse', 'gup-collapse-pmd')
+    if (decisive === null) throw new Error('nothing decided')
+    expect(decisive.after.turns).toBe(decisive.before.turns + 1)
+    expect(share(decisive.after) - share(decisive.before)).toBeGreaterThan(0.2)
+  })
+
+  it('is the same when it is drawn again', async () => {
+    expect(await curveOf('gup-fast-miniature', null)).toEqual(await curveOf('gup-fast-miniature', null))
+  })
+
+  it('stops when it is asked to, with the places it has', async () => {
+    let asked = 0
+    const { points, decisive } = await curveOf('gup-vs-collapse', 'gup-collapse-pmd', () => ++asked > 5)
+    expect(points).toHaveLength(5)
+    expect(decisive).toBeNull()
+  })
+})
+
+describe('--curve', () => {
+  const found = racewalk('explore', 'gup-fast-miniature', '--curve', '--json')
+  const result = document(found) as { curve: Curve; findings: { token: string }[] }
+
+  it('is a field of the document of explore, and of replay for the same token', () => {
+    expect(found.code).toBe(1)
+    expect(result.curve.points.at(-1)).toMatchObject({ failures: 100, runs: 100 })
+    const token = result.findings[0]?.token ?? ''
+    expect(document(racewalk('replay', token, '--curve', '--json'))['curve']).toEqual(result.curve)
+  })
+
+  it('is drawn, with the decisive step in words', () => {
+    const { out } = racewalk('replay', result.findings[0]?.token ?? '', '--curve')
+    expect(out).toMatch(/probability of failure .*\n\n +100 % │.*█\n/)
+    expect(out).toMatch(/decisive: step \d+, the turn of CPU \d, \w+ .*:\n {2}failures \d+ % before it, \d+ % after it/)
+  })
+})

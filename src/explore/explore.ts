@@ -131,7 +131,7 @@ class Exploration {
   runSome(count: number): boolean {
     const { executions = Infinity, stop } = this.#options
     if (isOver(this.#tally) || stop?.(this.executions) === true) return false
-    this.#kept?.saveNow(this.#tally)
+    this.#kept?.saveSometimes(this.#tally)
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
       if (!this.#runner.runOne(this.#tally)) return false

@@ -56,8 +56,8 @@ export class Kept {
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
   }
 
-  /** Saves `tally` if the last time was a second ago. */
-  saveNow(tally: Tally): void {
+  /** Saves `tally` if the last time was a second ago. A failure shows at the end, in save(). */
+  saveSometimes(tally: Tally): void {
     if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally)
   }
 

@@ -130,10 +130,12 @@ class Exploration {
   constructor(options: ExploreOptions) {
     this.#options = options
     this.#plan = planOf(options)
+    this.#runner = new Runner(this.#plan)
+    // Before a directory is made for what cannot be resumed.
+    if (options.resume !== undefined) this.#runner.goTo(0, '--resume')
     this.#kept = keptFor(options, this.#plan)
     this.#tally = this.#kept?.tally ?? emptyTally()
-    this.#runner = new Runner(this.#plan)
-    if (this.#kept !== null) this.#runner.goTo(this.executions, '--resume')
+    if (this.#kept?.resumed) this.#runner.goTo(this.executions, '--resume')
   }
 
   get executions(): number {

@@ -57,8 +57,8 @@ export class Kept {
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
   }
 
-  /** Saves `tally` if it is due. */
-  saveNow(tally: Tally): void {
+  /** Saves `tally` if it is due. A failure shows at the end, in save(). */
+  saveSometimes(tally: Tally): void {
     if (this.isDue) this.save(tally)
   }
 

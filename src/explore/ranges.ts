@@ -7,7 +7,7 @@ import { addTally, isOver, type Found, type Tally } from './tally.js'
 import { NO_LAST, type RangeUnit, type UnitResult, type Work } from './work.js'
 
 /** How long a range should take: a thread is never further ahead, and asks as seldom. */
-const RANGE_MS = 50
+const RANGE_MS = 100
 const FIRST_SIZE = 32
 const GROWTH_MAX = 8
 const SIZE_MAX = 2 ** 20

@@ -26,6 +26,15 @@ async function ended(args: string[], signal: NodeJS.Signals, ready: () => boolea
   return { code, out, err, ms: performance.now() - sent }
 }
 
+/** True `ms` after the exploration that is kept in `directory` has begun, which is when the directory is there. */
+function runningFor(directory: string, ms: number): () => boolean {
+  let since = Infinity
+  return () => {
+    if (existsSync(directory)) since = Math.min(since, performance.now())
+    return performance.now() - since > ms
+  }
+}
+
 /** Through a shell, which can do with standard output what a test cannot. */
 async function shell(command: string): Promise<Ended> {
   const child = spawn('bash', ['-o', 'pipefail', '-c', command], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -46,13 +55,7 @@ describe('Ctrl-C', () => {
   ])('%s prints what was found so far', async (name, more) => {
     const kept = join(scratch, name)
     const args = ['explore', 'message-passing', '--time', '60s', '--json', '--resume', kept, ...more]
-    // The directory is there when the exploration begins; a second later it has something to say.
-    let since = Infinity
-    const ready = (): boolean => {
-      if (existsSync(kept)) since = Math.min(since, performance.now())
-      return performance.now() - since > 2000
-    }
-    const { code, out, err, ms } = await ended(args, 'SIGINT', ready)
+    const { code, out, err, ms } = await ended(args, 'SIGINT', runningFor(kept, 2000))
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const result = document({ code, out, err })
     expect(result).toMatchObject({ interrupted: true, findings: [] })
@@ -67,7 +70,9 @@ describe('Ctrl-C', () => {
 
 describe('SIGTERM', () => {
   it('does what Ctrl-C does', async () => {
-    const { code, out } = await shell(`timeout --preserve-status 3 ${explore} message-passing --shards 2 --time 60s`)
+    const kept = join(scratch, 'terminated')
+    const args = ['explore', 'message-passing', '--shards', '2', '--time', '60s', '--resume', kept]
+    const { code, out } = await ended(args, 'SIGTERM', runningFor(kept, 1000))
     expect(code).toBe(0)
     expect(out).toMatch(/message-passing, fixed code: .* accesses, interrupted/)
   })
@@ -76,7 +81,7 @@ describe('SIGTERM', () => {
 describe('Ctrl-C under stress', () => {
   it('prints what was done so far', async () => {
     const start = performance.now()
-    const ready = (): boolean => performance.now() - start > 2500
+    const ready = (): boolean => performance.now() - start > 5000
     const { code, out, err } = await ended(
       ['stress', 'gup-vs-dontneed', '--duration', '60s', '--json'],
       'SIGINT',
@@ -91,11 +96,7 @@ describe('a killed exploration', () => {
   it('goes on from where it was a second before', async () => {
     const kept = join(scratch, 'killed')
     const args = ['explore', 'message-passing', '--resume', kept, '--shards', '2', '--json']
-    let since = Infinity
-    const { code, out } = await ended(args, 'SIGKILL', () => {
-      if (existsSync(kept)) since = Math.min(since, performance.now())
-      return performance.now() - since > 3500
-    })
+    const { code, out } = await ended(args, 'SIGKILL', runningFor(kept, 3500))
     expect({ code, out }).toEqual({ code: null, out: '' })
     const resumed = document(racewalk(...args, '--time', '300ms'))
     expect((resumed['resumed'] as { executions: number }).executions).toBeGreaterThan(0)

@@ -57,10 +57,10 @@ describe('a program', () => {
 
   it('adds to a word and goes on as a register says', () => {
     const whenOne = (reg: number, value: number): Op => ({
-      op: 'if',
+      op: 'ifEqual',
       reg,
-      is: 1,
-      then: [{ op: 'writeOnce', word: value, value }],
+      value: 1,
+      body: [{ op: 'writeOnce', word: value, value }],
     })
     run([
       { op: 'fetchAdd', word: 0, value: 1, reg: 0 },

@@ -25,9 +25,8 @@ export class Session {
   readonly machine: Machine
   readonly scenario: Scenario
   readonly engine: ControlledEngine
-  /** By CPU. */
-  readonly programs: readonly Program[]
   readonly #cpus: readonly BootedCpu[]
+  readonly #programs: readonly Program[]
   readonly #bare: boolean
   readonly #bareOperations: number
   readonly #bootOperations: number
@@ -37,7 +36,7 @@ export class Session {
     const built = setUp(scenario, 'explore', cpus, bug?.config)
     this.scenario = scenario
     this.machine = new Machine(sites ? { ...built.machine, sites: 'full' } : built.machine)
-    this.programs = built.programs
+    this.#programs = built.programs
     this.#bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     this.machine.boot(built.boot, bug, scenario.files)
@@ -51,7 +50,7 @@ export class Session {
     )
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, bug))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
-    this.#bareOperations = this.programs.reduce((sum, program) => sum + program.length, 0)
+    this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
     this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
     snapshot(this.machine.layout.size)
   }
@@ -64,6 +63,11 @@ export class Session {
     return sum
   }
 
+  /** What each CPU runs. */
+  get programs(): readonly Program[] {
+    return this.#programs
+  }
+
   #opsDone(cpu: number): number {
     return peek32(this.machine.regions.cpus.cpus + cpu * CPU_AREA.size + CPU_AREA.at.opsDone)
   }
@@ -74,7 +78,7 @@ export class Session {
     this.engine.strategy = strategy
     this.engine.recorder = recorder
     try {
-      const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.programs[id] as Program)))
+      const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
       // A litmus test has no memory management to check: its ending is its oracle.

@@ -5,8 +5,6 @@ import type { Finding } from '../machine/engine/finding.js'
 import { describeAddress } from './address.js'
 import type { Changed } from './changed.js'
 import { ruleOf, type Rule } from './rules.js'
-import type { PanelId } from './state/cell.js'
-import type { Change, History } from './state/recorder.js'
 import type { Row } from './steps.js'
 
 export interface FindingDocument {
@@ -84,17 +82,4 @@ export function stepDocuments(rows: readonly Row[]): StepDocument[] {
     const { step, cpu, access, name: address, before, after, stack, interrupt } = row
     return [{ step, cpu, access, address, before, after, stack, interrupt }]
   })
-}
-
-/** The state of the machine through an execution: items in the order in which they are shown. */
-export interface StateDocument {
-  readonly items: readonly { readonly panel: PanelId; readonly group: string; readonly name: string }[]
-  /** What each item said before the first step; null: it was not there. */
-  readonly start: readonly (string | null)[]
-  /** By step: which items said something else after it; null: gone. */
-  readonly changes: readonly (readonly Change[])[]
-}
-
-export function stateDocument({ items, start, changes }: History): StateDocument {
-  return { items: items.map(({ panel, group, name }) => ({ panel, group, name })), start, changes }
 }

@@ -64,7 +64,8 @@ export type { TraceDocument } from './report/traceEvents.js'
 export { findingText } from './report/text.js'
 export type { ReportOptions } from './report/text.js'
 export { paletteFor } from './report/palette.js'
-export type { FindingDocument, RunDocument, StateDocument, StepDocument } from './report/json.js'
+export type { FindingDocument, RunDocument, StepDocument } from './report/json.js'
+export type { StateDocument } from './report/state/document.js'
 export type { Row } from './report/steps.js'
 
 // ---- what is thrown

@@ -108,7 +108,11 @@ export class OutputFile {
       this.#isSpecial = isSpecial(this.target)
       if (!this.#isSpecial) this.#tryTemporary()
     } catch (error) {
-      throw new UsageError(this.name, `it cannot be written: ${reasonOf(error)}`, 'name a file in a folder that exists')
+      throw new UsageError(
+        this.name,
+        `it cannot be written: ${reasonOf(error)}`,
+        'name a file that you may write, in a folder that exists',
+      )
     }
   }
 

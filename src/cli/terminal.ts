@@ -43,10 +43,10 @@ export class Terminal {
     if (this.json) writeOutput(`${JSON.stringify(document, null, 2)}\n`)
   }
 
-  /** Something that went wrong beside the result, which stands: on standard error. */
+  /** What is no result: what went wrong on the way. */
   complain(text: string): void {
     this.quiet()
-    process.stderr.write(`${paletteFor(process.stderr.isTTY === true).bad('racewalk:')} ${text}\n`)
+    process.stderr.write(`racewalk: ${text}\n`)
   }
 
   /** Replaces the progress line, a few times a second. */

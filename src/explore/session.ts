@@ -30,9 +30,8 @@ export class Session {
   readonly machine: Machine
   readonly scenario: Scenario
   readonly engine: ControlledEngine
-  /** By CPU. */
-  readonly programs: readonly Program[]
   readonly #cpus: readonly BootedCpu[]
+  readonly #programs: readonly Program[]
   /** A litmus test: it touches words only. */
   readonly bare: boolean
   readonly #bareOperations: number
@@ -43,7 +42,7 @@ export class Session {
     const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
     this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
-    this.programs = built.programs
+    this.#programs = built.programs
     this.bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     blame(() => this.machine.boot(built.boot, change, scenario.files))
@@ -57,7 +56,7 @@ export class Session {
     )
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
-    this.#bareOperations = this.programs.reduce((sum, program) => sum + program.length, 0)
+    this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
     this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
     snapshot(this.machine.layout.size)
   }
@@ -70,6 +69,11 @@ export class Session {
     return sum
   }
 
+  /** What each CPU runs. */
+  get programs(): readonly Program[] {
+    return this.#programs
+  }
+
   #opsDone(cpu: number): number {
     return peek32(this.machine.regions.cpus.cpus + cpu * CPU_AREA.size + CPU_AREA.at.opsDone)
   }
@@ -80,7 +84,7 @@ export class Session {
     this.engine.strategy = strategy
     this.engine.recorder = both(recorder, strategy.recorder ?? null)
     try {
-      const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.programs[id] as Program)))
+      const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
       if (end.kind === 'pruned') return PRUNED
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }

@@ -6,8 +6,6 @@ import type { Insight } from '../explore/insight.js'
 import { describeAddress } from './address.js'
 import type { Changed } from './changed.js'
 import { ruleOf, type Rule } from './rules.js'
-import type { PanelId } from './state/cell.js'
-import type { Change, History } from './state/recorder.js'
 import type { Row } from './steps.js'
 
 export interface FindingDocument {
@@ -94,17 +92,4 @@ export function coverageDocument(insight: Insight, all: boolean): object {
   if (all) return insight
   const { operations, accesses, ...counts } = insight
   return { ...counts, operations: { ...operations, unseen: undefined }, accesses: { ...accesses, unseen: undefined } }
-}
-
-/** The state of the machine through an execution: items in the order in which they are shown. */
-export interface StateDocument {
-  readonly items: readonly { readonly panel: PanelId; readonly group: string; readonly name: string }[]
-  /** What each item said before the first step; null: it was not there. */
-  readonly start: readonly (string | null)[]
-  /** By step: which items said something else after it; null: gone. */
-  readonly changes: readonly (readonly Change[])[]
-}
-
-export function stateDocument({ items, start, changes }: History): StateDocument {
-  return { items: items.map(({ panel, group, name }) => ({ panel, group, name })), start, changes }
 }

@@ -106,6 +106,7 @@ function chainText({ what, before, after }: Changed, full: boolean, palette: Pal
     const became = isFlags ? flagsText(said[i] ?? '', text ?? '') : `→ ${text ?? 'none'}`
     return `${palette.changed(became)} (${step}, CPU ${cpu})`
   })
+  if (after.length === 0) return `${before ?? 'none'} (unchanged)`
   return [before ?? 'none', ...(left === 0 ? [] : ['→ …']), ...steps].join(' ')
 }
 

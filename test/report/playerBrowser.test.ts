@@ -86,11 +86,20 @@ describe.skipIf(executablePath === null)(title, () => {
   it('keeps the step in the address, and follows the address', async () => {
     await open('#step=7')
     await press('ArrowRight')
-    expect(page.url()).toMatch(/#step=8$/)
+    await page.waitForURL(/#step=8$/)
     await page.evaluate(() => (location.hash = '#step=21'))
     await page.waitForFunction(() => document.querySelector('.position')?.textContent?.startsWith('step 21 '))
     await page.evaluate(() => (location.hash = '#step=999999'))
     await page.waitForFunction((n) => document.querySelector('.position')?.textContent?.startsWith(`step ${n} `), last)
+  })
+
+  it('shows words of the data as text, whatever they are', async () => {
+    await open()
+    const evil = '<img src=x onerror="window.taken = true"></script><script>window.taken = true</script>'
+    writeFileSync(join(folder, 'evil.html'), playerHtml({ ...split, scenario: { ...split.scenario, summary: evil } }))
+    await page.goto(address.replace('page.html', 'evil.html'))
+    expect(await page.locator('.summary').textContent()).toContain(evil)
+    expect(await page.evaluate(() => 'taken' in window)).toBe(false)
   })
 
   it('shows the page tables at each step, and marks what the step changed', async () => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { replay } from '../../dist/src/explore/explore.js'
 import { decodeToken } from '../../dist/src/explore/token.js'
-import { explain } from '../../dist/src/report/explain.js'
-import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import { paletteFor } from '../../dist/src/report/palette.js'
+import { findingText } from '../../dist/src/report/text.js'
 import { whatChanged } from '../../dist/src/report/changed.js'
-import { stateDocument } from '../../dist/src/report/json.js'
+import { stateDocument } from '../../dist/src/report/state/document.js'
 import { States } from '../../dist/src/report/player/states.js'
 import type { AccessRow } from '../../dist/src/report/steps.js'
 import { again, found } from './execution.js'
@@ -74,15 +74,14 @@ describe('the recorded state', () => {
   })
 
   it('has grace periods, readers and callbacks of RCU', () => {
-    const straight = { scenario: 'retract-vs-retract', bug: null, patch: null, cpus: 2, deviations: [] }
-    const freed = explain(straight, scenarioById(straight.scenario), null).history
+    const freed = found('retract-vs-munmap', 's390-2k-release').explanation.history
     const said = (name: string): string =>
       freed.changes
         .flat()
         .filter(({ item }) => freed.items[item]?.panel === 'rcu' && freed.items[item]?.name === name)
         .map(({ text }) => text)
         .join('\n')
-    expect(said('state')).toMatch(/^1 runs, waits for CPU/m)
+    expect(said('state')).toMatch(/^\d runs, waits for CPU/m)
     expect(said('callbacks')).toMatch(/^page\[0x\w+\] queued$/m)
     expect(said('reader')).toContain('in rcu_read_lock()')
   })
@@ -101,6 +100,14 @@ describe('what became of it', () => {
     for (const { step, cpu } of entry?.after ?? []) expect(accesses[step - 1]?.cpu).toBe(cpu)
     const translation = changed.find(({ what }) => what === 'TLB of CPU 0: 0x10000 of mm0 (4 pages)')
     expect(translation).toMatchObject({ before: expect.stringMatching(/^huge 0x/), after: [] })
+  })
+
+  it('is in the report, with what stayed marked so', () => {
+    if (finding === null) throw new Error('no finding')
+    const options = { machine, rows, history, palette: paletteFor(false), width: 120, full: false, token: null }
+    const text = findingText(finding, options)
+    expect(text).toMatch(/^ {2}TLB of CPU 0: 0x10000 of mm0 \(4 pages\) +huge 0x\w+ rw dirty \(unchanged\)$/m)
+    expect(text).toMatch(/^ {2}page\[0xc\] flags +uptodate .* \+locked \(\d+, CPU 0\) \+dirty \(\d+, CPU 0\)$/m)
   })
 
   it('leaves out frames that have nothing to do with it', () => {

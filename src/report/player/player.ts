@@ -18,6 +18,9 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['?', 'this help'],
 ]
 
+/** Browsers refuse an address that changes with every repeat of a key. */
+const ADDRESS_AFTER_MS = 150
+
 export class Player {
   readonly #data: PageData
   readonly #timeline: Timeline
@@ -37,6 +40,7 @@ export class Player {
   #texts: readonly string[] | null = null
   #found: readonly number[] = []
   #step = -1
+  #addressTimer = 0
 
   constructor(data: PageData, root: HTMLElement) {
     this.#data = data
@@ -63,7 +67,8 @@ export class Player {
     this.#list.show(to)
     this.#panels.show(to)
     this.#showHits()
-    history.replaceState(null, '', `#step=${to}`)
+    window.clearTimeout(this.#addressTimer)
+    this.#addressTimer = window.setTimeout(() => keepInAddress(to), ADDRESS_AFTER_MS)
   }
 
   #controls(): HTMLElement {
@@ -162,6 +167,15 @@ export class Player {
     let step = this.#step + by
     while (this.#only.checked && step > 0 && step < steps.length && steps[step - 1]?.isPrivate === true) step += by
     return step
+  }
+}
+
+/** Keeps `step` in the address, so that it can be passed on. A viewer that shows pages in a cage may forbid it. */
+function keepInAddress(step: number): void {
+  try {
+    history.replaceState(null, '', `#step=${step}`)
+  } catch {
+    // The page works without.
   }
 }
 

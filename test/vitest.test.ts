@@ -64,14 +64,14 @@ describe('racewalk/vitest', () => {
   })
 
   test('files are explored: a scenario, and a patch that cures a bug', () => {
-    const scenario = new URL('../template/scenario.ts', import.meta.url)
+    const scenario = new URL('../src/cli/template/scenario.ts', import.meta.url)
     expect(race(scenario, { bug: 'no-recheck' })).toFail('gup-identity')
-    expect(race(scenario, { bug: 'no-recheck', patch: 'template/patch.ts', executions: 200 })).toSurvive()
+    expect(race(scenario, { bug: 'no-recheck', patch: 'src/cli/template/patch.ts', executions: 200 })).toSurvive()
   })
 
   test('a race of files names them in the command that replays it', () => {
     const options = { bug: 'no-recheck', executions: 2000 }
-    expect(() => expect(race('template/scenario.ts', options)).toSurvive()).toThrow(
+    expect(() => expect(race('src/cli/template/scenario.ts', options)).toSurvive()).toThrow(
       /npx racewalk replay rw1-\S+ --scenario template\/scenario\.ts$/,
     )
   })

@@ -17,7 +17,7 @@ export function addInit(program: Command, done: (code: ExitCode) => void): void 
 }
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const TEMPLATE = join(ROOT, 'template')
+const TEMPLATE = join(ROOT, 'src/cli/template')
 
 function init(name: string, terminal: Terminal): ExitCode {
   const folder = resolve(name)

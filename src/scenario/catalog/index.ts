@@ -29,6 +29,8 @@ export const tableScenarios: readonly Scenario[] = [
   tables.retractThenUnmap,
   tables.fragmentVsGup,
   tables.pmdVsGup,
+  tables.scanVsTable,
+  tables.retractThenReuse,
   tableTorture,
 ]
 

@@ -72,7 +72,7 @@ describe('racewalk/vitest', () => {
   test('a race of files names them in the command that replays it', () => {
     const options = { bug: 'no-recheck', executions: 2000 }
     expect(() => expect(race('src/cli/template/scenario.ts', options)).toSurvive()).toThrow(
-      /npx racewalk replay rw1-\S+ --scenario template\/scenario\.ts$/,
+      /npx racewalk replay rw2-\S+ --scenario src\/cli\/template\/scenario\.ts$/,
     )
   })
 

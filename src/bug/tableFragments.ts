@@ -2,9 +2,13 @@
  * Designs of pte_free_defer() for tables that share a page, and of giving such tables back, that did not work. Drafts that
  * differ in more than a line are in src/mm/pgalloc/, beside those that were merged.
  */
-import type { PhysAddr, Table } from '../base/units.js'
+import { phys, type PhysAddr, type Table } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
+import type { Kernel } from '../mm/kernel.js'
+import { PAGE } from '../mm/page.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
+import { PowerpcFragments } from '../mm/pgalloc/powerpcFragments.js'
+import { S390Bits } from '../mm/pgalloc/s390Bits.js'
 import { S390Active } from '../mm/pgalloc/s390Active.js'
 import { S390ListNode } from '../mm/pgalloc/s390ListNode.js'
 import { S390PphhaaMmLock, S390PphhaaOnList } from '../mm/pgalloc/s390Pphhaa.js'
@@ -101,6 +105,82 @@ export const s390Release = defineBug({
   symptom: 'the page is freed by another CPU meanwhile: list corruption, one page used twice',
   scenarios: ['retract-vs-munmap'],
   parts: { Pgalloc: ReleasesAtOnce },
+  config: { pgalloc: 's390-active' },
+})
+
+/** The count of parts is the page's reference count: set by a store, after the page could be found by its frame number. */
+class CountsInRefcount extends PowerpcFragments {
+  protected override countOf(page: PhysAddr): PhysAddr {
+    return phys(page + PAGE.at.refcount)
+  }
+
+  /** The last part's reference is gone: nobody else may have one. */
+  protected override *freeTablePage(page: PhysAddr): Step<void> {
+    yield* this.k.folios.freeUnref(page)
+  }
+}
+
+export const ppcFragRefcount = defineBug({
+  id: 'ppc-frag-refcount',
+  number: 'K08',
+  year: 2018,
+  upstream: { fixed: '4231aba000f5' },
+  summary:
+    'parts of a page of tables are counted in its reference count, which a store sets once there is a second part',
+  symptom:
+    'a speculative reference is overwritten, and its end is counted as that of a part: the page goes with a table in use',
+  scenarios: ['scan-vs-table'],
+  parts: { Pgalloc: CountsInRefcount },
+  config: { pgalloc: 'powerpc-fragments' },
+})
+
+/**
+ * Deferred parts keep their page on the list, at the tail as those that are pending, though they are busy until the page
+ * goes: then it waits for its grace period. H marks them.
+ */
+class ListsDeferred extends S390Bits {
+  readonly #freeCallback: number
+
+  constructor(k: Kernel) {
+    super(k)
+    this.#freeCallback = k.rcu.register({ rcu: (head) => this.#free(phys(head - PAGE.at.rcuNext)) })
+  }
+
+  override *pteFreeDefer(mm: PhysAddr, table: Table): Step<void> {
+    const page = this.pageOf(table)
+    yield* this.makePending(mm, table, true)
+    if (isDone(yield* this.xorByte(page, HEAD << this.partOf(table)))) yield* this.release(page)
+  }
+
+  protected override *clearPending(page: PhysAddr, part: number): Step<void> {
+    if (isDone(yield* this.xorByte(page, PENDING << part))) yield* this.release(page)
+  }
+
+  protected override *release(page: PhysAddr): Step<void> {
+    if ((yield* this.readByte(page)) === 0) return yield* this.freeTablePage(page)
+    yield* this.k.rcu.callRcu(phys(page + PAGE.at.rcuNext), this.#freeCallback)
+  }
+
+  *#free(page: PhysAddr): Step<void> {
+    yield* this.xorByte(page, yield* this.readByte(page))
+    yield* this.freeTablePage(page)
+  }
+}
+
+const HEAD = 0x04
+const PENDING = 0x10
+/** No part is handed out, and those that are pending are deferred. One change of the byte leads there. */
+const isDone = (byte: number): boolean => (byte & 3) === 0 && byte >>> 4 === ((byte >>> 2) & 3)
+
+export const tailBlocker = defineBug({
+  id: 'tail-blocker',
+  number: 'K05',
+  year: 2023,
+  upstream: null,
+  summary: 'a page with a deferred part stays on the list, of which only the first page is looked at',
+  symptom: 'the parts behind it are never handed out again: page tables grow without bound',
+  scenarios: ['retract-then-reuse'],
+  parts: { Pgalloc: ListsDeferred },
   config: { pgalloc: 's390-active' },
 })
 

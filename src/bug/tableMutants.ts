@@ -1,6 +1,7 @@
 /** One-line faults in how page tables are given back (page-table-freeing dossier 10.3), to see that each is found. */
-import type { PhysAddr, Table } from '../base/units.js'
+import type { PhysAddr, Table, VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
+import { MmuGather } from '../mm/mmuGather.js'
 import { PageTables } from '../mm/pageTables.js'
 import { OnePage } from '../mm/pgalloc/onePage.js'
 import { PowerpcFragments } from '../mm/pgalloc/powerpcFragments.js'
@@ -21,6 +22,21 @@ export const pmdPageNotCounted = defineMutant({
   scenarios: ['pmd-vs-gup'],
   parts: { Pgalloc: FreesPmdPages },
   config: { pgalloc: 'powerpc-fragments' },
+})
+
+class InvalidatesTheLastLevel extends MmuGather {
+  protected override *tlbFlushRange(start: VirtAddr, end: VirtAddr): Step<void> {
+    yield* super.tlbFlushRange(start, end, false)
+  }
+}
+
+export const tableLastLevelFlush = defineMutant({
+  id: 'table-last-level-flush',
+  summary: 'after tables were unlinked, TLBs are told to forget entries of the last level alone',
+  symptom: 'a paging-structure cache leads the hardware into a table that was freed',
+  scenarios: ['gup-vs-munmap-broadcast'],
+  parts: { MmuGather: InvalidatesTheLastLevel },
+  config: { flushStyle: 'broadcast' },
 })
 
 class TakesPending extends S390Active {

@@ -9,6 +9,7 @@ import { Panic, type Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
 import { FrameKind } from '../machine/trace/observer.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_HEAD } from '../mm/page.js'
+import { MM } from '../mm/mmStruct.js'
 import { ZONE } from '../mm/pageAllocator.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { Expected, finding } from './expected.js'
@@ -59,6 +60,7 @@ class FinalChecker {
     try {
       this.#expected.collect()
       this.#checkFrames(extra)
+      this.#checkReuse()
       return null
     } catch (error) {
       if (error instanceof Panic) return error.finding
@@ -111,6 +113,39 @@ class FinalChecker {
     const whole = this.#machine.memmap.wholeTable(state & 0xf, nr)
     if (this.#expected.tables[whole] === 0) this.#leaked(pfn, 'page table')
     return true
+  }
+
+  /**
+   * s390: only the first page of an mm's list is looked at for a part to hand out. With nothing under way, a part that is
+   * free must be within reach, or it is lost until its page goes.
+   */
+  #checkReuse(): void {
+    const { memmap, regions, config } = this.#machine
+    const canBeHad = (page: number): boolean => {
+      const byte = peek32(page + PAGE.at.refcount) >>> 24
+      return ((byte | (byte >>> 4)) & 3) !== 3
+    }
+    if (config.arch !== 's390' || memmap.fragments !== 2) return
+    for (let i = 0; i < config.kernel.mms; i++) {
+      const mm = regions.kernel.mms + i * MM.size
+      const head = mm + MM.at.pgtableList
+      const pages: number[] = []
+      if (peek32(mm + MM.at.inUse) !== 0 && peek32(head) !== 0)
+        for (let node = peek32(head); node !== head && pages.length < memmap.frameCount; node = peek32(node))
+          // One design has its nodes in the tables.
+          pages.push(node < memmap.frameBase ? node - PAGE.at.lruNext : memmap.page(memmap.pfnAt(node)))
+      if (pages.length === 0 || canBeHad(pages[0] as number)) continue
+      const lost = pages.find(canBeHad)
+      if (lost !== undefined) this.#unreachable(lost, pages[0] as number)
+    }
+  }
+
+  #unreachable(page: number, first: number): never {
+    const { memmap } = this.#machine
+    const pfn = memmap.pfnOf(page)
+    this.#report(pfn, 'leak', `BUG: a free part of page of tables 0x${pfn.toString(16)} is never handed out`, [
+      `the list begins with page 0x${memmap.pfnOf(first).toString(16)}, of which no part is free`,
+    ])
   }
 
   // ---- pages ------------------------------------------------------------------------------------------------------

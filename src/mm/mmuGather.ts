@@ -192,7 +192,7 @@ export class MmuGather extends Part {
 
   protected *tlbFlushRange(start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     if (this.#fullmm) yield* this.k.tlbFlush.flushTlbMm(this.#mm)
-    else yield* this.k.tlbFlush.flushTlbMmRange(this.#mm, start, end, freedTables)
+    else yield* this.k.tlbFlush.tlbFlush(this.#mm, start, end, freedTables)
   }
 
   /** M1: invalidate, then release what was collected. */

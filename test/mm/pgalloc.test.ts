@@ -152,6 +152,16 @@ describe.each(LISTED_BY_NODE)('the tracking byte of %s', (design) => {
     expect(bench.isFree(gathered)).toBe(true)
   })
 
+  it('does not hide a part that can be had: pending pages are listed behind', () => {
+    const { bench, first, second } = twoTables()
+    const [third, fourth] = [bench.alloc(), bench.alloc()]
+    expect(bench.page(third)).toBe(bench.page(fourth))
+    bench.free(first)
+    bench.freeTlb(third)
+    expect(bench.listed()).toEqual([bench.page(second), bench.page(fourth)])
+    expect(bench.alloc()).toBe(first)
+  })
+
   it('keeps the page when one part is pending and the other one is freed at once', () => {
     const { bench, first, second } = twoTables()
     bench.freeTlb(first)

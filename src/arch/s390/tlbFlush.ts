@@ -95,6 +95,10 @@ export class S390TlbFlush extends TlbFlush {
   /** Nothing: whoever changed the entry has purged. */
   override *flushTlbPage(): Step<void> {}
 
+  override *tlbFlush(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
+    yield* this.flushTlbMmRange(mm, start, end, freedTables)
+  }
+
   /** flush_tlb_range() and tlb_flush(): only a debt is left to pay. Tables that were unlinked are one. */
   override *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     if (freedTables) yield* this.cpu.writeOnce32(phys(mm + AT.flushMm), 1)

@@ -73,6 +73,23 @@ export class TlbFlush {
     yield* this.flushTlbMmRange(mm, 0 as VirtAddr, this.k.geo.taskSize as VirtAddr, true)
   }
 
+  /**
+   * tlb_flush() of a gather, in which tables were unlinked or not. Broadcast: without, entries of the last level alone are
+   * invalidated, as arm64, powerpc and INVLPGB do; by interrupt there is no such form.
+   */
+  *tlbFlush(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
+    if (freedTables || this.k.config.flushStyle === 'ipi')
+      return yield* this.flushTlbMmRange(mm, start, end, freedTables)
+    const { pageSize } = this.k.geo
+    const [vpn, endVpn] = [Math.floor(start / pageSize), Math.ceil(end / pageSize)]
+    this.cpu.preemptDisable()
+    // Full barrier: as in flushTlbMmRange().
+    yield* this.cpu.smpMb()
+    yield* this.#flushByBroadcast(mm, vpn, endVpn, true)
+    this.cpu.preemptEnable()
+    this.k.observer.tlbFlushed(this.cpu, mm, vpn, endVpn)
+  }
+
   /** flush_tlb_mm_range(). `freedTables`: tables were unlinked, so that walks through them must end too. */
   *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, _freedTables: boolean): Step<void> {
     const { pageSize } = this.k.geo
@@ -116,11 +133,11 @@ export class TlbFlush {
    * Each TLB is emptied while its CPU is between two accesses: an access holds tlbBusy from lookup to data, so that
    * "the instruction was issued" cannot be taken for "it completed" (the DSB after arm64's TLBI).
    */
-  *#flushByBroadcast(mm: PhysAddr, vpn: number, end: number): Step<void> {
+  *#flushByBroadcast(mm: PhysAddr, vpn: number, end: number, lastLevel = false): Step<void> {
     for (let target = 0; target < this.cpu.cpuCount; target++) {
       const busy = phys(this.cpu.areaOf(target) + CPU_AREA.at.tlbBusy)
       yield* lockTlb(this.cpu, busy)
-      this.k.tlbs[target]?.flushRange(mm, vpn, end)
+      this.k.tlbs[target]?.flushRange(mm, vpn, end, lastLevel)
       yield* unlockTlb(this.cpu, busy)
     }
   }

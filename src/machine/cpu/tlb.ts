@@ -97,8 +97,11 @@ export class Tlb {
     return at
   }
 
-  /** Drops every entry of `mm` that translates a page of vpn … end-1. */
-  flushRange(mm: number, vpn: number, end: number): void {
+  /**
+   * Drops every entry of `mm` that translates a page of vpn … end-1. `lastLevel`: those alone, and not what is known of
+   * tables (arm64's TLBI of the last level).
+   */
+  flushRange(mm: number, vpn: number, end: number, lastLevel = false): void {
     for (let slot = 0; slot < this.entryCount; slot++) {
       const at = this.entry(slot)
       const pages = peek32(at + TLB_ENTRY.at.pages)
@@ -106,7 +109,7 @@ export class Tlb {
       const first = peekF64(at + TLB_ENTRY.at.vpn)
       if (first < end && first + pages > vpn) this.#drop(at)
     }
-    this.dropTables(mm)
+    if (!lastLevel) this.dropTables(mm)
   }
 
   flushAll(): void {

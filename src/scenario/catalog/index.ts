@@ -28,7 +28,7 @@ export const tableScenarios: readonly Scenario[] = [
   tables.reclaimVsFault,
   tables.retractThenUnmap,
   tables.fragmentVsGup,
-  tables.pmdVsGup,
+  tables.retractThenReuse,
   tableTorture,
 ]
 
@@ -60,6 +60,8 @@ export const scenarios: readonly Scenario[] = [
   reclaim.retractVsReclaim,
   reclaim.retractVsUnmapFile,
   ...tableScenarios,
+  tables.pmdVsGup,
+  tables.scanVsTable,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,
   s390.rdpVsWrite,

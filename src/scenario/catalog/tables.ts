@@ -196,6 +196,51 @@ export const reclaimVsFault = defineScenario({
   },
 })
 
+export const scanVsTable = defineScenario({
+  id: 'scan-vs-table',
+  summary: 'pfn walkers take references on frames that become pages of tables meanwhile; then all processes end',
+  arch: 'powerpc',
+  cpus: 3,
+  exploreOnly: true,
+  config: { pgalloc: 'powerpc-fragments', thp: 'never' },
+  build: (s) => {
+    const at = s.huge(0)
+    const scanTwice = (page: number): Program => {
+      const scan: Op = { op: 'scanPfn', addr: at + page * s.pageSize }
+      return [scan, scan, { op: 'exit' }]
+    }
+    return {
+      boot: [mapAnonymous(at, s.hugeSize), store(at, 1, 4)],
+      // The frames that are freed become the tables of the next process, the lowest one the top.
+      programs: roles(
+        s,
+        [dontneed(at, s.hugeSize), { op: 'exec' }, mapAnonymous(at, s.hugeSize), store(at), { op: 'exit' }],
+        scanTwice(3),
+        [scanTwice(2), scanTwice(3)],
+      ),
+    }
+  },
+})
+
+export const retractThenReuse = defineScenario({
+  id: 'retract-then-reuse',
+  summary: 'of two pages of tables one has a deferred part and the other one a free part, which can be had again',
+  arch: 's390',
+  cpus: 2,
+  files: [FILE_PAGES],
+  config: { pgalloc: 's390-active', thp: 'never' },
+  build: (s) => {
+    const [first, third] = [s.huge(0), s.huge(2)]
+    const other: Program = [mapAnonymous(third, s.hugeSize), store(third)]
+    const last: Program = [mapAnonymous(s.huge(3), s.hugeSize), store(s.huge(3))]
+    const again: Program = s.repeated ? [load(first), ...other] : []
+    return {
+      boot: [...mapFile(s), ...other, ...last],
+      programs: roles(s, [retract(first), { op: 'munmap', addr: third, len: s.hugeSize }, ...again], [load(s.huge(1))]),
+    }
+  },
+})
+
 export const pmdVsGup = defineScenario({
   id: 'pmd-vs-gup',
   summary: 'munmap gives a PMD table back whose neighbour stays, and it is made anew, while gup_fast walks both',

@@ -7,7 +7,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import type { Divergence } from './check.js'
-import { Kept, type Resumed } from './resume.js'
+import { Kept, type Resumed } from './kept.js'
 import { present, type FoundFinding } from './present.js'
 import { ReplayStrategy } from './replay.js'
 import { Runner, type Plan, type Wanted } from './runner.js'
@@ -36,7 +36,7 @@ export interface ExploreOptions {
   readonly shrink?: boolean
   /** Run each schedule twice; the first execution that is not the same again ends the exploration. */
   readonly check?: boolean
-  /** Directory that keeps the exploration: continued from there, and left there to be continued (resume.ts). */
+  /** Directory that keeps the exploration: continued from there, and left there to be continued (kept.ts). */
   readonly resume?: string
   /** Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to know it. */
   readonly modules?: Modules

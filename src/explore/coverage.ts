@@ -23,7 +23,7 @@ import { PctStrategy } from './pct.js'
 import { WordClasses } from './wordClass.js'
 
 /** Executions at the beginning that are recorded, each of them. */
-export const RECORDED_FIRST = 256
+export const RECORDED_FIRST = 128
 /** After that one in so many is. */
 export const RECORDED_EVERY = 64
 /** Classes of equivalent executions that are told apart; later ones are not counted. */

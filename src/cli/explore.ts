@@ -33,7 +33,7 @@ import {
   shardsOption,
   strategyOption,
 } from './options.js'
-import { htmlOption, junitOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
+import { htmlOption, junitOption, Outputs, tokenOption, traceOption, type OutputOptions } from './outputs.js'
 import { Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
 import { kernelText, patchDocument, playedOf, subjectOf, type Subject } from './subject.js'
 
@@ -83,6 +83,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(fullOption())
     .addOption(htmlOption())
     .addOption(traceOption())
+    .addOption(tokenOption())
     .addOption(junitOption())
     .addOption(jsonOption())
     .action(async (id: string, options: Options) => done(await runExplore(id, options)))

@@ -1,5 +1,5 @@
 /**
- * Files that a command writes beside what it prints: --html, --trace, --junit. That they can be written is made sure
+ * Files that a command writes beside what it prints: --html, --trace, --token, --junit. That they can be written is made sure
  * before the work, so that none is lost to a misspelt folder. They are written under another name and renamed, so that
  * nobody finds half of one.
  */
@@ -27,12 +27,14 @@ export interface OutputOptions {
   html?: string
   trace?: string
   junit?: string
+  token?: string
 }
 
 export const htmlOption = (): Option =>
   new Option('--html <FILE>', 'write a page that plays the execution step by step; it needs no network')
 export const traceOption = (): Option =>
   new Option('--trace <FILE>', 'write the execution for ui.perfetto.dev and chrome://tracing')
+export const tokenOption = (): Option => new Option('--token <FILE>', 'write the token that replays the execution')
 export const junitOption = (): Option => new Option('--junit <FILE>', 'write the result as JUnit XML, for CI')
 
 export class Outputs {
@@ -44,7 +46,7 @@ export class Outputs {
   constructor(options: OutputOptions, terminal: Terminal) {
     this.#terminal = terminal
     const paths = new Map<string, string>()
-    for (const name of ['html', 'trace', 'junit'] as const) {
+    for (const name of ['html', 'trace', 'junit', 'token'] as const) {
       const path = options[name]
       if (path === undefined) continue
       const file = new OutputFile(`--${name}`, path)
@@ -56,9 +58,10 @@ export class Outputs {
     }
   }
 
-  /** Writes --html and --trace; null says that there is no execution to show. */
+  /** Writes --html, --trace and --token; null says that there is no execution to show. */
   execution(replayed: PlayedExecution | null): void {
     this.#write('html', replayed === null ? null : () => playerHtml(replayed))
+    this.#write('token', replayed === null ? null : () => `${replayed.token}\n`)
     this.#write('trace', replayed === null ? null : () => `${JSON.stringify(traceOf(replayed))}\n`)
   }
 

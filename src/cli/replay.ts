@@ -1,8 +1,9 @@
 /** `racewalk replay`: one execution again, step for step. */
 import type { Command } from 'commander'
+import { existsSync, readFileSync } from 'node:fs'
 import { describePoint } from '../explore/deviations.js'
 import { patchMark } from '../boot/module/origin.js'
-import { decodeToken } from '../explore/token.js'
+import { decodeToken, type Token } from '../explore/token.js'
 import { curveText } from '../report/curve.js'
 import { whatChanged } from '../report/changed.js'
 import { explain, type Explanation } from '../report/explain.js'
@@ -12,8 +13,12 @@ import { findingText } from '../report/text.js'
 import { curveOf } from './curve.js'
 import { curveOption, fullOption, jsonOption, patchOption } from './options.js'
 import { htmlOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
-import { kernelText, patchDocument, playedOf, subjectOfToken } from './subject.js'
-import { EXIT, Terminal, type ExitCode } from './terminal.js'
+import { exploreFor, foundText } from './explore.js'
+import { kernelText, patchDocument, playedOf, subjectOfToken, type Subject } from './subject.js'
+import { EXIT, Terminal, thousands, type ExitCode } from './terminal.js'
+
+/** How long the search goes on for where a token does not fit. */
+const GO_ON_MS = 10_000
 
 interface Options extends OutputOptions {
   scenario?: string
@@ -28,7 +33,7 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
   program
     .command('replay')
     .description('the execution of a token again, with its interleaving as a table')
-    .argument('<TOKEN>', 'what a report ends in')
+    .argument('<TOKEN>', 'what a report ends in, or a file that has it')
     .addOption(patchOption())
     .option('--scenario <FILE>', "the token's scenario, where that was of a file")
     .option('--bug <FILE>', "the token's bug, where that was of a file")
@@ -40,7 +45,8 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
     .action(async (token: string, options: Options) => done(await runReplay(token, options)))
 }
 
-async function runReplay(text: string, options: Options): Promise<ExitCode> {
+async function runReplay(argument: string, options: Options): Promise<ExitCode> {
+  const text = tokenOf(argument)
   const token = decodeToken(text)
   const subject = await subjectOfToken(token, options)
   const { scenario, bug, change, patch } = subject
@@ -71,18 +77,43 @@ async function runReplay(text: string, options: Options): Promise<ExitCode> {
     terminal.print(
       `\n${findingText(finding, { machine, rows, history, palette, width, full: options.full === true, token: null })}`,
     )
+  const played = { exact: explanation.exact, steps: stepDocuments(rows), state: stateDocument(history) }
+  outputs.execution(playedOf(subject, explanation, text))
   const curve = options.curve === true ? await curveOf(text, scenario, change, terminal) : undefined
-  terminal.document({
-    ...document,
-    exact: explanation.exact,
-    steps: stepDocuments(rows),
-    state: stateDocument(history),
-    curve,
-  })
   if (curve) terminal.print(`\n${curveText(curve, rows)}`)
   if (curve === null) terminal.print('no curve: this execution breaks no rule')
-  outputs.execution(playedOf(subject, explanation, text))
-  return outputs.exitCode(finding === null ? EXIT.clean : EXIT.finding)
+  const continued =
+    finding === null && !explanation.exact ? await goOn(token, explanation.taken, subject, options, terminal) : null
+  terminal.document({ ...document, ...played, curve, continued: continued?.document ?? null })
+  return outputs.exitCode(finding === null && continued?.found !== true ? EXIT.clean : EXIT.finding)
+}
+
+/** The token itself, or the one in a file. */
+function tokenOf(argument: string): string {
+  return !argument.startsWith('rw') && existsSync(argument) ? readFileSync(argument, 'utf8').trim() : argument
+}
+
+/** Where the token no longer fits, a search goes on from the turns that did. */
+async function goOn(
+  token: Token,
+  taken: number,
+  subject: Subject,
+  options: Options,
+  terminal: Terminal,
+): Promise<{ readonly found: boolean; readonly document: object }> {
+  const { scenario, bug, patch } = subject
+  terminal.print(`going on from there under chosen schedules …`)
+  const after = token.deviations.slice(0, taken)
+  const explored = await exploreFor(terminal, GO_ON_MS, { scenario, bug, patch, cpus: token.cpus, after, shrink: true })
+  const { finding, executions } = explored
+  // Before the report on it, which takes the image away that addresses are named from.
+  const document = finding === null ? null : findingDocument(finding, explored.session.machine, finding.token)
+  if (finding === null) terminal.print(`nothing found in ${thousands(executions)} executions`)
+  else {
+    terminal.print(`found in execution ${thousands(finding.execution)}:`)
+    if (!terminal.json) terminal.print(`\n${foundText(finding, subject, options.full === true, terminal)}`)
+  }
+  return { found: finding !== null, document: { executions, finding: document } }
 }
 
 /** `other`: the patch is not what it was. */

@@ -8,7 +8,7 @@
  */
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { ACCESSES, accessName } from '../machine/cpu/access.js'
-import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
+import { INTERRUPT, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import { peek32 } from '../machine/image/image.js'
 import type { Layout } from '../machine/image/layout.js'
 import { goOn, possible, ReplayStrategy } from './replay.js'
@@ -117,6 +117,7 @@ export class DeviationStrategy implements Strategy {
   readonly #points: Points
   readonly #onPoint: ((cpu: number) => void) | undefined
   readonly #then: Strategy | null
+  readonly recorder?: StepRecorder
   /** A deviation came up whose action was not possible. */
   #impossible = false
   #last = 0
@@ -131,6 +132,7 @@ export class DeviationStrategy implements Strategy {
     this.#deviations = deviations
     this.#points = new Points(session)
     this.#then = then
+    if (then?.recorder !== undefined) this.recorder = then.recorder
     this.#onPoint = onPoint
   }
 

@@ -39,6 +39,8 @@ export interface ExploreOptions {
   readonly wanted?: Wanted
   /** Make what was found smaller: fewer switches between CPUs (shrink.ts). */
   readonly shrink?: boolean
+  /** Turns that every execution begins with, as a token has them; the strategy goes on from there. */
+  readonly after?: readonly Deviation[]
   /** Run each schedule twice; the first execution that is not the same again ends the exploration. */
   readonly check?: boolean
   /** Directory that keeps the exploration: continued from there, and left there to be continued (kept.ts). */
@@ -166,9 +168,9 @@ class Exploration {
 /** Throws UsageError for CPUs that the scenario cannot have. */
 export function planOf(options: ExploreOptions): Plan {
   const { scenario, bug = null, patch = null, seed = 1, strategy = 'portfolio', wanted = null } = options
-  const { check = false, insight = false, oracles = true } = options
+  const { after = [], check = false, insight = false, oracles = true } = options
   const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-  return { scenario, bug, patch, cpus, seed, strategy, wanted, check, insight, oracles }
+  return { scenario, bug, patch, cpus, seed, strategy, wanted, after, check, insight, oracles }
 }
 
 /** The directory of `resume`; null without. Throws UsageError as Kept does. */

@@ -8,6 +8,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { Check } from './check.js'
 import { Coverage, mergeCoverage } from './coverage.js'
+import { DeviationStrategy, type Deviation } from './deviations.js'
 import { searchOf } from './searches.js'
 import { isIndexed, type Search } from './search.js'
 import { both, Session } from './session.js'
@@ -28,6 +29,8 @@ export interface Plan {
   readonly strategy: StrategyId
   /** Null for any finding. */
   readonly wanted: Wanted | null
+  /** Every execution begins with these, and is the strategy's from there. */
+  readonly after: readonly Deviation[]
   /** Each schedule is run twice and compared. */
   readonly check: boolean
   /** What each execution covers is recorded, instead of some. */
@@ -39,6 +42,7 @@ export interface Plan {
 export class Runner {
   readonly session: Session
   readonly #search: Search
+  readonly #after: readonly Deviation[]
   readonly #coverage: Coverage
   readonly #check: Check | null
   readonly #isWanted: (finding: Finding) => boolean
@@ -48,12 +52,13 @@ export class Runner {
   /** Of the executions that are run before any other. */
   #measured = 0
 
-  constructor({ scenario, bug, patch, cpus, seed, strategy, wanted, check, insight, oracles }: Plan) {
+  constructor({ scenario, bug, patch, cpus, seed, strategy, wanted, after, check, insight, oracles }: Plan) {
     this.session = new Session(scenario, patched(bug, patch), cpus, false, oracles)
     this.#search = searchOf(strategy, seed, this.session.engine, cpus)
     this.#coverage = new Coverage(this.session.machine, this.session.bare, insight)
     this.#check = check ? new Check(this.session) : null
     this.#strategy = strategy
+    this.#after = after
     this.#isWanted = typeof wanted === 'string' ? ({ oracle }) => oracle === wanted : (wanted ?? ((): boolean => true))
   }
 
@@ -87,7 +92,8 @@ export class Runner {
       return false
     }
     const covering = this.#coverage.begin(this.#index, strategy)
-    const execution = session.execute(strategy, both(covering, this.#check?.recorder ?? null))
+    const begun = this.#after.length === 0 ? strategy : new DeviationStrategy(session, this.#after, strategy)
+    const execution = session.execute(begun, both(covering, this.#check?.recorder ?? null))
     this.#search.ended()
     if (execution.pruned === true) return true
     this.#coverage.ended(session.engine.picks.length)

@@ -3,6 +3,8 @@ import { share, type Curve, type CurvePoint } from '../explore/curve.js'
 import type { Row } from './steps.js'
 
 const HEIGHT = 6
+/** A jump of less is told from chance by more runs only. */
+const DECIDES = 0.2
 /** A column of a row, filled from below by eighths. */
 const EIGHTHS = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 const LABELS: Readonly<Record<number, string>> = { 0: '100 %', [HEIGHT / 2]: ' 50 %', [HEIGHT - 1]: '  0 %' }
@@ -36,8 +38,9 @@ function decisiveText({ before, after, cpu }: NonNullable<Curve['decisive']>, ro
   const row = rows.find((candidate) => candidate.kind === 'access' && candidate.step === step)
   const what = row?.kind === 'access' ? `, ${row.access} ${row.name}` : ''
   const where = row?.kind === 'access' && row.stack[0] !== undefined ? ` in ${row.stack[0]}` : ''
+  const title = share(after) - share(before) < DECIDES ? 'no step decides alone; the largest jump' : 'decisive'
   return (
-    `decisive: step ${step}, the turn of CPU ${cpu}${what}${where}:\n` +
+    `${title}: step ${step}, the turn of CPU ${cpu}${what}${where}:\n` +
     `  failures ${percent(before)} before it, ${percent(after)} after it`
   )
 }

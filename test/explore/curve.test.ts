@@ -25,8 +25,8 @@ describe('the curve of an execution that fails', () => {
     expect(points.map(({ step }) => step)).toEqual(points.map(({ step }) => step).sort((a, b) => a - b))
   })
 
-  it('names the turn at which it is decided: that khugepaged may take the table between the two looks of gup_fast', async () => {
-    const { decisive } = await curveOf('gup-vs-collapse', 'gup-collapse-pmd')
+  it('names the turn at which it is decided, the two points that differ by it alone', async () => {
+    const { decisive } = await curveOf('gup-fast-miniature', null)
     if (decisive === null) throw new Error('nothing decided')
     expect(decisive.after.turns).toBe(decisive.before.turns + 1)
     expect(share(decisive.after) - share(decisive.before)).toBeGreaterThan(0.2)

@@ -143,6 +143,26 @@ export const ADVICE: Readonly<Record<Advice, number>> = {
   collapse: 25,
 }
 
+/** Those on words of a litmus test. */
+const LITMUS_OPS = [
+  'readOnce',
+  'writeOnce',
+  'loadAcquire',
+  'storeRelease',
+  'xchg',
+  'cmpxchg',
+  'fetchAdd',
+  'awaitWord',
+  'cmpxchgWhen',
+  'spinLock',
+  'spinUnlock',
+  'mcsLock',
+  'mcsUnlock',
+  'smpMb',
+  'smpRmb',
+  'smpWmb',
+] as const satisfies readonly OpName[]
+
 /** Kinds of operations by number, as the image counts them. */
 export const OPS: readonly OpName[] = [
   'mmap',
@@ -174,22 +194,7 @@ export const OPS: readonly OpName[] = [
   'exit',
   'reschedule',
   'synchronizeRcu',
-  'readOnce',
-  'writeOnce',
-  'loadAcquire',
-  'storeRelease',
-  'xchg',
-  'cmpxchg',
-  'fetchAdd',
-  'awaitWord',
-  'cmpxchgWhen',
-  'spinLock',
-  'spinUnlock',
-  'mcsLock',
-  'mcsUnlock',
-  'smpMb',
-  'smpRmb',
-  'smpWmb',
+  ...LITMUS_OPS,
   'repeat',
   'oneOf',
   'ifEqual',
@@ -208,24 +213,7 @@ export const MAP = {
 } as const
 export const MREMAP = { mayMove: 1, fixed: 2, dontUnmap: 4 } as const
 
-const BARE: ReadonlySet<OpName> = new Set([
-  'readOnce',
-  'writeOnce',
-  'loadAcquire',
-  'storeRelease',
-  'xchg',
-  'cmpxchg',
-  'fetchAdd',
-  'awaitWord',
-  'cmpxchgWhen',
-  'spinLock',
-  'spinUnlock',
-  'mcsLock',
-  'mcsUnlock',
-  'smpMb',
-  'smpRmb',
-  'smpWmb',
-])
+const BARE: ReadonlySet<OpName> = new Set(LITMUS_OPS)
 
 /** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
 export const isBare = (program: Program): boolean =>

@@ -2,20 +2,22 @@
 import type { Op, Program } from '../../program/op.js'
 import { defineScenario, type Scenario } from '../scenario.js'
 
+const PAIR = { arch: 'x86-64', cpus: 2, cpusMax: 2, exploreOnly: true } as const
+
+/** Data in word 0, then the flag in word 1. */
+const PUBLISH: Program = [
+  { op: 'writeOnce', word: 0, value: 1 },
+  { op: 'storeRelease', word: 1, value: 1 },
+]
+
 export const messagePassing = defineScenario({
   id: 'message-passing',
   summary: 'MP: data then flag with release, flag with acquire then data: never the flag without the data',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [],
     programs: [
-      [
-        { op: 'writeOnce', word: 0, value: 1 },
-        { op: 'storeRelease', word: 1, value: 1 },
-      ],
+      PUBLISH,
       [
         { op: 'loadAcquire', word: 1, reg: 0 },
         { op: 'readOnce', word: 0, reg: 1 },
@@ -29,10 +31,7 @@ export const messagePassing = defineScenario({
 export const messagePassingBroken = defineScenario({
   id: 'message-passing-reversed',
   summary: 'MP with the writer in the wrong order: the explorer finds the flag without the data',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [],
     programs: [
@@ -53,10 +52,7 @@ export const messagePassingBroken = defineScenario({
 export const storeBuffering = defineScenario({
   id: 'store-buffering',
   summary: 'SB with full barriers: never both loads before both stores',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [],
     programs: [0, 1].map((mine) => [
@@ -72,17 +68,11 @@ export const storeBuffering = defineScenario({
 export const guardedMessagePassing = defineScenario({
   id: 'message-passing-guarded',
   summary: 'MP whose reader looks at the data only when it has seen the flag',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [],
     programs: [
-      [
-        { op: 'writeOnce', word: 0, value: 1 },
-        { op: 'storeRelease', word: 1, value: 1 },
-      ],
+      PUBLISH,
       [
         { op: 'loadAcquire', word: 1, reg: 0 },
         { op: 'ifEqual', reg: 0, value: 1, body: [{ op: 'readOnce', word: 0, reg: 1 }] },
@@ -96,10 +86,7 @@ export const guardedMessagePassing = defineScenario({
 export const loadBuffering = defineScenario({
   id: 'load-buffering',
   summary: 'LB: each CPU reads one word and then writes the other: never both reads after both writes',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [],
     programs: [0, 1].map((mine) => [
@@ -114,10 +101,7 @@ export const loadBuffering = defineScenario({
 export const twoPlusTwoWrites = defineScenario({
   id: '2+2w',
   summary: '2+2W: both CPUs write both words, in opposite orders: never the first value in both',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [],
     programs: [0, 1].map((mine) => [
@@ -232,10 +216,7 @@ export const gupFastMiniature = defineScenario({
   id: 'gup-fast-miniature',
   summary:
     'read the pointer, take a reference, look again; against clear, put, free without a grace period: use after free',
-  arch: 'x86-64',
-  cpus: 2,
-  cpusMax: 2,
-  exploreOnly: true,
+  ...PAIR,
   build: () => ({
     boot: [
       { op: 'writeOnce', word: COUNT, value: 1 },

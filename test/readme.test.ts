@@ -86,7 +86,7 @@ describe('the examples of the README', () => {
         compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
       })
       writeFileSync(join(project, 'program.js'), outputText)
-      expect(node('program.js')).toMatch(/KASAN.* rw1-[^]*duration/)
+      expect(node('program.js')).toMatch(/KASAN.* rw2-[^]*duration/)
     }
   })
 })

@@ -181,7 +181,7 @@ export class Trace implements Tracer {
    */
   #racesOfAccess(event: Event, clock: Int32Array, accesses: ReadonlyMap<number, number[]>, races: Race[]): void {
     const impossible: number[] = []
-    for (const earlier of candidates(event, accesses)) {
+    for (const earlier of candidates(event, accesses, this.events)) {
       const other = this.events[earlier] as Event
       if (other.cpu === event.cpu) continue
       if ((this.#places[earlier] as number) <= (clock[other.cpu] as number) || !conflict(other, event)) continue
@@ -260,10 +260,22 @@ function readyBefore(event: Event, other: Event): boolean {
   return event.until(other.before[half as 0 | 1], event.operand)
 }
 
-/** Earlier events on the words of `event`, latest first. */
-function candidates(event: Event, accesses: ReadonlyMap<number, number[]>): number[] {
-  const lists = event.words.flatMap((word) => accesses.get(word >>> 1) ?? [])
-  return [...new Set(lists)].sort((a, b) => b - a)
+/**
+ * Earlier events on the words of `event` that it may race with, latest first. What is before a store that it could have come
+ * in place of happens before that store, or did not matter to it.
+ */
+function candidates(event: Event, accesses: ReadonlyMap<number, number[]>, events: readonly Event[]): number[] {
+  const found: number[] = []
+  for (const word of event.words) {
+    const list = accesses.get(word >>> 1) ?? []
+    for (let i = list.length - 1; i >= 0; i--) {
+      const earlier = list[i] as number
+      const other = events[earlier] as Event
+      found.push(earlier)
+      if (other.words.includes(word | 1) && readyBefore(event, other)) break
+    }
+  }
+  return event.words.length === 1 ? found : [...new Set(found)].sort((a, b) => b - a)
 }
 
 function markWritten(words: number[], word: number): void {

@@ -46,11 +46,11 @@ describe('files of a finding', () => {
     const [suite] = parseXml(readFileSync(junit, 'utf8')).children
     const failure = suite?.children[1]?.children[0]
     expect(failure).toMatchObject({ tag: 'failure', attributes: { type: 'outcome' } })
-    expect(failure?.text).toMatch(/an ending that is not allowed[^]*npx racewalk replay rw1-/)
+    expect(failure?.text).toMatch(/an ending that is not allowed[^]*npx racewalk replay rw2-/)
   })
 
   it('are the same when the token is replayed', () => {
-    const token = /replay (rw1-\S+)/.exec(ended.out)?.[1] ?? ''
+    const token = /replay (rw2-\S+)/.exec(ended.out)?.[1] ?? ''
     const [page, events] = [file('b.html'), file('b.json')]
     expect(racewalk('replay', token, '--html', page, '--trace', events).code).toBe(1)
     expect(readFileSync(page, 'utf8')).toBe(readFileSync(html, 'utf8'))
@@ -118,7 +118,7 @@ describe('a file that cannot be written', () => {
   it.skipIf(!existsSync('/dev/full'))('for lack of space is complained of after the report, and never replaced', () => {
     const ended = explore('--html', '/dev/full')
     expect(ended.code).toBe(1)
-    expect(ended.out).toMatch(/npx racewalk replay rw1-/)
+    expect(ended.out).toMatch(/npx racewalk replay rw2-/)
     expect(ended.err).toMatch(/--html \/dev\/full\n {2}it could not be written: ENOSPC[^]*make room/)
     expect(statSync('/dev/full').isCharacterDevice()).toBe(true)
     expect(exploreClean('--junit', '/dev/full').code).toBe(2)

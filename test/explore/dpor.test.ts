@@ -46,7 +46,7 @@ describe('dpor explores each execution once, up to equivalence', () => {
     ['message-passing', 2, 3],
     ['store-buffering', 2, 3],
     ['load-buffering', 2, 3],
-    ['2+2w', 2, 3],
+    ['two-plus-two-writes', 2, 3],
     ['iriw', 4, 15],
     ['spin-lock', 2, 2],
     ['spin-lock', 3, 6],

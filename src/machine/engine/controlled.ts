@@ -235,7 +235,6 @@ export class ControlledEngine implements Engine {
     if (!this.#running) return false
     // Under sequential consistency a switch at a barrier is a switch at the access after it.
     if (kind >= Access.smpMb && kind <= Access.smpWmb) return false
-    if (++this.#steps > this.#stepLimit) throw new StepLimit()
     if (this.#until !== null && !this.#canGoOn(cpu, kind, addr)) return true
     const interruptible = this.#pending & ~this.#masked
     if (this.#runnable !== 1 << cpu || interruptible !== 0) {
@@ -247,6 +246,7 @@ export class ControlledEngine implements Engine {
         return true
       }
     }
+    if (++this.#steps > this.#stepLimit) throw new StepLimit()
     if (this.#recorder !== null) this.#recorder.step(cpu, kind, addr)
     if (this.#tracer !== null) this.#tracer.step(cpu, kind, addr, this.#until, this.#operand)
     this.#until = null
@@ -317,6 +317,7 @@ export class ControlledEngine implements Engine {
   }
 
   #resume(cpu: number, top: Frame): void {
+    if (++this.#steps > this.#stepLimit) throw new StepLimit()
     if (this.#recorder !== null) this.#recorder.step(cpu, top.kind, top.addr)
     if (this.#tracer !== null) this.#tracer.step(cpu, top.kind, top.addr, top.until, top.operand)
     top.kind = 0

@@ -99,7 +99,7 @@ export const loadBuffering = defineScenario({
 })
 
 export const twoPlusTwoWrites = defineScenario({
-  id: '2+2w',
+  id: 'two-plus-two-writes',
   summary: '2+2W: both CPUs write both words, in opposite orders: never the first value in both',
   ...PAIR,
   build: () => ({

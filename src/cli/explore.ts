@@ -1,5 +1,6 @@
 /** `racewalk explore`: chosen schedules until one finds something. */
 import type { Command } from 'commander'
+import { UsageError } from '../base/errors.js'
 import { patched } from '../bug/patch.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { exploreSharded } from '../explore/shards.js'
@@ -86,7 +87,16 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(tokenOption())
     .addOption(junitOption())
     .addOption(jsonOption())
-    .action(async (id: string, options: Options) => done(await runExplore(id, options)))
+    .action(async (id: string, options: Options, command: Command) => {
+      if (command.getOptionValueSource('seed') === 'cli') checkSeed(options)
+      done(await runExplore(id, options))
+    })
+}
+
+/** Throws UsageError for a seed that counts for nothing. */
+function checkSeed({ seed, strategy }: Options): void {
+  if (strategy !== 'bounded' && strategy !== 'dpor') return
+  throw new UsageError(`--seed ${seed} with --strategy ${strategy}`, 'that draws nothing', 'leave --seed out')
 }
 
 async function runExplore(id: string, options: Options): Promise<ExitCode> {

@@ -1,6 +1,6 @@
 /** `racewalk replay`: one execution again, step for step. */
 import type { Command } from 'commander'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { describePoint } from '../explore/deviations.js'
 import { patchMark } from '../boot/module/origin.js'
 import { decodeToken, type Token } from '../explore/token.js'
@@ -90,7 +90,8 @@ async function runReplay(argument: string, options: Options): Promise<ExitCode> 
 
 /** The token itself, or the one in a file. */
 function tokenOf(argument: string): string {
-  return !argument.startsWith('rw') && existsSync(argument) ? readFileSync(argument, 'utf8').trim() : argument
+  const isFile = !/^rw\d+-/.test(argument) && statSync(argument, { throwIfNoEntry: false })?.isFile() === true
+  return isFile ? readFileSync(argument, 'utf8').trim() : argument
 }
 
 /** Where the token no longer fits, a search goes on from the turns that did. */

@@ -44,6 +44,16 @@ const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['a scenario’s file that is not there', ['stress', './gone.mjs'], /gone\.mjs: there is no such file/],
   ['a file that is no module', ['explore', 'mixed', '--patch', 'package.json'], /package\.json is no module/],
   ['every step, as text and as JSON', ['replay', 'x', '--full', '--json'], /'--full' cannot be used with .*'--json'/],
+  [
+    'a seed where nothing is drawn',
+    ['explore', 'mixed', '--strategy', 'dpor', '--seed', '3'],
+    /--seed 3 with --strategy dpor/,
+  ],
+  [
+    'shards where they cannot be',
+    ['explore', 'mixed', '--strategy', 'dpor', '--shards', '2'],
+    /--shards with --strategy dpor/,
+  ],
   ['every step of threads', ['stress', 'mixed', '--full'], /--full without --explore/],
   [
     'a design of page tables and a bug of another',

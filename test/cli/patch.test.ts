@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { shown } from '../../dist/src/boot/module/places.js'
 import { document, racewalk } from './command.js'
 
 // What a module may be and what it may not is in ../boot/module.test.ts; here is what the commands make of it.
@@ -87,25 +88,25 @@ describe('a patch', () => {
 
   it('is explored, and named with a hash of its contents', () => {
     expect(explored.code).toBe(1)
-    expect(found).toMatchObject({ bug: null, patch: { file: trusting, hash: expect.stringMatching(/^[0-9a-f]{12}$/) } })
+    expect(found).toMatchObject({ bug: null, patch: { file: shown(trusting), hash: expect.stringMatching(/^[0-9a-f]{12}$/) } })
   })
 
   it('is in the command that replays what it did', () => {
     const { out } = racewalk('explore', 'gup-vs-split', '--patch', trusting, '--executions', '5000')
     expect(out).toMatch(/gup-vs-split, fixed code, patched by .*trusting\.ts: /)
-    expect(out.trimEnd().split('\n').at(-1)).toBe(`  npx racewalk replay ${token} --patch ${trusting}`)
+    expect(out.trimEnd().split('\n').at(-1)).toBe(`  npx racewalk replay ${token} --patch ${shown(trusting)}`)
   })
 
   it('is replayed step for step', () => {
     const replayed = document(racewalk('replay', token, '--patch', trusting, '--json'))
-    expect(replayed).toMatchObject({ exact: true, findings: [{ title }], patch: { file: trusting } })
+    expect(replayed).toMatchObject({ exact: true, findings: [{ title }], patch: { file: shown(trusting) } })
   })
 
   it('runs in threads', () => {
     const { code, out } = racewalk('stress', 'gup-vs-split', '--patch', trusting, '--duration', '30s', '--json')
     expect(code).toBe(1)
     expect(JSON.parse(out)).toMatchObject({
-      patch: { file: trusting },
+      patch: { file: shown(trusting) },
       engine: 'free',
       stopped: 'finding',
       fault: null,

@@ -88,7 +88,10 @@ describe('a patch', () => {
 
   it('is explored, and named with a hash of its contents', () => {
     expect(explored.code).toBe(1)
-    expect(found).toMatchObject({ bug: null, patch: { file: shown(trusting), hash: expect.stringMatching(/^[0-9a-f]{12}$/) } })
+    expect(found).toMatchObject({
+      bug: null,
+      patch: { file: shown(trusting), hash: expect.stringMatching(/^[0-9a-f]{12}$/) },
+    })
   })
 
   it('is in the command that replays what it did', () => {

@@ -1,6 +1,6 @@
 /**
  * A search decides the schedules of an exploration, execution after execution: sampled ones from a seed, systematic ones
- * from what earlier executions have shown. One implementation a kind: sampled.ts, bounded.ts.
+ * from what earlier executions have shown. One implementation a kind: sampled.ts, bounded.ts, dpor.ts.
  */
 import type { Strategy } from '../machine/engine/controlled.js'
 

@@ -4,19 +4,10 @@
  * nobody finds half of one.
  */
 import { Option } from 'commander'
-import {
-  accessSync,
-  closeSync,
-  constants,
-  openSync,
-  realpathSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { accessSync, closeSync, constants, openSync, realpathSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { UsageError } from '../base/errors.js'
+import { draftOf, writeWhole } from '../base/wholeFile.js'
 import { junitXml, type JunitSuite } from '../report/junit.js'
 import { playerHtml, type PlayedExecution } from '../report/playerHtml.js'
 import { replayCommand } from '../report/text.js'
@@ -119,47 +110,26 @@ export class OutputFile {
     }
   }
 
-  get #temporary(): string {
-    return join(dirname(this.target), `.${basename(this.target)}.${process.pid}.tmp`)
-  }
-
   #tryTemporary(): void {
-    closeSync(openSync(this.#temporary, 'wx'))
-    unlinkSync(this.#temporary)
+    const draft = draftOf(this.target)
+    closeSync(openSync(draft, 'wx'))
+    unlinkSync(draft)
   }
 
   /** Null, or what went wrong. */
   write(text: string): string | null {
     try {
       if (this.#isSpecial) writeFileSync(this.target, text)
-      else this.#replace(text)
+      else writeWhole(this.target, text, { flag: 'wx', flush: true })
       return null
     } catch (error) {
       return `${this.name}\n  it could not be written: ${reasonOf(error)}\n  make room or name another file`
-    }
-  }
-
-  #replace(text: string): void {
-    try {
-      writeFileSync(this.#temporary, text, { flag: 'wx', flush: true })
-      renameSync(this.#temporary, this.target)
-    } catch (error) {
-      removeIfThere(this.#temporary)
-      throw error
     }
   }
 }
 
 /** Without the call and the name of the temporary file. */
 const reasonOf = (error: unknown): string => (error as Error).message.replace(/, \w+( '.*')?$/, '')
-
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // It was never made.
-  }
-}
 
 /** The file behind links; of one that does not exist, its own path. */
 function followed(path: string): string {

@@ -6,9 +6,11 @@
  * it is in, what it is about to do (the access and the kind of word it goes to, such as `cmpxchg32 page.refcount`), and how
  * often it has come to such a point in that operation. So a schedule outlives edits that do not touch the named points.
  */
+import { fnv1a } from '../base/hash.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { ACCESSES, accessName } from '../machine/cpu/access.js'
 import { INTERRUPT, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
+import type { Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
 import type { Layout } from '../machine/image/layout.js'
 import { goOn, possible, ReplayStrategy } from './replay.js'
@@ -74,11 +76,14 @@ class Points {
   }
 }
 
-/** The deviations of the execution that takes `picks`. Runs it once more; the session's machine is left as it ends. */
-export function deviationsOf(session: Session, picks: readonly number[]): Deviation[] {
+/** The execution that takes `picks`, once more: where it deviates, and its finding. The session's machine is left as it ends. */
+export function deviationsOf(
+  session: Session,
+  picks: readonly number[],
+): { readonly deviations: readonly Deviation[]; readonly finding: Finding | null } {
   const noting = new Noting(session, new ReplayStrategy(picks))
-  session.execute(noting)
-  return noting.deviations
+  const { finding } = session.execute(noting)
+  return { deviations: noting.deviations, finding }
 }
 
 /** Notes where another strategy deviates. */
@@ -206,7 +211,6 @@ const ordinalEnding = (n: number): string =>
 
 /** FNV-1a, folded to 24 bits. */
 function hash24(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  const hash = fnv1a(text)
   return ((hash >>> 24) ^ hash) & 0xffffff
 }

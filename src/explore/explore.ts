@@ -148,10 +148,7 @@ class Exploration {
   runSome(count: number): boolean {
     const { executions = Infinity, stop } = this.#options
     if (isOver(this.#tally) || stop?.(this.executions) === true) return false
-    if (this.#kept?.isDue === true) {
-      this.#runner.collect(this.#tally)
-      this.#kept.save(this.#tally)
-    }
+    this.#kept?.saveSometimes(() => this.#collected())
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
       if (!this.#runner.runOne(this.#tally)) return false
@@ -159,9 +156,14 @@ class Exploration {
     return true
   }
 
-  result(): ExploreResult {
+  /** The tally, with what the runner knows besides. */
+  #collected(): Tally {
     this.#runner.collect(this.#tally)
-    return resultOf(this.#tally, this.#plan, this.#runner.session, this.#kept, this.#options.shrink === true)
+    return this.#tally
+  }
+
+  result(): ExploreResult {
+    return resultOf(this.#collected(), this.#plan, this.#runner.session, this.#kept, this.#options.shrink === true)
   }
 }
 

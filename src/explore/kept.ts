@@ -6,9 +6,10 @@
  * whoever runs it (sampled.ts).
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../base/errors.js'
+import { writeWhole } from '../base/wholeFile.js'
 import { patchMark } from '../boot/module/origin.js'
 import { buildId } from '../boot/build.js'
 import type { Plan } from './runner.js'
@@ -57,14 +58,9 @@ export class Kept {
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
   }
 
-  /** Saves `tally` if it is due. A failure shows at the end, in save(). */
-  saveSometimes(tally: Tally): void {
-    if (this.isDue) this.save(tally)
-  }
-
-  /** Whether the last time was a second ago. */
-  get isDue(): boolean {
-    return performance.now() - this.#savedAt >= SAVE_EVERY_MS
+  /** Saves what `tally` says if the last time was a second ago. A failure shows at the end, in save(). */
+  saveSometimes(tally: () => Tally): void {
+    if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally())
   }
 
   /** Null, or why it could not be saved; what was kept before is still there then. */
@@ -72,14 +68,11 @@ export class Kept {
     const seconds = (this.resumed?.seconds ?? 0) + (performance.now() - this.#start) / 1000
     const contents: Contents = { asked: this.#asked, seconds, tally }
     const file = join(this.#directory, FILE)
-    const temporary = `${file}.${process.pid}.tmp`
     try {
       mkdirSync(this.#directory, { recursive: true })
-      writeFileSync(temporary, encode(contents))
-      renameSync(temporary, file)
+      writeWhole(file, encode(contents))
       return null
     } catch (error) {
-      remove(temporary)
       return `cannot keep the exploration in ${this.#directory}: ${messageOf(error)}`
     } finally {
       this.#savedAt = performance.now()
@@ -191,11 +184,3 @@ const REMEDY = 'name a new directory'
 const damaged = (file: string, why: string): UsageError => new UsageError(`${file} is damaged`, why, REMEDY)
 const checksum = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-function remove(file: string): void {
-  try {
-    rmSync(file, { force: true })
-  } catch {
-    // It is in the way of nobody.
-  }
-}

@@ -1,6 +1,6 @@
 /** What was found, as it is shown: run again in this thread, made smaller if that was asked for, with its token. */
 import type { Finding } from '../machine/engine/finding.js'
-import { DeviationStrategy, deviationsOf } from './deviations.js'
+import { deviationsOf } from './deviations.js'
 import type { Plan } from './runner.js'
 import type { Session } from './session.js'
 import { shrink } from './shrink.js'
@@ -24,8 +24,7 @@ export function present(
   shrinks: boolean,
 ): FoundFinding {
   const small = shrinks ? shrink(session, found.finding, found.picks) : null
-  const deviations = deviationsOf(session, small?.picks ?? found.picks)
-  const finding = small?.finding ?? session.execute(new DeviationStrategy(session, deviations)).finding ?? found.finding
+  const { deviations, finding } = deviationsOf(session, small?.picks ?? found.picks)
   const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, patch: patchMark(patch), cpus, deviations })
-  return { ...finding, token, execution: found.execution, switches: small?.switches ?? null }
+  return { ...(finding ?? found.finding), token, execution: found.execution, switches: small?.switches ?? null }
 }

@@ -5,12 +5,10 @@
  * Some strategies need to know how long executions are. The first few of each exploration are random walks that measure it.
  */
 import type { ControlledEngine, Strategy } from '../machine/engine/controlled.js'
-import { Measured, Measuring, type Profile } from './profile.js'
+import { Measured, Measuring } from './profile.js'
 import { RandomStrategy } from './random.js'
 import type { IndexedSearch } from './search.js'
 import { strategyOf, type SampledId } from './strategies.js'
-
-export type { Profile } from './profile.js'
 
 /** Executions that are random walks and measure the profile. */
 export const MEASURED = 8
@@ -30,10 +28,6 @@ export class SampledSearch implements IndexedSearch {
     this.#seed = seed
     this.#engine = engine
     this.#profile = new Measured(cpus)
-  }
-
-  get profile(): Profile {
-    return this.#profile
   }
 
   next(): Strategy {

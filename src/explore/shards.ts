@@ -55,7 +55,9 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
   runner.goTo(0, '--shards')
   const kept = keptFor(options, plan)
   const work = new Ranges(kept?.tally ?? emptyTally(), executions, count)
-  const { redone, broken } = await new Coordinator(work, data, options, () => kept?.saveSometimes(work.tally)).run()
+  const { redone, broken } = await new Coordinator(work, data, options, () =>
+    kept?.saveSometimes(() => work.tally),
+  ).run()
   const behind = work.behind()
   const tally = behind.found === null ? work.tally : { ...work.tally, found: behind.found }
   const unkept = kept?.save(work.tally) ?? null

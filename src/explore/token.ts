@@ -10,6 +10,7 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { UsageError } from '../base/errors.js'
+import { fnv1a } from '../base/hash.js'
 import type { Deviation } from './deviations.js'
 
 export interface Token {
@@ -127,11 +128,6 @@ class Reader {
   }
 }
 
-/** FNV-1a, 32 bits. */
-function checksum(text: string): string {
-  let hash = 0x811c9dc5
-  for (const char of text) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193)
-  return (hash >>> 0).toString(36)
-}
+const checksum = (text: string): string => (fnv1a(text) >>> 0).toString(36)
 
 const shorten = (text: string): string => (text.length > 24 ? `${text.slice(0, 24)}…` : text)

@@ -10,7 +10,7 @@
  * equivalent.
  */
 import { lowestBit } from '../base/bits.js'
-import { Access, accessWidth } from '../machine/cpu/access.js'
+import { accessWidth, mayWrite } from '../machine/cpu/access.js'
 import { INTERRUPT, type ControlledEngine, type Tracer } from '../machine/engine/controlled.js'
 import type { WaitCondition } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
@@ -45,7 +45,6 @@ export interface Race {
 }
 
 const WORD_BYTES = 4
-const width = Array.from({ length: 64 }, (_, kind) => accessWidth(kind))
 
 export class Trace implements Tracer {
   readonly events: Event[] = []
@@ -69,7 +68,7 @@ export class Trace implements Tracer {
 
   step(cpu: number, kind: number, addr: number, until: WaitCondition | null, operand: number): void {
     const words = [(addr >>> 2) * 2]
-    const bytes = width[kind] ?? 0
+    const bytes = accessWidth(kind)
     if (bytes === 8) words.push(((addr >>> 2) + 1) * 2)
     this.events.push(this.#event(cpu, cpu, words, addr, bytes, until, operand))
   }
@@ -167,9 +166,9 @@ export class Trace implements Tracer {
   #unmade(cpu: number): Event | null {
     const pending = this.#engine.pending(cpu)
     if (pending === null || pending.kind === 0) return null
-    const bytes = width[pending.kind] ?? 0
+    const bytes = accessWidth(pending.kind)
     const words = [pending.addr >>> 2, ...(bytes === 8 ? [(pending.addr >>> 2) + 1] : [])]
-    const writes = LOADS.has(pending.kind) ? 0 : 1
+    const writes = mayWrite(pending.kind) ? 1 : 0
     const places = words.map((word) => word * 2 + writes)
     return this.#event(cpu, cpu, places, pending.addr, bytes, pending.until, pending.operand)
   }
@@ -230,14 +229,6 @@ export class Trace implements Tracer {
 }
 
 const NOTHING = [0, 0] as const
-const LOADS: ReadonlySet<number> = new Set([
-  Access.readOnce32,
-  Access.readOnce64,
-  Access.loadAcquire32,
-  Access.loadAcquire64,
-  Access.plainRead32,
-  Access.plainRead64,
-])
 
 /** Whether the order of the two matters. */
 export function dependent(a: Event, b: Event): boolean {

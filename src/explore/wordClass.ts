@@ -28,13 +28,20 @@ export class WordClasses {
     const slot = addr >>> 2
     if (slot >= this.#known.length) return this.#frameClass(addr)
     let known = this.#known[slot] as number
-    if (known === 0) this.#known[slot] = known = this.#number(fieldName(this.#machine.layout.nameOf(addr)))
+    if (known === 0) this.#known[slot] = known = this.#number(this.#fieldName(addr))
     return known
   }
 
   #frameClass(addr: number): number {
     const level = tableLevel(this.#machine, addr)
     return (this.#frames[level] ??= this.#number(level === 0 ? "user's page" : `${levelName(level)} table`))
+  }
+
+  /** The region and field; a litmus test's words are each of their own kind. */
+  #fieldName(addr: number): string {
+    const { layout } = this.#machine
+    const litmus = /^word\[0x([0-9a-f]+)\]\.value$/.exec(layout.nameOf(addr))?.[1]
+    return litmus === undefined ? layout.kindOf(addr).replace(/\|.*$/, '') : `word ${parseInt(litmus, 16)}`
   }
 
   #number(name: string): number {
@@ -45,14 +52,6 @@ export class WordClasses {
     }
     return number
   }
-}
-
-/** The region and field without the index; a litmus test's words are each of their own kind. */
-function fieldName(name: string): string {
-  return name
-    .replace(/^word\[0x([0-9a-f]+)\]\.value$/, (_, n: string) => `word ${parseInt(n, 16)}`)
-    .replace(/\[0x[0-9a-f]+\]/, '')
-    .replace(/\|.*$/, '')
 }
 
 /** Level of the page table that the word at `addr` of a frame belongs to; 0 when it belongs to none. */

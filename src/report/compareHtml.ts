@@ -1,5 +1,6 @@
 /** A comparison of designs as one page that needs nothing else: no script, no network. */
 import type { Variant } from '../explore/compareTables.js'
+import { escaped } from './escape.js'
 
 const STYLE = `
   body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }
@@ -96,6 +97,3 @@ function failures(variants: readonly Variant[]): string {
   )
   return items.length === 0 ? '<p>Nothing failed.</p>' : `<ul>\n${items.join('\n')}\n</ul>`
 }
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-const escaped = (text: string): string => text.replace(/[&<>"]/g, (char) => ENTITIES[char] as string)

@@ -11,6 +11,7 @@ import { stateDocument } from './state/document.js'
 import type { Row } from './steps.js'
 import { sharedWords } from './table.js'
 import { replayCommand } from './text.js'
+import { escaped } from './escape.js'
 
 export interface PlayedExecution {
   readonly explanation: Explanation
@@ -47,9 +48,6 @@ ${script}</script>
 
 /** JSON as the text of a script element: no `<`, so nothing in it can end the element or begin another. */
 const inScript = (json: string): string => json.replaceAll('<', '\\u003c')
-
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-const escaped = (text: string): string => text.replace(/[&<>"]/g, (char) => ENTITIES[char] as string)
 
 export function pageData({ explanation, scenario, kernel, about, token }: PlayedExecution): PageData {
   const { finding, machine, rows, history } = explanation

@@ -3,19 +3,11 @@
  * they run from here. A module is found by the contents of everything that it was made from.
  */
 import { createHash } from 'node:crypto'
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { lstatSync, mkdirSync, mkdtempSync, readFileSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeWhole } from '../../base/wholeFile.js'
 import type { CompiledModule, Purpose } from './compiled.js'
 
 /** Where a compiled module is kept. */
@@ -39,8 +31,8 @@ export function store(module: CompiledModule, purpose: Purpose): Stored {
   const folder = cacheFolder()
   const inputs = module.units.map((unit) => unit.path)
   const path = join(folder, `${keyOf(inputs, purpose)}.json`)
-  writeWhole(path, JSON.stringify(module))
-  writeWhole(join(folder, `${named(module.file, purpose)}.inputs`), JSON.stringify(inputs))
+  writeWhole(path, JSON.stringify(module), OURS)
+  writeWhole(join(folder, `${named(module.file, purpose)}.inputs`), JSON.stringify(inputs), OURS)
   return { module, path }
 }
 
@@ -77,6 +69,8 @@ const builtAt = (): number => statSync(fileURLToPath(import.meta.url)).mtimeMs
 // ---- files ----------------------------------------------------------------------------------------------------------
 
 let folder: string | null = null
+/** What is in it is for nobody else. */
+const OURS = { mode: 0o600 }
 
 /** A folder of this user's own: what is in it is run. One that belongs to somebody else, or that others write, is not used. */
 function cacheFolder(): string {
@@ -106,12 +100,4 @@ function readJson<T>(path: string): T | null {
   } catch {
     return null
   }
-}
-
-/** Others see the file as a whole or not at all. */
-function writeWhole(path: string, text: string): void {
-  const draft = `${path}.${process.pid}`
-  writeFileSync(draft, text)
-  chmodSync(draft, 0o600)
-  renameSync(draft, path)
 }

@@ -50,11 +50,9 @@ export const Access = Object.fromEntries(ACCESSES.map((name, index) => [name, in
 export const accessName = (kind: number): string => ACCESSES[kind - 1] ?? 'step'
 
 /** Width in bytes of the word that access `kind` goes to; 0 for barriers. */
-export function accessWidth(kind: number): 0 | 4 | 8 {
-  const name = accessName(kind)
-  if (name.endsWith('64')) return 8
-  return name.endsWith('32') ? 4 : 0
-}
+export const accessWidth = (kind: number): 0 | 4 | 8 => WIDTHS[kind - 1] ?? 0
+
+const WIDTHS = ACCESSES.map((name) => (name.endsWith('64') ? 8 : name.endsWith('32') ? 4 : 0))
 
 const WRITES = ACCESSES.map((name) => !/^(?:readOnce|loadAcquire|plainRead|smp)/.test(name))
 

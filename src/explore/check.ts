@@ -44,7 +44,7 @@ export class Check {
   again(first: Execution, execution: number): Divergence | null {
     const { engine } = this.#session
     const firstSteps = engine.steps
-    const replay = new ReplayStrategy([...engine.picks])
+    const replay = new ReplayStrategy(engine.picks)
     this.#second.clear()
     const second = this.#session.execute(replay, this.#second)
     const at = this.#first.partsFrom(this.#second)

@@ -17,18 +17,17 @@ import type { Profile } from './profile.js'
 
 /** Depths that executions draw, by equal chances. */
 export const DEPTHS = [2, 3, 4, 6]
-/** Room for the CPUs of a controlled machine; the action INTERRUPT + c has place SLOTS + c. */
-const SLOTS = 32
-
 export class PctStrategy implements Strategy {
   /** d: change points, plus 1. */
   readonly depth: number
   /** True when any point can be a change point, so that the bound holds. */
   readonly anywhere: boolean
   readonly #prng: Prng
-  /** By action: CPU, or INTERRUPT + CPU. */
-  readonly #priority = new Float64Array(2 * SLOTS)
-  readonly #changes: Int32Array
+  readonly #cpus: number
+  /** By CPU, and behind those of all CPUs those of their interrupts. */
+  readonly #priority: number[] = []
+  /** Points, in any order. */
+  readonly #changes: number[] = []
   readonly #fairFrom: number
   readonly #fair = new RoundRobin()
   /** Words at whose accesses the change points are; null: at any point. */
@@ -40,12 +39,13 @@ export class PctStrategy implements Strategy {
   /** Execution `index` of the exploration with `seed`. */
   constructor(seed: number, index: number, profile: Profile) {
     this.#prng = Prng.split(seed, index)
-    for (let action = 0; action < this.#priority.length; action++) this.#priority[action] = 1 + this.#prng.next()
+    this.#cpus = profile.accesses.length
+    for (let place = 0; place < 2 * this.#cpus; place++) this.#priority.push(1 + this.#prng.next())
     this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
     this.anywhere = this.#words === null
     const length = this.#words === null ? profile.length : profile.sharedLength
     this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
-    this.#changes = Int32Array.from({ length: this.depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
+    for (let change = 1; change < this.depth; change++) this.#changes.push(this.#prng.below(Math.max(1, length)))
     this.#fairFrom = fairFrom(profile.length)
   }
 
@@ -66,7 +66,7 @@ export class PctStrategy implements Strategy {
     }
     for (let rest = interruptible; rest !== 0; rest &= rest - 1) {
       const action = INTERRUPT + lowestBit(rest)
-      const own = this.#priority[action - INTERRUPT + SLOTS] as number
+      const own = this.#priority[this.#cpus + action - INTERRUPT] as number
       if (own > priority) [best, priority] = [action, own]
     }
     return best

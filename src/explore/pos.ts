@@ -18,8 +18,10 @@ const NOWHERE = -1
 
 export class PosStrategy implements Strategy {
   readonly #prng: Prng
-  readonly #priority = new Float64Array(2 * INTERRUPT)
-  readonly #pending = new Int32Array(2 * INTERRUPT).fill(NOWHERE)
+  readonly #cpus: number
+  /** By CPU, and behind those of all CPUs those of their interrupts. */
+  readonly #priority: number[] = []
+  readonly #pending: number[] = []
   /** Words whose accesses have priorities, all others being made at once; null: all. */
   readonly #words: ReadonlySet<number> | null
   readonly #fairFrom: number
@@ -32,7 +34,11 @@ export class PosStrategy implements Strategy {
     this.#prng = Prng.split(seed, index)
     this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
     this.#fairFrom = fairFrom(profile.length)
-    for (let action = 0; action < this.#priority.length; action++) this.#draw(action)
+    this.#cpus = profile.accesses.length
+    for (let place = 0; place < 2 * this.#cpus; place++) {
+      this.#priority.push(this.#prng.next())
+      this.#pending.push(NOWHERE)
+    }
   }
 
   pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
@@ -51,12 +57,12 @@ export class PosStrategy implements Strategy {
   }
 
   #higher(a: number, b: number): number {
-    return a < 0 || (this.#priority[b] as number) > (this.#priority[a] as number) ? b : a
+    return a < 0 || (this.#priority[this.#place(b)] as number) > (this.#priority[this.#place(a)] as number) ? b : a
   }
 
   /** Those that wait for the word that `action` goes to draw again. */
   #race(action: number, runnable: number): void {
-    const word = this.#pending[action] as number
+    const word = this.#pending[this.#place(action)] as number
     if (word === NOWHERE) return
     for (let rest = runnable; rest !== 0; rest &= rest - 1) {
       const cpu = lowestBit(rest)
@@ -65,7 +71,11 @@ export class PosStrategy implements Strategy {
   }
 
   #draw(action: number): void {
-    this.#priority[action] = this.#prng.next()
+    this.#priority[this.#place(action)] = this.#prng.next()
+  }
+
+  #place(action: number): number {
+    return action < INTERRUPT ? action : this.#cpus + action - INTERRUPT
   }
 
   choose(n: number): number {

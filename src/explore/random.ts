@@ -22,7 +22,7 @@ export class RandomStrategy implements Strategy {
   readonly #fairFrom: number
   /** Words before whose accesses the CPU is left; null: any. */
   readonly #words: ReadonlySet<number> | null
-  readonly #fair = new RoundRobin()
+  #fair: RoundRobin | null = null
   #at = 0
 
   /** Execution `index` of the exploration with `seed`; `profile`: what executions are like, null if unknown. */
@@ -34,7 +34,7 @@ export class RandomStrategy implements Strategy {
   }
 
   pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
-    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    if (++this.#at > this.#fairFrom) return (this.#fair ??= new RoundRobin()).pick(current, runnable, interruptible)
     if (current >= 0 && this.#words?.has(addr >>> 3) === false) return current
     return randomAction(this.#prng, this.#odds, current, runnable, interruptible)
   }

@@ -96,7 +96,7 @@ export class Runner {
     const execution = session.execute(begun, both(covering, this.#check?.recorder ?? null))
     this.#search.ended()
     if (execution.pruned === true) return true
-    this.#coverage.ended(session.engine.picks.length)
+    this.#coverage.ended(session.engine.pickCount)
     this.#index++
     tally.executions++
     tally.steps += session.engine.steps
@@ -115,7 +115,7 @@ export class Runner {
   }
 
   #note(finding: Finding, tally: Tally): void {
-    const found = { execution: this.#index, finding, picks: [...this.session.engine.picks] }
+    const found = { execution: this.#index, finding, picks: this.session.engine.picks }
     if (this.#isWanted(finding)) tally.found = found
     else tally.unwanted ??= found
   }

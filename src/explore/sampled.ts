@@ -42,7 +42,7 @@ export class SampledSearch implements IndexedSearch {
 
   ended(): void {
     if (this.#measuring === null) return
-    this.#profile.add(this.#measuring.recorder, this.#engine.picks.length)
+    this.#profile.add(this.#measuring.recorder, this.#engine.pickCount)
     this.#measuring = null
   }
 }

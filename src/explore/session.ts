@@ -15,6 +15,7 @@ import { Interpreter } from '../program/interpret.js'
 import { isBare, type Program } from '../program/op.js'
 import { setUp, type Scenario } from '../scenario/scenario.js'
 import { describeDeadlock } from './deadlock.js'
+import { Endings } from './endings.js'
 
 export interface Execution {
   readonly finding: Finding | null
@@ -24,6 +25,7 @@ export interface Execution {
   readonly pruned?: true
 }
 
+const NOTHING_TO_SAY: Execution = { finding: null, outcome: null }
 const PRUNED: Execution = { finding: null, outcome: null, pruned: true }
 
 export class Session {
@@ -32,9 +34,12 @@ export class Session {
   readonly engine: ControlledEngine
   readonly #cpus: readonly BootedCpu[]
   readonly #programs: readonly Program[]
+  readonly #steps: Step<void>[] = []
   /** A litmus test: it touches words only. */
   readonly bare: boolean
   readonly #bareOperations: number
+  /** Null for a scenario whose endings have no names. */
+  readonly #endings: Endings | null
   readonly #bootOperations: number
 
   /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
@@ -57,6 +62,10 @@ export class Session {
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
     this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
+    const { program } = this.machine.regions
+    const reg = (cpu: number, at: number): number => Interpreter.register(program, cpu, at)
+    const word = (at: number): number => Interpreter.word(program, at)
+    this.#endings = scenario.outcome === undefined ? null : new Endings(scenario.outcome, { reg, word })
     this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
     snapshot(this.machine.layout.size)
   }
@@ -84,7 +93,7 @@ export class Session {
     this.engine.strategy = strategy
     this.engine.recorder = both(recorder, strategy.recorder ?? null)
     try {
-      const end = this.engine.run(this.#cpus.map((cpu, id) => this.#start(cpu, this.#programs[id] as Program)))
+      const end = this.engine.run(this.#start())
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
       if (end.kind === 'pruned') return PRUNED
       if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
@@ -99,18 +108,20 @@ export class Session {
     }
   }
 
-  #start({ interpreter }: BootedCpu, program: Program): Step<void> {
-    return this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
+  /** The programs from their beginnings; one list for all executions. */
+  #start(): readonly Step<void>[] {
+    for (let id = 0; id < this.#cpus.length; id++) {
+      const { interpreter } = this.#cpus[id] as BootedCpu
+      const program = this.#programs[id] as Program
+      this.#steps[id] = this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
+    }
+    return this.#steps
   }
 
   #ending(): Execution {
-    const { outcome, allowed } = this.scenario
-    if (outcome === undefined) return { finding: null, outcome: null }
-    const { program } = this.machine.regions
-    const ending = outcome(
-      (cpu, reg) => Interpreter.register(program, cpu, reg),
-      (word) => Interpreter.word(program, word),
-    )
+    if (this.#endings === null) return NOTHING_TO_SAY
+    const { allowed } = this.scenario
+    const ending = this.#endings.name()
     if (allowed === undefined || allowed.includes(ending)) return { finding: null, outcome: ending }
     const details = [`ended with ${ending}`, `allowed: ${allowed.join(', ')}`]
     const title = `${this.scenario.id}: an ending that is not allowed: ${ending}`
@@ -124,22 +135,31 @@ function livelock(limit: number): Finding {
   return { oracle: 'livelock', title, cpu: -1, address: null, details, stack: [] }
 }
 
-/** Two that hear the same steps as one. */
 /** A recorder that tells both; null for neither. */
-export function both(a: StepRecorder | null, b: StepRecorder | null): StepRecorder | null {
-  if (a === null || b === null) return a ?? b
-  return {
-    step: (cpu, kind, addr) => {
-      a.step(cpu, kind, addr)
-      b.step(cpu, kind, addr)
-    },
-    interrupt: (cpu) => {
-      a.interrupt(cpu)
-      b.interrupt(cpu)
-    },
-    end: () => {
-      a.end()
-      b.end()
-    },
+export const both = (a: StepRecorder | null, b: StepRecorder | null): StepRecorder | null =>
+  a === null || b === null ? (a ?? b) : new Both(a, b)
+
+class Both implements StepRecorder {
+  readonly #a: StepRecorder
+  readonly #b: StepRecorder
+
+  constructor(a: StepRecorder, b: StepRecorder) {
+    this.#a = a
+    this.#b = b
+  }
+
+  step(cpu: number, kind: number, addr: number): void {
+    this.#a.step(cpu, kind, addr)
+    this.#b.step(cpu, kind, addr)
+  }
+
+  interrupt(cpu: number): void {
+    this.#a.interrupt(cpu)
+    this.#b.interrupt(cpu)
+  }
+
+  end(): void {
+    this.#a.end()
+    this.#b.end()
   }
 }

@@ -52,7 +52,7 @@ class Shrinker {
     const first = this.#execute(recorded)
     const all = stretches(recorded.actions)
     const before = switchesOf(all)
-    const unchanged = { finding: first ?? this.#wanted, picks: [...this.#session.engine.picks] }
+    const unchanged = { finding: first ?? this.#wanted, picks: this.#session.engine.picks }
     this.#choices = recorded.choices
     if (first === null) return { ...unchanged, picks: this.#picks, switches: { before, after: before }, executions: 1 }
     const least = this.#lengthen(this.#shift(this.#minimize(all)))
@@ -63,7 +63,7 @@ class Shrinker {
       const again = this.#execute(new ReplayStrategy(this.#picks)) ?? this.#wanted
       return { finding: again, picks: this.#picks, switches: { before, after: before }, executions: this.#executions }
     }
-    const smaller = [...this.#session.engine.picks]
+    const smaller = this.#session.engine.picks
     return { finding: last, picks: smaller, switches: { before, after }, executions: this.#executions }
   }
 

@@ -56,12 +56,8 @@ export class Interpreter extends Part {
   }
 
   /** Runs a litmus test (isBare): its accesses and nothing else. */
-  *runBare(program: Program): Step<void> {
-    for (let index = 0; index < program.length; index++) {
-      const op = program[index] as Op
-      if (op.op !== 'ifEqual') yield* this.#litmus.execute(op)
-      else if (this.#litmus.register(op.reg) === op.value) yield* this.runBare(op.body)
-    }
+  runBare(program: Program): Step<void> {
+    return this.#litmus.run(program)
   }
 
   /** Runs the program again and again until the stop word is set (or once), then serves interrupts until all have ended. */

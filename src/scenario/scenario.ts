@@ -48,7 +48,7 @@ export interface Scenario {
   /** Files that exist, by their length in pages; operations name them by index. */
   readonly files?: readonly number[]
   readonly build: (setting: Setting) => Built
-  /** Names the ending from the registers and the words of a litmus test; the endings that are allowed. */
+  /** Names the ending from registers and words of programs, and from nothing else; the endings that are allowed. */
   readonly outcome?: (reg: (cpu: number, reg: number) => number, word: (word: number) => number) => string
   readonly allowed?: readonly string[]
 }

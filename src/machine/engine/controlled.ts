@@ -77,14 +77,25 @@ export class Pruned extends Error {}
 
 /** A coroutine on a CPU: the program, or an interrupt handler above it. */
 class Frame implements PendingAccess {
-  readonly step: Step<void>
+  step: Step<void>
+  /** What it interrupted; null for a program. */
+  readonly below: Frame | null
   kind = 0
   addr = 0
   until: WaitCondition | null = null
   operand = 0
 
-  constructor(step: Step<void>) {
+  constructor(step: Step<void>, below: Frame | null) {
     this.step = step
+    this.below = below
+  }
+
+  /** Another coroutine in place of the one that has ended or been given up. */
+  begin(step: Step<void>): this {
+    this.step = step
+    this.kind = 0
+    this.until = null
+    return this
   }
 
   /** Whether its access can be made now. */
@@ -95,7 +106,8 @@ class Frame implements PendingAccess {
 
 export class ControlledEngine implements Engine {
   readonly threads = false
-  readonly #stacks: Frame[][] = []
+  /** By CPU: the innermost coroutine; null when its program has ended. */
+  readonly #tops: (Frame | null)[] = []
   readonly #handlers: (() => Step<void>)[]
   #strategy: Strategy
   #recorder: StepRecorder | null = null
@@ -116,15 +128,17 @@ export class ControlledEngine implements Engine {
   #steps = 0
   #running = false
 
-  /** The actions and choices taken, in order, at every place where there was more than one. */
-  readonly picks: number[] = []
+  #picks = new Int32Array(1024)
+  #pickCount = 0
+  /** By CPU: the frame of its program. */
+  readonly #programs: Frame[] = []
 
   /** `handlers[c]` makes the interrupt handler of CPU c. */
   constructor(handlers: (() => Step<void>)[], strategy: Strategy) {
     assert(handlers.length <= CONTROLLED_CPUS_MAX, 'a controlled machine has at most 30 CPUs')
     this.#handlers = handlers
     this.#strategy = strategy
-    for (let cpu = 0; cpu < handlers.length; cpu++) this.#stacks.push([])
+    for (let cpu = 0; cpu < handlers.length; cpu++) this.#tops.push(null)
   }
 
   set strategy(strategy: Strategy) {
@@ -141,13 +155,14 @@ export class ControlledEngine implements Engine {
 
   /** What CPU `cpu` is about to do; null when its program has ended. Of a CPU that is suspended, or has just decided to be. */
   pending(cpu: number): PendingAccess | null {
-    const stack = this.#stacks[cpu] as Frame[]
-    return stack[stack.length - 1] ?? null
+    return this.#tops[cpu] ?? null
   }
 
   /** Interrupt handlers and the program under way on CPU `cpu`: 1 in the program, 0 after it. */
   depth(cpu: number): number {
-    return (this.#stacks[cpu] as Frame[]).length
+    let depth = 0
+    for (let frame = this.#tops[cpu] ?? null; frame !== null; frame = frame.below) depth++
+    return depth
   }
 
   /** CPUs whose interrupt could be delivered now. */
@@ -180,6 +195,16 @@ export class ControlledEngine implements Engine {
     return this.#steps
   }
 
+  /** The actions and choices taken, in order, at every place where there was more than one: a copy. */
+  get picks(): number[] {
+    return Array.from(this.#picks.subarray(0, this.#pickCount))
+  }
+
+  /** How many. */
+  get pickCount(): number {
+    return this.#pickCount
+  }
+
   /** Runs one program on each CPU to the end of all of them. Findings are thrown as Panic. */
   run(programs: readonly Step<void>[]): RunEnd {
     this.#reset(programs)
@@ -197,15 +222,14 @@ export class ControlledEngine implements Engine {
 
   #reset(programs: readonly Step<void>[]): void {
     this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
-    this.picks.length = 0
+    this.#pickCount = 0
     this.#until = null
     this.#running = true
-    for (const stack of this.#stacks) stack.length = 0
-    programs.forEach((step, cpu) => {
-      const stack = this.#stacks[cpu] as Frame[]
-      stack.push(new Frame(step))
-      this.#runnable |= 1 << cpu
-    })
+    for (let cpu = 0; cpu < this.#tops.length; cpu++) {
+      const step = programs[cpu]
+      this.#tops[cpu] = step === undefined ? null : (this.#programs[cpu] ??= new Frame(step, null)).begin(step)
+      if (step !== undefined) this.#runnable |= 1 << cpu
+    }
   }
 
   #loop(): RunEnd {
@@ -215,10 +239,9 @@ export class ControlledEngine implements Engine {
       if (action >= INTERRUPT) this.#enterInterrupt(cpu)
       this.#current = cpu
       this.#next = -1
-      const stack = this.#stacks[cpu] as Frame[]
-      const top = stack[stack.length - 1] as Frame
+      const top = this.#tops[cpu] as Frame
       if (top.kind !== 0) this.#resume(cpu, top)
-      if (top.step.next().done === true) this.#leave(cpu, stack)
+      if (top.step.next().done === true) this.#leave(cpu, top)
       if (this.#next >= 0) {
         action = this.#next
         continue
@@ -239,7 +262,7 @@ export class ControlledEngine implements Engine {
     const interruptible = this.#pending & ~this.#masked
     if (this.#runnable !== 1 << cpu || interruptible !== 0) {
       const action = this.#strategy.pick(cpu, this.#runnable, interruptible, kind, addr)
-      this.picks.push(action)
+      this.#note(action)
       if (action !== cpu) {
         this.#next = action
         this.#suspend(cpu, kind, addr)
@@ -256,9 +279,9 @@ export class ControlledEngine implements Engine {
   wrote(addr: number): void {
     if (this.#tracer !== null && this.#running) this.#tracer.wrote(addr)
     if (this.#waits === 0) return
-    for (let cpu = 0; cpu < this.#stacks.length; cpu++) {
-      const top = this.#stacks[cpu]?.at(-1)
-      if (top !== undefined && top.until !== null && top.addr >>> 3 === addr >>> 3) this.#block(cpu, !top.ready)
+    for (let cpu = 0; cpu < this.#tops.length; cpu++) {
+      const top = this.#tops[cpu] as Frame | null
+      if (top !== null && top.until !== null && top.addr >>> 3 === addr >>> 3) this.#block(cpu, !top.ready)
     }
   }
 
@@ -281,8 +304,13 @@ export class ControlledEngine implements Engine {
   choose(cpu: number, n: number, prngAt: number): number {
     if (!this.#running) return chooseFrom(prngAt, n)
     const choice = this.#strategy.choose(n, cpu)
-    this.picks.push(choice)
+    this.#note(choice)
     return choice
+  }
+
+  #note(pick: number): void {
+    if (this.#pickCount === this.#picks.length) this.#picks = grown(this.#picks)
+    this.#picks[this.#pickCount++] = pick
   }
 
   // ---- coroutines -------------------------------------------------------------------------------------------------
@@ -292,7 +320,7 @@ export class ControlledEngine implements Engine {
     const action = single(this.#runnable, interruptible)
     if (action >= 0) return action
     const picked = this.#strategy.pick(-1, this.#runnable, interruptible, 0, 0)
-    this.picks.push(picked)
+    this.#note(picked)
     return picked
   }
 
@@ -305,8 +333,7 @@ export class ControlledEngine implements Engine {
   }
 
   #suspend(cpu: number, kind: number, addr: number): void {
-    const stack = this.#stacks[cpu] as Frame[]
-    const top = stack[stack.length - 1] as Frame
+    const top = this.#tops[cpu] as Frame
     top.kind = kind
     top.addr = addr
     if (this.#until === null) return
@@ -330,14 +357,13 @@ export class ControlledEngine implements Engine {
     this.#recorder?.interrupt(cpu)
     this.#tracer?.interrupt(cpu)
     const handler = this.#handlers[cpu] as () => Step<void>
-    ;(this.#stacks[cpu] as Frame[]).push(new Frame(handler()))
+    this.#tops[cpu] = new Frame(handler(), this.#tops[cpu] as Frame | null)
     this.#block(cpu, false)
   }
 
-  #leave(cpu: number, stack: Frame[]): void {
-    stack.pop()
-    const below = stack[stack.length - 1]
-    if (below === undefined) this.#runnable &= ~(1 << cpu)
+  #leave(cpu: number, { below }: Frame): void {
+    this.#tops[cpu] = below
+    if (below === null) this.#runnable &= ~(1 << cpu)
     else this.#block(cpu, !below.ready)
   }
 
@@ -348,11 +374,14 @@ export class ControlledEngine implements Engine {
   }
 
   #waiting(): { cpu: number; addr: number }[] {
-    return this.#stacks.flatMap((stack, cpu) => {
-      const top = stack[stack.length - 1]
-      return top === undefined || top.until === null ? [] : [{ cpu, addr: top.addr }]
-    })
+    return this.#tops.flatMap((top, cpu) => (top === null || top.until === null ? [] : [{ cpu, addr: top.addr }]))
   }
+}
+
+function grown(picks: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * picks.length)
+  larger.set(picks)
+  return larger
 }
 
 /** The only action there is, or -1. */

@@ -5,14 +5,22 @@ import { scenarioById } from '../../../dist/src/index.js'
 
 const calm = scenarioById('message-passing')
 
-/** Message passing, with `trouble()` at the end of the 700th execution of a thread. */
+/** Message passing, with `trouble()` at the beginning of the 700th execution of a thread. */
 export function troubled(id, trouble) {
   let executions = 0
-  const outcome = (reg) => {
-    if (!isMainThread && ++executions === 700) trouble()
-    return calm.outcome(reg)
+  const build = (setting) => {
+    const { programs, ...rest } = calm.build(setting)
+    const [[store, ...more], ...others] = programs
+    const counted = {
+      ...store,
+      get value() {
+        if (!isMainThread && ++executions === 700) trouble()
+        return store.value
+      },
+    }
+    return { ...rest, programs: [[counted, ...more], ...others] }
   }
-  return { ...calm, id, outcome }
+  return { ...calm, id, build }
 }
 
 /** True once: for the thread that makes the directory that the test named. */

@@ -1,6 +1,25 @@
-/** The free-running engine's benches. V8's inlining budget is raised before the kernel is loaded, as in the workers. */
+/**
+ * The free-running engine's benches. Each machine has a thread of its own, as a machine that runs has, so that V8 compiles
+ * the kernel for it and for no other; its inlining budget is raised before the kernel is loaded, as in the workers.
+ */
+import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
-setFlagsFromString('--max-inlined-bytecode-size-cumulative=20000')
-setFlagsFromString('--max-inlined-bytecode-size=4000')
-const { runFreeBenches } = await import('./freeBenches.js')
-await runFreeBenches()
+import { isMainThread, parentPort, Worker } from 'node:worker_threads'
+import { type Answer, print } from './harness.js'
+
+const PARTS = ['kernel', 'fragments', 'ipi'] as const
+export type BenchPart = (typeof PARTS)[number]
+
+if (isMainThread) {
+  const answers: Answer[] = []
+  for (const part of PARTS) {
+    const thread = new Worker(new URL(import.meta.url), { argv: [part], workerData: null })
+    answers.push(...((await once(thread, 'message'))[0] as Answer[]))
+  }
+  print(answers)
+} else {
+  setFlagsFromString('--max-inlined-bytecode-size-cumulative=20000')
+  setFlagsFromString('--max-inlined-bytecode-size=4000')
+  const { answersOf } = await import('./freeBenches.js')
+  parentPort?.postMessage(await answersOf(process.argv.at(-1) as BenchPart))
+}

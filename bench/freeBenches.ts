@@ -27,14 +27,24 @@ import { wordAt } from '../src/program/state.js'
 import { ptePfn } from '../src/arch/x86_64/pte.js'
 import type { PteWord } from '../src/base/units.js'
 import { CPU_AREA } from '../src/machine/cpu/area.js'
+import type { BenchPart } from './free.js'
 import { ipiRoundTrip } from './ipi.js'
-import { ask, print, type Question } from './harness.js'
+import { ask, type Answer, type Question } from './harness.js'
 
 const BATCH = 200
 const ARENA = 0x80_0000 as VirtAddr
 const HUGE = 0x20_0000
 
-export async function runFreeBenches(): Promise<void> {
+/** The answers of one part; no two parts in one thread. */
+export async function answersOf(part: BenchPart): Promise<Answer[]> {
+  if (part === 'ipi') return [await ipiRoundTrip()]
+  const questions = part === 'fragments' ? [fragments()] : kernelQuestions()
+  const answers: Answer[] = []
+  for (const question of questions) answers.push(await ask(question))
+  return answers
+}
+
+function kernelQuestions(): Question[] {
   const machine = new Machine({ ...fullMachine(1), oracles: false, ringLength: 0 })
   machine.boot(
     [
@@ -46,7 +56,7 @@ export async function runFreeBenches(): Promise<void> {
   )
   const cpu = machine.makeCpu(0, new FreeEngine(), null)
   drive(cpu.kernel.rcu.eqsExit())
-  const questions = [
+  return [
     accessors(machine),
     gupOne(machine, cpu),
     gupMany(machine, cpu),
@@ -55,12 +65,6 @@ export async function runFreeBenches(): Promise<void> {
     spinlock(machine, cpu),
     rcuRead(machine, cpu),
   ]
-  const answers = []
-  for (const question of questions) answers.push(await ask(question))
-  // Last, since they attach this thread to other machines.
-  answers.push(await ask(fragments()))
-  answers.push(await ipiRoundTrip())
-  print(answers)
 }
 
 /** A 64-bit load: the wasm accessor, against JS Atomics on a BigUint64Array. */

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** Where each bench is run from, and a line that only a complete run prints. Free-running ones need the stripped form. */
 const BENCHES: Readonly<Record<string, readonly [path: string, output: RegExp]>> = {
   bugs: ['dist/bench/bugs.js', /pmdp-inval-addr.* 1\/1 /],
-  controlled: ['dist/bench/controlled.js', /│ mixed +│ \d+/],
+  controlled: ['dist/bench/controlled.js', /gup-vs-split .*portfolio .*\d/],
   detectors: ['dist/bench/detectors.js', /│ mixed +│ \d+/],
   free: ['dist/free/bench/free.js', /an IPI to another thread.*\d/],
   replays: ['dist/bench/replays.js', /^3 of 3 findings replay/m],

@@ -8,6 +8,8 @@ import { INTERRUPT } from '../machine/engine/controlled.js'
 /** An execution is fair from this many times the expected length on, and never before FAIR_LEAST points. */
 const FAIR_LENGTHS = 4
 const FAIR_LEAST = 400
+/** Points after which it is to be fair when nobody knows how long it should be. */
+export const FAIR_FROM_UNKNOWN = 5000
 /** Points of one turn: a retry that fails takes fewer, so that nobody keeps the others waiting for nothing. */
 const TURN = 50
 

@@ -6,21 +6,22 @@
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
  * Bugs", ASPLOS 2010. Departures: each execution draws its own depth; delivering an interrupt is an action with a priority
  * of its own; in half of the executions only accesses to words that CPUs share (Profile) count as points, which makes k
- * several times smaller but proves nothing where the profile lacks a word; and an execution that goes on for several times
+ * several times smaller but proves nothing where the profile lacks a word; k is the length of the longest measured execution
+ * or of any of them, since paths that end early would see few change points; and an execution that goes on for several times
  * the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
  */
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
-import type { Profile } from './profile.js'
+import type { Lengths, Profile } from './profile.js'
 
 /** Depths that executions draw, by equal chances. */
 export const DEPTHS = [2, 3, 4, 6]
 export class PctStrategy implements Strategy {
   /** d: change points, plus 1. */
   readonly depth: number
-  /** True when any point can be a change point, so that the bound holds. */
+  /** True when any point of the longest measured execution can be a change point, so that the bound holds. */
   readonly anywhere: boolean
   readonly #prng: Prng
   readonly #cpus: number
@@ -42,8 +43,9 @@ export class PctStrategy implements Strategy {
     this.#cpus = profile.accesses.length
     for (let place = 0; place < 2 * this.#cpus; place++) this.#priority.push(1 + this.#prng.next())
     this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
-    this.anywhere = this.#words === null
-    const length = this.#words === null ? profile.length : profile.sharedLength
+    const { points, shared } = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
+    this.anywhere = this.#words === null && this.#prng.below(2) === 0
+    const length = this.anywhere ? profile.length : this.#words === null ? points : shared
     this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
     for (let change = 1; change < this.depth; change++) this.#changes.push(this.#prng.below(Math.max(1, length)))
     this.#fairFrom = fairFrom(profile.length)

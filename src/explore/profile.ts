@@ -2,7 +2,7 @@
 import { mayWrite } from '../machine/cpu/access.js'
 import type { StepRecorder, Strategy } from '../machine/engine/controlled.js'
 
-/** Plain data. The numbers are the largest of any measured execution. */
+/** Plain data. The numbers are the largest of any measured execution, but for those of `lengths`. */
 export interface Profile {
   /** Places at which there was more than one action. */
   readonly length: number
@@ -10,9 +10,17 @@ export interface Profile {
   readonly accesses: readonly number[]
   /** Words that several CPUs went to, at least one of them to change it; by address. */
   readonly shared: readonly SharedWord[]
-  /** The same words, and accesses to them in all. */
+  /** The same words. */
   readonly sharedWords: ReadonlySet<number>
-  readonly sharedLength: number
+  /** By measured execution. */
+  readonly lengths: readonly Lengths[]
+}
+
+export interface Lengths {
+  /** Places at which there was more than one action. */
+  readonly points: number
+  /** Accesses to shared words. */
+  readonly shared: number
 }
 
 export interface SharedWord {
@@ -28,7 +36,8 @@ export class Measured implements Profile {
   readonly accesses: number[]
   shared: readonly SharedWord[] = []
   sharedWords: ReadonlySet<number> = new Set()
-  sharedLength = 0
+  lengths: readonly Lengths[] = []
+  readonly #executions: { readonly counts: AccessCounts; readonly points: number }[] = []
   readonly #words = new Map<number, Word>()
 
   constructor(cpus: number) {
@@ -37,6 +46,7 @@ export class Measured implements Profile {
 
   /** An execution with these counts has ended, after `picks` picks. */
   add(counts: AccessCounts, picks: number): void {
+    this.#executions.push({ counts, points: picks })
     this.length = Math.max(this.length, picks)
     raise(this.accesses, counts.accesses)
     for (const [word, { accesses, written }] of counts.words) {
@@ -52,7 +62,7 @@ export class Measured implements Profile {
       .map(([word, { accesses }]) => ({ word, accesses }))
       .sort((a, b) => a.word - b.word)
     this.sharedWords = new Set(this.shared.map(({ word }) => word))
-    this.sharedLength = this.shared.reduce((sum, { accesses }) => accesses.reduce((n, count) => n + count, sum), 0)
+    this.lengths = this.#executions.map((one) => ({ points: one.points, shared: one.counts.countOf(this.sharedWords) }))
   }
 }
 
@@ -96,6 +106,14 @@ class AccessCounts implements StepRecorder {
     if (known === undefined) this.words.set(word, (known = { accesses: this.accesses.map(() => 0), written: false }))
     known.accesses[cpu] = (known.accesses[cpu] as number) + 1
     known.written ||= mayWrite(kind)
+  }
+
+  /** Accesses to `words`. */
+  countOf(words: ReadonlySet<number>): number {
+    let count = 0
+    for (const [word, { accesses }] of this.words)
+      if (words.has(word)) count += accesses.reduce((n, more) => n + more, 0)
+    return count
   }
 
   interrupt(): void {

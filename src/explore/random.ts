@@ -7,14 +7,11 @@
 import { countBits, nthBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
-import { fairFrom, RoundRobin } from './fair.js'
+import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
 const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
-
-/** Points after which an execution is to be fair when nobody knows how long it should be. */
-const FAIR_FROM_UNKNOWN = 5000
 
 export class RandomStrategy implements Strategy {
   readonly #prng: Prng

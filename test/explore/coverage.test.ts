@@ -119,11 +119,11 @@ describe('coverage', () => {
   it("names the depth that PCT's bound reaches, by the executions that had it", () => {
     const depth = (executions: number): number =>
       insightOf(explore({ scenario: scenarioById('store-buffering'), strategy: 'pct', executions }).coverage).pctDepth
-    expect(depth(8)).toBe(0)
-    // 5 points on 2 CPUs: 1 / (2 · 5) for depth 2, 1 / (2 · 5^5) for depth 6, each in an eighth of the executions.
-    expect(depth(400)).toBeGreaterThanOrEqual(2)
-    expect(depth(400)).toBeLessThan(6)
-    expect(depth(200_000)).toBe(6)
+    expect(depth(16)).toBe(0)
+    // 5 points on 2 CPUs: 1 / (2 · 5) for depth 2, 1 / (2 · 5^5) for depth 6, each in a sixteenth of the executions.
+    expect(depth(800)).toBeGreaterThanOrEqual(2)
+    expect(depth(800)).toBeLessThan(6)
+    expect(depth(400_000)).toBe(6)
   })
 })
 

@@ -105,7 +105,8 @@ async function goOn(
   const { scenario, bug, patch } = subject
   terminal.print(`going on from there under chosen schedules …`)
   const after = token.deviations.slice(0, taken)
-  const explored = await exploreFor(terminal, GO_ON_MS, { scenario, bug, patch, cpus: token.cpus, after, shrink: true })
+  const { cpus, reduction } = token
+  const explored = await exploreFor(terminal, GO_ON_MS, { scenario, bug, patch, cpus, reduction, after, shrink: true })
   const { finding, executions } = explored
   // Before the report on it, which takes the image away that addresses are named from.
   const document = finding === null ? null : findingDocument(finding, explored.session.machine, finding.token)

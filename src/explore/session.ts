@@ -11,8 +11,9 @@ import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/e
 import type { Step } from '../machine/engine/engine.js'
 import { findingOf, type Finding } from '../machine/engine/finding.js'
 import { peek32, restore, snapshot } from '../machine/image/image.js'
-import { Interpreter } from '../program/interpret.js'
+import { Interpreter, type ProgramListener } from '../program/interpret.js'
 import { isBare, type Program } from '../program/op.js'
+import { reduced, type Reduction } from '../program/reduction.js'
 import { setUp, type Scenario } from '../scenario/scenario.js'
 import { describeDeadlock } from './deadlock.js'
 
@@ -31,18 +32,22 @@ export class Session {
   readonly scenario: Scenario
   readonly engine: ControlledEngine
   readonly #cpus: readonly BootedCpu[]
-  readonly #programs: readonly Program[]
+  /** The scenario's. */
+  readonly wholePrograms: readonly Program[]
+  #programs: readonly Program[]
+  #reduction: Reduction | null = null
   /** A litmus test: it touches words only. */
   readonly bare: boolean
   readonly #bareOperations: number
-  readonly #bootOperations: number
+  /** By CPU, operations that the boot ended. */
+  readonly bootOperations: readonly number[]
 
   /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
   constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false, oracles = true) {
     const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
     this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
-    this.#programs = built.programs
+    this.#programs = this.wholePrograms = built.programs
     this.bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     blame(() => this.machine.boot(built.boot, change, scenario.files))
@@ -57,21 +62,36 @@ export class Session {
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
     this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
-    this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
+    this.bootOperations = this.#cpus.map((_, cpu) => this.#opsDone(cpu))
     snapshot(this.machine.layout.size)
   }
 
   /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
   get operationsDone(): number {
     if (this.bare) return this.#bareOperations
-    let sum = -this.#bootOperations
-    for (let cpu = 0; cpu < this.#cpus.length; cpu++) sum += this.#opsDone(cpu)
-    return sum
+    return this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu) - (this.bootOperations[cpu] ?? 0), 0)
   }
 
   /** What each CPU runs. */
   get programs(): readonly Program[] {
     return this.#programs
+  }
+
+  /** What is left of the scenario's programs; null for all of them. */
+  get reduction(): Reduction | null {
+    return this.#reduction
+  }
+
+  /** From now on runs what `reduction` leaves of the scenario's programs. Throws UsageError when it is of other programs. */
+  reduce(reduction: Reduction | null): void {
+    const pageSize = this.machine.geo.pageSize
+    this.#programs = reduction === null ? this.wholePrograms : reduced(this.wholePrograms, reduction, pageSize)
+    this.#reduction = reduction
+  }
+
+  /** Who hears of operations and choices of the programs from now on. */
+  set listener(listener: ProgramListener | null) {
+    for (const { interpreter } of this.#cpus) interpreter.listener = listener
   }
 
   #opsDone(cpu: number): number {
@@ -99,7 +119,9 @@ export class Session {
     }
   }
 
-  #start({ interpreter }: BootedCpu, program: Program): Step<void> {
+  /** A CPU that has nothing left to run is idle from the beginning. */
+  #start({ interpreter }: BootedCpu, program: Program): Step<void> | null {
+    if (this.#reduction !== null && program.length === 0) return null
     return this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
   }
 

@@ -180,8 +180,8 @@ export class ControlledEngine implements Engine {
     return this.#steps
   }
 
-  /** Runs one program on each CPU to the end of all of them. Findings are thrown as Panic. */
-  run(programs: readonly Step<void>[]): RunEnd {
+  /** Runs a program on each CPU, none (null) on one that only takes interrupts, to the end of all. Findings are thrown as Panic. */
+  run(programs: readonly (Step<void> | null)[]): RunEnd {
     this.#reset(programs)
     try {
       return this.#loop()
@@ -195,13 +195,14 @@ export class ControlledEngine implements Engine {
     }
   }
 
-  #reset(programs: readonly Step<void>[]): void {
+  #reset(programs: readonly (Step<void> | null)[]): void {
     this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.picks.length = 0
     this.#until = null
     this.#running = true
     for (const stack of this.#stacks) stack.length = 0
     programs.forEach((step, cpu) => {
+      if (step === null) return
       const stack = this.#stacks[cpu] as Frame[]
       stack.push(new Frame(step))
       this.#runnable |= 1 << cpu

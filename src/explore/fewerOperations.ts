@@ -16,23 +16,17 @@ import { isSameFailure } from '../machine/engine/finding.js'
 import type { Strategy } from '../machine/engine/controlled.js'
 import { WAITING, type Op } from '../program/op.js'
 import { leaves, misuses, sizeOf, type Kept, type Reduction } from '../program/reduction.js'
+import { Budget } from './budget.js'
 import { Carried, Marking, type Mark } from './carried.js'
-import { fewerSwitches } from './fewerSwitches.js'
+import { Draws } from './draws.js'
+import { fewerSwitches, type Failure } from './fewerSwitches.js'
 import { ReplayStrategy } from './replay.js'
-import { SampledSearch } from './sampled.js'
 import type { Session } from './session.js'
-
-/** A failing execution. */
-export interface Failure {
-  readonly finding: Finding
-  readonly picks: readonly number[]
-  readonly switches: number
-}
 
 /** Executions that are drawn for a candidate that does not fail under the present schedule. */
 const DRAWN = 40
-/** Executions for taking switches out of a candidate's schedule. */
-const SWITCHES_BUDGET = 200
+/** Accesses for taking switches out of a candidate's schedule. */
+const SWITCHES_STEPS = 60_000
 
 export function canLoseOperations({ bare, scenario, wholePrograms }: Session, { oracle }: Finding): boolean {
   if (bare || scenario.outcome !== undefined) return false
@@ -41,24 +35,17 @@ export function canLoseOperations({ bare, scenario, wholePrograms }: Session, { 
 }
 
 /**
- * `failure` came up in `session`, which is left with the reduced programs. `seed`: of the schedules that are drawn;
- * `budget`: executions that it may take.
+ * `failure` came up in `session`, which is left with the reduced programs. `seed`: of the schedules that are drawn for
+ * candidates; null for none, which is quick: what fails under its own schedule is taken, with whatever switches.
  */
-export function fewerOperations(
-  session: Session,
-  failure: Failure,
-  seed: number,
-  budget: number,
-): Failure & { readonly executions: number } {
-  const reducer = new Reducer(session, failure, seed, budget)
-  return { ...reducer.run(), executions: reducer.executions }
+export function fewerOperations(session: Session, failure: Failure, seed: number | null, budget: Budget): Failure {
+  return new Reducer(session, failure, seed, budget).run()
 }
 
 class Reducer {
-  executions = 0
   readonly #session: Session
-  readonly #seed: number
-  readonly #budget: number
+  readonly #seed: number | null
+  readonly #budget: Budget
   readonly #wanted: Finding
   #failure: Failure
   #marks: readonly Mark[] = []
@@ -66,7 +53,7 @@ class Reducer {
   /** What the programs do already that is their fault. */
   #misuses: ReadonlySet<string> = new Set()
 
-  constructor(session: Session, failure: Failure, seed: number, budget: number) {
+  constructor(session: Session, failure: Failure, seed: number | null, budget: Budget) {
     this.#session = session
     this.#failure = failure
     this.#wanted = failure.finding
@@ -81,6 +68,7 @@ class Reducer {
       return this.#failure
     }
     for (let size = -1; size !== this.#operations;) {
+      if (size < 0) this.#onlyLast()
       size = this.#operations
       this.#leaveOut()
       this.#makeSmaller()
@@ -134,18 +122,24 @@ class Reducer {
 
   #lengthOf = (cpu: number): number => this.#kept[cpu]?.length ?? 0
 
+  /** Keeps the last operations of each CPU alone, as few as will do: a race is mostly between the last ones. */
+  #onlyLast(): void {
+    const longest = Math.max(...this.#kept.map(({ length }) => length))
+    for (let count = 1; count < longest; count *= 2) {
+      const kept = this.#kept.map((own) => own.slice(-count))
+      const marks = this.#marks.map((mark) => moved(mark, 0, Math.max(0, this.#lengthOf(mark.cpu) - count)))
+      if (this.#try(kept, marks)) return
+    }
+  }
+
   /** Leaves out `count` operations of `cpu` from number `from` on, if it still fails. */
   #without(cpu: number, from: number, count: number): void {
     const own = this.#kept[cpu] ?? []
     const gone = Math.min(count, own.length - from)
     if (gone <= 0 || gone === this.#operations) return
     const kept = this.#kept.map((all, c) => (c === cpu ? [...own.slice(0, from), ...own.slice(from + gone)] : all))
-    const moved = this.#marks.map((mark) => {
-      if (mark.cpu !== cpu || mark.operation < from) return mark
-      if (mark.operation >= from + gone) return { ...mark, operation: mark.operation - gone }
-      return { ...mark, operation: from, next: null }
-    })
-    this.#try(kept, moved)
+    const marks = this.#marks.map((mark) => (mark.cpu === cpu ? moved(mark, from, gone) : mark))
+    this.#try(kept, marks)
   }
 
   /** Gives each operation the least size, of 1, 2, 4 … pages, with which it still fails. */
@@ -170,12 +164,12 @@ class Reducer {
 
   /** Takes `kept` if it fails as it should, under a schedule with no more switches. The session is left with what is taken. */
   #try(kept: Reduction, marks: readonly Mark[]): boolean {
-    if (this.executions >= this.#budget) return false
+    if (this.#budget.isSpent) return false
     const session = this.#session
     session.reduce(kept)
     const isLegal = session.programs.every((program) => [...misuses(program)].every((what) => this.#misuses.has(what)))
     const failure = isLegal ? this.#failingIfAny(marks) : null
-    if (failure === null || failure.switches > this.#failure.switches) {
+    if (failure === null || (this.#seed !== null && failure.switches > this.#failure.switches)) {
       session.reduce(this.#kept)
       return false
     }
@@ -197,25 +191,34 @@ class Reducer {
   }
 
   #failing(marks: readonly Mark[]): Failure | null {
-    const { engine, programs } = this.#session
-    const search = new SampledSearch('portfolio', this.#seed, engine, programs.length)
-    let finding = this.#execute(new Carried(this.#session, marks))
-    for (let drawn = 0; finding === null && drawn < DRAWN; drawn++) {
-      finding = this.#execute(search.next())
-      search.ended()
-    }
+    const { engine } = this.#session
+    const finding = this.#execute(new Carried(this.#session, marks)) ?? this.#draw()
     if (finding === null) return null
-    const fewer = fewerSwitches(this.#session, finding, [...engine.picks], SWITCHES_BUDGET)
-    this.executions += fewer.executions
-    return { finding: fewer.finding, picks: fewer.picks, switches: fewer.switches.after }
+    const picks = [...engine.picks]
+    const failure = { finding, picks, switches: Infinity }
+    return this.#seed === null
+      ? failure
+      : fewerSwitches(this.#session, failure, new Budget(SWITCHES_STEPS, this.#budget))
+  }
+
+  #draw(): Finding | null {
+    if (this.#seed === null) return null
+    return new Draws(this.#session, this.#wanted, this.#seed, DRAWN, this.#budget).next()
   }
 
   /** The finding if it is the wanted one. */
   #execute(strategy: Strategy): Finding | null {
-    this.executions++
     const { finding } = this.#session.execute(strategy)
+    this.#budget.spend(this.#session.engine.steps)
     return finding !== null && isSameFailure(finding, this.#wanted) ? finding : null
   }
+}
+
+/** `mark` when `gone` operations of its CPU from number `from` on are gone. */
+function moved(mark: Mark, from: number, gone: number): Mark {
+  const { operation } = mark
+  if (operation < from || gone === 0) return mark
+  return operation >= from + gone ? { ...mark, operation: operation - gone } : { ...mark, operation: from, next: null }
 }
 
 /** Operations of a program that have been come to, by where they are in the whole one; `kept`: what is left of it already. */

@@ -7,6 +7,7 @@
  */
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
+import type { Budget } from './budget.js'
 import { goOn, possible, ReplayStrategy } from './replay.js'
 import type { Session } from './session.js'
 
@@ -16,61 +17,54 @@ interface Stretch {
   readonly points: number
 }
 
-export interface FewerSwitches {
+/** A failing execution. */
+export interface Failure {
   readonly finding: Finding
   readonly picks: readonly number[]
-  /** Turns taken over by another CPU, before and after. */
-  readonly switches: { readonly before: number; readonly after: number }
-  /** Executions it took. */
-  readonly executions: number
+  /** Turns taken over by another CPU. */
+  readonly switches: number
 }
 
-/**
- * `picks` led to `finding` in `session`; `budget`: executions that it may take. The session's machine is left as the smaller
- * execution left it.
- */
-export function fewerSwitches(
-  session: Session,
-  finding: Finding,
-  picks: readonly number[],
-  budget: number,
-): FewerSwitches {
-  return new Shrinker(session, finding, picks, budget).run()
+/** `failure` came up in `session`, whose machine is left as the smaller execution left it. */
+export function fewerSwitches(session: Session, failure: Failure, budget: Budget): Failure {
+  return new Shrinker(session, failure, budget).run()
+}
+
+/** Turns that another CPU takes over when `session` takes `picks`. */
+export function switchesOf(session: Session, picks: readonly number[]): number {
+  const recorded = new Recorder(new ReplayStrategy(picks))
+  session.execute(recorded)
+  return switchesIn(stretches(recorded.actions))
 }
 
 class Shrinker {
   readonly #session: Session
-  readonly #wanted: Finding
-  readonly #picks: readonly number[]
-  readonly #budget: number
+  readonly #failure: Failure
+  readonly #budget: Budget
   #choices: readonly number[] = []
-  #executions = 0
 
-  constructor(session: Session, finding: Finding, picks: readonly number[], budget: number) {
-    this.#budget = budget
+  constructor(session: Session, failure: Failure, budget: Budget) {
     this.#session = session
-    this.#wanted = finding
-    this.#picks = picks
+    this.#failure = failure
+    this.#budget = budget
   }
 
-  run(): FewerSwitches {
-    const recorded = new Recorder(new ReplayStrategy(this.#picks))
-    const first = this.#execute(recorded)
+  run(): Failure {
+    const recorded = new Recorder(new ReplayStrategy(this.#failure.picks))
+    if (this.#execute(recorded) === null) return this.#failure
     const all = stretches(recorded.actions)
-    const before = switchesOf(all)
-    const unchanged = { finding: first ?? this.#wanted, picks: [...this.#session.engine.picks] }
     this.#choices = recorded.choices
-    if (first === null) return { ...unchanged, picks: this.#picks, switches: { before, after: before }, executions: 1 }
     const least = this.#lengthen(this.#shift(this.#minimize(all)))
     const recordedLeast = new Recorder(new Turns(least, this.#choices))
-    const last = this.#execute(recordedLeast)
-    const after = switchesOf(stretches(recordedLeast.actions))
-    if (last === null || after >= before) {
-      const again = this.#execute(new ReplayStrategy(this.#picks)) ?? this.#wanted
-      return { finding: again, picks: this.#picks, switches: { before, after: before }, executions: this.#executions }
-    }
-    const smaller = [...this.#session.engine.picks]
-    return { finding: last, picks: smaller, switches: { before, after }, executions: this.#executions }
+    const finding = this.#execute(recordedLeast)
+    const switches = switchesIn(stretches(recordedLeast.actions))
+    if (finding === null || switches >= switchesIn(all)) return this.#asItWas(switchesIn(all))
+    return { finding, picks: [...this.#session.engine.picks], switches }
+  }
+
+  #asItWas(switches: number): Failure {
+    const { finding, picks } = this.#failure
+    return { finding: this.#execute(new ReplayStrategy(picks)) ?? finding, picks, switches }
   }
 
   /** Takes out ever smaller runs of stretches, as long as the finding stays. */
@@ -90,7 +84,7 @@ class Shrinker {
   /** `kept` without some run of `size` stretches, merged; null when every run is needed, or the budget is used up. */
   #without(kept: readonly Stretch[], size: number): readonly Stretch[] | null {
     for (let from = kept.length - size; from > -size; from -= size) {
-      if (this.#executions >= this.#budget) return null
+      if (this.#budget.isSpent) return null
       const start = Math.max(0, from)
       const candidate = merged([...kept.slice(0, start), ...kept.slice(from + size)])
       if (candidate.length < kept.length && this.#execute(new Turns(candidate, this.#choices)) !== null)
@@ -106,7 +100,7 @@ class Shrinker {
       const later = kept.findIndex(({ action }, i) => i > index && action === turn.action)
       const earlier = kept.findLastIndex(({ action }, i) => i < index && action === turn.action)
       for (const target of [later, earlier]) {
-        if (target < 0 || turn.action >= INTERRUPT || this.#executions >= this.#budget) continue
+        if (target < 0 || turn.action >= INTERRUPT || this.#budget.isSpent) continue
         const joined = kept.map((other, i) => (i === target ? { ...other, points: other.points + turn.points } : other))
         const candidate = merged(joined.filter((_, i) => i !== index))
         if (this.#execute(new Turns(candidate, this.#choices)) !== null) return this.#shift(this.#minimize(candidate))
@@ -117,21 +111,21 @@ class Shrinker {
 
   /** Lets a CPU go on as far as it can, where that makes its later turns unnecessary; as long as it does. */
   #lengthen(kept: readonly Stretch[]): readonly Stretch[] {
-    for (let index = 0; index < kept.length && this.#executions < this.#budget; index++) {
+    for (let index = 0; index < kept.length && !this.#budget.isSpent; index++) {
       const turns = kept.map((turn, i) => (i === index ? { ...turn, points: Infinity } : turn))
       const recorded = new Recorder(new Turns(turns, this.#choices))
       if (this.#execute(recorded) === null) continue
       const shorter = stretches(recorded.actions)
-      if (switchesOf(shorter) < switchesOf(kept)) return this.#lengthen(this.#shift(this.#minimize(shorter)))
+      if (switchesIn(shorter) < switchesIn(kept)) return this.#lengthen(this.#shift(this.#minimize(shorter)))
     }
     return kept
   }
 
   /** The finding of this execution if it is the wanted one. */
   #execute(strategy: Strategy): Finding | null {
-    this.#executions++
     const { finding } = this.#session.execute(strategy)
-    return finding !== null && finding.oracle === this.#wanted.oracle && finding.title === this.#wanted.title
+    this.#budget.spend(this.#session.engine.steps)
+    return finding !== null && finding.oracle === this.#failure.finding.oracle && finding.title === this.#failure.finding.title
       ? finding
       : null
   }
@@ -211,7 +205,7 @@ function merged(turns: readonly Stretch[]): Stretch[] {
 }
 
 /** Times that another CPU goes on; an interrupt is a turn of the CPU that takes it. */
-function switchesOf(turns: readonly Stretch[]): number {
+function switchesIn(turns: readonly Stretch[]): number {
   let [count, last] = [0, -1]
   for (const { action } of turns) {
     const cpu = action % INTERRUPT

@@ -4,8 +4,10 @@
  */
 import type { Finding } from '../machine/engine/finding.js'
 import { extentOf } from '../program/reduction.js'
+import { Budget } from './budget.js'
 import { canLoseOperations, fewerOperations } from './fewerOperations.js'
-import { fewerSwitches } from './fewerSwitches.js'
+import { Draws } from './draws.js'
+import { fewerSwitches, switchesOf, type Failure } from './fewerSwitches.js'
 import type { Session } from './session.js'
 
 export interface Change {
@@ -22,22 +24,49 @@ export interface Shrunk {
   readonly executions: number
 }
 
-/** Executions that each step may take. */
-const BUDGET = 4000
+/** Accesses that shrinking may make: some seconds at most. */
+const STEPS = 3_200_000
+/** The share of them by which each step has to be done. */
+const SHARES = { quick: 0.2, switches: 0.5, operations: 0.8, elsewhere: 0.95 }
 
 /**
  * `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it, with the programs
  * that are left (session.reduction). `seed`: of the schedules that are drawn on the way.
  */
 export function shrink(session: Session, finding: Finding, picks: readonly number[], seed = 1): Shrunk {
-  const first = fewerSwitches(session, finding, picks, BUDGET)
-  if (!canLoseOperations(session, finding)) return first
-  const failure = { finding: first.finding, picks: first.picks, switches: first.switches.after }
-  const small = fewerOperations(session, failure, seed, BUDGET)
-  const last = fewerSwitches(session, small.finding, small.picks, BUDGET)
-  const switches = { before: first.switches.before, after: last.switches.after }
-  const executions = first.executions + small.executions + last.executions
-  return { finding: last.finding, picks: last.picks, switches, executions }
+  const budget = new Budget(STEPS)
+  const before = switchesOf(session, picks)
+  const found = { finding, picks, switches: before }
+  const losesOperations = canLoseOperations(session, finding)
+  const quick = losesOperations ? fewerOperations(session, found, null, budget.until(SHARES.quick)) : found
+  const first = fewerSwitches(session, quick, budget.until(SHARES.switches))
+  const small = losesOperations ? fewerOperations(session, first, seed, budget.until(SHARES.operations)) : first
+  const other = fromElsewhere(session, fewerSwitches(session, small, budget), seed, budget.until(SHARES.elsewhere))
+  const last = fewerSwitches(session, other, budget)
+  const switches = { before, after: last.switches }
+  return { finding: last.finding, picks: last.picks, switches, executions: budget.executions }
+}
+
+/** Executions that are drawn of the programs that are left, and findings among them that are shrunk. */
+const DRAWN = 400
+const DRAWN_SHRUNK = 6
+/** Switches below which nothing is drawn. */
+const FEW = 2
+
+/**
+ * Delta debugging ends where no single step leads on, so where it begins matters: other schedules of the same programs that
+ * fail in the same way are shrunk as well, and the one with the fewest switches is taken.
+ */
+function fromElsewhere(session: Session, failure: Failure, seed: number, budget: Budget): Failure {
+  const draws = new Draws(session, failure.finding, seed, DRAWN, budget)
+  let best = failure
+  for (let shrunk = 0; shrunk < DRAWN_SHRUNK && best.switches >= FEW; shrunk++) {
+    const finding = draws.next()
+    if (finding === null) break
+    const other = fewerSwitches(session, { finding, picks: [...session.engine.picks], switches: Infinity }, budget)
+    if (other.switches < best.switches) best = other
+  }
+  return best
 }
 
 /** Operations of the programs and CPUs that have any, before and after; null when nothing was left out. */

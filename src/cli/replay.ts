@@ -66,7 +66,9 @@ async function runReplay(argument: string, options: Options): Promise<ExitCode> 
     executions: 1,
     operations: explanation.operations,
     findings:
-      finding === null ? [] : [findingDocument(finding, machine, text, whatChanged(finding, machine, history, rows))],
+      finding === null
+        ? []
+        : [findingDocument(finding, machine, text, whatChanged(finding, machine, history, rows), explanation)],
   }
   const { palette, width } = terminal
   terminal.print(
@@ -75,7 +77,7 @@ async function runReplay(argument: string, options: Options): Promise<ExitCode> 
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
     terminal.print(
-      `\n${findingText(finding, { machine, rows, history, palette, width, full: options.full === true, token: null })}`,
+      `\n${findingText(finding, { ...explanation, palette, width, full: options.full === true, token: null })}`,
     )
   const played = { exact: explanation.exact, steps: stepDocuments(rows), state: stateDocument(history) }
   outputs.execution(playedOf(subject, explanation, text))

@@ -115,7 +115,8 @@ class Reducer {
     for (const cpu of cpus) this.#without(cpu, 0, Infinity)
     for (let size = Math.ceil(longest / 2); ; size = Math.ceil(size / 2)) {
       for (const cpu of cpus)
-        for (let from = this.#lengthOf(cpu) - size; from > -size; from -= size) this.#without(cpu, Math.max(0, from), size)
+        for (let from = this.#lengthOf(cpu) - size; from > -size; from -= size)
+          this.#without(cpu, Math.max(0, from), size)
       if (size === 1) return
     }
   }

@@ -125,7 +125,9 @@ class Shrinker {
   #execute(strategy: Strategy): Finding | null {
     const { finding } = this.#session.execute(strategy)
     this.#budget.spend(this.#session.engine.steps)
-    return finding !== null && finding.oracle === this.#failure.finding.oracle && finding.title === this.#failure.finding.title
+    return finding !== null &&
+      finding.oracle === this.#failure.finding.oracle &&
+      finding.title === this.#failure.finding.title
       ? finding
       : null
   }

@@ -58,7 +58,10 @@ function opAt(program: Program, path: readonly number[]): Op | null {
 }
 
 /** Operations that do something, with their places. */
-export function leaves(program: Program, above: readonly number[] = []): (readonly [op: Op, path: readonly number[]])[] {
+export function leaves(
+  program: Program,
+  above: readonly number[] = [],
+): (readonly [op: Op, path: readonly number[]])[] {
   return program.flatMap((op, index) => {
     const path = [...above, index]
     if (op.op === 'oneOf') return op.of.flatMap((one, i) => leaves(one, [...path, i]))

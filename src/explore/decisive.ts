@@ -31,12 +31,14 @@ export interface Decisive {
 
 /** Continuations from each place: what decides is told from chance by 50, which take some hundredths of a second. */
 const RUNS = 50
+/** A turn that decides less leaves the finding to chance, or to others: then no switch is decisive. */
+const DECIDES = 0.2
 /** An execution with more switches has not been shrunk; which of them decides is --curve's question. */
 const SWITCHES_MAX = 24
 
 /**
  * Of the execution of `session` that takes `picks` and ends in `finding`. Null where there are no switches or too many, and
- * where none makes a difference.
+ * where none decides enough.
  */
 export function decisiveSwitch(session: Session, picks: readonly number[], finding: Finding): Decisive | null {
   const noting = new Noting(picks)
@@ -50,7 +52,7 @@ export function decisiveSwitch(session: Session, picks: readonly number[], findi
   for (const [i, { cpu }] of switches.entries()) {
     const [before, after] = [shares[i] as number, shares[i + 1] as number]
     const steps = points[i]?.step ?? 0
-    if (after - before > (best === null ? 0 : best.after - best.before))
+    if (after - before > (best === null ? DECIDES : best.after - best.before))
       best = { cpu, steps, before, after, runs: RUNS }
   }
   return best

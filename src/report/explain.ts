@@ -36,7 +36,7 @@ export interface Explanation {
 export interface DecisiveStep extends Pick<Decisive, 'before' | 'after' | 'runs'> {
   /** Who goes on with it. */
   readonly cpu: number
-  /** Its first step then, and the operation that it is in; null between operations. */
+  /** Its first step then, and the operation that it is in, or comes to; null for none. */
   readonly step: number
   readonly operation: string | null
 }
@@ -90,13 +90,8 @@ function decisiveStep({ cpu, steps, before, after, runs }: Decisive, rows: reado
   const at = rows.findIndex((row) => row.kind === 'access' && row.cpu === cpu && row.step > steps)
   const row = rows[at]
   if (row?.kind !== 'access') return null
-  const operation = rows.findLast((mark, i) => i < at && mark.kind === 'operation' && mark.cpu === cpu)
-  return {
-    cpu,
-    step: row.step,
-    operation: operation?.kind === 'operation' ? operation.text : null,
-    before,
-    after,
-    runs,
-  }
+  const isOwn = (mark: Row): boolean => mark.kind === 'operation' && mark.cpu === cpu
+  const mark = rows.slice(0, at).findLast(isOwn) ?? rows.slice(at).find(isOwn)
+  const operation = mark?.kind === 'operation' ? mark.text : null
+  return { cpu, step: row.step, operation, before, after, runs }
 }

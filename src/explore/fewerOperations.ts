@@ -11,8 +11,7 @@
  * operations that wait for others, since those left out may be what they wait for. What programs may not be made to do
  * besides: misuses() of program/reduction.ts.
  */
-import type { Finding } from '../machine/engine/finding.js'
-import { isSameFailure } from '../machine/engine/finding.js'
+import { isSameFailure, type Finding } from '../machine/engine/finding.js'
 import type { Strategy } from '../machine/engine/controlled.js'
 import { WAITING, type Op } from '../program/op.js'
 import { leaves, misuses, sizeOf, type Kept, type Reduction } from '../program/reduction.js'
@@ -50,7 +49,7 @@ class Reducer {
   #failure: Failure
   #marks: readonly Mark[] = []
   #kept: Reduction = []
-  /** What the programs do already that is their fault. */
+  /** What the execution did already that is the programs' fault. */
   #misuses: ReadonlySet<string> = new Set()
 
   constructor(session: Session, failure: Failure, seed: number | null, budget: Budget) {
@@ -67,8 +66,8 @@ class Reducer {
       this.#session.reduce(before)
       return this.#failure
     }
+    this.#onlyLast()
     for (let size = -1; size !== this.#operations;) {
-      if (size < 0) this.#onlyLast()
       size = this.#operations
       this.#leaveOut()
       this.#makeSmaller()
@@ -84,7 +83,7 @@ class Reducer {
     session.listener = marking
     this.#execute(marking)
     session.listener = null
-    this.#misuses = new Set(session.programs.flatMap((program) => [...misuses(leaves(program).map(([op]) => op))]))
+    this.#misuses = new Set(marking.runs.flatMap((runs) => [...misuses(runs.map(({ op }) => op))]))
     const places = session.programs.map((program, cpu) => placesOf(program, session.reduction?.[cpu] ?? null))
     const flat = marking.runs.map((runs, cpu) =>
       runs.map(({ op, choice }) => {
@@ -99,11 +98,15 @@ class Reducer {
     return this.#kept.reduce((sum, kept) => sum + kept.length, 0)
   }
 
-  /** Nothing was left out of flat programs. */
+  /** Nothing was left out of flat programs. One without operations is left out: its CPU does not begin. */
   #isWhole(): boolean {
     return this.#session.wholePrograms.every((program, cpu) => {
       const kept = this.#kept[cpu] ?? []
-      return kept.length === program.length && kept.every(({ path, size }) => path.length === 1 && size === 0)
+      return (
+        kept.length > 0 &&
+        kept.length === program.length &&
+        kept.every(({ path, size }) => path.length === 1 && size === 0)
+      )
     })
   }
 
@@ -121,7 +124,9 @@ class Reducer {
     }
   }
 
-  #lengthOf = (cpu: number): number => this.#kept[cpu]?.length ?? 0
+  #lengthOf(cpu: number): number {
+    return this.#kept[cpu]?.length ?? 0
+  }
 
   /** Keeps the last operations of each CPU alone, as few as will do: a race is mostly between the last ones. */
   #onlyLast(): void {

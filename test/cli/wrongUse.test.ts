@@ -82,7 +82,14 @@ describe('racewalk refuses', () => {
       if (!args.includes('--json')) expect(out).toBe('')
     })
 
-  const token = encodeToken({ scenario: 'message-passing', bug: null, patch: null, cpus: 2, deviations: [], reduction: null })
+  const token = encodeToken({
+    scenario: 'message-passing',
+    bug: null,
+    patch: null,
+    cpus: 2,
+    deviations: [],
+    reduction: null,
+  })
 
   it('a token with a letter changed, as damaged', () => {
     const damaged = token.slice(0, 8) + (token[8] === 'A' ? 'B' : 'A') + token.slice(9)

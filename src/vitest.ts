@@ -152,18 +152,13 @@ function report(race: Race, result: ExploreResult): string {
   const { finding } = result
   if (finding === null) return ''
   const { scenario, bug, patch } = race
-  const {
-    machine,
-    rows,
-    history,
-    finding: explained,
-  } = explain(decodeToken(finding.token), scenario, patched(bug, patch))
+  const explanation = explain(decodeToken(finding.token), scenario, patched(bug, patch))
   const replayOptions = Object.entries({ scenario, bug, patch }).flatMap(([option, value]) => {
     const origin = originOf(value)
     return origin === null ? [] : [` --${option} ${shown(origin.file)}`]
   })
-  const { token } = finding
+  const { token, switches } = finding
   const looks = { palette: paletteFor(false), width: 120, full: false }
-  const options = { machine, rows, history, ...looks, token, replayOptions: replayOptions.join('') }
-  return `${about(race, result)}, found in the last:\n\n${findingText(explained ?? finding, options)}`
+  const options = { ...explanation, ...looks, switches, token, replayOptions: replayOptions.join('') }
+  return `${about(race, result)}, found in the last:\n\n${findingText(explanation.finding ?? finding, options)}`
 }

@@ -15,10 +15,10 @@ export async function curveOf(
 ): Promise<Curve | null> {
   const { finding, session } = replay(decodeToken(token), scenario, change)
   if (finding === null) return null
-  const [picks, { cpus }] = [session.engine.picks, session.machine.config]
+  const [picks, { cpus }, { reduction }] = [session.engine.picks, session.machine.config, session]
   return await untilInterrupted(async (signal) => {
     terminal.progress(`${scenario.id}: running its beginnings again (Ctrl-C stops)`)
-    const curve = await failureCurve({ scenario, change, cpus, picks, finding, stop: () => signal.aborted })
+    const curve = await failureCurve({ scenario, change, cpus, reduction, picks, finding, stop: () => signal.aborted })
     terminal.quiet()
     return curve
   })

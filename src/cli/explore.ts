@@ -247,19 +247,13 @@ function summaryText(subject: Subject, explored: Explored, terminal: Terminal): 
   return lines.join('\n')
 }
 
-/** `found in execution 118 (shrunk from 41 switches between CPUs to 3):` */
-function foundLine({ execution, switches }: FoundFinding): string {
-  const shrunk =
-    switches === null || switches.before === switches.after
-      ? ''
-      : ` (shrunk from ${switches.before} switches between CPUs to ${switches.after})`
-  return `found in execution ${thousands(execution)}${shrunk}:`
-}
+/** `found in execution 118:` */
+const foundLine = ({ execution }: FoundFinding): string => `found in execution ${thousands(execution)}:`
 
 export function explainedDocument(finding: FoundFinding, explanation: Explanation): FindingDocument {
   const { machine, history, rows } = explanation
   const changed = whatChanged(finding, machine, history, rows)
-  return findingDocument(finding, machine, finding.token, changed)
+  return findingDocument(finding, machine, finding.token, changed, explanation)
 }
 
 function junitOf(explored: Explored, explanation: Explanation | null, subject: Subject, run: Run): JunitSuite {
@@ -295,8 +289,7 @@ function explainedText(
   full: boolean,
   { palette, width }: Pick<Terminal, 'palette' | 'width'>,
 ): string {
-  const { machine, rows, history } = explanation
-  const { token } = finding
+  const { token, switches } = finding
   const looks = { palette, width, full }
-  return findingText(explanation.finding ?? finding, { machine, rows, history, ...looks, token, replayOptions })
+  return findingText(explanation.finding ?? finding, { ...explanation, ...looks, switches, token, replayOptions })
 }

@@ -81,9 +81,9 @@ export class Outputs {
 }
 
 function traceOf({ explanation, scenario, kernel, token }: PlayedExecution): ReturnType<typeof traceDocument> {
-  const { rows, machine, finding } = explanation
+  const { rows, machine, finding, decisive } = explanation
   const subject = `${scenario.id}, ${kernel}`
-  return traceDocument({ rows, cpus: machine.config.cpus, finding, subject, command: replayCommand(token) })
+  return traceDocument({ rows, cpus: machine.config.cpus, finding, decisive, subject, command: replayCommand(token) })
 }
 
 /** One file, by the option that asks for it; known to be writable when the command began. */

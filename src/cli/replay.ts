@@ -66,7 +66,9 @@ async function runReplay(argument: string, options: Options): Promise<ExitCode> 
     executions: 1,
     operations: explanation.operations,
     findings:
-      finding === null ? [] : [findingDocument(finding, machine, text, whatChanged(finding, machine, history, rows))],
+      finding === null
+        ? []
+        : [findingDocument(finding, machine, text, whatChanged(finding, machine, history, rows), explanation)],
   }
   const { palette, width } = terminal
   terminal.print(
@@ -75,7 +77,7 @@ async function runReplay(argument: string, options: Options): Promise<ExitCode> 
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
     terminal.print(
-      `\n${findingText(finding, { machine, rows, history, palette, width, full: options.full === true, token: null })}`,
+      `\n${findingText(finding, { ...explanation, palette, width, full: options.full === true, token: null })}`,
     )
   const played = { exact: explanation.exact, steps: stepDocuments(rows), state: stateDocument(history) }
   outputs.execution(playedOf(subject, explanation, text))
@@ -105,7 +107,8 @@ async function goOn(
   const { scenario, bug, patch } = subject
   terminal.print(`going on from there under chosen schedules …`)
   const after = token.deviations.slice(0, taken)
-  const explored = await exploreFor(terminal, GO_ON_MS, { scenario, bug, patch, cpus: token.cpus, after, shrink: true })
+  const { cpus, reduction } = token
+  const explored = await exploreFor(terminal, GO_ON_MS, { scenario, bug, patch, cpus, reduction, after, shrink: true })
   const { finding, executions } = explored
   // Before the report on it, which takes the image away that addresses are named from.
   const document = finding === null ? null : findingDocument(finding, explored.session.machine, finding.token)

@@ -7,6 +7,7 @@
 import type { KernelChange } from '../bug/patch.js'
 import { INTERRUPT, type StepRecorder, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
+import type { Reduction } from '../program/reduction.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { RandomStrategy } from './random.js'
 import { ReplayStrategy } from './replay.js'
@@ -16,6 +17,8 @@ export interface CurveOptions {
   readonly scenario: Scenario
   readonly change: KernelChange | null
   readonly cpus: number
+  /** What is left of the scenario's programs; all of them unless given. */
+  readonly reduction?: Reduction | null
   /** The turns of the execution (ControlledEngine.picks), and what it found. */
   readonly picks: readonly number[]
   readonly finding: Pick<Finding, 'oracle'>
@@ -26,6 +29,8 @@ export interface CurveOptions {
   /** Asked between two places; true ends the work with what there is. */
   readonly stop?: () => boolean
 }
+
+export type SamplerOptions = Pick<CurveOptions, 'picks' | 'finding' | 'seed' | 'runs'>
 
 export const PLACES = 40
 export const RUNS = 100
@@ -48,7 +53,9 @@ export interface Curve {
 
 export async function failureCurve(options: CurveOptions): Promise<Curve> {
   const { picks, places = PLACES, stop = () => false } = options
-  const sampler = new Sampler(options)
+  const session = new Session(options.scenario, options.change, options.cpus)
+  session.reduce(options.reduction ?? null)
+  const sampler = new Sampler(session, options)
   const last = picks.length
   const wanted = new Set(Array.from({ length: places + 1 }, (_, place) => Math.round((place * last) / places)))
   const points = new Map<number, CurvePoint>()
@@ -83,12 +90,14 @@ function largestJump(points: readonly CurvePoint[]): { before: CurvePoint; after
 export const share = ({ failures, runs }: CurvePoint): number => failures / runs
 const growth = (before: CurvePoint, after: CurvePoint): number => share(after) - share(before)
 
-class Sampler {
+/** Runs beginnings of an execution to their ends. */
+export class Sampler {
   readonly #session: Session
-  readonly #options: CurveOptions
+  readonly #options: SamplerOptions
 
-  constructor(options: CurveOptions) {
-    this.#session = new Session(options.scenario, options.change, options.cpus)
+  /** `session` runs the programs of the execution. */
+  constructor(session: Session, options: SamplerOptions) {
+    this.#session = session
     this.#options = options
   }
 

@@ -51,7 +51,7 @@ class Points {
   access(cpu: number, kind: number, addr: number): Point {
     const key = addr * ACCESSES.length + kind
     let what = this.#kinds.get(key)
-    if (what === undefined) this.#kinds.set(key, (what = hash24(`${accessName(kind)} ${this.#layout.kindOf(addr)}`)))
+    if (what === undefined) this.#kinds.set(key, (what = accessHash(kind, addr, this.#layout)))
     return this.#at(cpu, what)
   }
 
@@ -208,6 +208,10 @@ function whatOf(what: number, layout: Layout): string {
 
 const ordinalEnding = (n: number): string =>
   n % 100 >= 11 && n % 100 <= 13 ? 'th' : (['th', 'st', 'nd', 'rd'][n % 10] ?? 'th')
+
+/** What access `kind` to `addr` is, whichever word of its kind it goes to. */
+export const accessHash = (kind: number, addr: number, layout: Layout): number =>
+  hash24(`${accessName(kind)} ${layout.kindOf(addr)}`)
 
 /** FNV-1a, folded to 24 bits. */
 function hash24(text: string): number {

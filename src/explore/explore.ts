@@ -6,6 +6,7 @@ import type { KernelChange, Patch } from '../bug/patch.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
+import type { Reduction } from '../program/reduction.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import type { Divergence } from './check.js'
 import { DeviationStrategy, type Deviation } from './deviations.js'
@@ -37,10 +38,12 @@ export interface ExploreOptions {
   readonly stop?: (executions: number) => boolean
   /** What is looked for; any finding unless given. The first other one is reported if nothing wanted turns up. */
   readonly wanted?: Wanted
-  /** Make what was found smaller: fewer switches between CPUs (shrink.ts). */
+  /** Make what was found smaller: fewer switches between CPUs, operations, CPUs and pages (shrink.ts). */
   readonly shrink?: boolean
   /** Turns that every execution begins with, as a token has them; the strategy goes on from there. */
   readonly after?: readonly Deviation[]
+  /** What is left of the scenario's programs, as a token has it; all of them unless given. */
+  readonly reduction?: Reduction | null
   /** Run each schedule twice; the first execution that is not the same again ends the exploration. */
   readonly check?: boolean
   /** Directory that keeps the exploration: continued from there, and left there to be continued (kept.ts). */
@@ -170,9 +173,9 @@ class Exploration {
 /** Throws UsageError for CPUs that the scenario cannot have. */
 export function planOf(options: ExploreOptions): Plan {
   const { scenario, bug = null, patch = null, seed = 1, strategy = 'portfolio', wanted = null } = options
-  const { after = [], check = false, insight = false, oracles = true } = options
+  const { after = [], reduction = null, check = false, insight = false, oracles = true } = options
   const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-  return { scenario, bug, patch, cpus, seed, strategy, wanted, after, check, insight, oracles }
+  return { scenario, bug, patch, cpus, seed, strategy, wanted, after, reduction, check, insight, oracles }
 }
 
 /** The directory of `resume`; null without. Throws UsageError as Kept does. */
@@ -231,6 +234,7 @@ export function replay(
   record: (session: Session) => ReplayRecorder | null = () => null,
 ): ReplayResult {
   const session = new Session(scenario, change, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
+  session.reduce(token.reduction)
   const recorder = record(session)
   const onPoint = recorder === null ? undefined : (cpu: number): void => recorder.point(cpu)
   const strategy = new DeviationStrategy(session, token.deviations, null, onPoint)

@@ -3,7 +3,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import { deviationsOf } from './deviations.js'
 import type { Plan } from './runner.js'
 import type { Session } from './session.js'
-import { shrink } from './shrink.js'
+import { reducedBy, shrink, type Change } from './shrink.js'
 import type { Found } from './tally.js'
 import { patchMark } from '../boot/module/origin.js'
 import { encodeToken } from './token.js'
@@ -13,18 +13,23 @@ export interface FoundFinding extends Finding {
   /** Execution in which it was found, from 1. */
   readonly execution: number
   /** Switches between CPUs in the execution that was found and in the one of the token; null when it was not shrunk. */
-  readonly switches: { readonly before: number; readonly after: number } | null
+  readonly switches: Change | null
+  /** Operations of the programs and CPUs that have any, before and after shrinking; null when nothing was left out. */
+  readonly reduced: { readonly operations: Change; readonly cpus: Change } | null
 }
 
 /** Leaves the machine of `session` as the execution of the token leaves it, so that addresses can be named. */
 export function present(
   found: Found,
-  { scenario, bug, patch, cpus }: Plan,
+  { scenario, bug, patch, cpus, seed }: Plan,
   session: Session,
   shrinks: boolean,
 ): FoundFinding {
-  const small = shrinks ? shrink(session, found.finding, found.picks) : null
+  const small = shrinks ? shrink(session, found.finding, found.picks, seed) : null
   const { deviations, finding } = deviationsOf(session, small?.picks ?? found.picks)
-  const token = encodeToken({ scenario: scenario.id, bug: bug?.id ?? null, patch: patchMark(patch), cpus, deviations })
-  return { ...(finding ?? found.finding), token, execution: found.execution, switches: small?.switches ?? null }
+  const names = { scenario: scenario.id, bug: bug?.id ?? null, patch: patchMark(patch) }
+  const token = encodeToken({ ...names, cpus, deviations, reduction: session.reduction })
+  const { execution } = found
+  const [switches, reduced] = [small?.switches ?? null, reducedBy(session)]
+  return { ...(finding ?? found.finding), token, execution, switches, reduced }
 }

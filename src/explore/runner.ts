@@ -5,6 +5,7 @@ import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
 import { patched, type Patch } from '../bug/patch.js'
 import type { Finding } from '../machine/engine/finding.js'
+import type { Reduction } from '../program/reduction.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { Check } from './check.js'
 import { Coverage, mergeCoverage } from './coverage.js'
@@ -31,6 +32,8 @@ export interface Plan {
   readonly wanted: Wanted | null
   /** Every execution begins with these, and is the strategy's from there. */
   readonly after: readonly Deviation[]
+  /** What is left of the scenario's programs; null for all of them. */
+  readonly reduction: Reduction | null
   /** Each schedule is run twice and compared. */
   readonly check: boolean
   /** What each execution covers is recorded, instead of some. */
@@ -52,8 +55,10 @@ export class Runner {
   /** Of the executions that are run before any other. */
   #measured = 0
 
-  constructor({ scenario, bug, patch, cpus, seed, strategy, wanted, after, check, insight, oracles }: Plan) {
+  constructor(plan: Plan) {
+    const { scenario, bug, patch, cpus, seed, strategy, wanted, after, check, insight, oracles } = plan
     this.session = new Session(scenario, patched(bug, patch), cpus, false, oracles)
+    this.session.reduce(plan.reduction)
     this.#search = searchOf(strategy, seed, this.session.engine, cpus)
     this.#coverage = new Coverage(this.session.machine, this.session.bare, insight)
     this.#check = check ? new Check(this.session) : null

@@ -11,8 +11,9 @@ import { ControlledEngine, type StepRecorder, type Strategy } from '../machine/e
 import type { Step } from '../machine/engine/engine.js'
 import { findingOf, type Finding } from '../machine/engine/finding.js'
 import { peek32, restore, snapshot } from '../machine/image/image.js'
-import { Interpreter } from '../program/interpret.js'
+import { Interpreter, type ProgramListener } from '../program/interpret.js'
 import { isBare, type Program } from '../program/op.js'
+import { reduced, type Reduction } from '../program/reduction.js'
 import { setUp, type Scenario } from '../scenario/scenario.js'
 import { describeDeadlock } from './deadlock.js'
 import { Endings } from './endings.js'
@@ -33,21 +34,25 @@ export class Session {
   readonly scenario: Scenario
   readonly engine: ControlledEngine
   readonly #cpus: readonly BootedCpu[]
-  readonly #programs: readonly Program[]
-  readonly #steps: Step<void>[] = []
+  /** The scenario's. */
+  readonly wholePrograms: readonly Program[]
+  #programs: readonly Program[]
+  #reduction: Reduction | null = null
+  readonly #steps: (Step<void> | null)[] = []
   /** A litmus test: it touches words only. */
   readonly bare: boolean
   readonly #bareOperations: number
   /** Null for a scenario whose endings have no names. */
   readonly #endings: Endings | null
-  readonly #bootOperations: number
+  /** By CPU, operations that the boot ended. */
+  readonly bootOperations: readonly number[]
 
   /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
   constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false, oracles = true) {
     const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
     this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
-    this.#programs = built.programs
+    this.#programs = this.wholePrograms = built.programs
     this.bare = built.programs.every(isBare)
     assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
     blame(() => this.machine.boot(built.boot, change, scenario.files))
@@ -66,21 +71,36 @@ export class Session {
     const reg = (cpu: number, at: number): number => Interpreter.register(program, cpu, at)
     const word = (at: number): number => Interpreter.word(program, at)
     this.#endings = scenario.outcome === undefined ? null : new Endings(scenario.outcome, { reg, word })
-    this.#bootOperations = this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu), 0)
+    this.bootOperations = this.#cpus.map((_, cpu) => this.#opsDone(cpu))
     snapshot(this.machine.layout.size)
   }
 
   /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
   get operationsDone(): number {
     if (this.bare) return this.#bareOperations
-    let sum = -this.#bootOperations
-    for (let cpu = 0; cpu < this.#cpus.length; cpu++) sum += this.#opsDone(cpu)
-    return sum
+    return this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu) - (this.bootOperations[cpu] ?? 0), 0)
   }
 
   /** What each CPU runs. */
   get programs(): readonly Program[] {
     return this.#programs
+  }
+
+  /** What is left of the scenario's programs; null for all of them. */
+  get reduction(): Reduction | null {
+    return this.#reduction
+  }
+
+  /** From now on runs what `reduction` leaves of the scenario's programs. Throws UsageError when it is of other programs. */
+  reduce(reduction: Reduction | null): void {
+    const pageSize = this.machine.geo.pageSize
+    this.#programs = reduction === null ? this.wholePrograms : reduced(this.wholePrograms, reduction, pageSize)
+    this.#reduction = reduction
+  }
+
+  /** Who hears of operations and choices of the programs from now on. */
+  set listener(listener: ProgramListener | null) {
+    for (const { interpreter } of this.#cpus) interpreter.listener = listener
   }
 
   #opsDone(cpu: number): number {
@@ -108,12 +128,13 @@ export class Session {
     }
   }
 
-  /** The programs from their beginnings; one list for all executions. */
-  #start(): readonly Step<void>[] {
+  /** The programs from their beginnings, null for a CPU that has nothing left to run; one list for all executions. */
+  #start(): readonly (Step<void> | null)[] {
     for (let id = 0; id < this.#cpus.length; id++) {
       const { interpreter } = this.#cpus[id] as BootedCpu
       const program = this.#programs[id] as Program
-      this.#steps[id] = this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
+      if (this.#reduction !== null && program.length === 0) this.#steps[id] = null
+      else this.#steps[id] = this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
     }
     return this.#steps
   }

@@ -1,216 +1,80 @@
 /**
- * Makes a finding smaller before it is shown: fewer switches between CPUs, and still the same finding. What is left cannot
- * lose any one of its switches.
- *
- * Source: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002) over
- * stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its own end; a
- * stretch that cannot go on is cut short. Each candidate is run, so nothing is believed.
+ * Makes a finding smaller before it is shown: fewer switches between CPUs, then fewer operations, CPUs and pages, and at the
+ * end switches again. Nothing that is left can lose any one of its switches.
  */
-import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
-import { goOn, possible, ReplayStrategy } from './replay.js'
+import { extentOf } from '../program/reduction.js'
+import { Budget } from './budget.js'
+import { canLoseOperations, fewerOperations } from './fewerOperations.js'
+import { Draws } from './draws.js'
+import { fewerSwitches, switchesOf, type Failure } from './fewerSwitches.js'
 import type { Session } from './session.js'
 
-/** One CPU's turn: the action, and how many points it goes on for. */
-interface Stretch {
-  readonly action: number
-  readonly points: number
+export interface Change {
+  readonly before: number
+  readonly after: number
 }
 
 export interface Shrunk {
   readonly finding: Finding
   readonly picks: readonly number[]
-  /** Turns taken over by another CPU, before and after. */
-  readonly switches: { readonly before: number; readonly after: number }
+  /** Turns taken over by another CPU. */
+  readonly switches: Change
   /** Executions it took. */
   readonly executions: number
 }
 
-/** Executions that shrinking may take. */
-const BUDGET = 4000
+/** Accesses that shrinking may make: some seconds at most. */
+const STEPS = 3_200_000
+/** The share of them by which each step has to be done. */
+const SHARES = { quick: 0.2, switches: 0.5, operations: 0.8, elsewhere: 0.95 }
 
-/** `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it. */
-export function shrink(session: Session, finding: Finding, picks: readonly number[]): Shrunk {
-  return new Shrinker(session, finding, picks).run()
+/**
+ * `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it, with the programs
+ * that are left (session.reduction). `seed`: of the schedules that are drawn on the way.
+ */
+export function shrink(session: Session, finding: Finding, picks: readonly number[], seed = 1): Shrunk {
+  const budget = new Budget(STEPS)
+  const before = switchesOf(session, picks)
+  const found = { finding, picks, switches: before }
+  const losesOperations = canLoseOperations(session, finding)
+  const quick = losesOperations ? fewerOperations(session, found, null, budget.until(SHARES.quick)) : found
+  const first = fewerSwitches(session, quick, budget.until(SHARES.switches))
+  const small = losesOperations ? fewerOperations(session, first, seed, budget.until(SHARES.operations)) : first
+  const other = fromElsewhere(session, fewerSwitches(session, small, budget), seed, budget.until(SHARES.elsewhere))
+  const last = fewerSwitches(session, other, budget)
+  const switches = { before, after: last.switches }
+  return { finding: last.finding, picks: last.picks, switches, executions: budget.executions }
 }
 
-class Shrinker {
-  readonly #session: Session
-  readonly #wanted: Finding
-  readonly #picks: readonly number[]
-  #choices: readonly number[] = []
-  #executions = 0
+/** Executions that are drawn of the programs that are left, and findings among them that are shrunk. */
+const DRAWN = 400
+const DRAWN_SHRUNK = 6
+/** Switches below which nothing is drawn. */
+const FEW = 2
 
-  constructor(session: Session, finding: Finding, picks: readonly number[]) {
-    this.#session = session
-    this.#wanted = finding
-    this.#picks = picks
+/**
+ * Delta debugging ends where no single step leads on, so where it begins matters: other schedules of the same programs that
+ * fail in the same way are shrunk as well, and the one with the fewest switches is taken.
+ */
+function fromElsewhere(session: Session, failure: Failure, seed: number, budget: Budget): Failure {
+  const draws = new Draws(session, failure.finding, seed, DRAWN, budget)
+  let best = failure
+  for (let shrunk = 0; shrunk < DRAWN_SHRUNK && best.switches >= FEW; shrunk++) {
+    const finding = draws.next()
+    if (finding === null) break
+    const other = fewerSwitches(session, { finding, picks: session.engine.picks, switches: Infinity }, budget)
+    if (other.switches < best.switches) best = other
   }
-
-  run(): Shrunk {
-    const recorded = new Recorder(new ReplayStrategy(this.#picks))
-    const first = this.#execute(recorded)
-    const all = stretches(recorded.actions)
-    const before = switchesOf(all)
-    const unchanged = { finding: first ?? this.#wanted, picks: this.#session.engine.picks }
-    this.#choices = recorded.choices
-    if (first === null) return { ...unchanged, picks: this.#picks, switches: { before, after: before }, executions: 1 }
-    const least = this.#lengthen(this.#shift(this.#minimize(all)))
-    const recordedLeast = new Recorder(new Turns(least, this.#choices))
-    const last = this.#execute(recordedLeast)
-    const after = switchesOf(stretches(recordedLeast.actions))
-    if (last === null || after >= before) {
-      const again = this.#execute(new ReplayStrategy(this.#picks)) ?? this.#wanted
-      return { finding: again, picks: this.#picks, switches: { before, after: before }, executions: this.#executions }
-    }
-    const smaller = this.#session.engine.picks
-    return { finding: last, picks: smaller, switches: { before, after }, executions: this.#executions }
-  }
-
-  /** Takes out ever smaller runs of stretches, as long as the finding stays. */
-  #minimize(all: readonly Stretch[]): readonly Stretch[] {
-    let kept = all
-    for (let size = Math.ceil(kept.length / 2); size >= 1;) {
-      const smaller = this.#without(kept, size)
-      if (smaller === null) size = size === 1 ? 0 : Math.ceil(size / 2)
-      else {
-        kept = smaller
-        size = Math.min(size, Math.max(1, kept.length))
-      }
-    }
-    return kept
-  }
-
-  /** `kept` without some run of `size` stretches, merged; null when every run is needed, or the budget is used up. */
-  #without(kept: readonly Stretch[], size: number): readonly Stretch[] | null {
-    for (let from = kept.length - size; from > -size; from -= size) {
-      if (this.#executions >= BUDGET) return null
-      const start = Math.max(0, from)
-      const candidate = merged([...kept.slice(0, start), ...kept.slice(from + size)])
-      if (candidate.length < kept.length && this.#execute(new Turns(candidate, this.#choices)) !== null)
-        return candidate
-    }
-    return null
-  }
-
-  /** Joins a turn with the next or the last one of its CPU, so that the turns between them come to lie together. */
-  #shift(kept: readonly Stretch[]): readonly Stretch[] {
-    for (let index = 0; index < kept.length; index++) {
-      const turn = kept[index] as Stretch
-      const later = kept.findIndex(({ action }, i) => i > index && action === turn.action)
-      const earlier = kept.findLastIndex(({ action }, i) => i < index && action === turn.action)
-      for (const target of [later, earlier]) {
-        if (target < 0 || turn.action >= INTERRUPT || this.#executions >= BUDGET) continue
-        const joined = kept.map((other, i) => (i === target ? { ...other, points: other.points + turn.points } : other))
-        const candidate = merged(joined.filter((_, i) => i !== index))
-        if (this.#execute(new Turns(candidate, this.#choices)) !== null) return this.#shift(this.#minimize(candidate))
-      }
-    }
-    return kept
-  }
-
-  /** Lets a CPU go on as far as it can, where that makes its later turns unnecessary; as long as it does. */
-  #lengthen(kept: readonly Stretch[]): readonly Stretch[] {
-    for (let index = 0; index < kept.length && this.#executions < BUDGET; index++) {
-      const turns = kept.map((turn, i) => (i === index ? { ...turn, points: Infinity } : turn))
-      const recorded = new Recorder(new Turns(turns, this.#choices))
-      if (this.#execute(recorded) === null) continue
-      const shorter = stretches(recorded.actions)
-      if (switchesOf(shorter) < switchesOf(kept)) return this.#lengthen(this.#shift(this.#minimize(shorter)))
-    }
-    return kept
-  }
-
-  /** The finding of this execution if it is the wanted one. */
-  #execute(strategy: Strategy): Finding | null {
-    this.#executions++
-    const { finding } = this.#session.execute(strategy)
-    return finding !== null && finding.oracle === this.#wanted.oracle && finding.title === this.#wanted.title
-      ? finding
-      : null
-  }
+  return best
 }
 
-// ---- schedules ------------------------------------------------------------------------------------------------------
-
-/** Stretches in turn; when they are over, whoever has the turn keeps it. */
-class Turns implements Strategy {
-  readonly #stretches: readonly Stretch[]
-  readonly #choices: readonly number[]
-  #turn = 0
-  #gone = 0
-  #chosen = 0
-
-  constructor(turns: readonly Stretch[], choices: readonly number[]) {
-    this.#stretches = turns
-    this.#choices = choices
+/** Operations of the programs and CPUs that have any, before and after; null when nothing was left out. */
+export function reducedBy(session: Session): { readonly operations: Change; readonly cpus: Change } | null {
+  if (session.reduction === null) return null
+  const [before, after] = [extentOf(session.wholePrograms), extentOf(session.programs)]
+  return {
+    operations: { before: before.operations, after: after.operations },
+    cpus: { before: before.cpus, after: after.cpus },
   }
-
-  pick(current: number, runnable: number, interruptible: number): number {
-    for (;;) {
-      const turn = this.#stretches[this.#turn]
-      if (turn === undefined) return goOn(current, runnable, interruptible)
-      if (this.#gone < turn.points && possible(turn.action, runnable, interruptible)) {
-        this.#gone++
-        return turn.action
-      }
-      this.#turn++
-      this.#gone = 0
-    }
-  }
-
-  choose(n: number): number {
-    const wanted = this.#choices[this.#chosen++] ?? 0
-    return wanted < n ? wanted : 0
-  }
-}
-
-/** Keeps actions and choices apart, which the engine notes in one list. */
-class Recorder implements Strategy {
-  readonly actions: number[] = []
-  readonly choices: number[] = []
-  readonly #inner: Strategy
-
-  constructor(inner: Strategy) {
-    this.#inner = inner
-  }
-
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    const action = this.#inner.pick(current, runnable, interruptible, kind, addr)
-    this.actions.push(action)
-    return action
-  }
-
-  choose(n: number, cpu: number): number {
-    const choice = this.#inner.choose(n, cpu)
-    this.choices.push(choice)
-    return choice
-  }
-}
-
-function stretches(actions: readonly number[]): Stretch[] {
-  return merged(actions.map((action) => ({ action, points: 1 })))
-}
-
-/** Neighbours of one CPU become one; interrupts are an action each. */
-function merged(turns: readonly Stretch[]): Stretch[] {
-  const result: Stretch[] = []
-  for (const turn of turns) {
-    const last = result[result.length - 1]
-    if (last !== undefined && last.action === turn.action && turn.action < INTERRUPT)
-      result[result.length - 1] = { action: last.action, points: last.points + turn.points }
-    else result.push(turn)
-  }
-  return result
-}
-
-/** Times that another CPU goes on; an interrupt is a turn of the CPU that takes it. */
-function switchesOf(turns: readonly Stretch[]): number {
-  let [count, last] = [0, -1]
-  for (const { action } of turns) {
-    const cpu = action % INTERRUPT
-    if (last >= 0 && cpu !== last) count++
-    last = cpu
-  }
-  return count
 }

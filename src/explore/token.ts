@@ -5,12 +5,17 @@
  *   byte     0: as they are, 1: deflated
  *   strings  scenario · bug, empty for none · patch, empty for none     each a length and UTF-8
  *   numbers  CPUs · deviations · for each: CPU, operation, what, occurrence, action
+ *            of a reduced program, for each CPU: operations · for each: its path, how much, which address
+ *
+ * The last number of a path is index · 8 + 4 if "how much" follows + 2 if "which address" follows, those before it
+ * index · 8 + 1.
  *
  * Numbers are little-endian groups of 7 bits, the high bit set on all but the last.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { UsageError } from '../base/errors.js'
 import { fnv1a } from '../base/hash.js'
+import type { Kept, Reduction } from '../program/reduction.js'
 import type { Deviation } from './deviations.js'
 
 export interface Token {
@@ -21,6 +26,8 @@ export interface Token {
   readonly cpus: number
   /** Where the execution leaves the default schedule. */
   readonly deviations: readonly Deviation[]
+  /** What is left of the programs; null for all of them. */
+  readonly reduction: Reduction | null
 }
 
 const VERSION = 2
@@ -33,6 +40,10 @@ export function encodeToken(token: Token): string {
   writer.number(token.deviations.length)
   for (const { cpu, operation, what, occurrence, action } of token.deviations)
     for (const value of [cpu, operation, what, occurrence, action]) writer.number(value)
+  for (const kept of token.reduction ?? []) {
+    writer.number(kept.length)
+    for (const one of kept) writeKept(writer, one)
+  }
   const plain = Buffer.from(writer.bytes)
   const deflated = deflateRawSync(plain, { level: 9 })
   const isShorter = deflated.length < plain.length
@@ -53,11 +64,33 @@ export function decodeToken(text: string): Token {
       occurrence: reader.number(),
       action: reader.number(),
     }))
-    return { scenario, bug: bug === '' ? null : bug, patch: patch === '' ? null : patch, cpus, deviations }
+    const reduction = reader.atEnd ? null : Array.from({ length: cpus }, () => keptFrom(reader))
+    return { scenario, bug: bug === '' ? null : bug, patch: patch === '' ? null : patch, cpus, deviations, reduction }
   } catch (error) {
     if (error instanceof RangeError) throw damaged(text)
     throw error
   }
+}
+
+function writeKept(writer: Writer, { path, size, choice }: Kept): void {
+  const last = path.length - 1
+  for (const [level, index] of path.entries())
+    writer.number(index * 8 + (level < last ? 1 : (size > 0 ? 4 : 0) + (choice > 0 ? 2 : 0)))
+  if (size > 0) writer.number(size)
+  if (choice > 0) writer.number(choice)
+}
+
+function keptFrom(reader: Reader): Kept[] {
+  return Array.from({ length: reader.number() }, () => {
+    const path: number[] = []
+    for (;;) {
+      const number = reader.number()
+      path.push(Math.floor(number / 8))
+      if (number % 2 === 1) continue
+      const size = (number & 4) === 0 ? 0 : reader.number()
+      return { path, size, choice: (number & 2) === 0 ? 0 : reader.number() }
+    }
+  })
 }
 
 function bodyOf(text: string): string {
@@ -111,6 +144,10 @@ class Reader {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
+  }
+
+  get atEnd(): boolean {
+    return this.#at >= this.#bytes.length
   }
 
   /** Throws RangeError at the end of the bytes. */

@@ -32,9 +32,18 @@ export interface Mismatch {
 
 const MISMATCHES_MAX = 100
 
+/** Hears which operations a program comes to, and what it chooses. */
+export interface ProgramListener {
+  /** CPU `cpu` begins `op`. */
+  began(cpu: number, op: Op): void
+  /** A oneOf took its program number `choice`, or, with `isAddress`, the operation that began last that address. */
+  chose(cpu: number, choice: number, isAddress: boolean): void
+}
+
 export class Interpreter extends Part {
   /** Results that differ from what operations expect, the first hundred. */
   readonly mismatches: Mismatch[] = []
+  listener: ProgramListener | null = null
   readonly #regions: ProgramRegions
   readonly #own: PhysAddr
   readonly #litmus: Litmus
@@ -91,7 +100,7 @@ export class Interpreter extends Part {
         continue
       }
       if (op.op === 'oneOf') {
-        yield* this.#runAll(op.of[this.cpu.choose(op.of.length)] as Program)
+        yield* this.#runAll(op.of[this.#choose(op.of.length, false)] as Program)
         continue
       }
       if (op.op === 'ifEqual') {
@@ -116,6 +125,7 @@ export class Interpreter extends Part {
   *#runOne(op: Op, index: number): Step<void> {
     const { cpu } = this
     const kind = OP_NUMBER.get(op.op) ?? 0
+    if (this.listener !== null) this.listener.began(cpu.id, op)
     poke32(cpu.area + CPU_AREA.at.opIndex, index)
     poke32(cpu.area + CPU_AREA.at.opKind, kind)
     if (cpu.ring.on) cpu.ring.record(cpu.tick(), EventKind.op, kind, index, 0)
@@ -228,7 +238,13 @@ export class Interpreter extends Part {
 
   #pick(addr: Pick): VirtAddr {
     if (typeof addr === 'number') return v(addr)
-    return v(addr.from + addr.step * (addr.count > 1 ? this.cpu.choose(addr.count) : 0))
+    return v(addr.from + addr.step * (addr.count > 1 ? this.#choose(addr.count, true) : 0))
+  }
+
+  #choose(count: number, isAddress: boolean): number {
+    const choice = this.cpu.choose(count)
+    if (this.listener !== null) this.listener.chose(this.cpu.id, choice, isAddress)
+    return choice
   }
 
   #file(file: number | undefined): PhysAddr {

@@ -215,6 +215,32 @@ export const MREMAP = { mayMove: 1, fixed: 2, dontUnmap: 4 } as const
 
 const BARE: ReadonlySet<OpName> = new Set(LITMUS_OPS)
 
+/**
+ * Numbers that say how much: of an operation all of these shrink together, and the least is one page. `len`, `oldLen` and
+ * `newLen` are bytes, `pages` are pages. What is not here (addresses, flags, values) says which or what, not how much.
+ */
+export const SIZES: Readonly<Partial<Record<OpName, readonly string[]>>> = {
+  mmap: ['len'],
+  munmap: ['len'],
+  mprotect: ['len'],
+  madvise: ['len'],
+  mremap: ['oldLen', 'newLen'],
+  load: ['pages'],
+  store: ['pages'],
+  gup: ['pages'],
+  unmapFile: ['pages'],
+  reclaim: ['pages'],
+}
+
+/** Those that wait until another CPU's operation lets them go on. */
+export const WAITING: ReadonlySet<OpName> = new Set([
+  'adopt',
+  'awaitWord',
+  'cmpxchgWhen',
+  'spinLock',
+  'mcsLock',
+] satisfies OpName[])
+
 /** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
 export const isBare = (program: Program): boolean =>
   program.every((op) => (op.op === 'ifEqual' ? isBare(op.body) : BARE.has(op.op)))

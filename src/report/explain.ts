@@ -1,4 +1,5 @@
 /** A token, explained: the execution again, with every step named. */
+import { decisiveSwitch, type Decisive } from '../explore/decisive.js'
 import type { Deviation } from '../explore/deviations.js'
 import { replay } from '../explore/explore.js'
 import type { Token } from '../explore/token.js'
@@ -7,6 +8,7 @@ import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Scenario } from '../scenario/scenario.js'
 import { named, partNames } from './names.js'
+import { reducedOf, type Reduced } from './reduced.js'
 import { StepTable, type Row } from './steps.js'
 import type { History } from './state/recorder.js'
 
@@ -18,6 +20,10 @@ export interface Explanation {
   readonly taken: number
   readonly missed: Deviation | null
   readonly rows: readonly Row[]
+  /** The switch that decided it; null where none did. */
+  readonly decisive: DecisiveStep | null
+  /** What is left of the scenario's programs; null when that is all. */
+  readonly reduced: Reduced | null
   /** The state before the first step, and what each step changed. */
   readonly history: History
   readonly steps: number
@@ -26,10 +32,20 @@ export interface Explanation {
   readonly machine: Machine
 }
 
+/** The switch without which most executions that begin like this one end well. */
+export interface DecisiveStep extends Pick<Decisive, 'before' | 'after' | 'runs'> {
+  /** Who goes on with it. */
+  readonly cpu: number
+  /** Its first step then, and the operation that it is in, or comes to; null for none. */
+  readonly step: number
+  readonly operation: string | null
+}
+
 /** Deep enough for an interrupt above a fault above an operation. */
 const STACK_FRAMES = 200
 
 export function explain(token: Token, scenario: Scenario, change: KernelChange | null): Explanation {
+  const decisive = decisiveOf(token, scenario, change)
   const framesBefore = Error.stackTraceLimit
   Error.stackTraceLimit = STACK_FRAMES
   const names = partNames(change)
@@ -46,8 +62,36 @@ export function explain(token: Token, scenario: Scenario, change: KernelChange |
     const { exact, taken, missed, session } = result
     const finding = result.finding === null ? null : named(result.finding, names)
     const { machine, operationsDone: operations } = session
-    return { finding, exact, taken, missed, rows, history: recorded.history(), steps, operations, machine }
+    return {
+      finding,
+      exact,
+      taken,
+      missed,
+      rows,
+      decisive: decisive === null ? null : decisiveStep(decisive, rows),
+      reduced: reducedOf(session),
+      history: recorded.history(),
+      steps,
+      operations,
+      machine,
+    }
   } finally {
     Error.stackTraceLimit = framesBefore
   }
+}
+
+/** From an execution of its own, which leaves nothing behind for the one that is shown. */
+function decisiveOf(token: Token, scenario: Scenario, change: KernelChange | null): Decisive | null {
+  const { finding, session } = replay(token, scenario, change)
+  return finding === null ? null : decisiveSwitch(session, session.engine.picks, finding)
+}
+
+function decisiveStep({ cpu, steps, before, after, runs }: Decisive, rows: readonly Row[]): DecisiveStep | null {
+  const at = rows.findIndex((row) => row.kind === 'access' && row.cpu === cpu && row.step > steps)
+  const row = rows[at]
+  if (row?.kind !== 'access') return null
+  const isOwn = (mark: Row): boolean => mark.kind === 'operation' && mark.cpu === cpu
+  const mark = rows.slice(0, at).findLast(isOwn) ?? rows.slice(at).find(isOwn)
+  const operation = mark?.kind === 'operation' ? mark.text : null
+  return { cpu, step: row.step, operation, before, after, runs }
 }

@@ -5,6 +5,8 @@ import type { Finding } from '../machine/engine/finding.js'
 import type { Insight } from '../explore/insight.js'
 import { describeAddress } from './address.js'
 import type { Changed } from './changed.js'
+import type { DecisiveStep, Explanation } from './explain.js'
+import type { Reduced } from './reduced.js'
 import { ruleOf, type Rule } from './rules.js'
 import type { Row } from './steps.js'
 
@@ -24,6 +26,10 @@ export interface FindingDocument {
   readonly token: string | null
   /** What became of that which it is about, in the execution of the token. */
   readonly changed: readonly Changed[]
+  /** The switch that decided it, in the execution of the token; null where none did. */
+  readonly decisive: DecisiveStep | null
+  /** What the token leaves of the scenario's programs; null when that is all. */
+  readonly reduced: Reduced | null
 }
 
 /** What the documents of all runs have. */
@@ -50,6 +56,7 @@ export function findingDocument(
   machine: Machine,
   token: string | null,
   changed: readonly Changed[] = [],
+  explanation: Pick<Explanation, 'decisive' | 'reduced'> = { decisive: null, reduced: null },
 ): FindingDocument {
   const { oracle, title, cpu, details, stack } = finding
   const address = finding.address === null ? null : describeAddress(machine, finding.address)
@@ -63,6 +70,8 @@ export function findingDocument(
     stack,
     token,
     changed,
+    decisive: explanation.decisive,
+    reduced: explanation.reduced,
     rule: ruleOf(finding),
   }
 }

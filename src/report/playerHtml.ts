@@ -10,6 +10,7 @@ import { PANELS } from './state/cell.js'
 import { stateDocument } from './state/document.js'
 import type { Row } from './steps.js'
 import { sharedWords } from './table.js'
+import { smallerText } from './reduced.js'
 import { replayCommand } from './text.js'
 import { escaped } from './escape.js'
 
@@ -56,10 +57,13 @@ export function pageData({ explanation, scenario, kernel, about, token }: Played
   const steps = stepsOf(rows, stacks)
   const { items, start, changes } = stateDocument(history)
   return {
-    subject: `${scenario.id}, ${kernel}, ${arch}, ${cpus} CPUs`,
+    subject: [`${scenario.id}, ${kernel}, ${arch}, ${cpus} CPUs`, smallerText(explanation.reduced, null)]
+      .filter(Boolean)
+      .join(', '),
     summary: about === '' ? scenario.summary : `${scenario.summary}; ${about}`,
     cpus,
     finding: finding === null ? null : findingDocument(finding, machine, null),
+    decisive: explanation.decisive?.step ?? null,
     command: replayCommand(token),
     stacks: stacks.all,
     steps,

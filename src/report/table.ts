@@ -16,6 +16,8 @@ export interface TableOptions {
   readonly palette: Palette
   /** What the execution ended in, and on which CPU (-1: when all had stopped). */
   readonly end: { readonly cpu: number; readonly text: string } | null
+  /** The step with which the decisive switch's turn begins; null for none. */
+  readonly decisive?: number | null
 }
 
 /** Rows that a table shows unless it is full. */
@@ -24,28 +26,37 @@ export const ROWS_DEFAULT = 60
 const TAIL = 6
 const COLUMN_MIN = 26
 
-type Line = Row | { readonly kind: 'folded'; readonly cpu: number; readonly count: number; readonly where: string }
+/** Stands before the turn of a CPU. */
+interface DecisiveLine {
+  readonly kind: 'decisive'
+  readonly cpu: number
+}
+
+type Line =
+  Row | DecisiveLine | { readonly kind: 'folded'; readonly cpu: number; readonly count: number; readonly where: string }
 
 export function interleavingTable(rows: readonly Row[], options: TableOptions): string {
-  const all: readonly Line[] = options.full ? rows : fold(rows)
+  const marked = withDecisive(rows, options.decisive ?? null)
+  const all: readonly Line[] = options.full ? marked : fold(marked)
   const shown = options.full ? all : all.slice(-ROWS_DEFAULT)
   const left = all.length - shown.length
-  const header = ['step', ...Array.from({ length: options.cpus }, (_, cpu) => `CPU ${cpu}`)]
-  const column = Math.max(COLUMN_MIN, Math.floor((options.width - 10) / options.cpus) - 3)
+  const cpus = columnsOf(rows, options)
+  const header = ['step', ...cpus.map((cpu) => `CPU ${cpu}`)]
+  const column = Math.max(COLUMN_MIN, Math.floor((options.width - 10) / cpus.length) - 3)
   const table = new CliTable({
     head: header,
-    colWidths: [7, ...Array.from({ length: options.cpus }, () => column)],
+    colWidths: [7, ...cpus.map(() => column)],
     wordWrap: true,
     chars: BORDERS,
     style: { head: [], border: [], compact: true, 'padding-left': 1, 'padding-right': 1 },
   })
   let last = -1
   for (const line of shown) {
-    table.push(cells(line, options, line.cpu !== last))
+    table.push(cells(line, cpus, options.palette, line.cpu !== last))
     last = line.cpu
   }
   const { end } = options
-  if (end !== null && end.cpu >= 0) table.push(row(options.cpus, '', end.cpu, options.palette.bad(`✗ ${end.text}`)))
+  if (end !== null && end.cpu >= 0) table.push(row(cpus, '', end.cpu, options.palette.bad(`✗ ${end.text}`)))
   const intro = left === 0 ? [] : [options.palette.dim(`… ${left} lines before these (--full shows all)`)]
   const outro = end !== null && end.cpu < 0 ? [options.palette.bad(`✗ when all CPUs had stopped: ${end.text}`)] : []
   return [...intro, table.toString().replace(/ +$/gm, ''), ...outro].join('\n')
@@ -69,11 +80,27 @@ const BORDERS = {
   middle: '│',
 }
 
-function row(cpus: number, step: string, cpu: number, text: string): string[] {
-  return [step, ...Array.from({ length: cpus }, (_, column) => (column === cpu ? text : ''))]
+/** CPUs that have a column: those that did something. All, where nothing was done. */
+function columnsOf(rows: readonly Row[], { cpus, end }: TableOptions): number[] {
+  const all = Array.from({ length: cpus }, (_, cpu) => cpu)
+  const seen = all.filter((cpu) => cpu === end?.cpu || rows.some((row) => row.cpu === cpu))
+  return seen.length === 0 ? all : seen
 }
 
-function cells(line: Line, { cpus, palette }: TableOptions, isSwitch: boolean): string[] {
+/** With a line before the turn that begins with step `decisive`, and before what begins with it. */
+function withDecisive(rows: readonly Row[], decisive: number | null): readonly (Row | DecisiveLine)[] {
+  let at = rows.findIndex((row) => row.kind === 'access' && row.step === decisive)
+  const cpu = rows[at]?.cpu
+  if (cpu === undefined) return rows
+  while (rows[at - 1]?.cpu === cpu && rows[at - 1]?.kind !== 'access') at--
+  return [...rows.slice(0, at), { kind: 'decisive', cpu }, ...rows.slice(at)]
+}
+
+function row(cpus: readonly number[], step: string, cpu: number, text: string): string[] {
+  return [step, ...cpus.map((column) => (column === cpu ? text : ''))]
+}
+
+function cells(line: Line, cpus: readonly number[], palette: Palette, isSwitch: boolean): string[] {
   switch (line.kind) {
     case 'access':
       return row(cpus, String(line.step), line.cpu, accessText(line, palette, isSwitch))
@@ -81,6 +108,8 @@ function cells(line: Line, { cpus, palette }: TableOptions, isSwitch: boolean): 
       return row(cpus, '', line.cpu, palette.strong(`▸ ${line.text}`))
     case 'interrupt':
       return row(cpus, '', line.cpu, palette.strong('! interrupt'))
+    case 'decisive':
+      return row(cpus, '', line.cpu, palette.bad('◆ decisive switch'))
     case 'folded':
       return row(
         cpus,
@@ -102,7 +131,7 @@ function accessText(line: AccessRow, palette: Palette, isSwitch: boolean): strin
 // ---- folding ------------------------------------------------------------------------------------------------------
 
 /** Folds runs of two and more accesses on one CPU to words of its own. Exported for tests. */
-export function fold(rows: readonly Row[]): Line[] {
+export function fold(rows: readonly (Row | DecisiveLine)[]): Line[] {
   const shared = sharedWords(rows)
   const lines: Line[] = []
   let run: AccessRow[] = []
@@ -126,7 +155,7 @@ export function fold(rows: readonly Row[]): Line[] {
 const RCU_WORD = /^rcu(Cpu)?\b/
 
 /** 64-bit words that several CPUs access, one of them changing it: those of RCU's own say little and do not count. */
-export function sharedWords(rows: readonly Row[]): Set<number> {
+export function sharedWords(rows: readonly (Row | DecisiveLine)[]): Set<number> {
   const seen = new Map<number, { cpus: number; changed: boolean }>()
   for (const row of rows) {
     if (row.kind !== 'access' || RCU_WORD.test(row.name)) continue

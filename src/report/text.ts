@@ -1,10 +1,13 @@
 /** A finding in words: what was broken, where, who did it, how it came to that, and how to see it again. */
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
+import type { Change } from '../explore/shrink.js'
 import { describeAddress } from './address.js'
 import { whatChanged, type Changed } from './changed.js'
 import { hex } from './entry.js'
+import type { DecisiveStep } from './explain.js'
 import type { Palette } from './palette.js'
+import { smallerText, type Reduced } from './reduced.js'
 import { ruleOf } from './rules.js'
 import type { History } from './state/recorder.js'
 import type { Row } from './steps.js'
@@ -20,6 +23,10 @@ export interface ReportOptions {
   readonly rows: readonly Row[]
   /** What they changed; with it the report says what became of that which the finding is about. */
   readonly history?: History
+  readonly decisive?: DecisiveStep | null
+  /** What is left of the programs; and switches between CPUs before and after shrinking, where that is known. */
+  readonly reduced?: Pick<Reduced, 'operations' | 'cpus'> | null
+  readonly switches?: Change | null
   /** Replays it; null where nothing does. */
   readonly token: string | null
   /** What the command that replays it needs beside the token: ` --patch fix.ts`. */
@@ -39,13 +46,16 @@ export function findingText(finding: Finding, options: ReportOptions): string {
 export const replayCommand = (token: string): string => `npx racewalk replay ${token}`
 
 /** Title, rule, oracle, place, details and kernel functions. */
-function headText(finding: Finding, { machine, palette, width }: ReportOptions): string {
+function headText(finding: Finding, options: ReportOptions): string {
+  const { machine, palette, width, reduced = null, switches = null } = options
   const lines = [palette.bad(finding.title), ...ruleLines(finding, width), `  oracle   ${finding.oracle}`]
   lines.push(`  CPU      ${finding.cpu < 0 ? 'none: seen when all CPUs had stopped' : finding.cpu}`)
   if (finding.address !== null)
     lines.push(
       `  address  ${palette.name(describeAddress(machine, finding.address))}, ${hex(finding.address)} in the image`,
     )
+  const smaller = smallerText(reduced, switches)
+  if (smaller !== '') lines.push(`  smaller  ${smaller}`)
   for (const detail of finding.details) lines.push(`  ${detail}`)
   if (finding.stack.length > 0) lines.push('', `  kernel functions on CPU ${finding.cpu}, innermost first:`)
   for (const name of finding.stack) lines.push(`    ${name}`)
@@ -120,10 +130,23 @@ function flagsText(before: string, after: string): string {
 
 // ---- how it came to that ------------------------------------------------------------------------------------------
 
-function tableText(finding: Finding, { machine, palette, width, full, rows }: ReportOptions): string {
+function tableText(finding: Finding, options: ReportOptions): string {
+  const { machine, palette, width, full, rows, decisive = null } = options
   const end = { cpu: finding.cpu, text: finding.title }
   const intro = full
     ? 'every step, a column for each CPU:'
     : 'how it came to that (steps on words that no other CPU changes are folded):'
-  return `${intro}\n\n${interleavingTable(rows, { cpus: machine.config.cpus, width, full, palette, end })}`
+  const { cpus } = machine.config
+  const table = interleavingTable(rows, { cpus, width, full, palette, end, decisive: decisive?.step ?? null })
+  const legend = decisive === null ? [] : wrapped(decisiveText(decisive), width)
+  return [intro, '', table, ...(decisive === null ? [] : ['', ...legend])].join('\n')
 }
+
+function decisiveText({ cpu, step, before, after, runs }: DecisiveStep): string {
+  return (
+    `◆ the decisive switch, to CPU ${cpu} at step ${step}: of ${runs} random continuations, ${percent(before)} fail from ` +
+    `before it, ${percent(after)} from the end of the turn that it begins`
+  )
+}
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`

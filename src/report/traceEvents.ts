@@ -6,6 +6,7 @@
  * Format: "Trace Event Format", docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
  */
 import type { Finding } from '../machine/engine/finding.js'
+import type { DecisiveStep } from './explain.js'
 import type { AccessRow, Row } from './steps.js'
 
 /** `ts` and `dur` in microseconds, one a step. */
@@ -37,12 +38,13 @@ export interface Traced {
   readonly rows: readonly Row[]
   readonly cpus: number
   readonly finding: Finding | null
+  readonly decisive?: DecisiveStep | null
   /** `gup-vs-split, bug pmdp-inval-addr`. */
   readonly subject: string
   readonly command: string
 }
 
-export function traceDocument({ rows, cpus, finding, subject, command }: Traced): TraceDocument {
+export function traceDocument({ rows, cpus, finding, decisive = null, subject, command }: Traced): TraceDocument {
   const threads = Array.from({ length: cpus }, (_, cpu) => new Thread(cpu))
   const arrows = new Arrows()
   let step = 0
@@ -66,7 +68,8 @@ export function traceDocument({ rows, cpus, finding, subject, command }: Traced)
     ]),
   ]
   const events = threads.flatMap((thread) => thread.end())
-  const traceEvents = [...names, ...events, ...arrows.events, ...findingEvents(finding, step)]
+  const instants = [...decisiveEvents(decisive), ...findingEvents(finding, step)]
+  const traceEvents = [...names, ...events, ...arrows.events, ...instants]
   return { displayTimeUnit: 'ns', traceEvents, metadata: { subject, command } }
 }
 
@@ -78,6 +81,13 @@ const named = (name: string, tid: number, args: Record<string, unknown>): TraceE
   ts: 0,
   args,
 })
+
+function decisiveEvents(decisive: DecisiveStep | null): TraceEvent[] {
+  if (decisive === null) return []
+  const { cpu, step, before, after, runs } = decisive
+  const args = { before, after, runs }
+  return [{ ph: 'i', name: 'decisive switch', cat: 'finding', pid: PID, tid: cpu, ts: step, s: 't', args }]
+}
 
 function findingEvents(finding: Finding | null, last: number): TraceEvent[] {
   if (finding === null) return []

@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, readonly [path: string, output: RegExp]>>
   free: ['dist/free/bench/free.js', /an IPI to another thread.*\d/],
   replays: ['dist/bench/replays.js', /^3 of 3 findings replay/m],
   shards: ['dist/bench/shards.js', /│ gup-vs-split +│ 2 +│ \d+/],
+  shrink: ['dist/bench/shrink.js', /pmdp-inval-addr.* 8 → 1 /],
   survive: ['dist/bench/survive.js', /^mixed: \d+ executions, \d+\/s, clean$/m],
   throughput: ['dist/free/bench/throughput.js', /one page: gup_fast and put +│ 1 +│ \d+/],
 }

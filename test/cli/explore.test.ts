@@ -53,6 +53,15 @@ describe('racewalk explore', () => {
         stack: [],
         token: expect.stringMatching(/^rw2-/),
         changed: [],
+        decisive: {
+          cpu: expect.any(Number),
+          step: expect.any(Number),
+          operation: expect.any(String),
+          before: expect.any(Number),
+          after: 1,
+          runs: 50,
+        },
+        reduced: null,
       },
     ])
   })

@@ -42,4 +42,47 @@ describe('racewalk replay', () => {
     const again = document(racewalk('replay', continued?.finding?.token ?? '', '--json')) as unknown as Document
     expect(again).toMatchObject({ exact: true, findings: [{ title: continued?.finding?.title }] })
   })
+
+  it('refuses a token that keeps operations which the scenario does not have', () => {
+    const token = decodeToken(found.token)
+    const reduction = [[{ path: [7], choice: 0, size: 0 }], []]
+    const { code, err } = racewalk('replay', encodeToken({ ...token, reduction }))
+    expect(err).toMatch(/keeps operation 7 of CPU 0, and the scenario has none[^]*find it again with racewalk explore/)
+    expect(code).toBe(2)
+  })
+
+  it('takes a token of reduced programs for everything that it takes others for', () => {
+    const small = join(folder, 'small.token')
+    racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--check', '--token', small)
+    const { code, out } = racewalk('replay', small, '--curve')
+    expect(out).toMatch(
+      /replayed step for step[^]*smaller +2 of 4 operations on 2 of 2 CPUs[^]*◆ decisive switch[^]*probability of failure/,
+    )
+    expect(code).toBe(1)
+    const [finding] = document(racewalk('replay', small, '--json'))['findings'] as [
+      { decisive: object; reduced: object },
+    ]
+    expect(finding.reduced).toMatchObject({
+      operations: { before: 4, after: 2 },
+      cpus: { before: 2, after: 2 },
+      programs: [[expect.stringMatching(/^numaHint 0x/)], [expect.stringMatching(/^madvise 0x.* dontneed$/)]],
+      leftOut: [
+        { cpu: 0, operation: expect.stringMatching(/^load 0x/) as string },
+        { cpu: 1, operation: expect.stringMatching(/^store 0x/) as string },
+      ],
+    })
+    expect(finding.decisive).toMatchObject({ step: expect.any(Number) as number, runs: 50 })
+  })
+
+  it('searches on among the reduced programs where a point of theirs does not come', () => {
+    const { findings } = document(
+      racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--json'),
+    ) as unknown as Document
+    const token = decodeToken(findings[0]?.token ?? '')
+    const gone = { ...(token.deviations.at(-1) as (typeof token.deviations)[number]), occurrence: 77 }
+    const other = encodeToken({ ...token, deviations: [...token.deviations.slice(0, -1), gone] })
+    const { continued } = document(racewalk('replay', other, '--json')) as unknown as Document
+    const operations = decodeToken(continued?.finding?.token ?? '').reduction?.flat().length
+    expect(operations).toBe(2)
+  })
 })

@@ -82,7 +82,14 @@ describe('racewalk refuses', () => {
       if (!args.includes('--json')) expect(out).toBe('')
     })
 
-  const token = encodeToken({ scenario: 'message-passing', bug: null, patch: null, cpus: 2, deviations: [] })
+  const token = encodeToken({
+    scenario: 'message-passing',
+    bug: null,
+    patch: null,
+    cpus: 2,
+    deviations: [],
+    reduction: null,
+  })
 
   it('a token with a letter changed, as damaged', () => {
     const damaged = token.slice(0, 8) + (token[8] === 'A' ? 'B' : 'A') + token.slice(9)
@@ -104,7 +111,7 @@ describe('racewalk refuses', () => {
   it('a token of a scenario that does not exist', () => {
     const { code, err } = racewalk(
       'replay',
-      encodeToken({ scenario: 'gone', bug: null, patch: null, cpus: 2, deviations: [] }),
+      encodeToken({ scenario: 'gone', bug: null, patch: null, cpus: 2, deviations: [], reduction: null }),
     )
     expect(code).toBe(2)
     expect(err).toMatch(/no scenario 'gone'/)

@@ -10,8 +10,9 @@ async function curveOf(scenarioId: string, bugId: string | null, stop = () => fa
   const [scenario, bug] = [scenarioById(scenarioId), bugId === null ? null : bugById(bugId)]
   const { finding } = explore({ scenario, bug, executions: 20_000, shrink: true })
   if (finding === null) throw new Error('nothing found in 20,000 executions with seed 1')
-  const { picks } = replay(decodeToken(finding.token), scenario, bug).session.engine
-  return await failureCurve({ scenario, change: bug, cpus: scenario.cpus, picks: [...picks], finding, runs: 50, stop })
+  const { reduction, engine } = replay(decodeToken(finding.token), scenario, bug).session
+  const execution = { reduction, picks: [...engine.picks] }
+  return await failureCurve({ scenario, change: bug, cpus: scenario.cpus, ...execution, finding, runs: 50, stop })
 }
 
 describe('the curve of an execution that fails', () => {

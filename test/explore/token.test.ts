@@ -3,6 +3,7 @@ import { Prng } from '../../dist/src/base/prng.js'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { decodeToken, encodeToken, type Token } from '../../dist/src/explore/token.js'
+import type { Kept } from '../../dist/src/program/reduction.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 const SEED = 5
@@ -12,6 +13,7 @@ const SMALL: Token = {
   patch: null,
   cpus: 2,
   deviations: [{ cpu: 1, operation: 0, what: 0xabcdef, occurrence: 3, action: 64 }],
+  reduction: null,
 }
 
 describe(`a token (seed ${SEED})`, () => {
@@ -25,15 +27,28 @@ describe(`a token (seed ${SEED})`, () => {
         occurrence: prng.below(300),
         action: prng.below(94),
       }))
+      const cpus = 2 + prng.below(29)
+      const kept = (): Kept => ({
+        path: Array.from({ length: 1 + prng.below(3) }, () => prng.below(40)),
+        size: prng.below(2) * prng.below(600),
+        choice: prng.below(2) * prng.below(200),
+      })
       const token = {
         scenario: `scenario-${prng.below(9)}`,
         bug: prng.below(2) === 0 ? null : 'a-bug',
         patch: prng.below(2) === 0 ? null : 'fix.ts 1234abcd',
-        cpus: 2 + prng.below(29),
+        cpus,
         deviations,
+        reduction:
+          prng.below(2) === 0 ? null : Array.from({ length: cpus }, () => Array.from({ length: prng.below(5) }, kept)),
       }
       expect(decodeToken(encodeToken(token))).toEqual(token)
     }
+  })
+
+  it('of before there were reduced programs is one of whole programs', () => {
+    const token = 'rw2-AAxndXAtdnMtc3BsaXQPcG1kcC1pbnZhbC1hZGRyAAIA-1979hcd'
+    expect(decodeToken(token)).toMatchObject({ scenario: 'gup-vs-split', cpus: 2, deviations: [], reduction: null })
   })
 
   it('is one word', () => {

@@ -1,7 +1,7 @@
 import type { Bug } from '../../dist/src/bug/bug.js'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
-import { decodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken, encodeToken } from '../../dist/src/explore/token.js'
 import { explain } from '../../dist/src/report/explain.js'
 import type { PlayedExecution } from '../../dist/src/report/playerHtml.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
@@ -15,6 +15,14 @@ export function found(scenarioId: string, bugId: string): FoundExecution {
   const { finding } = explore({ scenario, bug, seed: 1, executions: 5000, shrink: true })
   if (finding === null) throw new Error(`seed 1 finds nothing in 5000 executions of ${scenarioId}`)
   return played(finding.token, scenario, bug)
+}
+
+/** The default schedule of the whole programs of `scenario`, which is known to run into `bug`. */
+export function byDefault(scenarioId: string, bugId: string): FoundExecution {
+  const [scenario, bug] = [scenarioById(scenarioId), bugById(bugId)]
+  const { cpus } = scenario
+  const token = { scenario: scenarioId, bug: bugId, patch: null, cpus, deviations: [], reduction: null }
+  return played(encodeToken(token), scenario, bug)
 }
 
 /** The same execution again. */

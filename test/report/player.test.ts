@@ -6,9 +6,9 @@ import { nextSwitch, previousSwitch, stretches } from '../../dist/src/report/pla
 import type { PageData, PageStep } from '../../dist/src/report/player/data.js'
 import { pageData, playerHtml } from '../../dist/src/report/playerHtml.js'
 import type { AccessRow } from '../../dist/src/report/steps.js'
-import { again, found } from './execution.js'
+import { again, byDefault } from './execution.js'
 
-const split = found('gup-vs-split', 'pmdp-inval-addr')
+const split = byDefault('gup-vs-split', 'pmdp-inval-addr')
 const data = pageData(split)
 
 const EVIL = '</script><script>window.taken = true</script><!-- \u2028 & "'

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { pageData, playerHtml } from '../../dist/src/report/playerHtml.js'
 import { nextSwitch } from '../../dist/src/report/player/turns.js'
 import { findChromium } from './chromium.js'
-import { found } from './execution.js'
+import { byDefault } from './execution.js'
 
 const executablePath = findChromium()
 const title =
@@ -16,7 +16,7 @@ const title =
     : `the step player in ${executablePath}`
 
 describe.skipIf(executablePath === null)(title, () => {
-  const split = found('gup-vs-split', 'pmdp-inval-addr')
+  const split = byDefault('gup-vs-split', 'pmdp-inval-addr')
   const data = pageData(split)
   const last = data.steps.length
   let folder: string

@@ -7,9 +7,9 @@ import { whatChanged } from '../../dist/src/report/changed.js'
 import { stateDocument } from '../../dist/src/report/state/document.js'
 import { States } from '../../dist/src/report/player/states.js'
 import type { AccessRow } from '../../dist/src/report/steps.js'
-import { again, found } from './execution.js'
+import { again, byDefault, found } from './execution.js'
 
-const split = found('gup-vs-split', 'pmdp-inval-addr')
+const split = byDefault('gup-vs-split', 'pmdp-inval-addr')
 const { rows, history, finding, machine } = split.explanation
 const accesses = rows.filter((row): row is AccessRow => row.kind === 'access')
 const states = new States(history)

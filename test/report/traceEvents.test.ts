@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { traceDocument, type TraceEvent } from '../../dist/src/report/traceEvents.js'
 import type { AccessRow } from '../../dist/src/report/steps.js'
-import { found } from './execution.js'
+import { byDefault } from './execution.js'
 
-const { explanation, token } = found('gup-vs-split', 'pmdp-inval-addr')
+const { explanation, token } = byDefault('gup-vs-split', 'pmdp-inval-addr')
 const { rows, finding } = explanation
 const trace = traceDocument({ rows, cpus: 2, finding, subject: 'a subject', command: `replay ${token}` })
 const events = trace.traceEvents

@@ -205,8 +205,8 @@ export class ControlledEngine implements Engine {
     return this.#pickCount
   }
 
-  /** Runs one program on each CPU to the end of all of them. Findings are thrown as Panic. */
-  run(programs: readonly Step<void>[]): RunEnd {
+  /** Runs a program on each CPU, none (null) on one that only takes interrupts, to the end of all. Findings are thrown as Panic. */
+  run(programs: readonly (Step<void> | null)[]): RunEnd {
     this.#reset(programs)
     try {
       return this.#loop()
@@ -220,15 +220,15 @@ export class ControlledEngine implements Engine {
     }
   }
 
-  #reset(programs: readonly Step<void>[]): void {
+  #reset(programs: readonly (Step<void> | null)[]): void {
     this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.#pickCount = 0
     this.#until = null
     this.#running = true
     for (let cpu = 0; cpu < this.#tops.length; cpu++) {
-      const step = programs[cpu]
-      this.#tops[cpu] = step === undefined ? null : (this.#programs[cpu] ??= new Frame(step, null)).begin(step)
-      if (step !== undefined) this.#runnable |= 1 << cpu
+      const step = programs[cpu] ?? null
+      this.#tops[cpu] = step === null ? null : (this.#programs[cpu] ??= new Frame(step, null)).begin(step)
+      if (step !== null) this.#runnable |= 1 << cpu
     }
   }
 

@@ -17,6 +17,12 @@ export interface Finding {
   readonly stack: readonly string[]
 }
 
+/** The same rule broken in the same way: which frames it was about may differ, and titles name them in hexadecimal. */
+export const isSameFailure = (a: Finding, b: Finding): boolean =>
+  a.oracle === b.oracle && withoutFrames(a.title) === withoutFrames(b.title)
+
+const withoutFrames = (title: string): string => title.replace(/0x[0-9a-f]+/g, '0x…')
+
 /** Carries a finding out of the kernel. Kernel code has no handlers of its own, so nothing catches it on the way. */
 export class Panic extends Error {
   override name = 'Panic'

@@ -46,12 +46,14 @@ export interface PageFinding {
 }
 
 export interface PageData {
-  /** `gup-vs-split, bug pmdp-inval-addr, x86-64, 2 CPUs`. */
+  /** `gup-vs-split, bug pmdp-inval-addr, x86-64, 2 CPUs, 2 of 4 operations on 2 of 2 CPUs`. */
   readonly subject: string
   /** What the scenario is, in words. */
   readonly summary: string
   readonly cpus: number
   readonly finding: PageFinding | null
+  /** The step with which the turn of the decisive switch begins; null for none. */
+  readonly decisive: number | null
   /** The command that replays it. */
   readonly command: string
   readonly stacks: readonly (readonly string[])[]

@@ -14,7 +14,9 @@ export class StepList {
 
   constructor(data: PageData, seek: (step: number) => void) {
     this.#rows = [this.#row(data, 0, [make('span', { class: 'start' }, 'before the first step')], seek)]
-    data.steps.forEach((step, i) => this.#rows.push(this.#row(data, i + 1, columns(data, step), seek)))
+    data.steps.forEach((step, i) =>
+      this.#rows.push(this.#row(data, i + 1, columns(data, step, i + 1 === data.decisive), seek)),
+    )
     const size = data.steps.length > ROWS_RENDERED ? ' long' : ''
     this.#list = make(
       'div',
@@ -80,10 +82,11 @@ export class StepList {
 }
 
 /** A cell for each CPU, all but that of the step's own empty. */
-function columns({ cpus, stacks }: PageData, step: PageStep): HTMLElement[] {
+function columns({ cpus, stacks }: PageData, step: PageStep, isDecisive: boolean): HTMLElement[] {
   return Array.from({ length: cpus }, (_, cpu) => {
     const cell = make('span', { class: `cell cpu${cpu % 8}` })
     if (cpu !== step.cpu) return cell
+    if (isDecisive) cell.append(make('b', { class: 'began bad' }, '◆ decisive switch'))
     for (const text of step.began) cell.append(make('b', { class: 'began' }, `▸ ${text}`))
     const place = (stacks[step.stack] ?? []).slice(0, 2).join(' < ')
     const from = step.interrupt ? `interrupt${place === '' ? '' : `: ${place}`}` : place

@@ -31,7 +31,7 @@ header small, .subject, .summary, .nothing { color: var(--dim); }
 .lanes { display: flex; flex-direction: column; gap: 4px; padding: 4px 0; font-size: 11px; line-height: 14px; color: var(--dim); flex: none; }
 .strip { flex: 1; min-width: 0; cursor: pointer; touch-action: none; }
 .strip svg { display: block; width: 100%; }
-.lane { fill: var(--raised); } .turn { opacity: .8; } .turn.interrupt { opacity: 1; } .cursor { stroke: var(--text); stroke-width: 3px; } .hits rect { fill: var(--markline); }
+.lane { fill: var(--raised); } .turn { opacity: .8; } .turn.interrupt { opacity: 1; } .cursor { stroke: var(--text); stroke-width: 3px; } .hits rect { fill: var(--markline); } .decisive { fill: var(--bad); }
 .turn.cpu0 { fill: var(--c0); } .turn.cpu1 { fill: var(--c1); } .turn.cpu2 { fill: var(--c2); } .turn.cpu3 { fill: var(--c3); }
 .turn.cpu4 { fill: var(--c4); } .turn.cpu5 { fill: var(--c5); } .turn.cpu6 { fill: var(--c6); } .turn.cpu7 { fill: var(--c7); }
 

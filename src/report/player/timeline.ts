@@ -35,6 +35,10 @@ export class Timeline {
           height: interrupt ? LANE / 2 : LANE,
         }),
       )
+    if (data.decisive !== null)
+      this.#svg.append(
+        makeSvg('rect', { class: 'decisive', x: data.decisive - 0.5, y: 0, width: 1, height: height - GAP / 2 }),
+      )
     this.#hits = makeSvg('g', { class: 'hits' })
     this.#cursor = makeSvg('line', { class: 'cursor', y1: 0, y2: height, 'vector-effect': 'non-scaling-stroke' })
     this.#svg.append(this.#hits, this.#cursor)

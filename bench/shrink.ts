@@ -1,0 +1,73 @@
+/**
+ * How small do findings become, and what does that cost? For each bug of the corpus, in the first scenario that shows it,
+ * over some seeds: switches between CPUs, operations and CPUs before and after (medians), executions and seconds of the
+ * processor that shrinking took (medians, and the worst of these).
+ * `--seeds 3 --executions 40000` and names of bugs restrict it.
+ */
+import { parseArgs } from 'node:util'
+import Table from 'cli-table3'
+import { bugs, type Bug } from '../src/bug/index.js'
+import { explore } from '../src/explore/explore.js'
+import { reducedBy, shrink, type Change } from '../src/explore/shrink.js'
+import { scenarioById } from '../src/scenario/catalog/index.js'
+import { extentOf } from '../src/program/reduction.js'
+import { median, SMOKE } from './harness.js'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seeds: { type: 'string' }, executions: { type: 'string' } },
+})
+const SEEDS = SMOKE ? 1 : Number(values.seeds ?? 3)
+const EXECUTIONS = SMOKE ? 50 : Number(values.executions ?? 40_000)
+
+interface Measured {
+  readonly switches: Change
+  readonly operations: Change
+  readonly cpus: Change
+  readonly executions: number
+  readonly seconds: number
+}
+
+function measure(bug: Bug, scenarioId: string, seed: number): Measured | null {
+  const { finding, session } = explore({ scenario: scenarioById(scenarioId), bug, seed, executions: EXECUTIONS })
+  if (finding === null) return null
+  const start = process.cpuUsage()
+  const { switches, executions } = shrink(session, finding, [...session.engine.picks], seed)
+  const { user, system } = process.cpuUsage(start)
+  const whole = extentOf(session.wholePrograms)
+  const same = { operations: unchanged(whole.operations), cpus: unchanged(whole.cpus) }
+  return { switches, ...(reducedBy(session) ?? same), executions, seconds: (user + system) / 1e6 }
+}
+
+const unchanged = (n: number): Change => ({ before: n, after: n })
+
+function change(all: readonly Measured[], of: (measured: Measured) => Change): string {
+  return `${median(all.map((one) => of(one).before))} → ${median(all.map((one) => of(one).after))}`
+}
+
+const table = new Table({
+  head: ['bug', 'scenario', 'found', 'switches', 'operations', 'CPUs', 'executions', 'seconds, worst'],
+  style: { head: [], border: [] },
+})
+const chosen = bugs.filter((bug) => positionals.length === 0 || positionals.includes(bug.id))
+for (const bug of SMOKE ? chosen.slice(0, 2) : chosen) {
+  const scenario = bug.scenarios[0]
+  if (scenario === undefined) continue
+  const all = Array.from({ length: SEEDS }, (_, i) => measure(bug, scenario, i + 1)).filter((one) => one !== null)
+  const seconds = all.map((one) => one.seconds)
+  table.push([
+    bug.id,
+    scenario,
+    `${all.length}/${SEEDS}`,
+    ...(all.length === 0
+      ? []
+      : [
+          change(all, (one) => one.switches),
+          change(all, (one) => one.operations),
+          change(all, (one) => one.cpus),
+          `${median(all.map((one) => one.executions))}`,
+          `${median(seconds).toFixed(2)}, ${Math.max(...seconds).toFixed(2)}`,
+        ]),
+  ])
+}
+console.log(table.toString())

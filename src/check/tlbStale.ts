@@ -10,6 +10,10 @@
  * - An entry is set to another frame than a TLB has for the page, and no flush is under way that would explain it.
  * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
  *   entry appears over pages that a TLB has one by one.
+ * - A page table is freed while a paging-structure cache leads to it, whatever its CPU does: the hardware may walk there.
+ *
+ * Translations of pages do not count where a kernel thread has borrowed the address space: it makes no user accesses, and
+ * the CPU flushes before the process is back. If it does not, the access that uses a stale one is found (frame-state).
  *
  * Sound in free runs, because a user access has IRQs off (or holds its TLB busy) from before it reads the stamp to
  * after it has told of the fill, and a flush waits for it:
@@ -28,6 +32,7 @@
  *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
  */
+import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
@@ -53,6 +58,7 @@ export class TlbStale {
   readonly #contents: Contents
   readonly #view: TlbView
   #tlbs: readonly Tlb[] = []
+  #cpu: Cpu | null = null
 
   constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites, contents: Contents) {
     this.#machine = machine
@@ -64,6 +70,12 @@ export class TlbStale {
 
   bind(kernel: CheckedKernel): void {
     this.#tlbs = kernel.tlbs
+    this.#cpu = kernel.cpu
+  }
+
+  /** A kernel thread runs on CPU `owner`, with the address space of a process. */
+  #isBorrowed(owner: number): boolean {
+    return this.#cpu !== null && load32(this.#cpu.areaOf(owner) + CPU_AREA.at.activeMm) !== 0
   }
 
   // ---- counts -----------------------------------------------------------------------------------------------------
@@ -123,7 +135,7 @@ export class TlbStale {
     const holders: string[] = []
     this.#tlbs.forEach((tlb, owner) => {
       for (let slot = 0; slot < tlb.entryCount; slot++)
-        if (this.#view.read(owner, tlb.entry(slot)) && this.#covers(pfn) && !this.#isOwed())
+        if (this.#view.read(owner, tlb.entry(slot)) && this.#covers(pfn) && !this.#isOwed() && !this.#isBorrowed(owner))
           holders.push(this.#describe(owner))
     })
     if (holders.length === 0) return
@@ -157,6 +169,7 @@ export class TlbStale {
         const entry = tlb.entry(slot)
         if (!this.#view.read(owner, entry) || !this.#view.overlaps(mm, vpn, endVpn)) continue
         if (!happenedBefore(this.#view.stamp + 1, stamp) || !this.#forbidden(kind, vpn, endVpn, stamp)) continue
+        if (this.#isBorrowed(owner)) continue
         violation(cpu, ORACLE, `stale TLB entry after ${CALLS[kind]}`, entry, [
           `${hex(start)} … ${hex(end)} of mm ${hex(mm)}, call began at clock ${stamp}`,
           this.#describe(owner),
@@ -212,7 +225,7 @@ export class TlbStale {
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
       const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages, mm)
       if (found === 0 || !this.#view.read(owner, found) || !this.#view.overlaps(mm, vpn, vpn + 1)) continue
-      if (this.#view.pfn + (vpn - this.#view.vpn) === frame) continue
+      if (this.#view.pfn + (vpn - this.#view.vpn) === frame || this.#isBorrowed(owner)) continue
       violation(cpu, ORACLE, 'page replaced while a TLB has the old one', entry, [
         `${hex(addr)} of mm ${hex(mm)} is frame ${hex(frame)} now`,
         this.#describe(owner),

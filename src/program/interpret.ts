@@ -217,7 +217,15 @@ export class Interpreter extends Part {
       case 'exec':
         return yield* this.#enter(yield* k.mms.mmAlloc())
       case 'exit':
-        return yield* this.#enter(phys(0))
+        return yield* op.lazy === true ? this.#exitLazily() : this.#enter(phys(0))
+      case 'enterLazyTlb':
+        yield* k.mms.borrowMm()
+        return 0
+      case 'leaveLazyTlb':
+        yield* k.mms.switchTo(k.mms.activeMm())
+        return 0
+      case 'speculate':
+        return yield* k.mmu.speculate(this.#pick(op.addr))
       case 'reschedule':
         return yield* this.#reschedule()
       case 'synchronizeRcu':
@@ -425,10 +433,10 @@ export class Interpreter extends Part {
   /** The kernel thread is the idle task: RCU does not wait for this CPU meanwhile, and who flushes finds it away. */
   *#reschedule(): Step<number> {
     const mm = this.k.mms.currentMm()
-    yield* this.k.tlbFlush.switchMm(phys(0))
+    yield* this.k.mms.switchTo(phys(0))
     yield* this.k.rcu.eqsEnter()
     yield* this.k.rcu.eqsExit()
-    yield* this.k.tlbFlush.switchMm(mm)
+    yield* this.k.mms.switchTo(mm)
     return 0
   }
 
@@ -441,7 +449,15 @@ export class Interpreter extends Part {
   /** Makes `next` this CPU's address space, with the reference that the caller has, and drops the old one. */
   *#enter(next: PhysAddr): Step<number> {
     const previous = this.k.mms.currentMm()
-    yield* this.k.tlbFlush.switchMm(next)
+    yield* this.k.mms.switchTo(next)
+    if (previous !== 0) yield* this.k.mms.mmput(previous)
+    return 0
+  }
+
+  /** exit_mm(): the address space is borrowed before it is given up, so that what is loaded stays while it is taken apart. */
+  *#exitLazily(): Step<number> {
+    const previous = this.k.mms.currentMm()
+    yield* this.k.mms.borrowMm()
     if (previous !== 0) yield* this.k.mms.mmput(previous)
     return 0
   }

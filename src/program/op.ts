@@ -63,7 +63,14 @@ export type Op =
   | { op: 'exec' }
   /** Switches to the idle task, which has no address space, and back. */
   | { op: 'reschedule' }
-  | { op: 'exit' }
+  /** Leaves the process. `lazy`: a kernel thread comes next and borrows its address space, alive or dead, as enterLazyTlb. */
+  | { op: 'exit'; lazy?: boolean }
+  /** A kernel thread takes the CPU over, and the process's tables stay loaded: no user accesses until leaveLazyTlb. */
+  | { op: 'enterLazyTlb' }
+  /** The process is back. */
+  | { op: 'leaveLazyTlb' }
+  /** The hardware walks to `addr` by the tables that are loaded, without being asked, whoever runs. */
+  | { op: 'speculate'; addr: Pick }
   // ---- RCU
   | { op: 'synchronizeRcu' }
   // ---- words of a litmus test
@@ -193,6 +200,9 @@ export const OPS: readonly OpName[] = [
   'exec',
   'exit',
   'reschedule',
+  'enterLazyTlb',
+  'leaveLazyTlb',
+  'speculate',
   'synchronizeRcu',
   ...LITMUS_OPS,
   'repeat',

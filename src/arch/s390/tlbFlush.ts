@@ -12,7 +12,7 @@
  *               before it is purged
  *
  * A CPU that leaves an address space keeps its translations, which carry its mark. Left out: guest address spaces, the
- * kernel's own address space.
+ * kernel's own address space, and that a kernel thread stays attached to the address space that it borrows.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -158,6 +158,11 @@ export class S390TlbFlush extends TlbFlush {
   }
 
   // ---- address spaces ---------------------------------------------------------------------------------------------
+
+  /** The user's control element is not left loaded for a kernel thread here. */
+  override *enterLazyTlb(): Step<void> {
+    yield* this.switchMm(phys(0))
+  }
 
   /** switch_mm() and finish_arch_post_lock_switch(). */
   override *switchMm(mm: PhysAddr): Step<void> {

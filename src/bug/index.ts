@@ -7,6 +7,7 @@ import { forkGupfast } from './forkGupfast.js'
 import { gupCollapsePmd } from './gupCollapsePmd.js'
 import { gupCollapseUaf } from './gupCollapseUaf.js'
 import { gupHeadRecheck } from './gupHeadRecheck.js'
+import * as lazy from './lazyTlb.js'
 import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
@@ -43,6 +44,8 @@ export const bugs: readonly Bug[] = [
   retractUffd,
   tableBatchNoInvalidate,
   ptReclaimNonempty,
+  lazy.tableFreeNonconcurrent,
+  lazy.freedTablesFlag,
   reclaim.retractWrongLocks,
   reclaim.arm64RemoteDsb,
   reclaim.batchedUnmapRace,
@@ -80,6 +83,8 @@ export const bugs: readonly Bug[] = [
   s390.cspNoPurge,
   s390.rdpNoFix,
   s390.upgradeNoIpi,
+  lazy.lazyNoCatchUp,
+  lazy.tlbGenPartial,
 ]
 
 /** By name, or by number as the dossiers count (`K13`). Throws UsageError, with what exists and the nearest match, for a name that is none. */

@@ -157,10 +157,14 @@ export class TlbFlush implements IpiCondition {
     const gen = peek32(info + FLUSH_INFO.at.gen)
     if (((gen - local) | 0) <= 0) return
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
-    const isNext = gen === ((local + 1) | 0) && gen === now
-    const [vpn, end] = isNext ? [peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end)] : EVERYTHING
+    const [vpn, end] = this.isNext(local, gen, now) ? [peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end)] : EVERYTHING
     this.k.tlbs[this.cpu.id]?.flushRange(mm, vpn, end)
     poke32(area + CPU_AREA.at.tlbGen, now)
+  }
+
+  /** The flush that made `gen` is the only one between this CPU's generation `local` and `now`. */
+  protected isNext(local: number, gen: number, now: number): boolean {
+    return gen === ((local + 1) | 0) && gen === now
   }
 
   /** The whole TLB, in the interrupt, or IRQs off. */

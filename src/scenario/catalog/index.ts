@@ -6,6 +6,7 @@ import type { KernelConfig } from '../../mm/kernel.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../../mm/pgalloc/index.js'
 import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
+import * as lazy from './lazy.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
 import * as reclaim from './reclaim.js'
@@ -62,6 +63,9 @@ export const scenarios: readonly Scenario[] = [
   ...tableScenarios,
   tables.pmdVsGup,
   tables.scanVsTable,
+  lazy.lazyVsMunmap,
+  lazy.lazyVsRetract,
+  lazy.lazyVsDontneed,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,
   s390.rdpVsWrite,

@@ -14,6 +14,7 @@ import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableO
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import * as reclaim from './reclaim.js'
 import { collapseFlushRange, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
+import * as expedited from './rcuExpedited.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
@@ -46,6 +47,7 @@ export const bugs: readonly Bug[] = [
   ptReclaimNonempty,
   lazy.tableFreeNonconcurrent,
   lazy.freedTablesFlag,
+  expedited.expWrongQueue,
   reclaim.retractWrongLocks,
   reclaim.arm64RemoteDsb,
   reclaim.batchedUnmapRace,
@@ -83,6 +85,7 @@ export const bugs: readonly Bug[] = [
   s390.cspNoPurge,
   s390.rdpNoFix,
   s390.upgradeNoIpi,
+  expedited.expReaderIgnored,
   lazy.lazyNoCatchUp,
   lazy.tlbGenPartial,
 ]

@@ -231,6 +231,9 @@ export class Interpreter extends Part {
       case 'synchronizeRcu':
         yield* k.rcu.synchronizeRcu()
         return 0
+      case 'synchronizeRcuExpedited':
+        yield* k.expedited.synchronizeRcuExpedited()
+        return 0
       case 'awaitWord':
         return yield* this.#sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
       default:

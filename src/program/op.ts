@@ -73,6 +73,7 @@ export type Op =
   | { op: 'speculate'; addr: Pick }
   // ---- RCU
   | { op: 'synchronizeRcu' }
+  | { op: 'synchronizeRcuExpedited' }
   // ---- words of a litmus test
   | { op: 'readOnce'; word: number; reg: number }
   | { op: 'writeOnce'; word: number; value: number }
@@ -204,6 +205,7 @@ export const OPS: readonly OpName[] = [
   'leaveLazyTlb',
   'speculate',
   'synchronizeRcu',
+  'synchronizeRcuExpedited',
   ...LITMUS_OPS,
   'repeat',
   'oneOf',

@@ -39,6 +39,7 @@ export const CPU_AREA = struct('cpu', 256, {
   doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU
   waitSince: [136, 4], //  operation number in which the wait began
+  woken: [148, 4], //      1: taken off the wait queue it was on (sync/waitQueue.ts). Writers: every CPU
   tlbGen: [144, 4], //     x86-64: generation of the loaded mm up to which this CPU has flushed
   activeMm: [140, 4], //   the mm that a kernel thread here has borrowed; 0: none, a process runs or nothing
   stack: [200, 24], //     words of the kernel stack whose addresses were taken (bug/s390.ts)

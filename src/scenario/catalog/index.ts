@@ -9,6 +9,7 @@ import * as gup from './gup.js'
 import * as lazy from './lazy.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
+import * as rcu from './rcu.js'
 import * as reclaim from './reclaim.js'
 import * as s390 from './s390.js'
 import * as tables from './tables.js'
@@ -66,6 +67,8 @@ export const scenarios: readonly Scenario[] = [
   lazy.lazyVsMunmap,
   lazy.lazyVsRetract,
   lazy.lazyVsDontneed,
+  rcu.expeditedVsReader,
+  rcu.expeditedVsExpedited,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,
   s390.rdpVsWrite,

@@ -213,6 +213,11 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
     else poke32(this.#own + RCU_CPU.at.expDeferred, 1)
   }
 
+  /** Something was put off until this CPU is outside every reader. */
+  get isPending(): boolean {
+    return (peek32(this.#own + RCU_CPU.at.expDeferred) | peek32(this.#own + RCU_CPU.at.expToWake)) !== 0
+  }
+
   /** Outside every reader, between operations or about to sleep: reports what was put off, and wakes whom it has to. */
   *settle(): Step<void> {
     if (peek32(this.#own + RCU_CPU.at.expDeferred) !== 0) {

@@ -35,6 +35,8 @@ export interface RcuCallback {
 
 /** What expedited grace periods have a CPU do where it is quiescent. */
 export interface ExpeditedWork {
+  /** There is some: an interrupt may have left it at any time. */
+  readonly isPending: boolean
   settle(): Step<void>
 }
 
@@ -224,12 +226,18 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
       if (this.expedited !== null) yield* this.expedited.settle()
       yield* this.core()
       yield* this.#unwatch()
-      if (this.#list.count === 0 && !this.hasAsks) return
-      // (D): idle, by the full barrier in #unwatch(), before this look. Pairs with (C) in GracePeriod.#end().
-      const seq = yield* this.cpu.readOnce32(this.gpSeq)
-      if (!this.hasAsks && !(this.#list.anyWaiting && seqReached(seq, this.#list.wakeAt))) return
+      if (!(yield* this.#isCalled())) return
       yield* this.#watch()
     }
+  }
+
+  /** Idle already, this CPU has found something to do before it sleeps. */
+  *#isCalled(): Step<boolean> {
+    if (this.hasAsks || this.expedited?.isPending === true) return true
+    if (this.#list.count === 0) return false
+    // (D): idle, by the full barrier in #unwatch(), before this look. Pairs with (C) in GracePeriod.#end().
+    const seq = yield* this.cpu.readOnce32(this.gpSeq)
+    return this.hasAsks || (this.#list.anyWaiting && seqReached(seq, this.#list.wakeAt))
   }
 
   // ---- interrupts -------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ export const tableTorture = defineScenario({
         { op: 'mremap', addr: small, oldLen: s.hugeSize, newLen: s.hugeSize, flags: 3, newAddr: s.huge(4) },
         ...mapSmall,
       ],
+      [{ op: 'synchronizeRcuExpedited' }],
       [{ op: 'enterLazyTlb' }, { op: 'speculate', addr: anyRange }, { op: 'leaveLazyTlb' }, load(file)],
     ]
     const fork = (slot: number): Op[] => [

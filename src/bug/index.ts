@@ -52,6 +52,7 @@ export const bugs: readonly Bug[] = [
   reclaim.arm64RemoteDsb,
   reclaim.batchedUnmapRace,
   s390.gupFolded,
+  s390.asceUpgradeIpi,
   s390.s390FlushMm,
   s390.s390AttachCopy,
   s390.s390AttachWindow,

@@ -171,6 +171,8 @@ export class Interpreter extends Part {
         return yield* this.#load(this.#pick(op.addr), op.pages ?? 1, op.reg)
       case 'store':
         return yield* this.#store(this.#pick(op.addr), op.pages ?? 1, op.value ?? 1)
+      case 'kernelRead':
+        return yield* this.#kernelRead(this.#pick(op.addr), op.pages)
       case 'gup':
         return yield* this.#gup(op)
       case 'unpin':
@@ -268,6 +270,13 @@ export class Interpreter extends Part {
       if (result < 0) return result
     }
     return 0
+  }
+
+  *#kernelRead(addr: VirtAddr, pages: number): Step<number> {
+    yield* this.k.mmu.userAccessBegin()
+    const result = yield* this.#load(addr, pages, undefined)
+    yield* this.k.mmu.userAccessEnd()
+    return result
   }
 
   /** The word at `addr`, or the negative VM_FAULT_ code of the signal. */

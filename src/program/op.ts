@@ -26,6 +26,8 @@ export type Op =
   /** A user's access of one word at each of `pages` pages (1 unless given). `value`: what is stored, 1 unless given. */
   | { op: 'load'; addr: Pick; pages?: number; reg?: number; expect?: number }
   | { op: 'store'; addr: Pick; pages?: number; value?: number; expect?: number }
+  /** The kernel reads a word at each of `pages` pages for its user, as strnlen_user() does; interrupts come in between. */
+  | { op: 'kernelRead'; addr: Pick; pages: number; expect?: number }
   // ---- get_user_pages
   /** Takes and gives back `pages` pages, or keeps them (`hold`) until unpin. `pin`: FOLL_PIN instead of FOLL_GET. */
   | { op: 'gup'; addr: Pick; pages: number; write?: boolean; pin?: boolean; fastOnly?: boolean; hold?: boolean }
@@ -181,6 +183,7 @@ export const OPS: readonly OpName[] = [
   'brk',
   'load',
   'store',
+  'kernelRead',
   'gup',
   'unpin',
   'gupWrite',

@@ -193,12 +193,21 @@ export class S390TlbFlush extends TlbFlush {
     yield* this.flushMmLazy(mm)
   }
 
-  /** Loads the user's address-space control element: where the hardware begins its walks, and at which level. */
+  /**
+   * Loads the user's address-space control element: where the hardware begins its walks, and at which level. Into control
+   * register 1, and 7 in secondary-space mode, where register 1 has the kernel's (316ec1548109, v5.7).
+   */
   loadAsce(mm: PhysAddr): void {
     const { area } = this.cpu
     poke32(area + CPU_AREA.at.asceTop, peek32(mm + AT.pgd))
     poke32(area + CPU_AREA.at.asceLevel, peek32(mm + AT.topLevel))
     poke32(area + CPU_AREA.at.currentMm, mm)
+    if (!this.inSecondarySpace()) poke32(area + CPU_AREA.at.primaryTop, peek32(mm + AT.pgd))
+  }
+
+  /** mm_segment is USER_DS_SACF: an interrupt may have come in the middle of a user access of the kernel. */
+  protected inSecondarySpace(): boolean {
+    return peek32(this.cpu.area + CPU_AREA.at.secondary) !== 0
   }
 
   override isLoaded(mm: PhysAddr): boolean {

@@ -55,6 +55,12 @@ export class Mmu {
     return yield* this.#access(addr, true, value)
   }
 
+  /** user_access_begin(): the kernel is about to load or store for its user, as load() and store() do. */
+  *userAccessBegin(): Step<void> {}
+
+  /** user_access_end(). */
+  *userAccessEnd(): Step<void> {}
+
   /**
    * The hardware caches a translation that nobody asked for, as it may at any time by the tables that are loaded, whoever
    * runs (SDM vol. 3A, "Caching Translation Information"): accessed is set, dirty is not. 1: a translation is in the TLB now,

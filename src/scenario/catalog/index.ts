@@ -71,6 +71,7 @@ export const scenarios: readonly Scenario[] = [
   rcu.expeditedVsExpedited,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,
+  s390.upgradeVsKernelRead,
   s390.rdpVsWrite,
   s390.attachVsInvalidate,
   s390.leaveVsPurge,

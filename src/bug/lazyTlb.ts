@@ -36,7 +36,8 @@ export const freedTablesFlag = defineBug({
   number: 'K50',
   year: 2025,
   upstream: { fixed: '3ef938c35035' },
-  summary: 'flush_tlb_range() after a table was unlinked says that none was: CPUs in kernel threads are not interrupted',
+  summary:
+    'flush_tlb_range() after a table was unlinked says that none was: CPUs in kernel threads are not interrupted',
   symptom: 'their paging-structure caches lead to the table when its grace period is over and it is freed',
   scenarios: ['lazy-vs-retract'],
   parts: { TlbFlush: FlushesRangesOfPages },

@@ -212,7 +212,8 @@ export const asceUpgradeIpi = defineBug({
   upstream: { fixed: '316ec1548109' },
   summary:
     'the interrupt that tells of a new level loads the user’s control element into the register by which the interrupted kernel code is fetched',
-  symptom: 'a CPU that reads user memory in secondary-space mode goes on in instructions of the user’s (CVE-2020-11884)',
+  symptom:
+    'a CPU that reads user memory in secondary-space mode goes on in instructions of the user’s (CVE-2020-11884)',
   scenarios: ['upgrade-vs-kernel-read'],
   parts: { TlbFlush: ReloadsWhatever },
   config,

@@ -75,6 +75,14 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
     return this.rcu.foundQuiescent()
   }
 
+  /** A reader was inside when the grace period began, and still is when it ends. */
+  protected outlived(reader: number): void {
+    const title = `BUG: expedited RCU grace period ended while CPU ${reader} was in a reader`
+    this.cpu.report('rcu-misuse', title, null, [
+      `CPU ${reader} was in the same rcu_read_lock section when the grace period began.`,
+    ])
+  }
+
   // ---- asking -----------------------------------------------------------------------------------------------------
 
   /** Sleeps until every reader that is inside now has left. */
@@ -193,11 +201,7 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
   #checkOutlived(reader: number): void {
     const at = this.#cpuAt(reader)
     const atStart = peek32(at + RCU_CPU.at.expSectionAtStart)
-    if (atStart === 0 || load32(at + RCU_CPU.at.section) !== atStart) return
-    const title = `BUG: expedited RCU grace period ended while CPU ${reader} was in a reader`
-    this.cpu.report('rcu-misuse', title, null, [
-      `CPU ${reader} was in the same rcu_read_lock section when the grace period began.`,
-    ])
+    if (atStart !== 0 && load32(at + RCU_CPU.at.section) === atStart) this.outlived(reader)
   }
 
   protected *endSequence(): Step<void> {

@@ -157,7 +157,9 @@ export class TlbFlush implements IpiCondition {
     const gen = peek32(info + FLUSH_INFO.at.gen)
     if (((gen - local) | 0) <= 0) return
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
-    const [vpn, end] = this.isNext(local, gen, now) ? [peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end)] : EVERYTHING
+    const [vpn, end] = this.isNext(local, gen, now)
+      ? [peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end)]
+      : EVERYTHING
     this.k.tlbs[this.cpu.id]?.flushRange(mm, vpn, end)
     poke32(area + CPU_AREA.at.tlbGen, now)
   }

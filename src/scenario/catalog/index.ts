@@ -13,7 +13,7 @@ import * as rcu from './rcu.js'
 import * as reclaim from './reclaim.js'
 import * as s390 from './s390.js'
 import * as tables from './tables.js'
-import { tableTorture } from './tableTorture.js'
+import { tableTorture, tableTortureIpi } from './tableTorture.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
 
@@ -64,6 +64,7 @@ export const scenarios: readonly Scenario[] = [
   ...tableScenarios,
   tables.pmdVsGup,
   tables.scanVsTable,
+  tableTortureIpi,
   lazy.lazyVsMunmap,
   lazy.lazyVsRetract,
   lazy.lazyVsDontneed,

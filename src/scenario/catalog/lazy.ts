@@ -6,7 +6,8 @@ const speculate = (addr: number): Op => ({ op: 'speculate', addr })
 
 export const lazyVsMunmap = defineScenario({
   id: 'lazy-vs-munmap',
-  summary: 'munmap in the last thread of a process, while a kernel thread runs on the tables that another one left loaded',
+  summary:
+    'munmap in the last thread of a process, while a kernel thread runs on the tables that another one left loaded',
   arch: 'x86-64',
   cpus: 2,
   exploreOnly: true,
@@ -27,7 +28,8 @@ export const lazyVsMunmap = defineScenario({
 
 export const lazyVsRetract = defineScenario({
   id: 'lazy-vs-retract',
-  summary: 'a page table is given back with pte_free_defer() while a kernel thread has it in its paging-structure cache',
+  summary:
+    'a page table is given back with pte_free_defer() while a kernel thread has it in its paging-structure cache',
   arch: 'x86-64',
   cpus: 2,
   files: [16],

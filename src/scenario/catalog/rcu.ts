@@ -6,7 +6,8 @@ const expedited: Op = { op: 'synchronizeRcuExpedited' }
 
 export const expeditedVsReader = defineScenario({
   id: 'expedited-vs-reader',
-  summary: 'an expedited grace period while another CPU is in readers: of page tables, with IRQs off, in rcu_read_lock()',
+  summary:
+    'an expedited grace period while another CPU is in readers: of page tables, with IRQs off, in rcu_read_lock()',
   arch: 'x86-64',
   cpus: 2,
   config: { thp: 'never' },

@@ -12,8 +12,8 @@
  *   entry appears over pages that a TLB has one by one.
  * - A page table is freed while a paging-structure cache leads to it, whatever its CPU does: the hardware may walk there.
  *
- * Translations of pages do not count where a kernel thread has borrowed the address space: it makes no user accesses, and
- * the CPU flushes before the process is back. If it does not, the access that uses a stale one is found (frame-state).
+ * Translations of pages do not count where a kernel thread has borrowed the address space and the CPU is behind with
+ * flushes: it makes no user accesses, and flushes before the process is back. If it does not, they count from then on.
  *
  * Sound in free runs, because a user access has IRQs off (or holds its TLB busy) from before it reads the stamp to
  * after it has told of the fill, and a flush waits for it:
@@ -73,9 +73,16 @@ export class TlbStale {
     this.#cpu = kernel.cpu
   }
 
-  /** A kernel thread runs on CPU `owner`, with the address space of a process. */
-  #isBorrowed(owner: number): boolean {
-    return this.#cpu !== null && load32(this.#cpu.areaOf(owner) + CPU_AREA.at.activeMm) !== 0
+  /**
+   * A kernel thread runs on CPU `owner` with the tables of a process, and flushes have passed it over. Asked before its TLB
+   * is looked at: a CPU that is not behind has made all flushes that are over by now, and what they were for is gone.
+   */
+  #isBehind(owner: number): boolean {
+    if (this.#cpu === null) return false
+    const area = this.#cpu.areaOf(owner)
+    if (load32(area + CPU_AREA.at.activeMm) === 0) return false
+    const mm = load32(area + CPU_AREA.at.currentMm)
+    return mm !== 0 && load32(area + CPU_AREA.at.tlbGen) !== load32(mm + MM_CONTEXT.at.tlbGen)
   }
 
   // ---- counts -----------------------------------------------------------------------------------------------------
@@ -134,8 +141,9 @@ export class TlbStale {
   #freedInTlb(cpu: Cpu, pfn: number): void {
     const holders: string[] = []
     this.#tlbs.forEach((tlb, owner) => {
+      if (this.#isBehind(owner)) return
       for (let slot = 0; slot < tlb.entryCount; slot++)
-        if (this.#view.read(owner, tlb.entry(slot)) && this.#covers(pfn) && !this.#isOwed() && !this.#isBorrowed(owner))
+        if (this.#view.read(owner, tlb.entry(slot)) && this.#covers(pfn) && !this.#isOwed())
           holders.push(this.#describe(owner))
     })
     if (holders.length === 0) return
@@ -164,12 +172,12 @@ export class TlbStale {
     const { pageSize } = this.#machine.geo
     const [vpn, endVpn] = [Math.floor(start / pageSize), Math.ceil(end / pageSize)]
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      if (this.#isBehind(owner)) continue
       const tlb = this.#tlbs[owner] as Tlb
       for (let slot = 0; slot < tlb.entryCount; slot++) {
         const entry = tlb.entry(slot)
         if (!this.#view.read(owner, entry) || !this.#view.overlaps(mm, vpn, endVpn)) continue
         if (!happenedBefore(this.#view.stamp + 1, stamp) || !this.#forbidden(kind, vpn, endVpn, stamp)) continue
-        if (this.#isBorrowed(owner)) continue
         violation(cpu, ORACLE, `stale TLB entry after ${CALLS[kind]}`, entry, [
           `${hex(start)} … ${hex(end)} of mm ${hex(mm)}, call began at clock ${stamp}`,
           this.#describe(owner),
@@ -223,9 +231,10 @@ export class TlbStale {
     if (load32(mm + MM.at.tlbFlushPending) !== 0 || this.#hasBatch()) return
     const vpn = Math.floor(addr / this.#machine.geo.pageSize)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      if (this.#isBehind(owner)) continue
       const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages, mm)
       if (found === 0 || !this.#view.read(owner, found) || !this.#view.overlaps(mm, vpn, vpn + 1)) continue
-      if (this.#view.pfn + (vpn - this.#view.vpn) === frame || this.#isBorrowed(owner)) continue
+      if (this.#view.pfn + (vpn - this.#view.vpn) === frame) continue
       violation(cpu, ORACLE, 'page replaced while a TLB has the old one', entry, [
         `${hex(addr)} of mm ${hex(mm)} is frame ${hex(frame)} now`,
         this.#describe(owner),

@@ -8,8 +8,8 @@
  *
  * A kernel thread keeps the tables of the process before it loaded (lazy TLB). It makes no user accesses, so stale pages in
  * its TLB harm nobody, and a flush does not interrupt it. mm.tlbGen counts the flushes asked for: a CPU whose own
- * generation is behind flushes everything before its process is back. But its hardware may walk those tables at any time, so where
- * tables were unlinked it is interrupted, and loads none at all. Broadcasts reach it like any other CPU.
+ * generation is behind flushes everything before its process is back. But its hardware may walk those tables at any time,
+ * so where tables were unlinked it is interrupted, and loads none at all. Broadcasts reach it like any other CPU.
  *
  * Left out: ASIDs (a switch between processes empties the TLB, so nothing is carried over that could be stale), the
  * full-flush ceiling of 33 pages.
@@ -24,9 +24,6 @@ import type { Layout } from '../../machine/image/layout.js'
 import { struct } from '../../machine/image/struct.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
-
-/** Of pages: all. */
-const EVERYTHING = [0, Number.MAX_SAFE_INTEGER] as const
 
 /** Invalidations that a CPU can have begun and not waited for; with more it waits before it begins another. */
 const POSTED_MAX = 8
@@ -157,9 +154,9 @@ export class TlbFlush implements IpiCondition {
     const gen = peek32(info + FLUSH_INFO.at.gen)
     if (((gen - local) | 0) <= 0) return
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
-    const [vpn, end] = this.isNext(local, gen, now)
-      ? [peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end)]
-      : EVERYTHING
+    const isNext = this.isNext(local, gen, now)
+    const vpn = isNext ? peekF64(info + FLUSH_INFO.at.vpn) : 0
+    const end = isNext ? peekF64(info + FLUSH_INFO.at.end) : Number.MAX_SAFE_INTEGER
     this.k.tlbs[this.cpu.id]?.flushRange(mm, vpn, end)
     poke32(area + CPU_AREA.at.tlbGen, now)
   }

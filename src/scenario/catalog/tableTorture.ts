@@ -91,8 +91,7 @@ export const tableTorture = defineScenario({
 export const tableTortureIpi = defineScenario({
   ...tableTorture,
   id: 'table-torture-ipi',
-  summary:
-    'table-torture where flushes are interrupts, which pass over kernel threads, and MADV_DONTNEED frees tables (PT_RECLAIM)',
+  summary: 'table-torture where flushes are interrupts, which pass over kernel threads',
   arch: 'x86-64',
-  config: { flushStyle: 'ipi', ptReclaim: true, failNowait: 20, gpDelay: 20 },
+  config: { flushStyle: 'ipi', failNowait: 20, gpDelay: 20 },
 })

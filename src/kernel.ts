@@ -25,6 +25,7 @@ export { Level } from './machine/trace/observer.js'
 
 // ---- sync: locks, lists, RCU
 export * from './sync/completion.js'
+export * from './sync/expedited.js'
 export * from './sync/list.js'
 export * from './sync/mightSleep.js'
 export * from './sync/rcu.js'
@@ -33,6 +34,7 @@ export * from './sync/rcuLayout.js'
 export * from './sync/rwsem.js'
 export * from './sync/seqcount.js'
 export * from './sync/spinlock.js'
+export * from './sync/waitQueue.js'
 
 // ---- entries of page tables, of the architecture that is booted
 export * from './arch/context.js'

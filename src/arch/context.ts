@@ -14,4 +14,5 @@ export const MM_CONTEXT = struct('mmContext', 64, {
   flushCount: [40, 4], // s390: invalidations under way
   flushMm: [44, 4], //   s390: entries were made invalid that are not purged yet (context lock, or the only CPU attached)
   contextLock: [48, 8], // s390: spinlock; the list of pages of tables, and the debt of flushes
+  tlbGen: [56, 4], //    x86-64: flushes asked for so far (atomic)
 })

@@ -47,9 +47,11 @@ import { UpperTables } from '../mm/upperTables.js'
 import { Userfault } from '../mm/userfault.js'
 import { Vmas } from '../mm/vma.js'
 import { Zap } from '../mm/zap.js'
+import { RcuExpedited } from '../sync/expedited.js'
 
 /** The fixed code. */
 export const MAINLINE: PartClasses = {
+  RcuExpedited,
   PtOps,
   TlbFlush,
   Mmu,

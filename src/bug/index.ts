@@ -7,12 +7,14 @@ import { forkGupfast } from './forkGupfast.js'
 import { gupCollapsePmd } from './gupCollapsePmd.js'
 import { gupCollapseUaf } from './gupCollapseUaf.js'
 import { gupHeadRecheck } from './gupHeadRecheck.js'
+import * as lazy from './lazyTlb.js'
 import { mremapRetract } from './mremapRetract.js'
 import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import * as reclaim from './reclaim.js'
 import { collapseFlushRange, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
+import * as expedited from './rcuExpedited.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
 import { splitNoneExit } from './splitNoneExit.js'
@@ -43,10 +45,14 @@ export const bugs: readonly Bug[] = [
   retractUffd,
   tableBatchNoInvalidate,
   ptReclaimNonempty,
+  lazy.tableFreeNonconcurrent,
+  lazy.freedTablesFlag,
+  expedited.expWrongQueue,
   reclaim.retractWrongLocks,
   reclaim.arm64RemoteDsb,
   reclaim.batchedUnmapRace,
   s390.gupFolded,
+  s390.asceUpgradeIpi,
   s390.s390FlushMm,
   s390.s390AttachCopy,
   s390.s390AttachWindow,
@@ -80,6 +86,9 @@ export const bugs: readonly Bug[] = [
   s390.cspNoPurge,
   s390.rdpNoFix,
   s390.upgradeNoIpi,
+  expedited.expReaderIgnored,
+  lazy.lazyNoCatchUp,
+  lazy.tlbGenPartial,
 ]
 
 /** By name, or by number as the dossiers count (`K13`). Throws UsageError, with what exists and the nearest match, for a name that is none. */

@@ -199,6 +199,26 @@ export const upgradeNoIpi = defineMutant({
   config,
 })
 
+class ReloadsWhatever extends S390TlbFlush {
+  protected override inSecondarySpace(): boolean {
+    return false
+  }
+}
+
+export const asceUpgradeIpi = defineBug({
+  id: 'asce-upgrade-ipi',
+  number: 'K14',
+  year: 2020,
+  upstream: { fixed: '316ec1548109' },
+  summary:
+    'the interrupt that tells of a new level loads the user’s control element into the register by which the interrupted kernel code is fetched',
+  symptom:
+    'a CPU that reads user memory in secondary-space mode goes on in instructions of the user’s (CVE-2020-11884)',
+  scenarios: ['upgrade-vs-kernel-read'],
+  parts: { TlbFlush: ReloadsWhatever },
+  config,
+})
+
 class TakesInvalidated extends GupFast {
   protected override pmdPermitted(pmd: PteWord, write: boolean): boolean {
     return pmdPresent(pmd) && (!write || pmdWrite(pmd))

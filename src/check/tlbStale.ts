@@ -10,6 +10,10 @@
  * - An entry is set to another frame than a TLB has for the page, and no flush is under way that would explain it.
  * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
  *   entry appears over pages that a TLB has one by one.
+ * - A page table is freed while a paging-structure cache leads to it, whatever its CPU does: the hardware may walk there.
+ *
+ * Translations of pages do not count where a kernel thread has borrowed the address space and the CPU is behind with
+ * flushes: it makes no user accesses, and flushes before the process is back. If it does not, they count from then on.
  *
  * Sound in free runs, because a user access has IRQs off (or holds its TLB busy) from before it reads the stamp to
  * after it has told of the fill, and a flush waits for it:
@@ -28,6 +32,7 @@
  *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
  */
+import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
@@ -53,6 +58,7 @@ export class TlbStale {
   readonly #contents: Contents
   readonly #view: TlbView
   #tlbs: readonly Tlb[] = []
+  #cpu: Cpu | null = null
 
   constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites, contents: Contents) {
     this.#machine = machine
@@ -64,6 +70,19 @@ export class TlbStale {
 
   bind(kernel: CheckedKernel): void {
     this.#tlbs = kernel.tlbs
+    this.#cpu = kernel.cpu
+  }
+
+  /**
+   * A kernel thread runs on CPU `owner` with the tables of a process, and flushes have passed it over. Asked before its TLB
+   * is looked at: a CPU that is not behind has made all flushes that are over by now, and what they were for is gone.
+   */
+  #isBehind(owner: number): boolean {
+    if (this.#cpu === null) return false
+    const area = this.#cpu.areaOf(owner)
+    if (load32(area + CPU_AREA.at.activeMm) === 0) return false
+    const mm = load32(area + CPU_AREA.at.currentMm)
+    return mm !== 0 && load32(area + CPU_AREA.at.tlbGen) !== load32(mm + MM_CONTEXT.at.tlbGen)
   }
 
   // ---- counts -----------------------------------------------------------------------------------------------------
@@ -122,6 +141,7 @@ export class TlbStale {
   #freedInTlb(cpu: Cpu, pfn: number): void {
     const holders: string[] = []
     this.#tlbs.forEach((tlb, owner) => {
+      if (this.#isBehind(owner)) return
       for (let slot = 0; slot < tlb.entryCount; slot++)
         if (this.#view.read(owner, tlb.entry(slot)) && this.#covers(pfn) && !this.#isOwed())
           holders.push(this.#describe(owner))
@@ -152,6 +172,7 @@ export class TlbStale {
     const { pageSize } = this.#machine.geo
     const [vpn, endVpn] = [Math.floor(start / pageSize), Math.ceil(end / pageSize)]
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      if (this.#isBehind(owner)) continue
       const tlb = this.#tlbs[owner] as Tlb
       for (let slot = 0; slot < tlb.entryCount; slot++) {
         const entry = tlb.entry(slot)
@@ -210,6 +231,7 @@ export class TlbStale {
     if (load32(mm + MM.at.tlbFlushPending) !== 0 || this.#hasBatch()) return
     const vpn = Math.floor(addr / this.#machine.geo.pageSize)
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
+      if (this.#isBehind(owner)) continue
       const found = (this.#tlbs[owner] as Tlb).lookup(vpn, this.#shadow.hugePages, mm)
       if (found === 0 || !this.#view.read(owner, found) || !this.#view.overlaps(mm, vpn, vpn + 1)) continue
       if (this.#view.pfn + (vpn - this.#view.vpn) === frame) continue

@@ -16,6 +16,7 @@ import { MM, VMA } from './mmStruct.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Tlb } from '../machine/cpu/tlb.js'
 import type { Observer } from '../machine/trace/observer.js'
+import type { RcuExpedited } from '../sync/expedited.js'
 import type { Rcu } from '../sync/rcu.js'
 import type { AnonVmas } from './anonVma.js'
 import type { Brk } from './brk.js'
@@ -93,6 +94,7 @@ export interface KernelRegions {
 
 /** The classes that a kernel is made of, by the name of their subsystem. */
 export interface PartClasses {
+  readonly RcuExpedited: typeof RcuExpedited
   readonly PtOps: typeof PtOps
   readonly TlbFlush: typeof TlbFlush
   readonly Mmu: typeof Mmu
@@ -151,6 +153,7 @@ export class Kernel {
   readonly config: KernelConfig
   readonly regions: KernelRegions
 
+  readonly expedited: RcuExpedited
   readonly ops: PtOps
   readonly tlbFlush: TlbFlush
   readonly mmu: Mmu
@@ -194,6 +197,7 @@ export class Kernel {
     this.observer = hardware.observer
     this.config = hardware.config
     this.regions = hardware.regions
+    this.expedited = new parts.RcuExpedited(hardware.rcu)
     this.tlbFlush = new parts.TlbFlush(this)
     this.ops = new parts.PtOps(this)
     this.mmu = new parts.Mmu(this)

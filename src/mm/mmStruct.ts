@@ -17,10 +17,11 @@ export const MM = struct('mm', 320, {
   topLevel: [20, 4],
   asceLimit: [24, 8],
   contextLock: [48, 8],
+  tlbGen: [56, 4],
   inUse: [16, 4], //   slot of the mm table is taken (mm table lock)
   mmapLock: [64, 16], // rwsem
   mmUsers: [128, 4], // CPUs and others that use the address space (atomic)
-  mmCount: [184, 4], // references to the structure: one for all users together, and those of mmgrab() (atomic)
+  mmCount: [184, 4], // references to the structure and the top table: one for all users together, and those of mmgrab() (atomic)
   hasPinned: [132, 4], // MMF_HAS_PINNED: a page of this mm was ever pinned (set before the walk)
   //  mmap_lock:
   firstVma: [136, 4],
@@ -42,7 +43,7 @@ export const MM = struct('mm', 320, {
   pmdFrag: [228, 4], //  the same of PMD tables
   pageTableLock: [256, 8], // spinlock: upper levels of the tables
 })
-for (const field of ['cpumask', 'pgd', 'ctxId', 'topLevel', 'asceLimit', 'contextLock'] as const)
+for (const field of ['cpumask', 'pgd', 'ctxId', 'topLevel', 'asceLimit', 'contextLock', 'tlbGen'] as const)
   assert(MM.at[field] === MM_CONTEXT.at[field], 'MM begins with MM_CONTEXT')
 
 export const VMA = struct('vma', 128, {

@@ -1,9 +1,9 @@
 /**
  * Address spaces: the table of mm_structs, their users, mmap_lock.
  *
- * Source: kernel/fork.c mm_init() and mmput(), include/linux/mmap_lock.h (v6.12). Departure: mm_count keeps the structure and
- * not the top table, which upstream keeps for kernel threads that run on a dead mm lazily; there are none, so an mm
- * without users is loaded nowhere, and that is asserted.
+ * Source: kernel/fork.c mm_init(), mmput() and __mmdrop(), kernel/exit.c exit_mm(), kernel/sched/core.c context_switch(),
+ * include/linux/mmap_lock.h (v6.12). mm_users keeps the address space, mm_count the structure and the top table, for kernel
+ * threads that have borrowed it and may run on a dead mm.
  */
 import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
@@ -90,26 +90,51 @@ export class Mms extends Part {
     if (users > 0) return
     if (this.currentMm() === mm) yield* this.k.tlbFlush.switchMm(phys(0))
     yield* this.k.exit.exitMmap(mm)
-    assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without users is loaded on no CPU')
     yield* this.k.pgalloc.destroyMm(mm)
-    yield* this.k.upper.freeTop(mm)
     yield* this.mmdrop(mm)
   }
 
-  /** One more reference to the structure, which keeps nothing of the address space. Caller: has one, or is a user. */
+  /** One more reference to the structure, which keeps nothing of the address space but its top. Caller: has one, or is a user. */
   *mmgrab(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAdd32(phys(mm + MM.at.mmCount), 1)
   }
 
-  /** Drops one; the last one frees the slot. Callable in a callback, as mmdrop_async() is. */
+  /** Drops one; the last one frees the top table and the slot. Callable in a callback, as mmdrop_async() is. */
   *mmdrop(mm: PhysAddr): Step<void> {
     // Full barrier: this holder's accesses to the structure before the slot is another's.
-    if ((yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmCount), -1)) === 0) yield* this.#freeSlot(mm)
+    if ((yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmCount), -1)) !== 0) return
+    assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without references is loaded on no CPU')
+    yield* this.k.upper.freeTop(mm)
+    yield* this.#freeSlot(mm)
   }
 
-  /** The mm that this CPU's user accesses go to; 0: none. */
+  /** The mm of the process that runs on this CPU; 0: none does, or a kernel thread. */
   currentMm(): PhysAddr {
-    return phys(peek32(this.cpu.area + CPU_AREA.at.currentMm))
+    const { area } = this.cpu
+    return phys(peek32(area + CPU_AREA.at.activeMm) !== 0 ? 0 : peek32(area + CPU_AREA.at.currentMm))
+  }
+
+  /** A kernel thread runs on this CPU from now on and borrows the address space of the process before it, if one ran. */
+  *borrowMm(): Step<void> {
+    const mm = this.currentMm()
+    if (mm === 0) return
+    yield* this.mmgrab(mm)
+    poke32(this.cpu.area + CPU_AREA.at.activeMm, mm)
+    yield* this.k.tlbFlush.enterLazyTlb()
+  }
+
+  /** The mm that the kernel thread on this CPU has borrowed; 0: none. */
+  activeMm(): PhysAddr {
+    return phys(peek32(this.cpu.area + CPU_AREA.at.activeMm))
+  }
+
+  /** context_switch() to a process with `mm`, or to none (0); what a kernel thread had borrowed goes back. */
+  *switchTo(mm: PhysAddr): Step<void> {
+    const borrowed = this.activeMm()
+    yield* this.k.tlbFlush.switchMm(mm)
+    if (borrowed === 0) return
+    poke32(this.cpu.area + CPU_AREA.at.activeMm, 0)
+    yield* this.mmdrop(borrowed)
   }
 
   *#takeSlot(): Step<PhysAddr> {

@@ -106,6 +106,11 @@ export class MmuGather extends Part {
     if (level === Level.pte) yield* this.k.pgalloc.pteFreeTlb(this.#mm, table)
     this.tlbFlushPteRange(addr, this.k.geo.pageSize)
     this.#freedTables = true
+    yield* this.queueTable(this.#mm, token)
+  }
+
+  /** tlb_remove_table(). */
+  protected *queueTable(_mm: PhysAddr, token: number): Step<void> {
     if (this.k.config.tableFree === 'ipi') return yield* this.#collectTable(token)
     if (this.#batch === NO_PAGE) this.#batch = yield* this.allocBatch()
     if (this.#batch === NO_PAGE) return yield* this.tlbRemoveTableOne(token)

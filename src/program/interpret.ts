@@ -177,6 +177,8 @@ export class Interpreter extends Part {
         return yield* this.#load(this.#pick(op.addr), op.pages ?? 1, op.reg)
       case 'store':
         return yield* this.#store(this.#pick(op.addr), op.pages ?? 1, op.value ?? 1)
+      case 'kernelRead':
+        return yield* this.#kernelRead(this.#pick(op.addr), op.pages)
       case 'gup':
         return yield* this.#gup(op)
       case 'unpin':
@@ -223,11 +225,22 @@ export class Interpreter extends Part {
       case 'exec':
         return yield* this.#enter(yield* k.mms.mmAlloc())
       case 'exit':
-        return yield* this.#enter(phys(0))
+        return yield* op.lazy === true ? this.#exitLazily() : this.#enter(phys(0))
+      case 'enterLazyTlb':
+        yield* k.mms.borrowMm()
+        return 0
+      case 'leaveLazyTlb':
+        yield* k.mms.switchTo(k.mms.activeMm())
+        return 0
+      case 'speculate':
+        return yield* k.mmu.speculate(this.#pick(op.addr))
       case 'reschedule':
         return yield* this.#reschedule()
       case 'synchronizeRcu':
         yield* k.rcu.synchronizeRcu()
+        return 0
+      case 'synchronizeRcuExpedited':
+        yield* k.expedited.synchronizeRcuExpedited()
         return 0
       case 'awaitWord':
         return yield* this.#sleepUntil(wordAt(this.#regions, op.word), isEqual, op.value)
@@ -269,6 +282,13 @@ export class Interpreter extends Part {
       if (result < 0) return result
     }
     return 0
+  }
+
+  *#kernelRead(addr: VirtAddr, pages: number): Step<number> {
+    yield* this.k.mmu.userAccessBegin()
+    const result = yield* this.#load(addr, pages, undefined)
+    yield* this.k.mmu.userAccessEnd()
+    return result
   }
 
   /** The word at `addr`, or the negative VM_FAULT_ code of the signal. */
@@ -437,10 +457,10 @@ export class Interpreter extends Part {
   /** The kernel thread is the idle task: RCU does not wait for this CPU meanwhile, and who flushes finds it away. */
   *#reschedule(): Step<number> {
     const mm = this.k.mms.currentMm()
-    yield* this.k.tlbFlush.switchMm(phys(0))
+    yield* this.k.mms.switchTo(phys(0))
     yield* this.k.rcu.eqsEnter()
     yield* this.k.rcu.eqsExit()
-    yield* this.k.tlbFlush.switchMm(mm)
+    yield* this.k.mms.switchTo(mm)
     return 0
   }
 
@@ -453,7 +473,15 @@ export class Interpreter extends Part {
   /** Makes `next` this CPU's address space, with the reference that the caller has, and drops the old one. */
   *#enter(next: PhysAddr): Step<number> {
     const previous = this.k.mms.currentMm()
-    yield* this.k.tlbFlush.switchMm(next)
+    yield* this.k.mms.switchTo(next)
+    if (previous !== 0) yield* this.k.mms.mmput(previous)
+    return 0
+  }
+
+  /** exit_mm(): the address space is borrowed before it is given up, so that what is loaded stays while it is taken apart. */
+  *#exitLazily(): Step<number> {
+    const previous = this.k.mms.currentMm()
+    yield* this.k.mms.borrowMm()
     if (previous !== 0) yield* this.k.mms.mmput(previous)
     return 0
   }

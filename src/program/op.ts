@@ -26,6 +26,8 @@ export type Op =
   /** A user's access of one word at each of `pages` pages (1 unless given). `value`: what is stored, 1 unless given. */
   | { op: 'load'; addr: Pick; pages?: number; reg?: number; expect?: number }
   | { op: 'store'; addr: Pick; pages?: number; value?: number; expect?: number }
+  /** The kernel reads a word at each of `pages` pages for its user, as strnlen_user() does; interrupts come in between. */
+  | { op: 'kernelRead'; addr: Pick; pages: number; expect?: number }
   // ---- get_user_pages
   /** Takes and gives back `pages` pages, or keeps them (`hold`) until unpin. `pin`: FOLL_PIN instead of FOLL_GET. */
   | { op: 'gup'; addr: Pick; pages: number; write?: boolean; pin?: boolean; fastOnly?: boolean; hold?: boolean }
@@ -63,9 +65,17 @@ export type Op =
   | { op: 'exec' }
   /** Switches to the idle task, which has no address space, and back. */
   | { op: 'reschedule' }
-  | { op: 'exit' }
+  /** Leaves the process. `lazy`: a kernel thread comes next and borrows its address space, alive or dead, as enterLazyTlb. */
+  | { op: 'exit'; lazy?: boolean }
+  /** A kernel thread takes the CPU over, and the process's tables stay loaded: no user accesses until leaveLazyTlb. */
+  | { op: 'enterLazyTlb' }
+  /** The process is back. */
+  | { op: 'leaveLazyTlb' }
+  /** The hardware walks to `addr` by the tables that are loaded, without being asked, whoever runs. */
+  | { op: 'speculate'; addr: Pick }
   // ---- RCU
   | { op: 'synchronizeRcu' }
+  | { op: 'synchronizeRcuExpedited' }
   // ---- words of a litmus test
   | { op: 'readOnce'; word: number; reg: number }
   | { op: 'writeOnce'; word: number; value: number }
@@ -173,6 +183,7 @@ export const OPS: readonly OpName[] = [
   'brk',
   'load',
   'store',
+  'kernelRead',
   'gup',
   'unpin',
   'gupWrite',
@@ -193,7 +204,11 @@ export const OPS: readonly OpName[] = [
   'exec',
   'exit',
   'reschedule',
+  'enterLazyTlb',
+  'leaveLazyTlb',
+  'speculate',
   'synchronizeRcu',
+  'synchronizeRcuExpedited',
   ...LITMUS_OPS,
   'repeat',
   'oneOf',

@@ -73,6 +73,10 @@ const RULES: Readonly<Record<string, Rules>> = {
     text: 'The kernel asserts this itself: the condition in the title is one that its function was promised by everybody who comes before it.',
     source: 'VM_BUG_ON and BUG_ON in the function that the title names',
   },
+  'kernel-fetch': {
+    text: 'The kernel runs by its own page tables: whatever control register the CPU fetches instructions by, it does not name the tables of a user while kernel code runs.',
+    source: 'arch/s390/lib/uaccess.c: enable_sacf_uaccess(); arch/s390/mm/pgalloc.c: __crst_table_upgrade()',
+  },
   leak: {
     text: 'When everything has ended, every page in use has a holder that can give it back: an entry, a file, or a caller of gup.',
     source: 'mm/kmemleak.c looks for the same; kernel/fork.c: check_mm() for the counts of an mm',

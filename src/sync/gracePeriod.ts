@@ -5,7 +5,7 @@
  * mask; each leaves the mask when it reports a quiescent state, or goes idle; the last one ends it and starts the next.
  *
  * Left out: the grace-period kthread (whoever starts, reports last or ends does its work, under the lock), the tree of
- * nodes, expedited grace periods, CPU hotplug and stall warnings (a stalled one shows as deadlock or step limit). Its
+ * nodes, CPU hotplug and stall warnings (a stalled one shows as deadlock or step limit). Its
  * steps are taken by CPUs in the middle of their own work, at points where the schedule may switch, so every delay that
  * a kthread would add can come about.
  *
@@ -23,10 +23,10 @@ import { spinLockIrqsave, spinUnlockIrqrestore } from './spinlock.js'
 export const RcuEvent = { queue: 0, start: 1, end: 2, callback: 3 } as const
 
 export class GracePeriod {
-  protected readonly cpu: Cpu
+  readonly cpu: Cpu
   /** RCU, and this CPU's RCU_CPU. */
-  protected readonly base: PhysAddr
-  protected readonly own: PhysAddr
+  readonly base: PhysAddr
+  readonly own: PhysAddr
   protected readonly gpSeq: PhysAddr
 
   constructor(cpu: Cpu, base: PhysAddr) {

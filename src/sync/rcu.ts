@@ -2,14 +2,15 @@
  * Read-copy-update: readers that cost nothing shared, and updaters that wait until no reader can remember the past.
  *
  * Source: kernel/rcu/tree.c, tree_plugin.h and update.c (v6.12), one consolidated flavour: rcu_read_lock sections,
- * preemption off and IRQs off are all readers. Grace periods are in gracePeriod.ts, the lists in rcuCallbacks.ts.
+ * preemption off and IRQs off are all readers. Grace periods are in gracePeriod.ts, expedited ones in expedited.ts, the
+ * lists in rcuCallbacks.ts.
  *
  * A CPU is quiescent between two operations (noteQuiescent), in a sleeping wait or idle (eqsEnter), and where an interrupt
  * finds it outside every reader. Callbacks run where the kernel's softirq or rcuc thread may run them: between
  * operations, on the way out of an interrupt of a sleeping CPU, and, with `preemptible`, on the way out of an interrupt
  * that found the CPU outside every reader.
  *
- * Left out: expedited and polled grace periods, callback batching limits and offloading, readers that are preempted and
+ * Left out: polled grace periods, callback batching limits and offloading, readers that are preempted and
  * migrate (a CPU here has one task), and SRCU.
  */
 import { assert } from '../base/assert.js'
@@ -32,6 +33,13 @@ export interface RcuCallback {
   rcu(head: PhysAddr): Step<void>
 }
 
+/** What expedited grace periods have a CPU do where it is quiescent. */
+export interface ExpeditedWork {
+  /** There is some: an interrupt may have left it at any time. */
+  readonly isPending: boolean
+  settle(): Step<void>
+}
+
 const gpReached: WaitCondition = (seen, target) => seqReached(seen, target)
 
 /** What an interrupt of RCU's is for. */
@@ -41,6 +49,8 @@ const ASK_ENTRAIN = 1 // a barrier's callback
 export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
   /** Lets callbacks run in the middle of an operation, on the way out of interrupts outside every reader. */
   preemptible = false
+  /** Set at boot, where there are any. */
+  expedited: ExpeditedWork | null = null
   readonly #list: RcuCallbacks
   readonly #callbacks: RcuCallback[] = []
   readonly #ipi: number
@@ -152,6 +162,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
   *noteQuiescent(): Step<void> {
     assert(this.isWatching, 'RCU watches a CPU that works: eqsExit() comes before its first operation')
     if (inRcuReader(this.cpu)) this.#reportContext('an operation ended in a reader')
+    if (this.expedited !== null) yield* this.expedited.settle()
     // A report that is put off keeps the grace period open; an operation or an idle spell later it comes.
     if ((yield* this.isAwaited()) && !this.#holdsBack()) yield* this.reportQs()
     if (this.#list.count !== 0 || this.owesAsks) yield* this.core(true)
@@ -212,14 +223,21 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
 
   *#goIdle(): Step<void> {
     for (;;) {
+      if (this.expedited !== null) yield* this.expedited.settle()
       yield* this.core()
       yield* this.#unwatch()
-      if (this.#list.count === 0 && !this.hasAsks) return
-      // (D): idle, by the full barrier in #unwatch(), before this look. Pairs with (C) in GracePeriod.#end().
-      const seq = yield* this.cpu.readOnce32(this.gpSeq)
-      if (!this.hasAsks && !(this.#list.anyWaiting && seqReached(seq, this.#list.wakeAt))) return
+      if (!(yield* this.#isCalled())) return
       yield* this.#watch()
     }
+  }
+
+  /** Idle already, this CPU has found something to do before it sleeps. */
+  *#isCalled(): Step<boolean> {
+    if (this.hasAsks || this.expedited?.isPending === true) return true
+    if (this.#list.count === 0) return false
+    // (D): idle, by the full barrier in #unwatch(), before this look. Pairs with (C) in GracePeriod.#end().
+    const seq = yield* this.cpu.readOnce32(this.gpSeq)
+    return this.hasAsks || (this.#list.anyWaiting && seqReached(seq, this.#list.wakeAt))
   }
 
   // ---- interrupts -------------------------------------------------------------------------------------------------
@@ -242,7 +260,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
   }
 
   /** In an interrupt, which came with IRQs on: true when it found the CPU outside every reader. */
-  protected foundQuiescent(): boolean {
+  foundQuiescent(): boolean {
     return this.cpu.preemptCount === 0 && !this.rcuReadLockHeld
   }
 

@@ -20,6 +20,15 @@ export const RCU = struct('rcu', 256, {
   qsHigh: [76, 4], //   CPUs 32-63
   barrierBusy: [128, 4], //  1: a CPU is inside rcuBarrier()
   barrierCount: [136, 4], // callbacks of the barrier that have not run
+  //  expedited grace periods:
+  expLock: [144, 8], // spinlock
+  expSeqRequested: [152, 4], // the furthest that somebody has said he will see to (expLock)
+  expSeq: [160, 4], //  as gpSeq (expMutex)
+  expMutex: [164, 4], // 1: a CPU has one made
+  expWakeMutex: [168, 4], // 1: waiters are being woken
+  expLow: [172, 4], //  CPUs 0-31 whose quiescent state it awaits (atomic)
+  expHigh: [176, 4], // CPUs 32-63
+  expQueues: [192, 32], // four wait queues
 })
 
 /** Of one CPU. The first line is read by others; the second is the CPU's own, and accessed with its IRQs off. */
@@ -47,6 +56,10 @@ export const RCU_CPU = struct('rcuCpu', 192, {
   wakeHigh: [124, 4],
   barrierHead: [128, 8], // rcu_head of a barrier's callback
   scratchMask: [136, 8],
+  expDeferred: [144, 4], // 1: an expedited grace period waits for the end of this CPU's operation
+  expToWake: [148, 4], //  1: those who waited for expWakeSeq are still to be woken
+  expWakeSeq: [152, 4],
+  expSectionAtStart: [156, 4], // as sectionAtStart (expMutex)
 })
 
 /** Places RCU's words; the address is what Rcu is constructed with. They start as zero: idle, nothing queued. */

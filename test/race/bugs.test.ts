@@ -64,6 +64,13 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['s390-full-no-purge', 'exit-vs-exec', 100],
   ['csp-no-purge', 'fault-vs-split', 500],
   ['rdp-no-fix', 'rdp-vs-write', 100],
+  ['table-free-nonconcurrent', 'lazy-vs-munmap', 300],
+  ['freed-tables-flag', 'lazy-vs-retract', 2000],
+  ['lazy-no-catch-up', 'lazy-vs-dontneed', 1000],
+  ['tlb-gen-partial', 'lazy-vs-dontneed', 300],
+  ['exp-wrong-queue', 'expedited-vs-expedited', 2000],
+  ['exp-reader-ignored', 'expedited-vs-reader', 500],
+  ['asce-upgrade-ipi', 'upgrade-vs-kernel-read', 100],
   ['upgrade-no-ipi', 'upgrade-vs-touch', 100],
 ]
 

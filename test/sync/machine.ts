@@ -23,6 +23,7 @@ import { Layout } from '../../dist/src/machine/image/layout.js'
 import { struct } from '../../dist/src/machine/image/struct.js'
 import { EventRing, placeRings } from '../../dist/src/machine/trace/ring.js'
 import * as completion from '../../dist/src/sync/completion.js'
+import * as expedited from '../../dist/src/sync/expedited.js'
 import * as list from '../../dist/src/sync/list.js'
 import * as mightSleep from '../../dist/src/sync/mightSleep.js'
 import * as rcuModule from '../../dist/src/sync/rcu.js'
@@ -31,12 +32,14 @@ import * as rcuLayout from '../../dist/src/sync/rcuLayout.js'
 import * as rwsem from '../../dist/src/sync/rwsem.js'
 import * as seqcount from '../../dist/src/sync/seqcount.js'
 import * as spinlock from '../../dist/src/sync/spinlock.js'
+import * as waitQueue from '../../dist/src/sync/waitQueue.js'
 
 const KIT = {
   ...area,
   ...cpuModule,
   ...image,
   ...completion,
+  ...expedited,
   ...list,
   ...mightSleep,
   ...rcuLayout,
@@ -44,6 +47,7 @@ const KIT = {
   ...rwsem,
   ...seqcount,
   ...spinlock,
+  ...waitQueue,
   phys,
 }
 

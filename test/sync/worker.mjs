@@ -16,6 +16,7 @@ const MODULES = [
   'machine/engine/perturb',
   'machine/trace/ring',
   'sync/completion',
+  'sync/expedited',
   'sync/list',
   'sync/mightSleep',
   'sync/rcuLayout',
@@ -23,6 +24,7 @@ const MODULES = [
   'sync/rwsem',
   'sync/seqcount',
   'sync/spinlock',
+  'sync/waitQueue',
 ]
 
 const image = await import(new URL('machine/image/image.js', root).href)

@@ -12,7 +12,7 @@
  *               before it is purged
  *
  * A CPU that leaves an address space keeps its translations, which carry its mark. Left out: guest address spaces, the
- * kernel's own address space.
+ * kernel's own address space, and that a kernel thread stays attached to the address space that it borrows.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -159,6 +159,11 @@ export class S390TlbFlush extends TlbFlush {
 
   // ---- address spaces ---------------------------------------------------------------------------------------------
 
+  /** The user's control element is not left loaded for a kernel thread here. */
+  override *enterLazyTlb(): Step<void> {
+    yield* this.switchMm(phys(0))
+  }
+
   /** switch_mm() and finish_arch_post_lock_switch(). */
   override *switchMm(mm: PhysAddr): Step<void> {
     const at = this.cpu.area + CPU_AREA.at.currentMm
@@ -188,12 +193,21 @@ export class S390TlbFlush extends TlbFlush {
     yield* this.flushMmLazy(mm)
   }
 
-  /** Loads the user's address-space control element: where the hardware begins its walks, and at which level. */
+  /**
+   * Loads the user's address-space control element: where the hardware begins its walks, and at which level. Into control
+   * register 1, and 7 in secondary-space mode, where register 1 has the kernel's (316ec1548109, v5.7).
+   */
   loadAsce(mm: PhysAddr): void {
     const { area } = this.cpu
     poke32(area + CPU_AREA.at.asceTop, peek32(mm + AT.pgd))
     poke32(area + CPU_AREA.at.asceLevel, peek32(mm + AT.topLevel))
     poke32(area + CPU_AREA.at.currentMm, mm)
+    if (!this.inSecondarySpace()) poke32(area + CPU_AREA.at.primaryTop, peek32(mm + AT.pgd))
+  }
+
+  /** mm_segment is USER_DS_SACF: an interrupt may have come in the middle of a user access of the kernel. */
+  protected inSecondarySpace(): boolean {
+    return peek32(this.cpu.area + CPU_AREA.at.secondary) !== 0
   }
 
   override isLoaded(mm: PhysAddr): boolean {

@@ -4,14 +4,16 @@
  * Source: z/Architecture Principles of Operation, "Dynamic Address Translation"; architectures dossier section 3.
  *
  * The walk begins where the CPU's address-space control element says, at the level that it says, and each entry must say
- * that it is in a table of that level. Nothing is written back: no accessed and no dirty bits. A store through a protected
+ * that it is in a table of that level. The kernel accesses user memory in secondary-space mode, as it did for all but copies
+ * up to v5.9: user data is translated by control register 7 then, and instructions by register 1, which holds the kernel's
+ * element for that time. Elsewhere the kernel's instructions come by register 13, which nobody changes. Nothing is written back: no accessed and no dirty bits. A store through a protected
  * translation faults without a new walk, and the translation stays.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32 } from '../../machine/image/image.js'
+import { peek32, poke32 } from '../../machine/image/image.js'
 import { Level } from '../../machine/trace/observer.js'
 import { Mmu } from '../x86_64/walk.js'
 import { entryTable, PAGE_INVALID, PAGE_LARGE, PAGE_PROTECT, pmdLeaf, pmdPfn, ptePfn, tableType } from './pte.js'
@@ -20,7 +22,38 @@ import { REGION_INVALID, SEGMENT_PROTECT } from './pte.js'
 const FAULT = phys(0)
 
 export class S390Mmu extends Mmu {
+  /** enable_sacf_uaccess(). IRQs are off against an interrupt that changes the registers in between. */
+  override *userAccessBegin(): Step<void> {
+    this.cpu.localIrqSave()
+    yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_AREA.at.primaryTop), 0)
+    poke32(this.cpu.area + CPU_AREA.at.secondary, 1)
+    yield* this.cpu.localIrqRestore()
+  }
+
+  /** disable_sacf_uaccess(). */
+  override *userAccessEnd(): Step<void> {
+    this.#fetch()
+    this.cpu.localIrqSave()
+    poke32(this.cpu.area + CPU_AREA.at.secondary, 0)
+    yield* this.cpu.writeOnce32(
+      phys(this.cpu.area + CPU_AREA.at.primaryTop),
+      peek32(this.cpu.area + CPU_AREA.at.asceTop),
+    )
+    yield* this.cpu.localIrqRestore()
+  }
+
+  /** The next instruction of the kernel, in secondary-space mode, comes by the kernel's own tables. */
+  #fetch(): void {
+    const { area } = this.cpu
+    if (peek32(area + CPU_AREA.at.secondary) === 0 || peek32(area + CPU_AREA.at.primaryTop) === 0) return
+    const at = phys(area + CPU_AREA.at.primaryTop)
+    this.cpu.report('kernel-fetch', 'BUG: the kernel fetches its instructions by the tables of a user', at, [
+      'Control register 1 was reloaded while the CPU was in secondary-space mode.',
+    ])
+  }
+
   protected override *translate(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+    this.#fetch()
     const hit: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, this.k.geo.hpagePmdNr, mm) ?? 0)
     if (hit === 0) return yield* this.#walk(mm, addr, vpn, write)
     return write && (peek32(hit + TLB_ENTRY.at.flags) & TLB_WRITE) === 0 ? FAULT : hit

@@ -6,13 +6,18 @@
  *
  * Contract: called after the page tables were changed; on return no CPU uses a translation older than the change.
  *
- * Left out: ASIDs and generations (a switch empties the TLB, so nothing is carried over that could be stale), lazy mode
- * (no kernel threads: every CPU in the mask uses the mm), the full-flush ceiling of 33 pages.
+ * A kernel thread keeps the tables of the process before it loaded (lazy TLB). It makes no user accesses, so stale pages in
+ * its TLB harm nobody, and a flush does not interrupt it. mm.tlbGen counts the flushes asked for: a CPU whose own
+ * generation is behind flushes everything before its process is back. But its hardware may walk those tables at any time,
+ * so where tables were unlinked it is interrupted, and loads none at all. Broadcasts reach it like any other CPU.
+ *
+ * Left out: ASIDs (a switch between processes empties the TLB, so nothing is carried over that could be stale), the
+ * full-flush ceiling of 33 pages.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { isZero, type Cpu } from '../../machine/cpu/cpu.js'
-import type { IpiHandler } from '../../machine/cpu/ipi.js'
+import type { IpiCondition, IpiHandler } from '../../machine/cpu/ipi.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/image.js'
 import type { Layout } from '../../machine/image/layout.js'
@@ -34,6 +39,7 @@ export const FLUSH_INFO = struct('flushInfo', 192, {
   batchMask: [24, 8], // flushes by interrupt: CPUs whose TLBs may have pages of the batch
   posted: [32, 4], //    broadcast: invalidations begun and not waited for
   flushRequired: [36, 4], // 1: the batch is not empty
+  gen: [40, 4], //       generation of the mm that the flush made
   postedMm: [64, 4 * POSTED_MAX],
   postedVpn: [96, 8 * POSTED_MAX], // doubles
 })
@@ -42,7 +48,7 @@ export function placeFlushInfo(layout: Layout, cpuCount: number): PhysAddr {
   return layout.add('flushInfo', FLUSH_INFO, cpuCount)
 }
 
-export class TlbFlush {
+export class TlbFlush implements IpiCondition {
   /** ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH. */
   readonly batchesUnmaps: boolean = true
   protected readonly k: ArchHost
@@ -62,7 +68,8 @@ export class TlbFlush {
   }
 
   *flushTlbRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
-    yield* this.flushTlbMmRange(this.k.mmOf(vma), start, end, false)
+    // As if tables were freed, since 3ef938c35035 (v6.15): pmdp_collapse_flush() comes here with a table that goes.
+    yield* this.flushTlbMmRange(this.k.mmOf(vma), start, end, true)
   }
 
   *flushTlbPage(vma: PhysAddr, addr: VirtAddr): Step<void> {
@@ -91,42 +98,88 @@ export class TlbFlush {
   }
 
   /** flush_tlb_mm_range(). `freedTables`: tables were unlinked, so that walks through them must end too. */
-  *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, _freedTables: boolean): Step<void> {
+  *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     const { pageSize } = this.k.geo
     const vpn = Math.floor(start / pageSize)
     const endVpn = Math.ceil(end / pageSize)
     this.cpu.preemptDisable()
-    // Full barrier: the table change before the mask is read. Otherwise a CPU that sets its bit and then walks the old
-    // table could be missed. Pairs with the barrier in switchMm().
-    yield* this.cpu.smpMb()
-    if (this.k.config.flushStyle === 'ipi') yield* this.#flushByInterrupt(mm, vpn, endVpn)
-    else yield* this.#flushByBroadcast(mm, vpn, endVpn)
+    if (this.k.config.flushStyle === 'ipi') yield* this.#flushByInterrupt(mm, vpn, endVpn, freedTables)
+    else {
+      // Full barrier: the table change before TLBs are emptied.
+      yield* this.cpu.smpMb()
+      yield* this.#flushByBroadcast(mm, vpn, endVpn)
+    }
     this.cpu.preemptEnable()
     this.k.observer.tlbFlushed(this.cpu, mm, vpn, endVpn)
   }
 
-  *#flushByInterrupt(mm: PhysAddr, vpn: number, end: number): Step<void> {
-    const info = phys(this.k.regions.flushInfo + this.cpu.id * FLUSH_INFO.size)
+  *#flushByInterrupt(mm: PhysAddr, vpn: number, end: number, freedTables: boolean): Step<void> {
+    const info = this.batch
+    const gen = yield* this.incMmTlbGen(mm)
     poke32(info + FLUSH_INFO.at.mm, mm)
     pokeF64(info + FLUSH_INFO.at.vpn, vpn)
     pokeF64(info + FLUSH_INFO.at.end, end)
-    yield* this.cpu.ipi.callMany(phys(mm + MM_CONTEXT.at.cpumask), this.#flushFunction, info, true)
-    this.#flushLocal(mm, vpn, end)
+    poke32(info + FLUSH_INFO.at.gen, gen)
+    const mask = phys(mm + MM_CONTEXT.at.cpumask)
+    yield* this.cpu.ipi.callMany(mask, this.#flushFunction, info, true, freedTables ? null : this)
+    this.cpu.localIrqSave()
+    yield* this.flushTlbFunc(info)
+    yield* this.cpu.localIrqRestore()
   }
 
-  /** flush_tlb_func(), in the interrupt. */
+  /**
+   * inc_mm_tlb_gen(). Full barrier: the table change before the generation; the generation before the looks at the mask and
+   * at who is lazy. Otherwise a CPU that walks the old table could be missed: one that sets its bit, or leaves lazy mode,
+   * and does not see the new generation is seen here. Pairs with the barriers in switchMm().
+   */
+  protected *incMmTlbGen(mm: PhysAddr): Step<number> {
+    return yield* this.cpu.atomicAddReturn32(phys(mm + MM_CONTEXT.at.tlbGen), 1)
+  }
+
+  /** tlb_is_not_lazy(): whom a flush interrupts that unlinked no tables. */
+  *sends(target: number): Step<boolean> {
+    return (yield* this.cpu.readOnce32(phys(this.cpu.areaOf(target) + CPU_AREA.at.isLazy))) === 0
+  }
+
+  /**
+   * flush_tlb_func(), in the interrupt, or IRQs off. Requests may come out of order: one that is not the next is taken for
+   * all of them up to now, by a full flush; a range alone would leave what the others asked for and say that it is done.
+   */
   *flushTlbFunc(info: PhysAddr): Step<void> {
-    this.#flushLocal(peek32(info), peekF64(info + FLUSH_INFO.at.vpn), peekF64(info + FLUSH_INFO.at.end))
+    const { area } = this.cpu
+    const mm = peek32(info + FLUSH_INFO.at.mm)
+    if (peek32(area + CPU_AREA.at.currentMm) !== mm) return
+    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMm(phys(0))
+    const local = peek32(area + CPU_AREA.at.tlbGen)
+    const gen = peek32(info + FLUSH_INFO.at.gen)
+    if (((gen - local) | 0) <= 0) return
+    const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
+    const isNext = this.isNext(local, gen, now)
+    const vpn = isNext ? peekF64(info + FLUSH_INFO.at.vpn) : 0
+    const end = isNext ? peekF64(info + FLUSH_INFO.at.end) : Number.MAX_SAFE_INTEGER
+    this.k.tlbs[this.cpu.id]?.flushRange(mm, vpn, end)
+    poke32(area + CPU_AREA.at.tlbGen, now)
   }
 
-  /** The whole TLB, in the interrupt. */
+  /** The flush that made `gen` is the only one between this CPU's generation `local` and `now`. */
+  protected isNext(local: number, gen: number, now: number): boolean {
+    return gen === ((local + 1) | 0) && gen === now
+  }
+
+  /** The whole TLB, in the interrupt, or IRQs off. */
   *flushTlbAll(): Step<void> {
-    this.k.tlbs[this.cpu.id]?.flushAll()
+    const { area } = this.cpu
+    const mm = peek32(area + CPU_AREA.at.currentMm)
+    if (mm === 0) return
+    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMm(phys(0))
+    yield* this.#flushUpToNow(mm)
   }
 
-  #flushLocal(mm: number, vpn: number, end: number): void {
-    const tlb = this.k.tlbs[this.cpu.id]
-    if (tlb !== undefined) tlb.flushRange(mm, vpn, end)
+  /** Every translation, as all flushes of `mm` that were asked for until now would have it. */
+  *#flushUpToNow(mm: number): Step<void> {
+    const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
+    this.k.tlbs[this.cpu.id]?.flushAll()
+    poke32(this.cpu.area + CPU_AREA.at.tlbGen, now)
   }
 
   /**
@@ -170,6 +223,7 @@ export class TlbFlush {
   *tlbbatchAddPending(mm: PhysAddr, addr: VirtAddr): Step<void> {
     const { batch } = this
     if (this.k.config.flushStyle === 'ipi') {
+      yield* this.incMmTlbGen(mm)
       const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
       poke64(batch + FLUSH_INFO.at.batchMask, peek64(batch + FLUSH_INFO.at.batchMask) | mask)
     } else yield* this.#post(mm, Math.floor(addr / this.k.geo.pageSize))
@@ -203,8 +257,10 @@ export class TlbFlush {
     // Full barrier: the cleared entries before TLBs are emptied; see flushTlbMmRange().
     yield* this.cpu.smpMb()
     if (this.k.config.flushStyle === 'ipi') {
-      yield* this.cpu.ipi.callMany(phys(batch + FLUSH_INFO.at.batchMask), this.#flushAllFunction, 0, true)
-      this.k.tlbs[this.cpu.id]?.flushAll()
+      yield* this.cpu.ipi.callMany(phys(batch + FLUSH_INFO.at.batchMask), this.#flushAllFunction, 0, true, this)
+      this.cpu.localIrqSave()
+      yield* this.flushTlbAll()
+      yield* this.cpu.localIrqRestore()
       poke64(batch + FLUSH_INFO.at.batchMask, 0n)
     } else yield* this.#awaitPosted()
     this.cpu.preemptEnable()
@@ -240,20 +296,44 @@ export class TlbFlush {
 
   // ---- address spaces ---------------------------------------------------------------------------------------------
 
-  /** switch_mm(): this CPU's user accesses go to `mm` from now on; 0 for none. */
+  /** enter_lazy_tlb(): a kernel thread runs here from now on, with what is loaded. */
+  *enterLazyTlb(): Step<void> {
+    if (peek32(this.cpu.area + CPU_AREA.at.currentMm) === 0) return
+    yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_AREA.at.isLazy), 1)
+  }
+
+  /** switch_mm_irqs_off(): this CPU's user accesses go to `mm` from now on; 0 for none (upstream: init_mm). */
   *switchMm(mm: PhysAddr): Step<void> {
-    const at = this.cpu.area + CPU_AREA.at.currentMm
-    const previous = peek32(at)
-    if (previous === mm) return
-    const bit = 1n << BigInt(this.cpu.id)
+    const { cpu } = this
+    const previous = phys(peek32(cpu.area + CPU_AREA.at.currentMm))
+    const wasLazy = peek32(cpu.area + CPU_AREA.at.isLazy) !== 0
+    if (previous === mm && !wasLazy) return
+    cpu.localIrqSave()
+    if (wasLazy) yield* cpu.writeOnce32(phys(cpu.area + CPU_AREA.at.isLazy), 0)
+    if (previous === mm) yield* this.catchUp(mm)
+    else yield* this.#load(previous, mm)
+    yield* cpu.localIrqRestore()
+  }
+
+  /** The process is back whose tables stayed loaded: flushes, unless no flush was asked for meanwhile. */
+  protected *catchUp(mm: PhysAddr): Step<void> {
+    // Full barrier: no longer lazy before the look at the generation. Otherwise a flusher could pass this CPU over as
+    // lazy, and it not see that flush's generation. Pairs with incMmTlbGen().
+    yield* this.cpu.smpMb()
+    const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
+    if (now !== peek32(this.cpu.area + CPU_AREA.at.tlbGen)) yield* this.#flushUpToNow(mm)
+  }
+
+  *#load(previous: PhysAddr, mm: PhysAddr): Step<void> {
+    const { cpu } = this
+    const bit = 1n << BigInt(cpu.id)
     // Full barrier: this CPU's bit in the mask before its first walk of the new tables. Otherwise a flusher that
-    // changes an entry after the walk misses this CPU. Pairs with the barrier in flushTlbMmRange().
-    if (mm !== 0) yield* this.cpu.atomicFetchOr64(phys(mm + MM_CONTEXT.at.cpumask), bit)
-    this.cpu.localIrqSave()
-    poke32(at, mm)
-    this.k.tlbs[this.cpu.id]?.flushAll()
-    yield* this.cpu.localIrqRestore()
-    if (previous !== 0) yield* this.cpu.atomicFetchAnd64(phys(previous + MM_CONTEXT.at.cpumask), ~bit)
+    // changes an entry after the walk misses this CPU. Pairs with incMmTlbGen(), and the barriers of broadcasts.
+    if (mm !== 0) yield* cpu.atomicFetchOr64(phys(mm + MM_CONTEXT.at.cpumask), bit)
+    poke32(cpu.area + CPU_AREA.at.currentMm, mm)
+    if (mm !== 0) yield* this.#flushUpToNow(mm)
+    else this.k.tlbs[cpu.id]?.flushAll()
+    if (previous !== 0) yield* cpu.atomicFetchAnd64(phys(previous + MM_CONTEXT.at.cpumask), ~bit)
   }
 }
 

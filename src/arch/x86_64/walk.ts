@@ -6,9 +6,9 @@
  * One access is one instruction: interrupts come before or after it, and a broadcast flush waits for it. The walk inside
  * is not atomic: each level is read with a point before it, so that entries change under the walker.
  *
- * Left out: accessed bits of table entries, execution, protection keys, speculative walks (a walk fills the caches for the
- * access at hand and for nothing else). A store sets accessed and dirty
- * in the live leaf by compare-exchange, and starts again when the leaf changed.
+ * A walk fills the caches for the access at hand; what the hardware walks to beside, because it speculates, is an
+ * operation of its own (speculate()). Left out: accessed bits of table entries, execution, protection keys. A store sets
+ * accessed and dirty in the live leaf by compare-exchange, and starts again when the leaf changed.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -55,16 +55,44 @@ export class Mmu {
     return yield* this.#access(addr, true, value)
   }
 
+  /** user_access_begin(): the kernel is about to load or store for its user, as load() and store() do. */
+  *userAccessBegin(): Step<void> {}
+
+  /** user_access_end(). */
+  *userAccessEnd(): Step<void> {}
+
+  /**
+   * The hardware caches a translation that nobody asked for, as it may at any time by the tables that are loaded, whoever
+   * runs (SDM vol. 3A, "Caching Translation Information"): accessed is set, dirty is not. 1: a translation is in the TLB now,
+   * 0: there is none. An invalidation waits for the walk as for one of an access.
+   */
+  *speculate(addr: VirtAddr): Step<number> {
+    yield* this.#begin()
+    // An interrupt that came before may have loaded none.
+    const mm = peek32(this.cpu.area + CPU_AREA.at.currentMm)
+    const vpn = Math.floor(addr / this.k.geo.pageSize)
+    const entry = mm === 0 ? 0 : yield* this.translate(mm, addr, vpn, false)
+    yield* this.#end()
+    return entry === 0 ? 0 : 1
+  }
+
   *#access(addr: VirtAddr, write: boolean, value: number): Step<number> {
-    const cpu = this.cpu
-    const busy = phys(cpu.area + CPU_AREA.at.tlbBusy)
-    const broadcast = this.k.config.flushStyle === 'broadcast'
-    cpu.localIrqSave()
-    if (broadcast) yield* lockTlb(cpu, busy)
+    yield* this.#begin()
     const result = yield* this.#instruction(addr, write, value)
-    if (broadcast) yield* unlockTlb(cpu, busy)
-    yield* cpu.localIrqRestore()
+    yield* this.#end()
     return result
+  }
+
+  *#begin(): Step<void> {
+    const { cpu } = this
+    cpu.localIrqSave()
+    if (this.k.config.flushStyle === 'broadcast') yield* lockTlb(cpu, phys(cpu.area + CPU_AREA.at.tlbBusy))
+  }
+
+  *#end(): Step<void> {
+    const { cpu } = this
+    if (this.k.config.flushStyle === 'broadcast') yield* unlockTlb(cpu, phys(cpu.area + CPU_AREA.at.tlbBusy))
+    yield* cpu.localIrqRestore()
   }
 
   *#instruction(addr: VirtAddr, write: boolean, value: number): Step<number> {

@@ -33,14 +33,20 @@ export const CPU_AREA = struct('cpu', 256, {
   opStamp: [44, 4], //     clock at the start of the operation at hand
   runs: [48, 4], //        free-running: times that the program came to its end, wrapping
   ended: [52, 4], //       free-running: 1 when only the other CPUs' ends are waited for
-  asceTop: [56, 4], //     s390: the table where the hardware's walks begin, and its level
+  asceTop: [56, 4], //     s390: the table where the hardware's walks for users begin, and its level
   asceLevel: [60, 4],
   callQueue: [64, 4], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
   doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU
   waitSince: [136, 4], //  operation number in which the wait began
+  woken: [148, 4], //      1: taken off the wait queue it was on (sync/waitQueue.ts). Writers: every CPU
+  tlbGen: [144, 4], //     x86-64: generation of the loaded mm up to which this CPU has flushed
+  activeMm: [140, 4], //   the mm that a kernel thread here has borrowed; 0: none, a process runs or nothing
+  secondary: [152, 4], //  s390: 1: the kernel accesses user memory in secondary-space mode
+  primaryTop: [156, 4], // s390: the table by which instructions are fetched meanwhile; 0: the kernel's
   stack: [200, 24], //     words of the kernel stack whose addresses were taken (bug/s390.ts)
   tlbBusy: [192, 4], //    1 while a user access goes through the TLB (broadcast flush waits for it)
+  isLazy: [196, 4], //     1: a kernel thread runs with the tables of a process loaded. Writer: this CPU
 })
 
 /**

@@ -31,6 +31,11 @@ export interface IpiHandler {
   ipi(info: number): Step<void>
 }
 
+/** Which of the CPUs in a mask are to be interrupted, smp_cond_func_t; asked by the sender. */
+export interface IpiCondition {
+  sends(target: number): Step<boolean>
+}
+
 /** What surrounds every interrupt: RCU must watch a CPU that was idle, and has work for the way out. */
 export interface InterruptGuard {
   /** First thing in the interrupt, IRQs off. True when the CPU was idle. */
@@ -73,11 +78,17 @@ export class Ipi {
 
   /**
    * Runs handler `func` with `info` on every other CPU whose bit is set in the 64-bit mask at `maskAddr` (0: on all
-   * others), smp_call_function_many(). With `wait`, returns when all of them have run it: everything before the call is
+   * others), and for which `condition` holds, smp_call_function_many_cond(). With `wait`, returns when all of them have run it: everything before the call is
    * visible to them, and everything they did before their interrupt is visible to the caller.
    * Caller: IRQs on when it waits, never from an interrupt.
    */
-  *callMany(maskAddr: PhysAddr, func: number, info: number, wait: boolean): Step<void> {
+  *callMany(
+    maskAddr: PhysAddr,
+    func: number,
+    info: number,
+    wait: boolean,
+    condition: IpiCondition | null = null,
+  ): Step<void> {
     const cpu = this.#cpu
     if (wait && !cpu.irqsEnabled) this.#waitWithIrqsOff()
     cpu.preemptDisable()
@@ -85,6 +96,7 @@ export class Ipi {
     for (let target = 0; target < cpu.cpuCount; target++) {
       if (maskAddr !== 0 && (target & 31) === 0) mask = yield* cpu.readOnce32(phys(maskAddr + (target >>> 5) * 4))
       if (target === cpu.id || !inMask(mask, target)) continue
+      if (condition !== null && !(yield* condition.sends(target))) continue
       yield* this.#queueRequest(target, func, info, wait)
       if (target < 32) sentLow |= 1 << target
       else sentHigh |= 1 << (target & 31)

@@ -25,6 +25,8 @@ export function readCpus(machine: Machine, programs: readonly Program[], begun: 
     if (word !== 0) cell(2, 'waits', describeWait(machine, cpu, word))
     const mm = peek32(area + AT.currentMm)
     cell(3, 'address space', mm === 0 ? 'none' : mmName(machine, mm))
+    const borrowed = peek32(area + AT.activeMm)
+    if (borrowed !== 0) cell(4, 'kernel thread', `has borrowed ${mmName(machine, borrowed)}`)
   }
 }
 

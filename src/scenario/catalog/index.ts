@@ -6,12 +6,14 @@ import type { KernelConfig } from '../../mm/kernel.js'
 import { PGALLOC_DESIGNS, type PgallocId } from '../../mm/pgalloc/index.js'
 import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
+import * as lazy from './lazy.js'
 import * as litmus from './litmus.js'
 import { mixed } from './mixed.js'
+import * as rcu from './rcu.js'
 import * as reclaim from './reclaim.js'
 import * as s390 from './s390.js'
 import * as tables from './tables.js'
-import { tableTorture } from './tableTorture.js'
+import { tableTorture, tableTortureIpi } from './tableTorture.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
 
@@ -62,8 +64,15 @@ export const scenarios: readonly Scenario[] = [
   ...tableScenarios,
   tables.pmdVsGup,
   tables.scanVsTable,
+  tableTortureIpi,
+  lazy.lazyVsMunmap,
+  lazy.lazyVsRetract,
+  lazy.lazyVsDontneed,
+  rcu.expeditedVsReader,
+  rcu.expeditedVsExpedited,
   s390.gupVsUpgrade,
   s390.upgradeVsTouch,
+  s390.upgradeVsKernelRead,
   s390.rdpVsWrite,
   s390.attachVsInvalidate,
   s390.leaveVsPurge,

@@ -41,6 +41,8 @@ export const mixed = defineScenario({
       ],
       [{ op: 'munmap', addr: anyPage, len: s.pageSize }, mapAnonymous(arena, len)],
       moved,
+      [{ op: 'speculate', addr: anyPage }],
+      [{ op: 'enterLazyTlb' }, { op: 'speculate', addr: anyPage }, { op: 'leaveLazyTlb' }],
     ]
     const forks = (slot: number): Op[] => [
       { op: 'fork', slot },

@@ -40,6 +40,26 @@ export const upgradeVsTouch = defineScenario({
   },
 })
 
+export const upgradeVsKernelRead = defineScenario({
+  id: 'upgrade-vs-kernel-read',
+  summary: 'the kernel reads user memory in secondary-space mode while the address space grows by a level',
+  arch: 's390',
+  cpus: 2,
+  exploreOnly: true,
+  config: { pgalloc: 's390-full-page', thp: 'never' },
+  build: (s) => {
+    const low = s.page(0)
+    return {
+      boot: [mapAnonymous(low, 2 * s.pageSize), store(low)],
+      programs: roles(
+        s,
+        [mapAnonymous(beyond(s), s.pageSize), store(beyond(s))],
+        [{ op: 'kernelRead', addr: low, pages: 2 }, load(low)],
+      ),
+    }
+  },
+})
+
 export const rdpVsWrite = defineScenario({
   id: 'rdp-vs-write',
   summary: 'two CPUs store to a page that both have in their TLB as protected; RDP opens the entry in place',

@@ -50,13 +50,28 @@ export const tableTorture = defineScenario({
         { op: 'mremap', addr: small, oldLen: s.hugeSize, newLen: s.hugeSize, flags: 3, newAddr: s.huge(4) },
         ...mapSmall,
       ],
+      [{ op: 'synchronizeRcuExpedited' }],
+      [{ op: 'kernelRead', addr: anyRange, pages: 2 }],
+      [{ op: 'enterLazyTlb' }, { op: 'speculate', addr: anyRange }, { op: 'leaveLazyTlb' }, load(file)],
     ]
     const fork = (slot: number): Op[] => [
       { op: 'fork', slot },
       { op: 'reap', slot },
     ]
+    // Explored, CPUs may end in a kernel thread that has borrowed the address space, and the last one takes it apart.
+    const leave: Op = {
+      op: 'oneOf',
+      of: [
+        [],
+        [
+          { op: 'exit', lazy: true },
+          { op: 'speculate', addr: anyRange },
+        ],
+      ],
+    }
     const program = (cpu: number): Program => [
       { op: 'repeat', times: s.repeated ? 1 : 4, body: [{ op: 'oneOf', of: cpu < 8 ? [...of, fork(cpu)] : of }] },
+      ...(s.repeated ? [] : [leave]),
     ]
     return {
       boot: [
@@ -71,4 +86,12 @@ export const tableTorture = defineScenario({
       programs: Array.from({ length: s.cpus }, (_, cpu) => program(cpu)),
     }
   },
+})
+
+export const tableTortureIpi = defineScenario({
+  ...tableTorture,
+  id: 'table-torture-ipi',
+  summary: 'table-torture where flushes are interrupts, which pass over kernel threads',
+  arch: 'x86-64',
+  config: { flushStyle: 'ipi', failNowait: 20, gpDelay: 20 },
 })

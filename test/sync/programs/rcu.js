@@ -46,6 +46,12 @@ export default (k, m, variant) => {
     }
   }
 
+  class Expedited extends k.RcuExpedited {
+    outlived(reader) {
+      if (!variant?.quiet) super.outlived(reader)
+    }
+  }
+
   // ---- parts ------------------------------------------------------------------------------------------------------
 
   class Kill {
@@ -120,6 +126,7 @@ export default (k, m, variant) => {
     boot(cpu, rcu) {
       rcu.preemptible = variant?.preemptible === true
       return {
+        expedited: new Expedited(rcu),
         kill: rcu.register(new Kill(cpu)),
         again: new Again(cpu, rcu).func,
         peek: cpu.ipi.register(new Peeks(cpu)),
@@ -141,13 +148,14 @@ export default (k, m, variant) => {
     },
 
     /** Replaces the object and kills the old one, by callback or after waiting. At most 40 rounds. */
-    *updater(cpu, rcu, { rounds, how }, { kill }) {
+    *updater(cpu, rcu, { rounds, how }, { kill, expedited }) {
       yield* rcu.eqsExit()
       for (let round = 0; round < rounds; round++) {
         const old = yield* replace(cpu, own(cpu, round))
         if (old !== 0 && how === 'call') yield* rcu.callRcu(old, kill)
         if (old !== 0 && how === 'wait') yield* rcu.synchronizeRcu()
-        if (old !== 0 && how === 'wait') yield* cpu.writeOnce32(k.phys(old + VALUE), DEAD)
+        if (old !== 0 && how === 'expedite') yield* expedited.synchronizeRcuExpedited()
+        if (old !== 0 && how !== 'call') yield* cpu.writeOnce32(k.phys(old + VALUE), DEAD)
         yield* rcu.noteQuiescent()
       }
       yield* rcu.drain()
@@ -254,10 +262,11 @@ export default (k, m, variant) => {
       yield* rcu.drain()
     },
 
-    *misuse(cpu, rcu, { kind, call }) {
+    *misuse(cpu, rcu, { kind, call }, { expedited }) {
       yield* rcu.eqsExit()
       yield* enter(cpu, rcu, kind)
       if (call === 'synchronizeRcu') yield* rcu.synchronizeRcu()
+      if (call === 'synchronizeRcuExpedited') yield* expedited.synchronizeRcuExpedited()
       if (call === 'rcuBarrier') yield* rcu.rcuBarrier()
       if (call === 'noteQuiescent') yield* rcu.noteQuiescent()
       if (call === 'eqsEnter') yield* rcu.eqsEnter()

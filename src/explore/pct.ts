@@ -4,7 +4,8 @@
  * at least 1 / (n · k^(d-1)) in an execution of k points on n CPUs.
  *
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
- * Bugs", ASPLOS 2010. Departures: each execution draws its own depth; delivering an interrupt is an action with a priority
+ * Bugs", ASPLOS 2010. Departures: each execution draws its own depth, unless
+ * one is asked for; delivering an interrupt is an action with a priority
  * of its own; in half of the executions only accesses to words that CPUs share (Profile) count as points, which makes k
  * several times smaller but proves nothing where the profile lacks a word; and an execution that goes on for several times
  * the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
@@ -37,14 +38,14 @@ export class PctStrategy implements Strategy {
   #at = 0
   #low = 0
 
-  /** Execution `index` of the exploration with `seed`. */
-  constructor(seed: number, index: number, profile: Profile) {
+  /** Execution `index` of the exploration with `seed`; `depth`: d, if it is not to be drawn. */
+  constructor(seed: number, index: number, profile: Profile, depth: number | null = null) {
     this.#prng = Prng.split(seed, index)
     for (let action = 0; action < this.#priority.length; action++) this.#priority[action] = 1 + this.#prng.next()
     this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
     this.anywhere = this.#words === null
     const length = this.#words === null ? profile.length : profile.sharedLength
-    this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
+    this.depth = depth ?? (DEPTHS[this.#prng.below(DEPTHS.length)] as number)
     this.#changes = Int32Array.from({ length: this.depth - 1 }, () => this.#prng.below(Math.max(1, length))).sort()
     this.#fairFrom = fairFrom(profile.length)
   }

@@ -16,15 +16,17 @@ export const MEASURED = 8
 export class SampledSearch implements IndexedSearch {
   readonly measured = MEASURED
   readonly #id: SampledId
+  readonly #depth: number | null
   readonly #seed: number
   readonly #engine: ControlledEngine
   readonly #profile: Measured
   #index = 0
   #measuring: Measuring | null = null
 
-  /** `engine` runs the executions. */
-  constructor(id: SampledId, seed: number, engine: ControlledEngine, cpus: number) {
+  /** `engine` runs the executions; `depth`: of PCT, if it is fixed. */
+  constructor(id: SampledId, depth: number | null, seed: number, engine: ControlledEngine, cpus: number) {
     this.#id = id
+    this.#depth = depth
     this.#seed = seed
     this.#engine = engine
     this.#profile = new Measured(cpus)
@@ -32,7 +34,7 @@ export class SampledSearch implements IndexedSearch {
 
   next(): Strategy {
     const index = this.#index++
-    if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile)
+    if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile, this.#depth)
     return (this.#measuring = new Measuring(new RandomStrategy(this.#seed, index, null), this.#profile.accesses.length))
   }
 
@@ -40,9 +42,10 @@ export class SampledSearch implements IndexedSearch {
     this.#index = index
   }
 
-  ended(): void {
-    if (this.#measuring === null) return
+  ended(): boolean {
+    if (this.#measuring === null) return true
     this.#profile.add(this.#measuring.recorder, this.#engine.picks.length)
     this.#measuring = null
+    return true
   }
 }

@@ -24,7 +24,7 @@ export async function runUnit({ plan, last, stackTraceLimit }: ShardData, unit: 
   runner = null
   const start = performance.now()
   const tally = emptyTally()
-  mine.goTo(unit.from, '--shards')
+  mine.goTo(unit.from)
   const size = unit.to - unit.from
   while (tally.executions < size && !isOver(tally)) {
     if (tally.executions % LOOK_EVERY === 0 && Atomics.load(last, 0) < unit.order) break

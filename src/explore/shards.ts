@@ -52,16 +52,16 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
   await planFrom(data.plan)
   // This thread's own machine shows what was found. Made first, it refuses what no shard could do either.
   const runner = new Runner(plan)
-  runner.goTo(0, '--shards')
+  runner.goTo(0)
   const kept = keptFor(options, plan)
   const work = new Ranges(kept?.tally ?? emptyTally(), executions, count)
   const { redone, broken } = await new Coordinator(work, data, options, () =>
-    kept?.saveSometimes(() => work.tally),
+    kept?.saveSometimes(() => work.tally, () => null),
   ).run()
   const behind = work.behind()
   const tally = behind.found === null ? work.tally : { ...work.tally, found: behind.found }
-  const unkept = kept?.save(work.tally) ?? null
-  const result = resultOf(tally, plan, runner.session, null, options.shrink === true)
+  const unkept = kept?.save(work.tally, null) ?? null
+  const result = resultOf(tally, plan, runner.session, options.shrink === true)
   const shards = { count, cut: behind.executions, redone, fault: work.fault ?? broken }
   return { ...result, resumed: kept?.resumed ?? null, unkept, shards }
 }

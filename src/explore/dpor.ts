@@ -186,7 +186,7 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     this.#tree.cutTo(this.#depth)
     this.#tree.explored++
     if (this.#tree.steps.length < this.#outerEvents) this.#off = true
-    if (!this.#gaveUp && this.#exceeds()) this.#giveUp()
+    if (!this.#gaveUp && this.#endExceeds()) this.#giveUp()
     if (this.#gaveUp) this.#tree.markCut()
     else for (const { first, second } of this.#trace.races(this.#fresh)) this.#plan(first, second)
     return !this.#gaveUp
@@ -205,6 +205,12 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
 
   #exceeds(): boolean {
     return this.#bound !== Infinity && this.#preemptions.exceed(this.#bound - this.#choices)
+  }
+
+  #endExceeds(): boolean {
+    const { current } = this.#engine
+    const ender = current >= 0 && this.#engine.pending(current)?.kind === 0 ? current : -1
+    return this.#bound !== Infinity && this.#preemptions.endExceeds(this.#bound - this.#choices, ender)
   }
 
   #giveUp(): Pruned {

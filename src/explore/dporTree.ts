@@ -8,6 +8,12 @@ import { INTERRUPT } from '../machine/engine/controlled.js'
 import { dependent, effectOf, unknownEffect, type Effect } from './effect.js'
 import { insert, isWeakInitial, type Branch } from './wakeupTree.js'
 
+/** A step that need not be explored: executions that can begin with it were, but for those that the bound took away. */
+export interface Sleeper extends Effect {
+  /** It took some away. */
+  readonly cut: boolean
+}
+
 /** A state at which an event was chosen. */
 export interface StepNode {
   readonly kind: 'step'
@@ -18,7 +24,7 @@ export interface StepNode {
   /** What is planned after the step, beside what is being explored there. */
   next: Branch[]
   /** Processes whose step need not be explored here, as the event it would be. */
-  readonly sleep: Effect[]
+  readonly sleep: Sleeper[]
   /** Branches that were explored to their end. */
   explored: number
   /** CPUs that can go on here, and those whose interrupt can come, as far as they were not explored. Where there is a bound. */
@@ -73,7 +79,7 @@ export class DporTree {
   }
 
   /** What is asleep and planned at the state after the last event. */
-  frontier(): { sleep: Effect[]; planned: Branch[] } {
+  frontier(): { sleep: Sleeper[]; planned: Branch[] } {
     const last = this.steps[this.steps.length - 1]
     if (last === undefined) return { sleep: [], planned: [] }
     const { event, sleep, next } = last
@@ -132,12 +138,12 @@ export class DporTree {
   }
 
   #nextBranch(node: StepNode): boolean {
-    if (node.event !== null) node.sleep.push(effectOf(node.event))
+    if (node.event !== null) node.sleep.push({ ...effectOf(node.event), cut: node.cut })
     node.explored++
     if (node.proc < INTERRUPT) node.runnable &= ~(1 << node.proc)
     else node.interruptible &= ~(1 << (node.proc - INTERRUPT))
     const planned = this.plannedAt(this.steps.length - 1)
-    if (planned.length === 0 && node.cut) widen(node, planned)
+    if (planned.length === 0 && (node.cut || node.sleep.some(({ cut }) => cut))) widen(node, planned)
     const branch = planned.shift()
     if (branch === undefined) return false
     node.proc = branch.event.proc
@@ -176,8 +182,8 @@ export class DporTree {
 }
 
 /**
- * Races among executions that were given up are not known: what they would have planned may be missing. So every other
- * action is explored that the state has and that is not asleep.
+ * Races among executions that were given up are not known, below this state or where one that sleeps here was explored in its
+ * stead: what they would have planned may be missing. So every other action is explored that the state has.
  */
 function widen(node: StepNode, planned: Branch[]): void {
   const add = (proc: number): void => {
@@ -190,7 +196,7 @@ function widen(node: StepNode, planned: Branch[]): void {
 export function plainNode(node: Node): Node {
   if (node.kind === 'choice') return { ...node }
   const { event, next, sleep } = node
-  return { ...node, event: event && effectOf(event), next: next.map(plainBranch), sleep: sleep.map(effectOf) }
+  return { ...node, event: event && effectOf(event), next: next.map(plainBranch), sleep: [...sleep] }
 }
 
 export const plainBranch = ({ event, next }: Branch): Branch => ({

@@ -24,6 +24,8 @@ export class Preemptions {
   #last = -1
   #events = 0
   #begun = 0
+  /** By CPU, of its last event. */
+  readonly #level: number[] = []
 
   constructor(trace: Trace, cpus: number) {
     this.#trace = trace
@@ -35,23 +37,41 @@ export class Preemptions {
     this.#last = -1
   }
 
-  /** Whether the events so far need more than `bound` preemptions. The last one is to be over. */
+  /** Whether the events so far need more than `bound` preemptions, and all that follow them too. The last one is over. */
   exceed(bound: number): boolean {
-    const { events } = this.#trace
-    for (; this.#events < events.length; this.#events++) this.#append(events[this.#events] as Event)
+    this.#appendAll()
     if (this.#known <= bound) return false
     this.#trace.settle()
-    const least = new Orders(this.#trace, this.#cpus).least(bound)
+    const least = new Orders(this.#trace, this.#cpus, []).least(bound, -1)
     if (least === null) return true
     ;[this.#known, this.#last] = least
     return false
   }
 
-  /** At the end of the order that is known: a CPU that goes on again may have been left when it could go on. */
-  #append({ proc, cpu }: Event): void {
-    const goesOn = cpu === this.#last && proc < INTERRUPT
+  /**
+   * Whether the execution that has ended needs more. Here it counts when a CPU was left before an access that it never made
+   * and could have made then. `ender`: the CPU whose last event is the end, since it was found wrong; -1 for none.
+   */
+  endExceeds(bound: number, ender: number): boolean {
+    this.#appendAll()
+    const unmade = this.#trace.unmade()
+    if (ender < 0 && this.#known + unmade.length <= bound) return false
+    this.#trace.settle()
+    return new Orders(this.#trace, this.#cpus, unmade).least(bound, ender) === null
+  }
+
+  #appendAll(): void {
+    const { events } = this.#trace
+    for (; this.#events < events.length; this.#events++) this.#append(events[this.#events] as Event)
+  }
+
+  /** At the end of the order that is known: what goes on again may have been left when it could go on. */
+  #append(event: Event): void {
+    const { proc, cpu } = event
+    const goesOn = cpu === this.#last && proc < INTERRUPT && event.depth === this.#level[cpu]
     if (!goesOn && ((this.#begun >>> cpu) & 1) === 1) this.#known++
     this.#last = cpu
+    this.#level[cpu] = levelOf(event)
     this.#begun |= 1 << cpu
   }
 }
@@ -67,7 +87,8 @@ class Orders {
   readonly #stores = new Map<number, { readonly at: number; readonly value: number }[]>()
   readonly #initial = new Map<number, number>()
 
-  constructor(trace: Trace, cpus: number) {
+  /** `unmade`: what CPUs would have gone on with when the execution ended. */
+  constructor(trace: Trace, cpus: number, unmade: readonly Event[]) {
     this.#trace = trace
     this.#of = Array.from({ length: cpus }, () => [])
     this.#goesOnWith = trace.events.map(() => null)
@@ -75,11 +96,11 @@ class Orders {
       this.#noteWords(event, at)
       this.#of[event.cpu]?.push(at)
     })
-    for (const list of this.#of) this.#follow(list)
+    this.#of.forEach((list, cpu) => this.#follow(list, unmade.find((event) => event.cpu === cpu)))
   }
 
-  /** The fewest preemptions and the last CPU of such an order; null when all have more than `bound`. */
-  least(bound: number): [preemptions: number, last: number] | null {
+  /** The fewest preemptions and the last CPU of such an order, CPU `ender` unless -1; null when all have more than `bound`. */
+  least(bound: number, ender: number): [preemptions: number, last: number] | null {
     const weights: number[] = []
     let states = this.#of.length
     for (const list of this.#of) {
@@ -96,7 +117,8 @@ class Orders {
         const number = places.reduce((sum, place, cpu) => sum + place * (weights[cpu] as number), last)
         if (seen.has(number)) continue
         seen.add(number)
-        if (places.every((place, cpu) => place === this.#of[cpu]?.length)) return [spent, last]
+        if (places.every((place, cpu) => place === this.#of[cpu]?.length) && (ender < 0 || last === ender))
+          return [spent, last]
         this.#next(state, layer, dearer)
       }
       layer = dearer
@@ -124,11 +146,10 @@ class Orders {
     return places.every((place, other) => other === cpu || (clock[other] as number) <= place)
   }
 
-  /** Whether CPU `cpu`, which has more events, could go on after those that `places` count. */
+  /** Whether CPU `cpu` could go on after the events that `places` count; no, where it is not known with what. */
   #couldGoOn(cpu: number, places: readonly number[]): boolean {
-    const list = this.#of[cpu] as number[]
-    const place = places[cpu] as number
-    const next = place < list.length ? (this.#goesOnWith[list[place - 1] as number] ?? null) : null
+    const at = this.#of[cpu]?.[(places[cpu] as number) - 1] as number
+    const next = this.#goesOnWith[at] ?? null
     if (next === null) return false
     if (next.until === null) return true
     const value = this.#valueOf(next.addr >>> 2, places)
@@ -158,20 +179,23 @@ class Orders {
   }
 
   /** Of the events of one CPU: what each goes on with. An interrupt handler is one level deeper than what it comes into. */
-  #follow(list: readonly number[]): void {
+  #follow(list: readonly number[], unmade: Event | undefined): void {
     const { events } = this.#trace
     const byLevel: (Event | null)[] = []
+    if (unmade !== undefined) byLevel[unmade.depth] = unmade
     for (let i = list.length - 1; i >= 0; i--) {
       const at = list[i] as number
       const event = events[at] as Event
-      const level = event.depth + (event.proc >= INTERRUPT ? 1 : 0)
-      this.#goesOnWith[at] = byLevel[level] ?? null
+      this.#goesOnWith[at] = byLevel[levelOf(event)] ?? null
       // What comes later and deeper belongs to another handler.
       byLevel.length = event.depth + 1
       if (event.proc < INTERRUPT) byLevel[event.depth] = event
     }
   }
 }
+
+/** Of the coroutine that goes on after it: the program, or an interrupt handler. */
+const levelOf = ({ depth, proc }: Event): number => depth + (proc >= INTERRUPT ? 1 : 0)
 
 /** Events of each CPU that came, and the CPU of the last one. */
 interface State {

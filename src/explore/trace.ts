@@ -183,19 +183,26 @@ export class Trace implements Tracer {
   races(from: number): Race[] {
     this.settle()
     const found = this.#races.slice(from, this.events.length).flat()
-    for (let cpu = 0; cpu < this.#cpus; cpu++) {
-      const event = this.#unmade(cpu)
-      if (event === null) continue
+    for (const event of this.unmade()) {
       const clock = new Int32Array(this.#cpus)
-      join(clock, this.#clocks, this.#last[cpu] as number)
+      join(clock, this.#clocks, this.#last[event.cpu] as number)
       this.#racesOfAccess(event, clock, found)
       this.#raceWithInterrupt(event, this.events.length, found)
     }
     return found
   }
 
-  /** The access that CPU `cpu` was about to make when the execution ended. */
-  #unmade(cpu: number): Event | null {
+  /** Accesses that CPUs were about to make when the execution ended, one of a CPU. */
+  unmade(): Event[] {
+    const events: Event[] = []
+    for (let cpu = 0; cpu < this.#cpus; cpu++) {
+      const event = this.#unmadeBy(cpu)
+      if (event !== null) events.push(event)
+    }
+    return events
+  }
+
+  #unmadeBy(cpu: number): Event | null {
     const pending = this.#engine.pending(cpu)
     if (pending === null || pending.kind === 0) return null
     const bytes = accessWidth(pending.kind)

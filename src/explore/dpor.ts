@@ -22,12 +22,13 @@ import { assert } from '../base/assert.js'
 import { lowestBit } from '../base/bits.js'
 import { INTERRUPT, Pruned, type ControlledEngine, type Strategy, type Tracer } from '../machine/engine/controlled.js'
 import type { WaitCondition } from '../machine/engine/engine.js'
-import { DporTree, plainNode, type Node, type StepNode, type TreeData } from './dporTree.js'
+import { DporTree, plainBranch, plainNode, type Node, type StepNode, type TreeData } from './dporTree.js'
 import { effectOf, type Effect } from './effect.js'
 import { Preemptions } from './preemptions.js'
 import { possible } from './replay.js'
 import { markOf, withAtMost, type SearchProgress, type SystematicSearch } from './search.js'
 import { Trace, type Event } from './trace.js'
+import type { Branch } from './wakeupTree.js'
 
 /** All executions below a state, but for those that are asleep there. */
 export interface DporPart {
@@ -44,6 +45,8 @@ export interface DporRest {
   readonly nodes: readonly Node[]
   /** Those of them that are not the part's own: up to the last of the chain. */
   readonly outer: number
+  /** What is planned beside the first step of the part's own. */
+  readonly planned: readonly Branch[]
 }
 
 /** What is to be planned in place of event `first`, before the part. */
@@ -132,6 +135,7 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     this.#part = part
     this.#plans = []
     this.#off = false
+    this.#trace.begin()
     this.#tree = new DporTree()
     this.#tree.push(way)
     this.#outerEvents = this.#tree.steps.length + chain
@@ -140,13 +144,20 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     if (rest === null) return
     this.#tree.cutTo(base(way))
     this.#tree.push(rest.nodes)
+    this.#plannedFirst().splice(0, Infinity, ...rest.planned)
+  }
+
+  /** What is planned beside the first step of the part's own, if it came to that. */
+  #plannedFirst(): Branch[] {
+    return this.#off ? [] : this.#tree.plannedAt(this.#outerEvents)
   }
 
   /** What became of it by now. */
   done(): DporDone {
     const { explored, pruned, beyond, nodes } = this.#tree
     const from = base(this.#part.way)
-    const rest = { nodes: nodes.slice(from).map(plainNode), outer: Math.max(0, this.#floor() - from) }
+    const outer = Math.max(0, this.#floor() - from)
+    const rest = { nodes: nodes.slice(from).map(plainNode), outer, planned: this.#plannedFirst().map(plainBranch) }
     return { off: this.#off, rest, plans: this.#plans, explored, pruned, beyond }
   }
 

@@ -111,6 +111,7 @@ export class DporParts implements Parts {
     tree.beyond += beyond
     rest.nodes.slice(0, rest.outer).forEach((node, at) => this.#follow(node, at === 0))
     if (beyond > 0) tree.markCut()
+    tree.plannedAt(tree.steps.length).splice(0, Infinity, ...rest.planned)
     tree.push(rest.nodes.slice(rest.outer))
     for (const { first, sequence } of plans) tree.plan(first, sequence)
     this.#begun = this.#wrong = false

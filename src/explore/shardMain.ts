@@ -56,7 +56,9 @@ function runParts(mine: Runner, unit: PartsUnit, dropped: () => boolean): PartsR
     const tally = emptyTally()
     search.begin(part)
     mine.goTo(unit.from)
-    for (let more = true; more && tally.executions < unit.most && !isEnd(); made++) more = mine.runOne(tally)
+    // One execution at least: a part that was begun has a state to go on from.
+    do made++
+    while (mine.runOne(tally) && tally.executions < unit.most && !isEnd())
     mine.collect(tally)
     // What a part knows is not what the search knows.
     tally.complete = false

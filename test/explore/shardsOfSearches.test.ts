@@ -4,13 +4,18 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, type ExploreOptions, type ExploreResult } from '../../dist/src/explore/explore.js'
+import { insightOf, type PairCounts } from '../../dist/src/explore/insight.js'
 import { exploreSharded } from '../../dist/src/explore/shards.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 /** Everything about a result that one thread and several must agree on. */
 function said({ executions, steps, operations, finding, outcomes, complete, progress, coverage }: ExploreResult): object {
-  return { executions, steps, operations, finding, outcomes: new Map([...outcomes].sort()), complete, progress, coverage }
+  const said = { executions, steps, operations, finding, outcomes: new Map([...outcomes].sort()), complete, progress }
+  const insight = insightOf(coverage)
+  return { ...said, coverage: { ...insight, operations: counts(insight.operations), accesses: counts(insight.accesses) } }
 }
+
+const counts = ({ pairs, bothOrders, oneOrder, never }: PairCounts): object => ({ pairs, bothOrders, oneOrder, never })
 
 type Options = Omit<ExploreOptions, 'scenario'> & { readonly scenario: string }
 const asked = ({ scenario, ...rest }: Options): ExploreOptions => ({ ...rest, scenario: scenarioById(scenario) })

@@ -30,7 +30,8 @@ export const RECORDED_EVERY = 64
 const CLASSES_MAX = 1 << 18
 
 /** `mark`: a number that tells execution `index` from the others, the same whoever runs it: the index itself, where it is. */
-export const isRecorded = (index: number, mark = index): boolean => index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
+export const isRecorded = (index: number, mark = index): boolean =>
+  index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
 
 /** An access by where it was made: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, class of its word. */
 export interface Site {

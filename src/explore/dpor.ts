@@ -344,7 +344,11 @@ export function dporProgress(tree: DporTree, over: boolean, bound: number): Sear
   const share = explored === 0 ? 0 : tree.share()
   const estimate = share === 0 || share === 1 ? null : Math.ceil(explored / share - explored)
   const what = bound === Infinity ? '' : ` ${withAtMost(bound)}`
-  return { bound: null, estimate, note: `${percent(share)} of what is planned so far${what}, and more comes up on the way` }
+  return {
+    bound: null,
+    estimate,
+    note: `${percent(share)} of what is planned so far${what}, and more comes up on the way`,
+  }
 }
 
 const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`

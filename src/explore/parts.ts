@@ -6,7 +6,15 @@
 import { RECORDED_FIRST } from './coverage.js'
 import type { SearchProgress } from './search.js'
 import { addTally, emptyTally, isOver, type Found, type Tally } from './tally.js'
-import { NO_LAST, type PartResult, type PartsResult, type PartsUnit, type Unit, type UnitResult, type Work } from './work.js'
+import {
+  NO_LAST,
+  type PartResult,
+  type PartsResult,
+  type PartsUnit,
+  type Unit,
+  type UnitResult,
+  type Work,
+} from './work.js'
 
 /** A part by a name that no other has, and how to make it. */
 export interface NamedPart {

@@ -96,7 +96,12 @@ class Orders {
       this.#noteWords(event, at)
       this.#of[event.cpu]?.push(at)
     })
-    this.#of.forEach((list, cpu) => this.#follow(list, unmade.find((event) => event.cpu === cpu)))
+    this.#of.forEach((list, cpu) =>
+      this.#follow(
+        list,
+        unmade.find((event) => event.cpu === cpu),
+      ),
+    )
   }
 
   /** The fewest preemptions and the last CPU of such an order, CPU `ender` unless -1; null when all have more than `bound`. */

@@ -122,7 +122,21 @@ export class Trace implements Tracer {
     const unmasked = ((this.#engine.masked >>> cpu) & 1) === 0
     const ready = ((this.#engine.runnable >>> cpu) & 1) === 1
     const depth = this.#engine.depth(cpu)
-    return { proc, cpu, words, addr, width: bytes, before, until, operand, unmasked, ready, depth, stores: [], raises: 0 }
+    return {
+      proc,
+      cpu,
+      words,
+      addr,
+      width: bytes,
+      before,
+      until,
+      operand,
+      unmasked,
+      ready,
+      depth,
+      stores: [],
+      raises: 0,
+    }
   }
 
   // ---- races --------------------------------------------------------------------------------------------------------

@@ -31,11 +31,7 @@ describe('dpor with a bound runs one execution of each class that has one with s
   it.each(TASKS)('%s', async (_title, tasks) => {
     const all = await censusOfTasks(tasks, (engine) => new EverySchedule(engine))
     for (const bound of BOUNDS)
-      expectExactly(
-        await censusOfTasks(tasks, (engine) => new DporSearch(engine, tasks.length, bound)),
-        all,
-        bound,
-      )
+      expectExactly(await censusOfTasks(tasks, (engine) => new DporSearch(engine, tasks.length, bound)), all, bound)
   })
 })
 

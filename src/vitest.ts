@@ -50,6 +50,9 @@ export interface RaceOptions {
   /** 1 unless given. */
   readonly seed?: number
   readonly strategy?: StrategyId
+  /** Of `pct` and of `bounded` and `dpor`, as for explore(). */
+  readonly depth?: number
+  readonly preemptions?: number
   readonly cpus?: number
 }
 
@@ -125,7 +128,7 @@ expect.extend({
 })
 
 function run(race: Race): ExploreResult {
-  const { scenario, bug, patch, strategy, cpus } = race
+  const { scenario, bug, patch, strategy, depth, preemptions, cpus } = race
   return explore({
     scenario,
     bug,
@@ -134,6 +137,8 @@ function run(race: Race): ExploreResult {
     executions: fromEnvironment('RACEWALK_EXECUTIONS') ?? race.executions ?? EXECUTIONS,
     shrink: true,
     ...(strategy === undefined ? {} : { strategy }),
+    ...(depth === undefined ? {} : { depth }),
+    ...(preemptions === undefined ? {} : { preemptions }),
     ...(cpus === undefined ? {} : { cpus }),
   })
 }

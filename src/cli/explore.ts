@@ -23,6 +23,7 @@ import {
   checkOption,
   cpusOption,
   curveOption,
+  depthOption,
   durationOption,
   executionsOption,
   fullOption,
@@ -30,6 +31,7 @@ import {
   gpDelayOption,
   resumeOption,
   patchOption,
+  preemptionsOption,
   seedOption,
   shardsOption,
   strategyOption,
@@ -48,6 +50,8 @@ interface Options extends OutputOptions {
   gpDelay?: number
   shrink?: boolean
   strategy: StrategyId
+  depth?: number
+  preemptions?: number
   shards?: number
   resume?: string
   check?: boolean
@@ -74,6 +78,8 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(seedOption())
     .addOption(gpDelayOption())
     .addOption(strategyOption())
+    .addOption(depthOption())
+    .addOption(preemptionsOption())
     .addOption(cpusOption())
     .addOption(shardsOption())
     .addOption(resumeOption())
@@ -114,6 +120,8 @@ async function runExplore(id: string, options: Options): Promise<ExitCode> {
     strategy,
     shrink: options.shrink !== false,
     check: options.check === true,
+    ...(options.depth === undefined ? {} : { depth: options.depth }),
+    ...(options.preemptions === undefined ? {} : { preemptions: options.preemptions }),
     ...(shards === undefined ? {} : { shards }),
     ...(resume === undefined ? {} : { resume }),
     insight: options.insight === true,

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../base/names.js'
 import { SHARDS_MAX } from '../explore/shards.js'
-import { STRATEGIES, type StrategyId } from '../explore/strategies.js'
+import { DEPTH_MAX, PREEMPTIONS_MAX, STRATEGIES, type StrategyId } from '../explore/strategies.js'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 const DURATION_MAX_MS = 24 * 3_600_000
@@ -47,6 +47,14 @@ export const strategyOption = (): Option =>
   new Option('--strategy <NAME>', 'how schedules are chosen: see racewalk list')
     .argParser((id: string): StrategyId => nearest('strategy', id, STRATEGIES).id)
     .default('portfolio')
+export const depthOption = (): Option =>
+  new Option('--depth <D>', 'of pct: every execution has this depth, instead of one that it draws').argParser(
+    parseCount(1, 'a depth', DEPTH_MAX),
+  )
+export const preemptionsOption = (): Option =>
+  new Option('--preemptions <K>', 'of bounded and dpor: only executions with at most so many preemptions').argParser(
+    parseCount(0, 'a number of preemptions', PREEMPTIONS_MAX),
+  )
 export const gpDelayOption = (): Option =>
   new Option(
     '--gp-delay <PERCENT>',

@@ -13,13 +13,13 @@ import { assert } from '../base/assert.js'
 import { countBits, nthBit } from '../base/bits.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { RoundRobin } from './fair.js'
-import type { Search, SearchProgress } from './search.js'
+import { markOf, withAtMost, type SearchProgress, type SystematicSearch } from './search.js'
 
 /** Points that a CPU goes on for before it counts as waiting for others in a loop; then all take turns to the end. */
 const PATIENCE = 2000
 
 /** A place of the execution at hand where it could have gone another way. */
-interface Branch {
+export interface BoundedBranch {
   taken: number
   /** Ways to go; way 0 is the default. */
   readonly ways: number
@@ -27,50 +27,161 @@ interface Branch {
   readonly cost: number
 }
 
-export class BoundedSearch implements Search, Strategy {
-  #bound = 0
-  #started = false
-  #complete = false
+/** The schedules of one bound that begin alike. */
+export interface BoundedPart {
+  readonly bound: number
+  /** How they begin. */
+  readonly way: readonly BoundedBranch[]
+  /** What an earlier search left of it: the branches that follow in its last execution. Null at the beginning. */
+  readonly rest: readonly BoundedBranch[] | null
+}
+
+/** What became of a part, or of all of a bound by now. */
+export interface BoundedCounts {
+  executions: number
+  /** Those that reached the bound, and ways not gone because they cost more. */
+  atBound: number
+  beyond: number
   /** Whether some execution took turns at its end, where no other way was tried. */
-  #cut = false
-  readonly #path: Branch[] = []
+  cut: boolean
+}
+
+export interface BoundedDone {
+  readonly counts: BoundedCounts
+  readonly rest: readonly BoundedBranch[]
+}
+
+/** Where the search stands, between two executions. */
+export interface BoundedData {
+  readonly bound: number
+  readonly path: readonly BoundedBranch[]
+  readonly counts: BoundedCounts
+  /** Of the bounds before: schedules in all, and those that the last one was expected to have and had. */
+  readonly before: number
+  readonly expected: number
+  readonly factor: number
+  /** `begin`: nothing was run yet of what `path` leads to; `over`: no schedule is left within `most`; `complete`: none at all. */
+  readonly state: 'begin' | 'between' | 'over' | 'complete'
+}
+
+export class BoundedSearch implements SystematicSearch, Strategy {
+  /** The largest bound to go to. */
+  readonly #most: number
+  #bound = 0
+  #state: BoundedData['state'] = 'begin'
+  #path: BoundedBranch[] = []
+  /** Branches of the part, which are not its own. */
+  #floor = 0
+  #isPart = false
   /** Of the execution at hand: branches gone through, what they cost, and the CPU that keeps going on. */
   #depth = 0
   #spent = 0
   #last = -1
   #streak = 0
   #fair: RoundRobin | null = null
-  /** Of this bound: executions, those that reached it, and ways not gone because they cost more. */
-  #executions = 0
-  #atBound = 0
-  #beyond = 0
-  /** Of the bounds before: schedules in all, and those that the last one was expected to have and had. */
+  #counts = noCounts()
+  /** As in BoundedData. */
   #before = 0
   #expected = 1
   #factor = 1
 
+  /** `preemptions`: the largest bound to go to; null for as many as there are. */
+  constructor(preemptions: number | null = null) {
+    this.#most = preemptions ?? Infinity
+  }
+
   next(): Strategy | null {
-    if (this.#started && !this.#backtrack() && !this.#raiseBound()) return null
-    this.#started = true
+    if (!this.advance()) return null
+    this.#state = 'between'
     this.#depth = this.#spent = this.#streak = 0
     this.#last = -1
     this.#fair = null
     return this
   }
 
-  ended(): void {
-    this.#executions++
-    if (this.#spent === this.#bound) this.#atBound++
+  /** Goes to the next schedule, if that has not been done; false when none is left. */
+  advance(): boolean {
+    if (this.#state === 'between')
+      this.#state = this.#backtrack() || (!this.#isPart && this.#raiseBound()) ? 'begin' : this.#end()
+    return this.#state === 'begin'
+  }
+
+  #end(): 'over' | 'complete' {
+    return this.#counts.beyond === 0 && !this.#isPart ? 'complete' : 'over'
+  }
+
+  ended(): boolean {
+    this.#counts.executions++
+    if (this.#spent === this.#bound) this.#counts.atBound++
+    return true
+  }
+
+  get complete(): boolean {
+    return this.#state === 'complete' && !this.#counts.cut
+  }
+
+  get mark(): number {
+    return markOf([this.#bound, ...this.#path.map(({ taken }) => taken)])
   }
 
   progress(): SearchProgress {
-    const butFor = this.#cut ? `, but for what follows a wait of ${PATIENCE} accesses` : ''
-    if (this.#complete)
-      return { bound: this.#bound, estimate: this.#cut ? null : 0, note: `every schedule was run${butFor}` }
-    const estimate = Math.max(1, Math.round(this.#before + this.#expected - this.#executions))
+    const { executions, cut } = this.#counts
+    const butFor = cut ? `, but for what follows a wait of ${PATIENCE} accesses` : ''
+    const done = this.#state === 'over' || this.#state === 'complete'
+    const which = this.#state === 'over' ? `every schedule ${withAtMost(this.#bound)}` : 'every schedule'
+    if (done) return { bound: this.#bound, estimate: cut ? null : 0, note: `${which} was run${butFor}` }
+    const estimate = Math.max(1, Math.round(this.#before + this.#expected - executions))
     const reached = this.#bound === 0 ? '' : `every schedule ${withAtMost(this.#bound - 1)} was run${butFor}; `
     const toCome = `about ${estimate.toLocaleString('en-US')} ${withAtMost(this.#bound)} are still to come`
     return { bound: this.#bound - 1, estimate, note: reached + toCome }
+  }
+
+  // ---- parts ------------------------------------------------------------------------------------------------------
+
+  get bound(): number {
+    return this.#bound
+  }
+
+  /** Of the execution at hand, or the one to come: where it could have gone another way. */
+  get path(): readonly BoundedBranch[] {
+    return this.#path
+  }
+
+  /** Takes over what became of the schedules that begin as the next one. */
+  take({ counts, rest }: BoundedDone): void {
+    this.#counts.executions += counts.executions
+    this.#counts.atBound += counts.atBound
+    this.#counts.beyond += counts.beyond
+    this.#counts.cut ||= counts.cut
+    this.#path.push(...rest.map((branch) => ({ ...branch })))
+    this.#state = 'between'
+  }
+
+  keep(): BoundedData {
+    const path = this.#path.map((branch) => ({ ...branch }))
+    const [before, expected, factor] = [this.#before, this.#expected, this.#factor]
+    return { bound: this.#bound, path, counts: { ...this.#counts }, before, expected, factor, state: this.#state }
+  }
+
+  goOn({ bound, path, counts, before, expected, factor, state }: BoundedData): void {
+    this.#bound = bound
+    this.#path = path.map((branch) => ({ ...branch }))
+    this.#counts = { ...counts }
+    ;[this.#before, this.#expected, this.#factor] = [before, expected, factor]
+    this.#state = state
+  }
+
+  begin({ bound, way, rest }: BoundedPart): void {
+    this.#bound = bound
+    this.#path = [...way, ...(rest ?? [])].map((branch) => ({ ...branch }))
+    this.#floor = way.length
+    this.#isPart = true
+    this.#counts = noCounts()
+    this.#state = rest === null ? 'begin' : 'between'
+  }
+
+  done(): BoundedDone {
+    return { counts: { ...this.#counts }, rest: this.#path.slice(this.#floor) }
   }
 
   // ---- the execution at hand --------------------------------------------------------------------------------------
@@ -94,13 +205,13 @@ export class BoundedSearch implements Search, Strategy {
 
   #takeTurns(): void {
     this.#fair ??= new RoundRobin()
-    this.#cut = true
+    this.#counts.cut = true
   }
 
   #way(ways: number, cost: number): number {
     if (ways === 1) return 0
     if (cost > 0 && this.#spent === this.#bound) {
-      this.#beyond += ways - 1
+      this.#counts.beyond += ways - 1
       return 0
     }
     let branch = this.#path[this.#depth]
@@ -115,31 +226,28 @@ export class BoundedSearch implements Search, Strategy {
 
   /** To the next schedule within the bound, by another way at the last place that has one; false when there is none. */
   #backtrack(): boolean {
-    for (;;) {
-      const branch = this.#path[this.#path.length - 1]
-      if (branch === undefined) return false
+    while (this.#path.length > this.#floor) {
+      const branch = this.#path[this.#path.length - 1] as BoundedBranch
       if (++branch.taken < branch.ways) return true
       this.#path.pop()
     }
+    return false
   }
 
-  /** False when no schedule lies beyond the bound. */
+  /** False when no schedule lies beyond the bound, or those are not wanted. */
   #raiseBound(): boolean {
-    this.#complete = this.#beyond === 0
-    if (this.#complete) return false
-    if (this.#bound > 0) this.#factor = this.#atBound / this.#expected
-    this.#before += this.#atBound
-    this.#expected = this.#beyond * this.#factor
+    const { atBound, beyond, cut } = this.#counts
+    if (beyond === 0 || this.#bound >= this.#most) return false
+    if (this.#bound > 0) this.#factor = atBound / this.#expected
+    this.#before += atBound
+    this.#expected = beyond * this.#factor
     this.#bound++
-    this.#executions = this.#atBound = this.#beyond = 0
+    this.#counts = { ...noCounts(), cut }
     return true
   }
 }
 
-function withAtMost(bound: number): string {
-  if (bound === 0) return 'without a preemption'
-  return `with at most ${bound} preemption${bound === 1 ? '' : 's'}`
-}
+const noCounts = (): BoundedCounts => ({ executions: 0, atBound: 0, beyond: 0, cut: false })
 
 /** The `n`-th of the CPUs of `runnable` and then of the interrupts of `interruptible`, from 0. */
 function actionAt(runnable: number, interruptible: number, n: number): number {

@@ -29,7 +29,9 @@ export const RECORDED_EVERY = 64
 /** Classes of equivalent executions that are told apart; later ones are not counted. */
 const CLASSES_MAX = 1 << 18
 
-export const isRecorded = (index: number): boolean => index < RECORDED_FIRST || index % RECORDED_EVERY === 0
+/** `mark`: a number that tells execution `index` from the others, the same whoever runs it: the index itself, where it is. */
+export const isRecorded = (index: number, mark = index): boolean =>
+  index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
 
 /** An access by where it was made: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, class of its word. */
 export interface Site {
@@ -206,10 +208,10 @@ export class Coverage implements StepRecorder {
     this.#operations = Array.from({ length: this.#cpus }, () => new Set())
   }
 
-  /** Before execution `index` under `strategy`: who is to hear its steps. */
-  begin(index: number, strategy: Strategy): StepRecorder | null {
+  /** Before execution `index` with `mark` (isRecorded) under `strategy`: who is to hear its steps. */
+  begin(index: number, mark: number, strategy: Strategy): StepRecorder | null {
     this.#depth = strategy instanceof PctStrategy && strategy.anywhere ? strategy.depth : 0
-    this.#recording = this.#all || isRecorded(index)
+    this.#recording = this.#all || isRecorded(index, mark)
     if (!this.#recording) return null
     this.#stamp++
     this.#sumA = this.#sumB = 0

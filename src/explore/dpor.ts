@@ -7,107 +7,200 @@
  * 2017 (POPL 2014), algorithm Optimal-DPOR. Beyond it: an access that waits is one event, made when its condition holds,
  * as GenMC treats spin loops; taking an interrupt is an event of a process of its own that depends on all events of its
  * CPU; choices (Cpu.choose) are branched over where they are made.
+ *
+ * With a bound of preemptions, an execution is given up once every order of its events needs more (preemptions.ts). That takes
+ * away nothing within the bound, but with it go races from which others within the bound would have been planned. So a
+ * state below which something was given up explores every action that is not asleep there; where nothing was, the reduction
+ * is the optimal one. (Coons, Musuvathi, McKinley, "Bounded Partial-Order Reduction", OOPSLA 2013, have the problem and
+ * another answer.) test/explore/preemptions.test.ts holds that against every schedule there is.
+ *
+ * What is explored below a state depends on the way there, on what is asleep there, and on nothing else. So a search can be
+ * of such a part, and threads can have parts ahead of their turn (dporParts.ts). What a part would plan before its own
+ * states is handed back.
  */
 import { assert } from '../base/assert.js'
 import { lowestBit } from '../base/bits.js'
 import { INTERRUPT, Pruned, type ControlledEngine, type Strategy, type Tracer } from '../machine/engine/controlled.js'
 import type { WaitCondition } from '../machine/engine/engine.js'
+import { DporTree, plainBranch, plainNode, type Node, type StepNode, type TreeData } from './dporTree.js'
+import { effectOf, type Effect } from './effect.js'
+import { Preemptions } from './preemptions.js'
 import { possible } from './replay.js'
-import type { Search, SearchProgress } from './search.js'
-import { dependent, Trace, type Event } from './trace.js'
-import { insert, isWeakInitial, type Branch } from './wakeupTree.js'
+import { markOf, withAtMost, type SearchProgress, type SystematicSearch } from './search.js'
+import { Trace, type Event } from './trace.js'
+import type { Branch } from './wakeupTree.js'
 
-/** A state at which an event was chosen. */
-interface StepNode {
-  readonly kind: 'step'
-  /** Number of the event that comes next here. */
-  readonly at: number
-  /** The process that is being explored. */
-  proc: number
-  /** What is planned after its step; one list, shared with the next node. */
-  next: Branch[]
-  /** Processes whose step need not be explored here, as the event it would be. */
-  readonly sleep: Event[]
-  /** What is planned beside it. */
-  readonly planned: Branch[]
-  /** Branches that were explored to their end. */
-  explored: number
+/** All executions below a state, but for those that are asleep there. */
+export interface DporPart {
+  /** The way to the part, which begins with its last step or choice. Empty: all there is. */
+  readonly way: readonly Node[]
+  /** Steps that follow as they were planned, and beside which others may be planned. */
+  readonly chain: number
+  /** What an earlier search left of the part; null at the beginning. */
+  readonly rest: DporRest | null
 }
 
-/** A choice that is not the schedule: `value` of `count`. */
-interface ChoiceNode {
-  readonly kind: 'choice'
-  value: number
-  readonly count: number
+export interface DporRest {
+  /** From the last of the way on. */
+  readonly nodes: readonly Node[]
+  /** Those of them that are not the part's own: up to the last of the chain. */
+  readonly outer: number
+  /** What is planned beside the first step of the part's own. */
+  readonly planned: readonly Branch[]
 }
 
-export class DporSearch implements Search, Strategy, Tracer {
+/** What is to be planned in place of event `first`, before the part. */
+export interface DporPlan {
+  readonly first: number
+  readonly sequence: readonly Effect[]
+}
+
+/** What became of a part. */
+export interface DporDone {
+  /** The chain could not be followed: nothing of this counts. */
+  readonly off: boolean
+  readonly rest: DporRest
+  readonly plans: readonly DporPlan[]
+  readonly explored: number
+  readonly pruned: number
+  readonly beyond: number
+}
+
+export class DporSearch implements SystematicSearch, Strategy, Tracer {
   readonly #engine: ControlledEngine
   readonly #trace: Trace
-  /** The execution at hand, from its first decision to its last. */
-  readonly #nodes: (StepNode | ChoiceNode)[] = []
-  /** The step nodes among them, by event. */
-  readonly #steps: StepNode[] = []
-  /** Decisions of the execution so far. */
+  readonly #preemptions: Preemptions
+  readonly #bound: number
+  #tree = new DporTree()
+  #started = false
+  /** Decisions of the execution so far, and choices other than the first among them. */
   #depth = 0
+  #choices = 0
   /** Events up to here are the same as in the last execution. */
   #fresh = 0
-  #started = false
-  #pruned = 0
-  #explored = 0
+  /** The bound gave the execution up. */
+  #gaveUp = false
+  /** From what the event to come, number `at`, can be chosen. */
+  readonly #possible = { at: -1, runnable: 0, interruptible: 0 }
+  #part: DporPart = { way: [], chain: 0, rest: null }
+  /** Events before the part's own states. */
+  #outerEvents = 0
+  #plans: DporPlan[] = []
+  #off = false
 
-  constructor(engine: ControlledEngine, cpus: number) {
+  /** `preemptions`: the bound; null for none. */
+  constructor(engine: ControlledEngine, cpus: number, preemptions: number | null = null) {
     this.#engine = engine
     this.#trace = new Trace(engine, cpus)
+    this.#preemptions = new Preemptions(this.#trace, cpus)
+    this.#bound = preemptions ?? Infinity
   }
 
   /** Executions that turned out to be equivalent to others and were given up. Zero where the reduction is optimal. */
   get pruned(): number {
-    return this.#pruned
+    return this.#tree.pruned
+  }
+
+  get complete(): boolean {
+    return this.#isOver && this.#tree.beyond === 0
+  }
+
+  get #isOver(): boolean {
+    return this.#started && this.#tree.nodes.length === 0
   }
 
   progress(): SearchProgress {
-    const share = this.#share()
-    if (share === 1) return { bound: null, estimate: 0, note: `every execution up to equivalence${this.#givenUp()}` }
-    const estimate = share === 0 ? null : Math.ceil(this.#explored / share - this.#explored)
-    return { bound: null, estimate, note: `${percent(share)} of what is planned so far, and more comes up on the way` }
+    return dporProgress(this.#tree, this.#isOver, this.#bound)
   }
 
-  #givenUp(): string {
-    return this.#pruned === 0 ? '' : `; ${this.#pruned} more were given up as equivalent to others`
+  get mark(): number {
+    return markOf(this.#tree.nodes.map((node) => (node.kind === 'step' ? node.proc : node.value)))
   }
 
-  /** Share of the search that is done, 0 to 1, as far as it is planned: more than the truth, until it is 1. */
-  #share(): number {
-    if (this.#started && this.#nodes.length === 0) return 1
-    let [share, part] = [0, 1]
-    for (const node of this.#nodes) {
-      const [done, all] =
-        node.kind === 'choice' ? [node.value, node.count] : [node.explored, node.explored + 1 + node.planned.length]
-      share += (part * done) / all
-      part /= all
-    }
-    return share
+  // ---- parts --------------------------------------------------------------------------------------------------------
+
+  keep(): TreeData {
+    return this.#tree.data(!this.#started)
+  }
+
+  goOn(kept: TreeData): void {
+    this.#tree.restore(kept)
+    this.#started = !kept.begun
+    this.#fresh = Math.max(0, this.#tree.steps.length - 1)
+  }
+
+  /** From here on, only what is in `part`. */
+  begin(part: DporPart): void {
+    const { way, chain, rest } = part
+    this.#part = part
+    this.#plans = []
+    this.#off = false
+    this.#trace.begin()
+    this.#tree = new DporTree()
+    this.#tree.push(way)
+    this.#outerEvents = this.#tree.steps.length + chain
+    this.#fresh = Math.max(0, this.#tree.steps.length - 1)
+    this.#started = rest !== null
+    if (rest === null) return
+    this.#tree.cutTo(base(way))
+    this.#tree.push(rest.nodes)
+    this.#plannedFirst().splice(0, Infinity, ...rest.planned)
+  }
+
+  /** What is planned beside the first step of the part's own, if it came to that. */
+  #plannedFirst(): Branch[] {
+    return this.#off ? [] : this.#tree.plannedAt(this.#outerEvents)
+  }
+
+  /** What became of it by now. */
+  done(): DporDone {
+    const { explored, pruned, beyond, nodes } = this.#tree
+    const from = base(this.#part.way)
+    const outer = Math.max(0, this.#floor() - from)
+    const rest = { nodes: nodes.slice(from).map(plainNode), outer, planned: this.#plannedFirst().map(plainBranch) }
+    return { off: this.#off, rest, plans: this.#plans, explored, pruned, beyond }
+  }
+
+  /** Nodes that are not the part's own. */
+  #floor(): number {
+    const { way, chain, rest } = this.#part
+    if (rest !== null) return base(way) + rest.outer
+    if (chain === 0) return way.length
+    const last = this.#tree.steps[this.#outerEvents - 1]
+    return last === undefined ? this.#tree.nodes.length : this.#tree.nodes.indexOf(last) + 1
   }
 
   // ---- Search -------------------------------------------------------------------------------------------------------
 
   next(): Strategy | null {
     if (this.#started && !this.#backtrack()) return null
+    this.#trace.begin(this.#started ? this.#fresh : 0)
     this.#started = true
     this.#engine.tracer = this
-    this.#trace.begin()
-    this.#depth = 0
+    this.#preemptions.begin()
+    this.#depth = this.#choices = 0
+    this.#gaveUp = false
+    this.#possible.at = -1
     return this
   }
 
-  ended(): void {
+  /** To the last state at which something is planned; false when there is none. */
+  #backtrack(): boolean {
+    if (this.#off || !this.#tree.backtrack(this.#floor())) return false
+    // A choice was made within the last event.
+    this.#fresh = Math.max(0, this.#tree.steps.length - 1)
+    return true
+  }
+
+  ended(): boolean {
     this.#engine.tracer = null
-    this.#explored++
-    const { events } = this.#trace
-    this.#nodes.length = this.#depth
-    this.#steps.length = Math.min(this.#steps.length, events.length)
-    for (const { first, second } of this.#trace.races(this.#fresh)) this.#plan(first, second)
+    this.#tree.cutTo(this.#depth)
+    this.#tree.explored++
+    if (this.#tree.steps.length < this.#outerEvents) this.#off = true
+    if (!this.#gaveUp && this.#endExceeds()) this.#giveUp()
+    if (this.#gaveUp) this.#tree.markCut()
+    else for (const { first, second } of this.#trace.races(this.#fresh)) this.#plan(first, second)
+    return !this.#gaveUp
   }
 
   /** Plans the execution in which `second` comes in place of event `first`, unless it is explored anyway. */
@@ -117,36 +210,24 @@ export class DporSearch implements Search, Strategy, Tracer {
     for (let at = first + 1; at < events.length; at++)
       if (events[at] !== second && this.#trace.independentOf(first, at)) sequence.push(events[at] as Event)
     sequence.push(second)
-    const node = this.#steps[first] as StepNode
-    if (node.sleep.some((event) => isWeakInitial(event, sequence))) return
-    insert(node.planned, sequence)
+    if (first >= this.#outerEvents) this.#tree.plan(first, sequence)
+    else if (!this.#tree.isAsleep(first, sequence)) this.#plans.push({ first, sequence: sequence.map(effectOf) })
   }
 
-  /** Goes back to the last state at which something is planned; false when there is none. */
-  #backtrack(): boolean {
-    for (;;) {
-      const node = this.#nodes.pop()
-      if (node === undefined) return false
-      if (node.kind === 'choice') {
-        if (++node.value >= node.count) continue
-        this.#nodes.push(node)
-        // The choice was made within the last event.
-        this.#fresh = Math.max(0, this.#steps.length - 1)
-        return true
-      }
-      this.#steps.pop()
-      const event = this.#trace.events[node.at]
-      if (event !== undefined) node.sleep.push(event)
-      node.explored++
-      const branch = node.planned.shift()
-      if (branch === undefined) continue
-      node.proc = branch.event.proc
-      node.next = branch.next
-      this.#nodes.push(node)
-      this.#steps.push(node)
-      this.#fresh = node.at
-      return true
-    }
+  #exceeds(): boolean {
+    return this.#bound !== Infinity && this.#preemptions.exceed(this.#bound - this.#choices)
+  }
+
+  #endExceeds(): boolean {
+    const { current } = this.#engine
+    const ender = current >= 0 && this.#engine.pending(current)?.kind === 0 ? current : -1
+    return this.#bound !== Infinity && this.#preemptions.endExceeds(this.#bound - this.#choices, ender)
+  }
+
+  #giveUp(): Pruned {
+    this.#gaveUp = true
+    this.#tree.beyond++
+    return new Pruned()
   }
 
   // ---- Strategy -----------------------------------------------------------------------------------------------------
@@ -154,10 +235,12 @@ export class DporSearch implements Search, Strategy, Tracer {
   pick(current: number, runnable: number, interruptible: number): number {
     const unknown = this.#unknown(current, runnable)
     if (unknown >= 0) return unknown
-    const node = this.#steps[this.#trace.events.length]
-    if (node !== undefined && node === this.#nodes[this.#depth])
+    const at = this.#trace.events.length
+    const node = this.#tree.steps[at]
+    if (node !== undefined && node === this.#tree.nodes[this.#depth])
       return this.#feasible(node.proc, runnable, interruptible)
-    const { sleep, planned } = this.#state()
+    Object.assign(this.#possible, { at, runnable, interruptible })
+    const { sleep, planned } = this.#tree.frontier()
     for (const { event } of planned) if (possible(event.proc, runnable, interruptible)) return event.proc
     const action = awake(current, runnable, interruptible, sleep)
     if (action < 0) throw this.#prune()
@@ -165,10 +248,11 @@ export class DporSearch implements Search, Strategy, Tracer {
   }
 
   choose(count: number): number {
-    const node = this.#nodes[this.#depth++]
-    if (node !== undefined) return (node as ChoiceNode).value
-    this.#nodes.push({ kind: 'choice', value: 0, count })
-    return 0
+    let node = this.#tree.nodes[this.#depth++]
+    if (node === undefined) this.#tree.push([(node = { kind: 'choice', value: 0, count })])
+    assert(node.kind === 'choice', 'the same decisions lead to the same choices')
+    if (node.value > 0) this.#choices++
+    return node.value
   }
 
   /** A CPU whose next access is not known yet. Letting it come to it is no event. */
@@ -182,24 +266,38 @@ export class DporSearch implements Search, Strategy, Tracer {
 
   #feasible(proc: number, runnable: number, interruptible: number): number {
     if (possible(proc, runnable, interruptible)) return proc
-    throw this.#prune()
+    throw this.#pruneBehind()
+  }
+
+  /** What is planned at the state at hand cannot be done; other branches of it may. */
+  #pruneBehind(): Pruned {
+    this.#depth++
+    return this.#prune()
   }
 
   #prune(): Pruned {
-    this.#pruned++
+    this.#tree.pruned++
     return new Pruned()
   }
 
   // ---- Tracer -------------------------------------------------------------------------------------------------------
 
   step(cpu: number, kind: number, addr: number, until: WaitCondition | null, operand: number): void {
-    this.#enter(cpu)
+    const node = this.#enter(cpu)
     this.#trace.step(cpu, kind, addr, until, operand)
+    this.#noteEvent(node)
   }
 
   interrupt(cpu: number): void {
-    this.#enter(INTERRUPT + cpu)
+    const node = this.#enter(INTERRUPT + cpu)
     this.#trace.interrupt(cpu)
+    this.#noteEvent(node)
+  }
+
+  /** The event is filled in until the next one begins. */
+  #noteEvent(node: StepNode): void {
+    const { events } = this.#trace
+    node.event ??= events[events.length - 1] as Event
   }
 
   wrote(addr: number): void {
@@ -211,38 +309,52 @@ export class DporSearch implements Search, Strategy, Tracer {
   }
 
   /** Process `proc` takes a step: on the known way, or at a new state. */
-  #enter(proc: number): void {
-    const known = this.#nodes[this.#depth]
+  #enter(proc: number): StepNode {
+    const known = this.#tree.nodes[this.#depth]
     if (known !== undefined) {
       assert(known.kind === 'step', 'the same decisions lead to the same execution')
-      if (known.proc !== proc) throw this.#prune()
+      if (known.proc !== proc) throw this.#pruneBehind()
       this.#depth++
-      return
+      return known
     }
+    if (this.#exceeds()) throw this.#giveUp()
     const at = this.#trace.events.length
-    const { sleep, planned } = this.#state()
-    if (sleep.some((event) => event.proc === proc)) throw this.#prune()
-    const place = planned.findIndex(({ event }) => event.proc === proc)
-    const next = place < 0 ? [] : (planned.splice(place, 1)[0] as Branch).next
-    const node: StepNode = { kind: 'step', at, proc, next, sleep, planned, explored: 0 }
-    this.#nodes.push(node)
-    this.#steps.push(node)
+    if (at < this.#outerEvents && this.#tree.plannedAt(at)[0]?.event.proc !== proc) throw this.#prune()
+    const { runnable, interruptible } = this.#possible.at === at ? this.#possible : NOTHING
+    const node = this.#tree.enter(proc, runnable, interruptible)
+    if (node === null) throw this.#prune()
     this.#depth++
+    return node
   }
+}
 
-  /** What is asleep and planned at the state after the last event. */
-  #state(): { sleep: Event[]; planned: Branch[] } {
-    const last = this.#trace.events.length - 1
-    if (last < 0) return { sleep: [], planned: [] }
-    const [node, event] = [this.#steps[last] as StepNode, this.#trace.events[last] as Event]
-    return { sleep: node.sleep.filter((other) => !dependent(other, event)), planned: node.next }
+const NOTHING = { runnable: 0, interruptible: 0 }
+
+/** Where the last node of the way is among the nodes. */
+const base = (way: readonly Node[]): number => Math.max(0, way.length - 1)
+
+/** `over`: nothing is left to explore. */
+export function dporProgress(tree: DporTree, over: boolean, bound: number): SearchProgress {
+  const { explored, pruned, beyond } = tree
+  if (over) {
+    const givenUp = pruned === 0 ? '' : `; ${pruned} more were given up as equivalent to others`
+    if (beyond === 0) return { bound: null, estimate: 0, note: `every execution up to equivalence${givenUp}` }
+    return { bound, estimate: 0, note: `every execution ${withAtMost(bound)}, up to equivalence${givenUp}` }
+  }
+  const share = explored === 0 ? 0 : tree.share()
+  const estimate = share === 0 || share === 1 ? null : Math.ceil(explored / share - explored)
+  const what = bound === Infinity ? '' : ` ${withAtMost(bound)}`
+  return {
+    bound: null,
+    estimate,
+    note: `${percent(share)} of what is planned so far${what}, and more comes up on the way`,
   }
 }
 
 const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`
 
 /** An action that is not asleep, -1 when there is none: the CPU that runs, then the lowest, interrupts last. */
-function awake(current: number, runnable: number, interruptible: number, sleep: readonly Event[]): number {
+function awake(current: number, runnable: number, interruptible: number, sleep: readonly Effect[]): number {
   const asleep = (proc: number): boolean => sleep.some((event) => event.proc === proc)
   if (current >= 0 && !asleep(current)) return current
   for (let rest = runnable; rest !== 0; rest &= rest - 1) if (!asleep(lowestBit(rest))) return lowestBit(rest)

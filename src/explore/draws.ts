@@ -15,7 +15,7 @@ export class Draws {
   constructor(session: Session, wanted: Finding, seed: number, count: number, budget: Budget) {
     this.#session = session
     this.#wanted = wanted
-    this.#search = new SampledSearch('portfolio', seed, session.engine, session.programs.length)
+    this.#search = new SampledSearch('portfolio', null, seed, session.engine, session.programs.length)
     this.#budget = budget
     this.#left = count
   }

@@ -16,7 +16,7 @@ import { Runner, type Plan, type Wanted } from './runner.js'
 import type { CoverageData } from './coverage.js'
 import type { SearchProgress } from './search.js'
 import { Session } from './session.js'
-import type { StrategyId } from './strategies.js'
+import { checkChoice, type StrategyId } from './strategies.js'
 import { emptyTally, isOver, type Tally } from './tally.js'
 import type { Token } from './token.js'
 import type { Modules } from './travel.js'
@@ -32,6 +32,10 @@ export interface ExploreOptions {
   readonly seed?: number
   /** How schedules are chosen, 'portfolio' unless given. */
   readonly strategy?: StrategyId
+  /** Of `pct`: each execution has this depth, 1 to 100, instead of one that it draws. */
+  readonly depth?: number
+  /** Of `bounded` and `dpor`: the most preemptions, 0 to 1,000. What has more is not explored. */
+  readonly preemptions?: number
   /** Stop after this many executions, those of a resumed exploration among them. */
   readonly executions?: number
   /** Asked every few executions; true ends the exploration. Time limits and Ctrl-C come in through it. */
@@ -136,11 +140,11 @@ class Exploration {
     this.#options = options
     this.#plan = planOf(options)
     this.#runner = new Runner(this.#plan)
-    // Before a directory is made for what cannot be resumed.
-    if (options.resume !== undefined) this.#runner.goTo(0, '--resume')
     this.#kept = keptFor(options, this.#plan)
     this.#tally = this.#kept?.tally ?? emptyTally()
-    if (this.#kept?.resumed) this.#runner.goTo(this.executions, '--resume')
+    if (!this.#kept?.resumed) return
+    if (this.#kept.search !== null) this.#runner.systematic?.goOn(this.#kept.search)
+    this.#runner.goTo(this.executions)
   }
 
   get executions(): number {
@@ -151,13 +155,16 @@ class Exploration {
   runSome(count: number): boolean {
     const { executions = Infinity, stop } = this.#options
     if (isOver(this.#tally) || stop?.(this.executions) === true) return false
-    this.#kept?.saveSometimes(() => this.#collected())
+    this.#kept?.saveSometimes(() => this.#collected(), this.#search)
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
       if (!this.#runner.runOne(this.#tally)) return false
     }
     return true
   }
+
+  /** Where a systematic search stands. */
+  readonly #search = (): object | null => this.#runner.systematic?.keep() ?? null
 
   /** The tally, with what the runner knows besides. */
   #collected(): Tally {
@@ -166,16 +173,22 @@ class Exploration {
   }
 
   result(): ExploreResult {
-    return resultOf(this.#collected(), this.#plan, this.#runner.session, this.#kept, this.#options.shrink === true)
+    const [tally, search] = [this.#collected(), this.#search()]
+    const unkept = this.#kept?.save(tally, search) ?? null
+    const result = resultOf(tally, this.#plan, this.#runner.session, this.#options.shrink === true)
+    return { ...result, resumed: this.#kept?.resumed ?? null, unkept }
   }
 }
 
-/** Throws UsageError for CPUs that the scenario cannot have. */
+/** Throws UsageError for CPUs that the scenario cannot have, and for what the strategy has not. */
 export function planOf(options: ExploreOptions): Plan {
   const { scenario, bug = null, patch = null, seed = 1, strategy = 'portfolio', wanted = null } = options
   const { after = [], reduction = null, check = false, insight = false, oracles = true } = options
+  const { depth = null, preemptions = null } = options
+  checkChoice({ strategy, depth, preemptions })
   const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
-  return { scenario, bug, patch, cpus, seed, strategy, wanted, after, reduction, check, insight, oracles }
+  const kernel = { scenario, bug, patch, cpus, reduction }
+  return { ...kernel, seed, strategy, depth, preemptions, wanted, after, check, insight, oracles }
 }
 
 /** The directory of `resume`; null without. Throws UsageError as Kept does. */
@@ -184,14 +197,7 @@ export function keptFor({ resume, modules = {} }: ExploreOptions, plan: Plan): K
 }
 
 /** `session`: a machine of `plan`, which shows what was found. */
-export function resultOf(
-  tally: Tally,
-  plan: Plan,
-  session: Session,
-  kept: Kept | null,
-  shrinks: boolean,
-): ExploreResult {
-  const unkept = kept?.save(tally) ?? null
+export function resultOf(tally: Tally, plan: Plan, session: Session, shrinks: boolean): ExploreResult {
   const found = tally.found ?? tally.unwanted
   return {
     executions: tally.executions,
@@ -203,8 +209,8 @@ export function resultOf(
     coverage: tally.coverage,
     outcomes: tally.outcomes,
     divergence: tally.divergence,
-    resumed: kept?.resumed ?? null,
-    unkept,
+    resumed: null,
+    unkept: null,
     shards: null,
     session,
   }

@@ -2,8 +2,8 @@
  * An exploration kept in a directory, so that it can be stopped and continued: one small file with what was asked for and
  * what came of it so far. It is replaced as a whole, so that whenever the process ends one state or the next is there.
  *
- * What is kept is a stretch of executions without a gap. The rest follows from it: execution `n` of a seed is the same
- * whoever runs it (sampled.ts).
+ * What is kept is a stretch of executions without a gap. For sampled schedules the rest follows from it: execution `n` of a
+ * seed is the same whoever runs it (sampled.ts). A systematic search is kept with where it stands (SystematicSearch.keep).
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
@@ -22,7 +22,7 @@ export interface Resumed {
 }
 
 const FILE = 'exploration.json'
-const FORMAT = 'racewalk exploration 1'
+const FORMAT = 'racewalk exploration 2'
 const SAVE_EVERY_MS = 1000
 
 /** What must be the same for one exploration to go on with another; the keys are what a user calls them. */
@@ -32,11 +32,14 @@ interface Contents {
   readonly asked: Asked
   readonly seconds: number
   readonly tally: Tally
+  readonly search: object | null
 }
 
 export class Kept {
   /** As the directory had it. */
   readonly tally: Tally
+  /** Where a systematic search stood; null for others, and at the beginning. */
+  readonly search: object | null
   readonly resumed: Resumed | null
   readonly #directory: string
   readonly #asked: Asked
@@ -53,20 +56,21 @@ export class Kept {
     const contents = read(directory)
     if (contents !== null) agree(directory, contents.asked, this.#asked)
     this.tally = contents === null ? emptyTally() : contents.tally
+    this.search = contents?.search ?? null
     this.resumed = contents === null ? null : { executions: this.tally.executions, seconds: contents.seconds }
-    const refused = this.save(this.tally)
+    const refused = this.save(this.tally, this.search)
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
   }
 
   /** Saves what `tally` says if the last time was a second ago. A failure shows at the end, in save(). */
-  saveSometimes(tally: () => Tally): void {
-    if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally())
+  saveSometimes(tally: () => Tally, search: () => object | null): void {
+    if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally(), search())
   }
 
   /** Null, or why it could not be saved; what was kept before is still there then. */
-  save(tally: Tally): string | null {
+  save(tally: Tally, search: object | null): string | null {
     const seconds = (this.resumed?.seconds ?? 0) + (performance.now() - this.#start) / 1000
-    const contents: Contents = { asked: this.#asked, seconds, tally }
+    const contents: Contents = { asked: this.#asked, seconds, tally, search }
     const file = join(this.#directory, FILE)
     try {
       mkdirSync(this.#directory, { recursive: true })
@@ -81,7 +85,7 @@ export class Kept {
 }
 
 function askedFor(
-  { scenario, bug, patch, cpus, seed, strategy, wanted, check, insight }: Plan,
+  { scenario, bug, patch, cpus, seed, strategy, depth, preemptions, wanted, check, insight }: Plan,
   modules: readonly string[],
 ): Asked {
   if (typeof wanted === 'function')
@@ -93,6 +97,8 @@ function askedFor(
     '--cpus': cpus,
     '--seed': seed,
     '--strategy': strategy,
+    '--depth': depth,
+    '--preemptions': preemptions,
     '--check': check,
     '--insight': insight,
     'what is wanted': wanted,

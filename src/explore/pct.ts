@@ -4,11 +4,12 @@
  * at least 1 / (n · k^(d-1)) in an execution of k points on n CPUs.
  *
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
- * Bugs", ASPLOS 2010. Departures: each execution draws its own depth; delivering an interrupt is an action with a priority
- * of its own; in half of the executions only accesses to words that CPUs share (Profile) count as points, which makes k
- * several times smaller but proves nothing where the profile lacks a word; k is the length of the longest measured execution
- * or of any of them, since paths that end early would see few change points; and an execution that goes on for several times
- * the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
+ * Bugs", ASPLOS 2010. Departures: each execution draws its own depth, unless one is asked for; delivering an interrupt is an
+ * action with a priority of its own; in half of the executions only accesses to words that CPUs share (Profile) count as
+ * points, which makes k several times smaller but proves nothing where the profile lacks a word; k is the length of the
+ * longest measured execution or of any of them, since paths that end early would see few change points; and an execution that
+ * goes on for several times the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain
+ * for ever.
  */
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
@@ -37,8 +38,8 @@ export class PctStrategy implements Strategy {
   #at = 0
   #low = 0
 
-  /** Execution `index` of the exploration with `seed`. */
-  constructor(seed: number, index: number, profile: Profile) {
+  /** Execution `index` of the exploration with `seed`; `depth`: d, if it is not to be drawn. */
+  constructor(seed: number, index: number, profile: Profile, depth: number | null = null) {
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < 2 * this.#cpus; place++) this.#priority.push(1 + this.#prng.next())
@@ -46,7 +47,7 @@ export class PctStrategy implements Strategy {
     const { points, shared } = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
     this.anywhere = this.#words === null && this.#prng.below(2) === 0
     const length = this.anywhere ? profile.length : this.#words === null ? points : shared
-    this.depth = DEPTHS[this.#prng.below(DEPTHS.length)] as number
+    this.depth = depth ?? (DEPTHS[this.#prng.below(DEPTHS.length)] as number)
     for (let change = 1; change < this.depth; change++) this.#changes.push(this.#prng.below(Math.max(1, length)))
     this.#fairFrom = fairFrom(profile.length)
   }

@@ -4,7 +4,7 @@
  * does not.
  */
 import { addTally, isOver, type Found, type Tally } from './tally.js'
-import { NO_LAST, type RangeUnit, type UnitResult, type Work } from './work.js'
+import { NO_LAST, type RangeResult, type RangeUnit, type Unit, type UnitResult, type Work } from './work.js'
 
 /** How long a range should take: a thread is never further ahead, and asks as seldom. */
 const RANGE_MS = 100
@@ -14,12 +14,11 @@ const SIZE_MAX = 2 ** 20
 /** Ranges for each shard that the rest is split into at least, so that all end at about the same time. */
 const LAST_RANGES = 2
 
-type Outcome = { readonly result: UnitResult } | { readonly failure: string }
+type Outcome = { readonly result: RangeResult } | { readonly failure: string }
 
 export class Ranges implements Work {
   /** All executions up to the first that was not made. */
   readonly tally: Tally
-  /** The unit that failed, and why, if what is before it has not ended the exploration. */
   fault: string | null = null
   last = NO_LAST
   readonly #limit: number
@@ -53,7 +52,12 @@ export class Ranges implements Work {
     return { kind: 'range', order: this.#order++, from, to: this.#from }
   }
 
-  done({ order }: RangeUnit, result: UnitResult): void {
+  keep(): null {
+    return null
+  }
+
+  done({ order }: Unit, given: UnitResult): void {
+    const result = given as RangeResult
     const { executions } = result.tally
     const fitting = Math.round((executions * RANGE_MS) / Math.max(result.ms, 0.1))
     if (result.ended) this.#size = Math.max(1, Math.min(fitting, this.#size * GROWTH_MAX, SIZE_MAX))
@@ -62,7 +66,8 @@ export class Ranges implements Work {
     this.#merge()
   }
 
-  failed({ order, from, to }: RangeUnit, why: string): void {
+  failed(unit: Unit, why: string): void {
+    const { order, from, to } = unit as RangeUnit
     this.last = Math.min(this.last, order)
     this.#early.set(order, { failure: `executions ${from + 1} to ${to}: ${why}` })
     this.#merge()
@@ -87,7 +92,6 @@ export class Ranges implements Work {
     }
   }
 
-  /** What was made behind the gap, when no more results come: executions, and the first finding that was looked for. */
   behind(): { readonly executions: number; readonly found: Found | null } {
     if (isOver(this.tally)) return { executions: 0, found: null }
     const outcomes = [...this.#early.entries()].sort(([a], [b]) => a - b).map(([, outcome]) => outcome)

@@ -19,6 +19,7 @@ export const MEASURED = 16
 export class SampledSearch implements IndexedSearch {
   readonly measured = MEASURED
   readonly #id: SampledId
+  readonly #depth: number | null
   readonly #seed: number
   readonly #engine: ControlledEngine
   readonly #profile: Measured
@@ -27,9 +28,10 @@ export class SampledSearch implements IndexedSearch {
   #known = 0
   #measuring: Measuring | null = null
 
-  /** `engine` runs the executions. */
-  constructor(id: SampledId, seed: number, engine: ControlledEngine, cpus: number) {
+  /** `engine` runs the executions; `depth`: of PCT, if it is fixed. */
+  constructor(id: SampledId, depth: number | null, seed: number, engine: ControlledEngine, cpus: number) {
     this.#id = id
+    this.#depth = depth
     this.#seed = seed
     this.#engine = engine
     this.#profile = new Measured(cpus)
@@ -37,7 +39,7 @@ export class SampledSearch implements IndexedSearch {
 
   next(): Strategy {
     const index = this.#index++
-    if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile)
+    if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile, this.#depth)
     const cpus = this.#profile.accesses.length
     const inner =
       index % 2 === 0 ? new RandomStrategy(this.#seed, index, null) : new SerialStrategy((index >>> 1) % cpus, cpus)
@@ -50,10 +52,11 @@ export class SampledSearch implements IndexedSearch {
     this.#index = index
   }
 
-  ended(): void {
-    if (this.#measuring === null) return
+  ended(): boolean {
+    if (this.#measuring === null) return true
     this.#profile.add(this.#measuring.recorder, this.#engine.pickCount)
     this.#measuring = null
     this.#known++
+    return true
   }
 }

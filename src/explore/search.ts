@@ -17,10 +17,29 @@ export interface SearchProgress {
 export interface Search {
   /** The strategy of the next execution; null when no schedule is left. */
   next(): Strategy | null
-  /** The execution under the last strategy of next() has ended. */
-  ended(): void
-  /** Systematic searches only. */
-  progress?(): SearchProgress
+  /** The execution under the last strategy of next() has ended. False when it does not count. */
+  ended(): boolean
+}
+
+/**
+ * A search that learns from its executions. What it does in a part of its space depends on nothing outside of it, so that
+ * parts can be searched in other threads. Parts, what becomes of them, and all that there is to keep are plain data; which,
+ * is the business of the search and of the one who cuts parts from it (parts.ts).
+ */
+export interface SystematicSearch extends Search {
+  progress(): SearchProgress
+  /** Every schedule was run. */
+  readonly complete: boolean
+  /** A number of the execution to come that does not depend on who runs it: see markOf(). */
+  readonly mark: number
+  /** Where it stands, between two executions. */
+  keep(): object
+  /** Goes on where another one stood. */
+  goOn(kept: object): void
+  /** Searches `part`, and nothing else, from here on. */
+  begin(part: object): void
+  /** What became of that by now. */
+  done(): object
 }
 
 /** A search whose executions depend on nothing but their index, once a few have been measured. */
@@ -33,3 +52,17 @@ export interface IndexedSearch extends Search {
 }
 
 export const isIndexed = (search: Search): search is IndexedSearch => 'skipTo' in search
+export const isSystematic = (search: Search): search is SystematicSearch => 'progress' in search
+
+/** A 32-bit hash of the decisions that an execution begins with. */
+export function markOf(decisions: readonly number[]): number {
+  let hash = decisions.length
+  for (const decision of decisions) hash = Math.imul(hash ^ decision, 0x9e3779b1) ^ (hash >>> 15)
+  return (hash ^ (hash >>> 13)) >>> 0
+}
+
+/** `with at most 2 preemptions`. */
+export function withAtMost(preemptions: number): string {
+  if (preemptions === 0) return 'without a preemption'
+  return `with at most ${preemptions} preemption${preemptions === 1 ? '' : 's'}`
+}

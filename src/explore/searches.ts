@@ -4,10 +4,12 @@ import { BoundedSearch } from './bounded.js'
 import { DporSearch } from './dpor.js'
 import { SampledSearch } from './sampled.js'
 import type { Search } from './search.js'
-import type { StrategyId } from './strategies.js'
+import type { StrategyChoice } from './strategies.js'
 
 /** `engine` runs the executions; systematic searches have no use for `seed`. */
-export function searchOf(id: StrategyId, seed: number, engine: ControlledEngine, cpus: number): Search {
-  if (id === 'bounded') return new BoundedSearch()
-  return id === 'dpor' ? new DporSearch(engine, cpus) : new SampledSearch(id, seed, engine, cpus)
+export function searchOf(choice: StrategyChoice, seed: number, engine: ControlledEngine, cpus: number): Search {
+  const { strategy, depth, preemptions } = choice
+  if (strategy === 'bounded') return new BoundedSearch(preemptions)
+  if (strategy === 'dpor') return new DporSearch(engine, cpus, preemptions)
+  return new SampledSearch(strategy, depth, seed, engine, cpus)
 }

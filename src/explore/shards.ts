@@ -12,8 +12,13 @@ import { Piscina } from 'piscina'
 import { UsageError } from '../base/errors.js'
 import { explorationWorkerUrl } from '../boot/spawn.js'
 import { keptFor, planOf, resultOf, type ExploreOptions, type ExploreResult } from './explore.js'
+import { BoundedParts } from './boundedParts.js'
+import { DporParts } from './dporParts.js'
+import type { Kept } from './kept.js'
+import { PartsWork, type Parts } from './parts.js'
 import { Ranges } from './ranges.js'
-import { Runner } from './runner.js'
+import { Runner, type Plan } from './runner.js'
+import type { StrategyId } from './strategies.js'
 import type { ShardData } from './shardMain.js'
 import { emptyTally } from './tally.js'
 import { plainPlan, planFrom } from './travel.js'
@@ -52,18 +57,34 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
   await planFrom(data.plan)
   // This thread's own machine shows what was found. Made first, it refuses what no shard could do either.
   const runner = new Runner(plan)
-  runner.goTo(0, '--shards')
   const kept = keptFor(options, plan)
-  const work = new Ranges(kept?.tally ?? emptyTally(), executions, count)
+  const work = workOf(plan, kept, executions, count)
   const { redone, broken } = await new Coordinator(work, data, options, () =>
-    kept?.saveSometimes(() => work.tally),
+    kept?.saveSometimes(
+      () => work.tally,
+      () => work.keep(),
+    ),
   ).run()
   const behind = work.behind()
   const tally = behind.found === null ? work.tally : { ...work.tally, found: behind.found }
-  const unkept = kept?.save(work.tally) ?? null
-  const result = resultOf(tally, plan, runner.session, null, options.shrink === true)
+  const unkept = kept?.save(work.tally, work.keep()) ?? null
+  const result = resultOf(tally, plan, runner.session, options.shrink === true)
   const shards = { count, cut: behind.executions, redone, fault: work.fault ?? broken }
   return { ...result, resumed: kept?.resumed ?? null, unkept, shards }
+}
+
+function workOf({ strategy, preemptions }: Plan, kept: Kept | null, executions: number, shards: number): Work {
+  const tally = kept?.tally ?? emptyTally()
+  const parts = partsOf(strategy, preemptions)
+  if (parts === null) return new Ranges(tally, executions, shards)
+  if (kept !== null && kept.search !== null) parts.goOn(kept.search)
+  return new PartsWork(parts, tally, executions, shards)
+}
+
+/** Null for a strategy that draws its schedules. */
+function partsOf(strategy: StrategyId, preemptions: number | null): Parts | null {
+  if (strategy === 'bounded') return new BoundedParts(preemptions)
+  return strategy === 'dpor' ? new DporParts(preemptions) : null
 }
 
 function checkShards(count: number): void {

@@ -1,4 +1,5 @@
 /** The strategies by name, and the portfolio that is used when none is asked for. */
+import { UsageError } from '../base/errors.js'
 import type { Strategy } from '../machine/engine/controlled.js'
 import { PctStrategy } from './pct.js'
 import { PosStrategy } from './pos.js'
@@ -26,6 +27,38 @@ export const STRATEGIES = [
 
 export type StrategyId = (typeof STRATEGIES)[number]['id']
 
+/** A strategy and what it was told. */
+export interface StrategyChoice {
+  readonly strategy: StrategyId
+  /** Of `pct`: d, 1 to DEPTH_MAX; null: each execution draws its own. */
+  readonly depth: number | null
+  /** Of `bounded` and `dpor`: the most preemptions; null: as many as there are. */
+  readonly preemptions: number | null
+}
+
+/** Throws UsageError for what the strategy does not have, and for what is out of range. */
+export function checkChoice({ strategy, depth, preemptions }: StrategyChoice): void {
+  if (depth !== null) {
+    if (strategy !== 'pct') throw without(`--depth ${depth}`, strategy, 'pct has a depth')
+    checkWhole(`--depth ${depth}`, depth, 1, DEPTH_MAX)
+  }
+  if (preemptions === null) return
+  if (strategy !== 'bounded' && strategy !== 'dpor')
+    throw without(`--preemptions ${preemptions}`, strategy, 'bounded and dpor have a bound of preemptions')
+  checkWhole(`--preemptions ${preemptions}`, preemptions, 0, PREEMPTIONS_MAX)
+}
+
+const without = (option: string, strategy: StrategyId, rule: string): UsageError =>
+  new UsageError(`${option} with --strategy ${strategy}`, rule, 'leave it out, or take another strategy')
+
+function checkWhole(option: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new UsageError(option, `it is a whole number, ${least} to ${most}`)
+}
+
+export const DEPTH_MAX = 100
+export const PREEMPTIONS_MAX = 1000
+
 /** Strategies that draw their schedules, each execution for itself. */
 export type SampledId = Exclude<StrategyId, 'bounded' | 'dpor'>
 
@@ -43,15 +76,21 @@ const PORTFOLIO = ['pos', 'pct', 'urw', 'pos', 'pct', 'random', 'pos', 'pct'] as
 
 /**
  * The strategy of execution `index` of an exploration with `seed`; `profile`: what its executions are like. The same
- * arguments give the same picks.
+ * arguments give the same picks. `depth`: of PCT, if it is fixed.
  */
-export function strategyOf(id: SampledId, seed: number, index: number, profile: Profile): Strategy {
+export function strategyOf(
+  id: SampledId,
+  seed: number,
+  index: number,
+  profile: Profile,
+  depth: number | null = null,
+): Strategy {
   const chosen = id === 'portfolio' ? (PORTFOLIO[index % PORTFOLIO.length] as (typeof PORTFOLIO)[number]) : id
   switch (chosen) {
     case 'random':
       return new RandomStrategy(seed, index, profile)
     case 'pct':
-      return new PctStrategy(seed, index, profile)
+      return new PctStrategy(seed, index, profile, depth)
     case 'pos':
       return new PosStrategy(seed, index, profile)
     case 'urw':

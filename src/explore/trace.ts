@@ -14,12 +14,9 @@ import { accessWidth, mayWrite } from '../machine/cpu/access.js'
 import { INTERRUPT, type ControlledEngine, type Tracer } from '../machine/engine/controlled.js'
 import type { WaitCondition } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
+import { conflict, type Effect } from './effect.js'
 
-export interface Event {
-  /** The action: a CPU, or INTERRUPT + CPU. */
-  readonly proc: number
-  readonly cpu: number
-  /** 32-bit words it goes to: number of the word * 2, + 1 when it writes. */
+export interface Event extends Effect {
   readonly words: number[]
   /** Byte address and width of its access; width 0 when it is none. */
   readonly addr: number
@@ -34,7 +31,8 @@ export interface Event {
   readonly ready: boolean
   /** 1: in the program of its CPU; more: in interrupt handlers. */
   readonly depth: number
-  /** CPUs whose interrupts it raised. */
+  /** Words that it stored to and what it left there, in pairs. */
+  readonly stores: number[]
   raises: number
 }
 
@@ -54,13 +52,33 @@ export class Trace implements Tracer {
   readonly #clocks: Int32Array[] = []
   /** By event: its place among those of its CPU, from 1. */
   readonly #places: number[] = []
+  /** By event: the races that it is the second of. */
+  readonly #races: Race[][] = []
+  /** Events that the above knows. Of them, by CPU: how many it has, the last, the one that raised its interrupt. */
+  #settled = 0
+  readonly #count: Int32Array
+  readonly #last: Int32Array
+  readonly #raisedBy: Int32Array
+  /** By word: those of them that go to it. */
+  readonly #accesses = new Map<number, number[]>()
 
   constructor(engine: ControlledEngine, cpus: number) {
     this.#engine = engine
     this.#cpus = cpus
+    this.#count = new Int32Array(cpus)
+    this.#last = new Int32Array(cpus)
+    this.#raisedBy = new Int32Array(cpus)
   }
 
-  begin(): void {
+  /** An execution begins whose events before event `same` are those of the last one. */
+  begin(same = 0): void {
+    this.#settled = Math.min(same, this.#settled)
+    this.#count.fill(0)
+    this.#last.fill(-1)
+    this.#raisedBy.fill(-1)
+    for (let at = 0; at < this.#settled; at++) this.#note(this.events[at] as Event, at)
+    for (const list of this.#accesses.values())
+      while (list.length > 0 && (list[list.length - 1] as number) >= this.#settled) list.pop()
     this.events.length = 0
   }
 
@@ -82,8 +100,8 @@ export class Trace implements Tracer {
     if (event === undefined) return
     const word = addr >>> 2
     const wide = addr !== event.addr || event.width === 8
-    markWritten(event.words, wide ? word & ~1 : word)
-    if (wide) markWritten(event.words, word | 1)
+    markWritten(event, wide ? word & ~1 : word)
+    if (wide) markWritten(event, word | 1)
   }
 
   raised(cpu: number): void {
@@ -104,15 +122,72 @@ export class Trace implements Tracer {
     const unmasked = ((this.#engine.masked >>> cpu) & 1) === 0
     const ready = ((this.#engine.runnable >>> cpu) & 1) === 1
     const depth = this.#engine.depth(cpu)
-    return { proc, cpu, words, addr, width: bytes, before, until, operand, unmasked, ready, depth, raises: 0 }
+    return {
+      proc,
+      cpu,
+      words,
+      addr,
+      width: bytes,
+      before,
+      until,
+      operand,
+      unmasked,
+      ready,
+      depth,
+      stores: [],
+      raises: 0,
+    }
   }
 
   // ---- races --------------------------------------------------------------------------------------------------------
 
-  /** True when event `b` does not happen after the earlier event `a`. After races(). */
+  /** True when event `b` does not happen after the earlier event `a`. Of events that are settled. */
   independentOf(a: number, b: number): boolean {
     const first = this.events[a] as Event
     return ((this.#clocks[b] as Int32Array)[first.cpu] as number) < (this.#places[a] as number)
+  }
+
+  /** By CPU: how many of its events happen before event `at`, itself included. Of events that are settled. */
+  clock(at: number): Int32Array {
+    return this.#clocks[at] as Int32Array
+  }
+
+  /** Finds out what happens before what, among the events so far. The last one is to be over. */
+  settle(): void {
+    for (; this.#settled < this.events.length; this.#settled++) this.#settleEvent(this.#settled)
+  }
+
+  #settleEvent(at: number): void {
+    const event = this.events[at] as Event
+    const { cpu } = event
+    const clock = new Int32Array(this.#cpus)
+    join(clock, this.#clocks, this.#last[cpu] as number)
+    const races: Race[] = []
+    if (event.proc >= INTERRUPT) {
+      const raisedBy = this.#raisedBy[cpu] as number
+      this.#raceOfInterrupt(at, raisedBy, races)
+      join(clock, this.#clocks, raisedBy)
+    } else {
+      this.#racesOfAccess(event, clock, races)
+      this.#raceWithInterrupt(event, at, races)
+    }
+    this.#note(event, at)
+    clock[cpu] = this.#places[at] = this.#count[cpu] as number
+    this.#clocks[at] = clock
+    this.#races[at] = races
+    for (const word of event.words) {
+      const list = this.#accesses.get(word >>> 1)
+      if (list === undefined) this.#accesses.set(word >>> 1, [at])
+      else list.push(at)
+    }
+  }
+
+  #note({ proc, cpu, raises }: Event, at: number): void {
+    this.#count[cpu] = (this.#count[cpu] as number) + 1
+    this.#last[cpu] = at
+    if (proc >= INTERRUPT) this.#raisedBy[cpu] = -1
+    for (let mask = raises; mask !== 0; mask &= mask - 1)
+      if ((this.#raisedBy[lowestBit(mask)] as number) < 0) this.#raisedBy[lowestBit(mask)] = at
   }
 
   /**
@@ -120,50 +195,28 @@ export class Trace implements Tracer {
    * more, since what they wait for never came again or a finding ended the execution, count as its last ones.
    */
   races(from: number): Race[] {
-    const found: Race[] = []
-    const places = new Int32Array(this.#cpus)
-    const last = new Int32Array(this.#cpus).fill(-1)
-    const raisedBy = new Int32Array(this.#cpus).fill(-1)
-    const accesses = new Map<number, number[]>()
-    this.events.forEach((event, at) => {
-      const { cpu } = event
+    this.settle()
+    const found = this.#races.slice(from, this.events.length).flat()
+    for (const event of this.unmade()) {
       const clock = new Int32Array(this.#cpus)
-      join(clock, this.#clocks, last[cpu] as number)
-      this.#places[at] = places[cpu] = (places[cpu] as number) + 1
-      const races: Race[] = []
-      if (event.proc >= INTERRUPT) {
-        this.#raceOfInterrupt(at, raisedBy[cpu] as number, races)
-        join(clock, this.#clocks, raisedBy[cpu] as number)
-        raisedBy[cpu] = -1
-      } else {
-        this.#racesOfAccess(event, clock, accesses, races)
-        this.#raceWithInterrupt(event, at, accesses, races)
-      }
-      clock[cpu] = places[cpu] as number
-      this.#clocks[at] = clock
-      if (at >= from) found.push(...races)
-      last[cpu] = at
-      for (let mask = event.raises; mask !== 0; mask &= mask - 1)
-        if ((raisedBy[lowestBit(mask)] as number) < 0) raisedBy[lowestBit(mask)] = at
-      for (const word of event.words) {
-        const list = accesses.get(word >>> 1)
-        if (list === undefined) accesses.set(word >>> 1, [at])
-        else list.push(at)
-      }
-    })
-    for (let cpu = 0; cpu < this.#cpus; cpu++) {
-      const event = this.#unmade(cpu)
-      if (event === null) continue
-      const clock = new Int32Array(this.#cpus)
-      join(clock, this.#clocks, last[cpu] as number)
-      this.#racesOfAccess(event, clock, accesses, found)
-      this.#raceWithInterrupt(event, this.events.length, accesses, found)
+      join(clock, this.#clocks, this.#last[event.cpu] as number)
+      this.#racesOfAccess(event, clock, found)
+      this.#raceWithInterrupt(event, this.events.length, found)
     }
     return found
   }
 
-  /** The access that CPU `cpu` was about to make when the execution ended. */
-  #unmade(cpu: number): Event | null {
+  /** Accesses that CPUs were about to make when the execution ended, one of a CPU. */
+  unmade(): Event[] {
+    const events: Event[] = []
+    for (let cpu = 0; cpu < this.#cpus; cpu++) {
+      const event = this.#unmadeBy(cpu)
+      if (event !== null) events.push(event)
+    }
+    return events
+  }
+
+  #unmadeBy(cpu: number): Event | null {
     const pending = this.#engine.pending(cpu)
     if (pending === null || pending.kind === 0) return null
     const bytes = accessWidth(pending.kind)
@@ -178,9 +231,9 @@ export class Trace implements Tracer {
    * other way are no races; nor are those in whose place it could not be, because what it waits for was not there yet. An
    * unlock before a lock is of that kind: then the race is with the lock before the unlock.
    */
-  #racesOfAccess(event: Event, clock: Int32Array, accesses: ReadonlyMap<number, number[]>, races: Race[]): void {
+  #racesOfAccess(event: Event, clock: Int32Array, races: Race[]): void {
     const impossible: number[] = []
-    for (const earlier of candidates(event, accesses, this.events)) {
+    for (const earlier of candidates(event, this.#accesses, this.events)) {
       const other = this.events[earlier] as Event
       if (other.cpu === event.cpu) continue
       if ((this.#places[earlier] as number) <= (clock[other.cpu] as number) || !conflict(other, event)) continue
@@ -208,40 +261,27 @@ export class Trace implements Tracer {
   }
 
   /** An access that an interrupt came before could have been made before it, unless it waited for what came after. */
-  #raceWithInterrupt(event: Event, at: number, accesses: ReadonlyMap<number, number[]>, races: Race[]): void {
+  #raceWithInterrupt(event: Event, at: number, races: Race[]): void {
     for (let earlier = at - 1; earlier >= 0; earlier--) {
       const other = this.events[earlier] as Event
       if (other.cpu !== event.cpu) continue
       if (other.proc < INTERRUPT && other.depth <= event.depth) return
       if (other.proc < INTERRUPT || other.depth !== event.depth) continue
-      if (event.until === null || other.ready || this.#wasWokenBeside(event, earlier, accesses))
+      if (event.until === null || other.ready || this.#wasWokenBeside(event, earlier))
         races.push({ first: earlier, second: event })
       return
     }
   }
 
   /** Whether the store that ended the wait of `event` does not happen after event `earlier`. */
-  #wasWokenBeside(event: Event, earlier: number, accesses: ReadonlyMap<number, number[]>): boolean {
-    const list = accesses.get(event.addr >>> 2) ?? []
+  #wasWokenBeside(event: Event, earlier: number): boolean {
+    const list = this.#accesses.get(event.addr >>> 2) ?? []
     const store = list.findLast((at) => (this.events[at] as Event).words.includes((event.addr >>> 2) * 2 + 1))
     return store !== undefined && store > earlier && this.independentOf(earlier, store)
   }
 }
 
 const NOTHING = [0, 0] as const
-
-/** Whether the order of the two matters. */
-export function dependent(a: Event, b: Event): boolean {
-  return a.cpu === b.cpu || conflict(a, b) || raises(a, b) || raises(b, a)
-}
-
-const raises = (a: Event, b: Event): boolean => b.proc >= INTERRUPT && ((a.raises >>> b.cpu) & 1) === 1
-
-function conflict(a: Event, b: Event): boolean {
-  for (const mine of a.words)
-    for (const other of b.words) if (mine >>> 1 === other >>> 1 && ((mine | other) & 1) === 1) return true
-  return false
-}
 
 /** Whether `event`, had it come in place of `other`, would have found the word as it waits for it. */
 function readyBefore(event: Event, other: Event): boolean {
@@ -269,10 +309,11 @@ function candidates(event: Event, accesses: ReadonlyMap<number, number[]>, event
   return event.words.length === 1 ? found : [...new Set(found)].sort((a, b) => b - a)
 }
 
-function markWritten(words: number[], word: number): void {
+function markWritten({ words, stores }: Event, word: number): void {
   const at = words.findIndex((other) => other >>> 1 === word)
   if (at < 0) words.push(word * 2 + 1)
   else words[at] = word * 2 + 1
+  stores.push(word, peek32(word * WORD_BYTES))
 }
 
 function join(clock: Int32Array, clocks: readonly Int32Array[], event: number): void {

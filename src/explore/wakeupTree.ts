@@ -5,16 +5,16 @@
  * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction", JACM
  * 2017, section 7.
  */
-import { dependent, type Event } from './trace.js'
+import { dependent, type Effect } from './effect.js'
 
 export interface Branch {
   /** The event as it was in the execution that the sequence comes from. */
-  readonly event: Event
+  readonly event: Effect
   readonly next: Branch[]
 }
 
 /** Adds `sequence` to `branches`, unless exploring one of them explores an execution that begins like it. */
-export function insert(branches: Branch[], sequence: readonly Event[]): void {
+export function insert(branches: Branch[], sequence: readonly Effect[]): void {
   let [at, rest] = [branches, sequence]
   for (;;) {
     const branch = at.find(({ event }) => isWeakInitial(event, rest))
@@ -31,14 +31,14 @@ export function insert(branches: Branch[], sequence: readonly Event[]): void {
 }
 
 /** Whether some execution equivalent to one that begins with `sequence` begins with the step of `event`'s process. */
-export function isWeakInitial(event: Event, sequence: readonly Event[]): boolean {
+export function isWeakInitial(event: Effect, sequence: readonly Effect[]): boolean {
   const place = sequence.findIndex(({ proc }) => proc === event.proc)
-  const [step, before] = place < 0 ? [event, sequence.length] : [sequence[place] as Event, place]
-  for (let at = 0; at < before; at++) if (dependent(sequence[at] as Event, step)) return false
+  const [step, before] = place < 0 ? [event, sequence.length] : [sequence[place] as Effect, place]
+  for (let at = 0; at < before; at++) if (dependent(sequence[at] as Effect, step)) return false
   return true
 }
 
-function without(sequence: readonly Event[], proc: number): readonly Event[] {
+function without(sequence: readonly Effect[], proc: number): readonly Effect[] {
   const place = sequence.findIndex((event) => event.proc === proc)
   return place < 0 ? sequence : [...sequence.slice(0, place), ...sequence.slice(place + 1)]
 }

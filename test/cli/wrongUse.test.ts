@@ -50,10 +50,16 @@ const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
     /--seed 3 with --strategy dpor/,
   ],
   [
-    'shards where they cannot be',
-    ['explore', 'mixed', '--strategy', 'dpor', '--shards', '2'],
-    /--shards with --strategy dpor/,
+    'a depth where there is none',
+    ['explore', 'mixed', '--strategy', 'pos', '--depth', '3'],
+    /--depth 3 with --strategy pos/,
   ],
+  [
+    'a bound of preemptions where there is none',
+    ['explore', 'mixed', '--preemptions', '2'],
+    /--preemptions 2 with --strategy portfolio/,
+  ],
+  ['no depth', ['explore', 'mixed', '--strategy', 'pct', '--depth', '0'], /--depth[^]*1 to 100/],
   ['every step of threads', ['stress', 'mixed', '--full'], /--full without --explore/],
   [
     'a design of page tables and a bug of another',

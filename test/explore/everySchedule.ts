@@ -34,8 +34,9 @@ export class EverySchedule implements Search, Strategy {
     return this
   }
 
-  ended(): void {
+  ended(): boolean {
     this.#path.length = this.#at
+    return true
   }
 
   pick(current: number, runnable: number, interruptible: number): number {
@@ -94,6 +95,11 @@ export class Classes implements Tracer {
   raised(cpu: number): void {
     this.#to?.raised(cpu)
     this.#trace.raised(cpu)
+  }
+
+  /** So far. */
+  get events(): number {
+    return this.#trace.events.length
   }
 
   /** By CPU: its events, each with how many events of every CPU happen before it. */

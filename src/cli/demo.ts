@@ -11,8 +11,8 @@ import { stressFor, totalsText } from './stress.js'
 import { subjectOf, subjectOfToken } from './subject.js'
 import { EXIT, Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 
-const SCENARIO = 'gup-vs-split'
-const BUG = 'pmdp-inval-addr'
+const SCENARIO = 'gup-vs-collapse'
+const BUG = 'gup-collapse-pmd'
 const STRESS_MS = 5_000
 const EXPLORE_MS = 30_000
 const RECORDING = '../../../test/fixtures/strace/ls.strace'
@@ -87,6 +87,6 @@ function tryNext(terminal: Terminal, token: string | null): void {
   const { command } = terminal.palette
   heading(terminal, 'Try next')
   terminal.print(`  ${command(token === null ? 'npx racewalk list' : `${replayCommand(token)} --html race.html`)}`)
-  terminal.print(`  ${command('npx racewalk explore gup-vs-collapse --bug gup-collapse-pmd')}`)
+  terminal.print(`  ${command('npx racewalk explore gup-vs-split --bug pmdp-inval-addr')}`)
   terminal.print(`  ${command('npx racewalk stress mixed --cpus 8 --duration 30s')}`)
 }

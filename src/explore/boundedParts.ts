@@ -7,11 +7,11 @@ export class BoundedParts extends BoundedSearch implements Parts {
     return this.advance() ? this.#part(this.path) : null
   }
 
-  *later(): Iterable<NamedPart> {
+  later(_doneOf: unknown, goesOn: (part: NamedPart) => boolean): void {
     for (let at = this.path.length - 1; at >= 0; at--) {
       const branch = this.path[at] as BoundedBranch
       for (let taken = branch.taken + 1; taken < branch.ways; taken++)
-        yield this.#part([...this.path.slice(0, at), { ...branch, taken }])
+        if (!goesOn(this.#part([...this.path.slice(0, at), { ...branch, taken }]))) return
     }
   }
 

@@ -56,27 +56,31 @@ export class DporParts implements Parts {
     return this.#part(nodes.slice(0, -1), last, this.#wrong ? null : chainOf(last.next))
   }
 
-  *later(doneOf: (name: string) => object | undefined): Iterable<NamedPart> {
+  later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void {
     const { nodes, steps } = this.#tree
     let step = steps.length
-    for (let at = nodes.length - 1; at >= 0; at--) {
+    let more = true
+    const look = (part: NamedPart): boolean => (more &&= goesOn(part))
+    for (let at = nodes.length - 1; at >= 0 && more; at--) {
       const node = nodes[at] as Node
       const before = nodes.slice(0, at)
-      if (node.kind === 'step') yield* this.#beside(node, --step, before, at === nodes.length - 1, doneOf)
+      if (node.kind === 'step') this.#beside(node, --step, before, doneOf, look)
       else
-        for (let value = node.value + 1; value < node.count; value++) yield this.#part(before, { ...node, value }, [])
+        for (let value = node.value + 1; value < node.count; value++)
+          if (!look(this.#part(before, { ...node, value }, []))) break
     }
   }
 
   /** Parts that begin with what is planned beside `node`, as long as all that will be asleep by then is known. */
-  *#beside(
+  #beside(
     node: StepNode,
     step: number,
     before: readonly Node[],
-    isLast: boolean,
     doneOf: (name: string) => object | undefined,
-  ): Iterable<NamedPart> {
+    goesOn: (part: NamedPart) => boolean,
+  ): void {
     const sleep: Sleeper[] = [...node.sleep]
+    const isLast = before.length === this.#tree.nodes.length - 1
     let done: object | undefined = isLast ? doneOf((this.turn() as NamedPart).name) : undefined
     if (isLast && done === undefined) return
     let event = isLast ? firstEvent(done as DporDone) : node.event
@@ -84,7 +88,7 @@ export class DporParts implements Parts {
       if (event !== null) sleep.push({ ...effectOf(event), cut: node.cut })
       const begin = { ...node, proc: branch.event.proc, sleep: [...sleep] }
       const part = this.#part(before, begin, chainOf(branch.next))
-      yield part
+      if (!goesOn(part)) return
       done = doneOf(part.name)
       if (done === undefined) return
       event = firstEvent(done as DporDone)

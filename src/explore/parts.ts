@@ -26,8 +26,11 @@ export interface NamedPart {
 export interface Parts {
   /** The part that is searched next; null when nothing is left. The same until take() or goWrong(). */
   turn(): NamedPart | null
-  /** Parts that will be searched later, in that order, as far as that is known. `doneOf`: what became of those that were. */
-  later(doneOf: (name: string) => object | undefined): Iterable<NamedPart>
+  /**
+   * Parts that will be searched later, in that order, as far as that is known and for as long as `goesOn` says so. `doneOf`:
+   * what became of those that were.
+   */
+  later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void
   /** Takes over what became of the part whose turn it is, as a whole or up to some execution. */
   take(done: object): void
   /** What became of `part`, when it is searched on after `done`. */
@@ -112,20 +115,16 @@ export class PartsWork implements Work {
   #fresh(turn: NamedPart): string[] {
     const found: NamedPart[] = []
     let goingOn: string | null = null
-    for (const part of this.#inOrder(turn)) {
+    const look = (part: NamedPart): boolean => {
       const slot = this.#slots.get(part.name)
       if (slot === undefined) found.push(part)
-      else if (slot.tally !== null && isOver(slot.tally)) break
+      else if (slot.tally !== null && isOver(slot.tally)) return false
       else if (goingOn === null && !isOut(slot) && !this.#isDone(slot)) goingOn = part.name
-      if (found.length + this.#slots.size >= AHEAD * this.#shards || found.length >= BATCH * this.#shards) break
+      return found.length + this.#slots.size < AHEAD * this.#shards && found.length < BATCH * this.#shards
     }
+    if (look(turn)) this.#parts.later((name) => this.#slots.get(name)?.done ?? undefined, look)
     if (found.length === 0) return goingOn === null ? [] : [goingOn]
     return found.slice(0, Math.ceil(found.length / this.#shards)).map((part) => this.#slotOf(part))
-  }
-
-  *#inOrder(turn: NamedPart): Iterable<NamedPart> {
-    yield turn
-    yield* this.#parts.later((name) => this.#slots.get(name)?.done ?? undefined)
   }
 
   #isDone({ done }: Slot): boolean {

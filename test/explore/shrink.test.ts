@@ -41,7 +41,7 @@ const kinds = ({ session }: ExploreResult): string[][] => session.programs.map((
 
 describe('a finding with noise around it', () => {
   const bug = bugById('gup-collapse-pmd')
-  const result = explore({ scenario: noisy, bug, seed: 1, executions: 60_000, shrink: true })
+  const result = explore({ scenario: noisy, bug, seed: 3, executions: 60_000, shrink: true })
   const { finding } = result
 
   it('is reduced to the two operations that race, the branches that led there, and the switches between them', () => {
@@ -58,7 +58,7 @@ describe('a finding with noise around it', () => {
   })
 
   it('is reduced in the same way when it is asked again', () => {
-    expect(explore({ scenario: noisy, bug, seed: 1, executions: 60_000, shrink: true }).finding).toEqual(finding)
+    expect(explore({ scenario: noisy, bug, seed: 3, executions: 60_000, shrink: true }).finding).toEqual(finding)
   })
 
   it('has a token that says what a scenario lacks which has become shorter', () => {

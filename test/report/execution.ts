@@ -9,10 +9,17 @@ import type { Scenario } from '../../dist/src/scenario/scenario.js'
 
 export type FoundExecution = PlayedExecution & { readonly bug: Bug }
 
-/** An execution of `scenario` in which `bug` is found, replayed. */
-export function found(scenarioId: string, bugId: string): FoundExecution {
+/** An execution of `scenario` in which `bug` is found, by oracle `wanted` if it is given, replayed. */
+export function found(scenarioId: string, bugId: string, wanted?: string): FoundExecution {
   const [scenario, bug] = [scenarioById(scenarioId), bugById(bugId)]
-  const { finding } = explore({ scenario, bug, seed: 1, executions: 5000, shrink: true })
+  const { finding } = explore({
+    scenario,
+    bug,
+    seed: 1,
+    executions: 5000,
+    shrink: true,
+    ...(wanted === undefined ? {} : { wanted }),
+  })
   if (finding === null) throw new Error(`seed 1 finds nothing in 5000 executions of ${scenarioId}`)
   return played(finding.token, scenario, bug)
 }

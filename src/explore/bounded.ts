@@ -30,11 +30,14 @@ export interface BoundedBranch {
 /** The schedules of one bound that begin alike. */
 export interface BoundedPart {
   readonly bound: number
-  /** How they begin. */
-  readonly way: readonly BoundedBranch[]
+  /** How they begin: the ways taken, branch after branch. */
+  readonly way: readonly number[]
   /** What an earlier search left of it: the branches that follow in its last execution. Null at the beginning. */
   readonly rest: readonly BoundedBranch[] | null
 }
+
+/** What is known of the branches that a part begins with; nobody asks for more. */
+const GIVEN = { ways: Infinity, cost: 0 }
 
 /** What became of a part, or of all of a bound by now. */
 export interface BoundedCounts {
@@ -173,7 +176,7 @@ export class BoundedSearch implements SystematicSearch, Strategy {
 
   begin({ bound, way, rest }: BoundedPart): void {
     this.#bound = bound
-    this.#path = [...way, ...(rest ?? [])].map((branch) => ({ ...branch }))
+    this.#path = [...way.map((taken) => ({ taken, ...GIVEN })), ...(rest ?? []).map((branch) => ({ ...branch }))]
     this.#floor = way.length
     this.#isPart = true
     this.#counts = noCounts()
@@ -216,7 +219,7 @@ export class BoundedSearch implements SystematicSearch, Strategy {
     }
     let branch = this.#path[this.#depth]
     if (branch === undefined) this.#path.push((branch = { taken: 0, ways, cost }))
-    assert(branch.ways === ways, 'the same turns lead to the same branches')
+    assert(this.#depth < this.#floor || branch.ways === ways, 'the same turns lead to the same branches')
     this.#depth++
     if (branch.taken > 0) this.#spent += cost
     return branch.taken

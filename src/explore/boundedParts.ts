@@ -17,7 +17,7 @@ export class BoundedParts extends BoundedSearch implements Parts {
 
   #part(path: readonly BoundedBranch[]): NamedPart {
     const { bound } = this
-    const make = (): BoundedPart => ({ bound, way: path.map((branch) => ({ ...branch })), rest: null })
+    const make = (): BoundedPart => ({ bound, way: path.map(({ taken }) => taken), rest: null })
     return { name: `${bound}: ${path.map(({ taken }) => taken).join()}`, make }
   }
 

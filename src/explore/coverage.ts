@@ -118,15 +118,20 @@ const NOTHING: CoverageData = {
 export const mergeCoverage = (parts: readonly CoverageData[]): CoverageData => parts.reduce(merged, NOTHING)
 
 function merged(a: CoverageData, b: CoverageData): CoverageData {
+  const counts = {
+    executions: a.executions + b.executions,
+    pct: added(a.pct, b.pct),
+    points: Math.max(a.points, b.points),
+    actions: Math.max(a.actions, b.actions),
+  }
+  // Small parts of a search come by the thousand, and most have no execution that was recorded.
+  if (b.recorded === 0) return { ...a, ...counts }
   const sites = new Map(a.sites)
   for (const [key, site] of b.sites) sites.set(key, { ...site, cpus: site.cpus | (sites.get(key)?.cpus ?? 0) })
   const cpus = Math.max(a.operations.length, b.operations.length)
   return {
-    executions: a.executions + b.executions,
+    ...counts,
     recorded: a.recorded + b.recorded,
-    pct: added(a.pct, b.pct),
-    points: Math.max(a.points, b.points),
-    actions: Math.max(a.actions, b.actions),
     classes: added(a.classes, b.classes),
     beyond: a.beyond + b.beyond,
     operations: Array.from({ length: cpus }, (_, cpu) => union(a.operations[cpu], b.operations[cpu])),
@@ -264,14 +269,19 @@ export class Coverage implements StepRecorder {
     return data
   }
 
+  /** What was seen in recorded executions is said again each time, unless there were none since the last. */
   #data(): CoverageData {
-    const key = (site: number): string => siteKey(this.#site(site))
-    return {
+    const counts = {
       executions: this.#executions,
-      recorded: this.#recorded,
       pct: this.#pct,
       points: this.#points,
       actions: this.#interrupts ? 2 * this.#cpus : this.#cpus,
+    }
+    if (this.#recorded === 0) return { ...NOTHING, ...counts }
+    const key = (site: number): string => siteKey(this.#site(site))
+    return {
+      ...counts,
+      recorded: this.#recorded,
       classes: this.#classes,
       beyond: this.#beyond,
       operations: this.#operations.map((kinds) => new Set([...kinds].map((kind) => OPS[kind] as string))),

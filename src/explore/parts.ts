@@ -49,9 +49,9 @@ export interface Parts {
 }
 
 /** Parts for each thread that are out, or done before their turn. More would only take memory. */
-const AHEAD = 32
+const AHEAD = 192
 /** Parts of one unit at most. */
-const BATCH = 16
+const BATCH = 64
 
 /** A part that is out, or was searched. */
 interface Slot {

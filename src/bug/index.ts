@@ -13,7 +13,7 @@ import { mremapTlb } from './mremapTlb.js'
 import { freeBeforeFlush, missingTlbFlush, noRecheck, tableNoGracePeriod, tableOneNoSync } from './mutants.js'
 import { pmdpInvalAddr } from './pmdpInvalAddr.js'
 import * as reclaim from './reclaim.js'
-import { collapseFlushRange, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
+import { collapseFlushRange, ptReclaimHuge, ptReclaimNonempty, retractUffd, tableBatchNoInvalidate } from './retract.js'
 import * as expedited from './rcuExpedited.js'
 import * as s390 from './s390.js'
 import { splitMigentryInval } from './splitMigentryInval.js'
@@ -45,6 +45,7 @@ export const bugs: readonly Bug[] = [
   retractUffd,
   tableBatchNoInvalidate,
   ptReclaimNonempty,
+  ptReclaimHuge,
   lazy.tableFreeNonconcurrent,
   lazy.freedTablesFlag,
   expedited.expWrongQueue,

@@ -77,3 +77,21 @@ export const ptReclaimNonempty = defineBug({
   parts: { Zap: TakesForEmpty },
   config: { ptReclaim: true },
 })
+
+/**
+ * Found here. try_get_and_clear_pmd() and try_to_free_pte() unlink a table whose pages are still in TLBs, under mmap_lock for
+ * read, and nothing in reclaim_pt_is_enabled() asks for huge pages (mm/pt_reclaim.c, v6.14); the flush is the gather's, at the
+ * end. Not shown on a real machine.
+ */
+export const ptReclaimHuge = defineBug({
+  id: 'pt-reclaim-huge',
+  number: 'open',
+  year: 2025,
+  upstream: null,
+  summary:
+    'with PT_RECLAIM, MADV_DONTNEED unlinks an empty table before it flushes, so that a huge page can be faulted in',
+  symptom: 'a TLB has an address in two sizes: some processors stop with a machine check',
+  scenarios: ['reclaim-vs-huge-fault'],
+  parts: {},
+  config: { ptReclaim: true },
+})

@@ -38,6 +38,6 @@ export function smallerText(reduced: Pick<Reduced, 'operations' | 'cpus'> | null
     parts.push(`${operations.after} of ${operations.before} operations on ${cpus.after} of ${cpus.before} CPUs`)
   }
   if (switches !== null && switches.after < switches.before)
-    parts.push(`${switches.after} switches of ${switches.before}`)
+    parts.push(`${switches.after} ${switches.after === 1 ? 'switch' : 'switches'} of ${switches.before}`)
   return parts.join(', ')
 }

@@ -51,6 +51,7 @@ export const scenarios: readonly Scenario[] = [
   tlb.dontneedVsDontneed,
   tlb.protectVsTouch,
   thp.numaVsDontneed,
+  thp.reclaimVsHugeFault,
   thp.scanVsSplit,
   thp.compactionVsGup,
   thp.splitVsDontneed,

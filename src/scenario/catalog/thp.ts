@@ -60,6 +60,24 @@ export const numaVsDontneed = defineScenario({
   },
 })
 
+export const reclaimVsHugeFault = defineScenario({
+  id: 'reclaim-vs-huge-fault',
+  summary: 'MADV_DONTNEED drops the base pages of a range that another CPU faults a huge page into',
+  arch: 'x86-64',
+  cpus: 2,
+  config: { flushStyle: 'ipi' },
+  build: (s) => {
+    const at = s.huge(0)
+    const advise = (advice: 'hugepage' | 'nohugepage'): Op => ({ op: 'madvise', addr: at, len: s.hugeSize, advice })
+    const fill: Program = [advise('nohugepage'), store(at), advise('hugepage')]
+    const drop: Program = [load(at), dontneed(at, s.hugeSize)]
+    return {
+      boot: [mapAnonymous(at, s.hugeSize), ...fill],
+      programs: roles(s, [...(s.repeated ? fill : []), ...drop], [store(at)]),
+    }
+  },
+})
+
 export const scanVsSplit = defineScenario({
   id: 'scan-vs-split',
   summary: 'a speculative walker by frame number against gup on a tail page and a folio split',

@@ -17,9 +17,9 @@ const ROUNDS = SMOKE ? 1 : 3
 /** Executions of a long call: so many that what it takes V8 to compile the kernel, in each thread, is a small part. */
 const LONG: Readonly<Record<string, number>> = SMOKE
   ? { 'message-passing': 2000, 'gup-vs-split': 100 }
-  : { 'message-passing': 1_000_000, 'gup-vs-split': 40_000 }
-/** A short call is so much shorter. */
-const SHORTER = 10
+  : { 'message-passing': 2_000_000, 'gup-vs-split': 100_000 }
+/** A short call is so much shorter: long enough that V8 has compiled what is hot when it ends. */
+const SHORTER = 4
 
 /** 0: no shards, everything in this thread. */
 const SHARDS = [0, 1, 2]

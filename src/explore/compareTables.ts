@@ -40,7 +40,7 @@ export interface CompareOptions {
   readonly signal?: AbortSignal
 }
 
-export const COMPARE_EXECUTIONS = 2_000
+export const COMPARE_EXECUTIONS = 6_000
 /** A torture is an order of magnitude longer than the others, and runs as much less often. */
 const TORTURE = /torture/
 

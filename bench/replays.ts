@@ -24,9 +24,10 @@ let same = 0
 let bytes = 0
 for (let seed = 1; found < wanted && seed < 100_000; seed++)
   for (const bug of bugs) {
+    if (found >= wanted) break
     const scenario = scenarioById(bug.scenarios[0] as string)
     const { finding } = explore({ scenario, bug, seed, executions: 2000 })
-    if (finding === null || found >= wanted) continue
+    if (finding === null) continue
     found++
     bytes += finding.token.length
     const again = replay(decodeToken(finding.token), scenario, bug)

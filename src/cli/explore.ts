@@ -5,7 +5,7 @@ import { patched } from '../bug/patch.js'
 import { exploreAsync, type ExploreOptions, type ExploreResult, type FoundFinding } from '../explore/explore.js'
 import { exploreSharded } from '../explore/shards.js'
 import { decodeToken } from '../explore/token.js'
-import type { StrategyId } from '../explore/strategies.js'
+import { isSampled, type StrategyId } from '../explore/strategies.js'
 import { insightOf, type Insight } from '../explore/insight.js'
 import { whatChanged } from '../report/changed.js'
 import { coverageText, whyNotText, type CoverageContext } from '../report/coverage.js'
@@ -101,7 +101,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
 
 /** Throws UsageError for a seed that counts for nothing. */
 function checkSeed({ seed, strategy }: Options): void {
-  if (strategy !== 'bounded' && strategy !== 'dpor') return
+  if (isSampled(strategy)) return
   throw new UsageError(`--seed ${seed} with --strategy ${strategy}`, 'that draws nothing', 'leave --seed out')
 }
 

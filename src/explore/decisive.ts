@@ -13,7 +13,7 @@
  */
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
-import { Sampler } from './curve.js'
+import { Sampler, share } from './curve.js'
 import { ReplayStrategy } from './replay.js'
 import type { Session } from './session.js'
 
@@ -47,7 +47,7 @@ export function decisiveSwitch(session: Session, picks: readonly number[], findi
   if (switches.length === 0 || switches.length > SWITCHES_MAX) return null
   const sampler = new Sampler(session, { picks, finding, runs: RUNS })
   const points = switches.map(({ turns }) => sampler.sample(turns))
-  const shares = [...points.map(({ failures, runs }) => failures / runs), 1]
+  const shares = [...points.map(share), 1]
   let best: Decisive | null = null
   for (const [i, { cpu }] of switches.entries()) {
     const [before, after] = [shares[i] as number, shares[i + 1] as number]

@@ -43,7 +43,7 @@ export function checkChoice({ strategy, depth, preemptions }: StrategyChoice): v
     checkWhole(`--depth ${depth}`, depth, 1, DEPTH_MAX)
   }
   if (preemptions === null) return
-  if (strategy !== 'bounded' && strategy !== 'dpor')
+  if (isSampled(strategy))
     throw without(`--preemptions ${preemptions}`, strategy, 'bounded and dpor have a bound of preemptions')
   checkWhole(`--preemptions ${preemptions}`, preemptions, 0, PREEMPTIONS_MAX)
 }
@@ -61,6 +61,8 @@ export const PREEMPTIONS_MAX = 1000
 
 /** Strategies that draw their schedules, each execution for itself. */
 export type SampledId = Exclude<StrategyId, 'bounded' | 'dpor'>
+
+export const isSampled = (id: StrategyId): id is SampledId => id !== 'bounded' && id !== 'dpor'
 
 /**
  * The portfolio's executions in turn: three eighths PCT, three eighths POS, an eighth each of URW and of the random walk.

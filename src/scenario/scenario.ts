@@ -6,7 +6,7 @@ import { PAGE_SHIFT, type ArchId } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import { fullMachine, smallMachine, withPgalloc, type MachineConfig } from '../boot/config.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import type { Op, Program } from '../program/op.js'
+import type { Advice, Op, Program } from '../program/op.js'
 import { MAP, PROT } from '../program/op.js'
 
 /** What a scenario is written in terms of. */
@@ -117,7 +117,8 @@ export const gup = (addr: number, pages = 1, more: Partial<Extract<Op, { op: 'gu
   pages,
   ...more,
 })
-export const dontneed = (addr: number, len: number): Op => ({ op: 'madvise', addr, len, advice: 'dontneed' })
+export const madvise = (addr: number, len: number, advice: Advice): Op => ({ op: 'madvise', addr, len, advice })
+export const dontneed = (addr: number, len: number): Op => madvise(addr, len, 'dontneed')
 
 /**
  * Makes the huge range at `addr` new, without a page table. What is stored there next is a huge page again: MADV_DONTNEED

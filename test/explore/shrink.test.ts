@@ -9,7 +9,7 @@ import { decodeToken } from '../../dist/src/explore/token.js'
 import { isSameFailure } from '../../dist/src/machine/engine/finding.js'
 import type { Op, Program } from '../../dist/src/program/op.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
-import { defineScenario, dontneed, gup, load, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
+import { defineScenario, dontneed, gup, load, madvise, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
 
 // What is drawn here is drawn with fixed seeds, so these tests cannot fail by chance.
 
@@ -24,9 +24,13 @@ const noisy = defineScenario({
     const [at, other] = [s.huge(0), s.huge(1)]
     const anywhere = { from: other, step: s.pageSize, count: 4 }
     const noise: Program = [store(other, 1, 3), { op: 'load', addr: anywhere }]
-    const advise = (advice: 'hugepage' | 'nohugepage'): Op => ({ op: 'madvise', addr: at, len: s.hugeSize, advice })
     return {
-      boot: [mapAnonymous(at, 2 * s.hugeSize), advise('nohugepage'), store(at, 1, 4), advise('hugepage')],
+      boot: [
+        mapAnonymous(at, 2 * s.hugeSize),
+        madvise(at, s.hugeSize, 'nohugepage'),
+        store(at, 1, 4),
+        madvise(at, s.hugeSize, 'hugepage'),
+      ],
       programs: [
         [{ op: 'repeat', times: 2, body: [{ op: 'oneOf', of: [noise, [load(other)]] }] }],
         [load(other), { op: 'collapse', addr: at }, ...noise],
@@ -153,7 +157,7 @@ describe('every bug of the corpus', () => {
     const seed = SEEDS[id] ?? 1
     const { finding: found, session } = explore({ scenario, bug, seed, executions: EXECUTIONS })
     if (found === null) throw new Error('not found')
-    const picks = [...session.engine.picks]
+    const picks = session.engine.picks
     const alone = fewerSwitches(session, { finding: found, picks, switches: Infinity }, new Budget(1_500_000))
 
     const finding = present({ ...found, finding: found, picks }, planOf({ scenario, bug, seed }), session, true)

@@ -1,5 +1,5 @@
 /** gup_fast against everything that takes its pages away. */
-import { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from '../scenario.js'
+import { defineScenario, dontneed, gup, load, madvise, mapAnonymous, renew, roles, store } from '../scenario.js'
 import type { Op, Program } from '../../program/op.js'
 
 const pinRoundTrip = (addr: number): Op => gup(addr, 1, { pin: true, write: true })
@@ -29,8 +29,11 @@ export const gupVsCollapse = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const pages = Math.min(4, s.hugeSize / s.pageSize)
-    const advise = (advice: 'hugepage' | 'nohugepage'): Op => ({ op: 'madvise', addr: at, len: s.hugeSize, advice })
-    const small: Program = [advise('nohugepage'), store(at, 1, pages), advise('hugepage')]
+    const small: Program = [
+      madvise(at, s.hugeSize, 'nohugepage'),
+      store(at, 1, pages),
+      madvise(at, s.hugeSize, 'hugepage'),
+    ]
     const collapse: Program = [{ op: 'collapse', addr: at }, dontneed(at, s.hugeSize), ...(s.repeated ? small : [])]
     const once = [gup(at, 1, { fastOnly: true })]
     const walker: Program = [
@@ -49,11 +52,7 @@ export const gupVsMunmap = defineScenario({
   cpus: 2,
   build: (s) => {
     const at = s.huge(0)
-    const map: Program = [
-      mapAnonymous(at, s.hugeSize),
-      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' },
-      store(at, 1, 2),
-    ]
+    const map: Program = [mapAnonymous(at, s.hugeSize), madvise(at, s.hugeSize, 'nohugepage'), store(at, 1, 2)]
     const other = s.huge(2)
     const unmap: Program = [
       { op: 'munmap', addr: at, len: s.hugeSize },
@@ -105,7 +104,7 @@ export const gupVsDontneed = defineScenario({
     const walker: Program = [gup(at), load(at), gup(next, 1, { write: true }), load(next), store(next + s.pageSize)]
     const boot = [
       mapAnonymous(at, 2 * s.hugeSize),
-      { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op,
+      madvise(next, s.hugeSize, 'nohugepage'),
       store(at),
       store(next, 1, 2),
     ]
@@ -155,7 +154,7 @@ export const forkVsGup = defineScenario({
     const pinner: Program = s.repeated ? [pin(at), pin(next), store(at, 2), { op: 'unpin' }] : [pin(at)]
     const boot = [
       mapAnonymous(at, 2 * s.hugeSize),
-      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' } as Op,
+      madvise(at, s.hugeSize, 'nohugepage'),
       store(at),
       ...(s.repeated ? [store(next)] : []),
     ]

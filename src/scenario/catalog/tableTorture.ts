@@ -1,6 +1,6 @@
 /** Page tables that share a page, everything at once, at random, with a seed. */
 import { MAP, PROT, type Op, type Program } from '../../program/op.js'
-import { defineScenario, dontneed, load, mapAnonymous, store } from '../scenario.js'
+import { defineScenario, dontneed, load, madvise, mapAnonymous, store } from '../scenario.js'
 
 export const tableTorture = defineScenario({
   id: 'table-torture',
@@ -21,10 +21,7 @@ export const tableTorture = defineScenario({
       flags: MAP.shared | MAP.fixed,
       file: 0,
     }
-    const mapSmall: Program = [
-      mapAnonymous(small, s.hugeSize),
-      { op: 'madvise', addr: small, len: s.hugeSize, advice: 'nohugepage' },
-    ]
+    const mapSmall: Program = [mapAnonymous(small, s.hugeSize), madvise(small, s.hugeSize, 'nohugepage')]
     const anyFile = { from: file, step: s.hugeSize, count: 2 }
     const anyRange = { from: file, step: s.hugeSize, count: 4 }
     const of: Op[][] = [

@@ -1,6 +1,6 @@
 /** Huge pages against faults, unmapping and each other. */
-import { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from '../scenario.js'
-import type { Op, Program } from '../../program/op.js'
+import { defineScenario, dontneed, gup, load, madvise, mapAnonymous, renew, roles, store } from '../scenario.js'
+import type { Program } from '../../program/op.js'
 
 export const faultVsSplit = defineScenario({
   id: 'fault-vs-split',
@@ -35,9 +35,9 @@ export const collapseVsMunmap = defineScenario({
     const at = s.huge(0)
     const map: Program = [
       mapAnonymous(at, s.hugeSize),
-      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'nohugepage' },
+      madvise(at, s.hugeSize, 'nohugepage'),
       store(at, 1, 3),
-      { op: 'madvise', addr: at, len: s.hugeSize, advice: 'hugepage' },
+      madvise(at, s.hugeSize, 'hugepage'),
     ]
     const collapse: Program = [{ op: 'collapse', addr: at }]
     const unmap: Program = [load(at), dontneed(at, s.pageSize), { op: 'munmap', addr: at, len: s.hugeSize }, ...map]
@@ -68,8 +68,7 @@ export const reclaimVsHugeFault = defineScenario({
   config: { flushStyle: 'ipi' },
   build: (s) => {
     const at = s.huge(0)
-    const advise = (advice: 'hugepage' | 'nohugepage'): Op => ({ op: 'madvise', addr: at, len: s.hugeSize, advice })
-    const fill: Program = [advise('nohugepage'), store(at), advise('hugepage')]
+    const fill: Program = [madvise(at, s.hugeSize, 'nohugepage'), store(at), madvise(at, s.hugeSize, 'hugepage')]
     const drop: Program = [load(at), dontneed(at, s.hugeSize)]
     return {
       boot: [mapAnonymous(at, s.hugeSize), ...fill],
@@ -108,12 +107,7 @@ export const compactionVsGup = defineScenario({
       { op: 'migrate', addr: next },
     ]
     const user: Program = [gup(at), store(next), gup(next, 1, { pin: true, write: true }), load(at)]
-    const boot = [
-      mapAnonymous(at, 2 * s.hugeSize),
-      { op: 'madvise', addr: next, len: s.hugeSize, advice: 'nohugepage' } as Op,
-      store(at),
-      store(next),
-    ]
+    const boot = [mapAnonymous(at, 2 * s.hugeSize), madvise(next, s.hugeSize, 'nohugepage'), store(at), store(next)]
     return { boot, programs: roles(s, mover, user) }
   },
 })

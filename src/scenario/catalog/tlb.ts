@@ -1,5 +1,5 @@
 /** Stale translations: who flushes, and when. */
-import { defineScenario, dontneed, load, mapAnonymous, roles, store } from '../scenario.js'
+import { defineScenario, dontneed, load, madvise, mapAnonymous, roles, store } from '../scenario.js'
 import type { Op, Program } from '../../program/op.js'
 
 export const mremapVsTouch = defineScenario({
@@ -19,7 +19,7 @@ export const mremapVsTouch = defineScenario({
       flags: 3,
       newAddr: b,
     })
-    const boot: Op[] = [mapAnonymous(from, len), { op: 'madvise', addr: from, len, advice: 'nohugepage' }, store(from)]
+    const boot: Op[] = [mapAnonymous(from, len), madvise(from, len, 'nohugepage'), store(from)]
     const mover: Program = s.repeated ? [move(from, to), move(to, from)] : [move(from, to)]
     return { boot, programs: roles(s, mover, [load(from), load(from), load(to)], [[{ op: 'migrate', addr: to }]]) }
   },
@@ -33,11 +33,7 @@ export const dontneedVsDontneed = defineScenario({
   cpusMin: 2,
   build: (s) => {
     const at = s.page(0)
-    const boot: Op[] = [
-      mapAnonymous(at, s.pageSize),
-      { op: 'madvise', addr: at, len: s.pageSize, advice: 'nohugepage' },
-      store(at),
-    ]
+    const boot: Op[] = [mapAnonymous(at, s.pageSize), madvise(at, s.pageSize, 'nohugepage'), store(at)]
     const drop: Program = [dontneed(at, s.pageSize)]
     const again: Program = [...drop, store(at)]
     return { boot, programs: roles(s, s.repeated ? again : drop, drop, [[load(at), load(at)]]) }

@@ -296,17 +296,22 @@ export class Cpu {
 
   *smpMb(): Step<void> {
     yield* this.point(Access.smpMb, 0)
-    fence()
+    this.#fence()
   }
 
   *smpRmb(): Step<void> {
     yield* this.point(Access.smpRmb, 0)
-    fence()
+    this.#fence()
   }
 
   *smpWmb(): Step<void> {
     yield* this.point(Access.smpWmb, 0)
-    fence()
+    this.#fence()
+  }
+
+  /** CPUs of one thread see each other's accesses in the order in which they are made. */
+  #fence(): void {
+    if (this.engine.threads) fence()
   }
 
   /** A point without an access of its own, for a step that touches `addr` by other means (a user's load, a page copy). */

@@ -1,24 +1,33 @@
 /**
  * How small do findings become, and what does that cost? For each bug of the corpus, in the first scenario that shows it,
- * over some seeds: switches between CPUs, operations and CPUs before and after (medians), executions and seconds of the
- * processor that shrinking took (medians, and the worst of these).
+ * over some seeds: switches between CPUs, operations and CPUs before and after (medians), the most switches that a seed was
+ * left with, executions and seconds of the processor that shrinking took (medians, and the worst of these).
+ *
+ * The fewest switches known: those of any seed, and of any failure that a search for few preemptions first comes to, in
+ * `--bounded` executions of what each seed was left with.
+ *
  * `--seeds 3 --executions 40000` and names of bugs restrict it.
  */
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { bugs, type Bug } from '../src/bug/index.js'
+import { BoundedSearch } from '../src/explore/bounded.js'
 import { explore } from '../src/explore/explore.js'
+import { switchesOf } from '../src/explore/fewerSwitches.js'
+import type { Session } from '../src/explore/session.js'
 import { reducedBy, shrink, type Change } from '../src/explore/shrink.js'
+import { isSameFailure, type Finding } from '../src/machine/engine/finding.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { extentOf } from '../src/program/reduction.js'
 import { median, SMOKE } from './harness.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string' }, executions: { type: 'string' } },
+  options: { seeds: { type: 'string' }, executions: { type: 'string' }, bounded: { type: 'string' } },
 })
 const SEEDS = SMOKE ? 1 : Number(values.seeds ?? 3)
 const EXECUTIONS = SMOKE ? 50 : Number(values.executions ?? 40_000)
+const BOUNDED = SMOKE ? 10 : Number(values.bounded ?? 0)
 
 interface Measured {
   readonly switches: Change
@@ -26,17 +35,36 @@ interface Measured {
   readonly cpus: Change
   readonly executions: number
   readonly seconds: number
+  /** Switches, the fewest that are known of what is left. */
+  readonly fewest: number
 }
 
 function measure(bug: Bug, scenarioId: string, seed: number): Measured | null {
   const { finding, session } = explore({ scenario: scenarioById(scenarioId), bug, seed, executions: EXECUTIONS })
   if (finding === null) return null
   const start = process.cpuUsage()
-  const { switches, executions } = shrink(session, finding, [...session.engine.picks], seed)
+  const { switches, executions } = shrink(session, finding, session.engine.picks, seed)
   const { user, system } = process.cpuUsage(start)
   const whole = extentOf(session.wholePrograms)
   const same = { operations: unchanged(whole.operations), cpus: unchanged(whole.cpus) }
-  return { switches, ...(reducedBy(session) ?? same), executions, seconds: (user + system) / 1e6 }
+  const reduced = reducedBy(session) ?? same
+  const fewest = Math.min(switches.after, fewestWithFewPreemptions(session, finding))
+  return { switches, ...reduced, executions, seconds: (user + system) / 1e6, fewest }
+}
+
+/** Of the failures like `finding` in the first executions of a bounded search; Infinity without any. */
+function fewestWithFewPreemptions(session: Session, finding: Finding): number {
+  const search = new BoundedSearch()
+  let fewest = Infinity
+  for (let execution = 0; execution < BOUNDED; execution++) {
+    const strategy = search.next()
+    if (strategy === null) break
+    const found = session.execute(strategy).finding
+    search.ended()
+    if (found === null || !isSameFailure(found, finding)) continue
+    fewest = Math.min(fewest, switchesOf(session, session.engine.picks))
+  }
+  return fewest
 }
 
 const unchanged = (n: number): Change => ({ before: n, after: n })
@@ -46,7 +74,18 @@ function change(all: readonly Measured[], of: (measured: Measured) => Change): s
 }
 
 const table = new Table({
-  head: ['bug', 'scenario', 'found', 'switches', 'operations', 'CPUs', 'executions', 'seconds, worst'],
+  head: [
+    'bug',
+    'scenario',
+    'found',
+    'switches',
+    'most',
+    'fewest known',
+    'operations',
+    'CPUs',
+    'executions',
+    'seconds, worst',
+  ],
   style: { head: [], border: [] },
 })
 const chosen = bugs.filter((bug) => positionals.length === 0 || positionals.includes(bug.id))
@@ -63,6 +102,8 @@ for (const bug of SMOKE ? chosen.slice(0, 2) : chosen) {
       ? []
       : [
           change(all, (one) => one.switches),
+          Math.max(...all.map((one) => one.switches.after)),
+          Math.min(...all.map((one) => one.fewest)),
           change(all, (one) => one.operations),
           change(all, (one) => one.cpus),
           `${median(all.map((one) => one.executions))}`,

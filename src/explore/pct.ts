@@ -5,17 +5,17 @@
  *
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
  * Bugs", ASPLOS 2010. Departures: each execution draws its own depth, unless one is asked for; delivering an interrupt is an
- * action with a priority of its own; in half of the executions only accesses to words that CPUs share (Profile) count as
- * points, which makes k several times smaller but proves nothing where the profile lacks a word; k is the length of the
- * longest measured execution or of any of them, since paths that end early would see few change points; and an execution that
- * goes on for several times the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain
- * for ever.
+ * action with a priority of its own; in most executions only accesses to some words count as points (words.ts), which makes k
+ * several times smaller but proves nothing where those are not the words that matter; k is the length of the longest measured
+ * execution or of any of them, since paths that end early would see few change points; and an execution that goes on for
+ * several times the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
  */
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Lengths, Profile } from './profile.js'
+import { drawWords } from './words.js'
 
 /** Depths that executions draw, by equal chances. */
 export const DEPTHS = [2, 3, 4, 6]
@@ -43,10 +43,10 @@ export class PctStrategy implements Strategy {
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < 2 * this.#cpus; place++) this.#priority.push(1 + this.#prng.next())
-    this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
-    const { points, shared } = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
+    this.#words = drawWords(this.#prng, profile)
+    const one = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
     this.anywhere = this.#words === null && this.#prng.below(2) === 0
-    const length = this.anywhere ? profile.length : this.#words === null ? points : shared
+    const length = this.anywhere ? profile.length : pointsOf(one, this.#words)
     this.depth = depth ?? (DEPTHS[this.#prng.below(DEPTHS.length)] as number)
     for (let change = 1; change < this.depth; change++) this.#changes.push(this.#prng.below(Math.max(1, length)))
     this.#fairFrom = fairFrom(profile.length)
@@ -78,4 +78,12 @@ export class PctStrategy implements Strategy {
   choose(n: number): number {
     return this.#prng.below(n)
   }
+}
+
+/** Points of an execution of these lengths; if only those before accesses to `words` count, as many. */
+function pointsOf({ points, before }: Lengths, words: ReadonlySet<number> | null): number {
+  if (words === null) return points
+  let count = 0
+  for (const word of words) count += before.get(word) ?? 0
+  return count
 }

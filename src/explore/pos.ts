@@ -4,15 +4,16 @@
  * next CPU is drawn at every step.
  *
  * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the same
- * 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in half of the executions only accesses to
- * words that CPUs share (Profile) wait, and all others are made at once; an execution that goes on for several times the
- * expected length becomes fair (fair.ts).
+ * 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in most executions only accesses to some
+ * words wait (words.ts), and all others are made at once; an execution that goes on for several times the expected length
+ * becomes fair (fair.ts).
  */
 import { lowestBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
+import { drawWords } from './words.js'
 
 const NOWHERE = -1
 
@@ -32,7 +33,7 @@ export class PosStrategy implements Strategy {
   /** Execution `index` of the exploration with `seed`. */
   constructor(seed: number, index: number, profile: Profile) {
     this.#prng = Prng.split(seed, index)
-    this.#words = this.#prng.below(2) === 0 ? null : profile.sharedWords
+    this.#words = drawWords(this.#prng, profile)
     this.#fairFrom = fairFrom(profile.length)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < 2 * this.#cpus; place++) {

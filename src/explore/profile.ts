@@ -19,8 +19,8 @@ export interface Profile {
 export interface Lengths {
   /** Places at which there was more than one action. */
   readonly points: number
-  /** Accesses to shared words. */
-  readonly shared: number
+  /** By word: at how many of them a CPU that could go on was about to go there. */
+  readonly before: ReadonlyMap<number, number>
 }
 
 export interface SharedWord {
@@ -36,20 +36,19 @@ export class Measured implements Profile {
   readonly accesses: number[]
   shared: readonly SharedWord[] = []
   sharedWords: ReadonlySet<number> = new Set()
-  lengths: readonly Lengths[] = []
-  readonly #executions: { readonly counts: AccessCounts; readonly points: number }[] = []
+  readonly lengths: Lengths[] = []
   readonly #words = new Map<number, Word>()
 
   constructor(cpus: number) {
     this.accesses = Array.from({ length: cpus }, () => 0)
   }
 
-  /** An execution with these counts has ended, after `picks` picks. */
-  add(counts: AccessCounts, picks: number): void {
-    this.#executions.push({ counts, points: picks })
+  /** The execution under `measuring` has ended, after `picks` picks. */
+  add({ recorder, before }: Measuring, picks: number): void {
+    this.lengths.push({ points: picks, before })
     this.length = Math.max(this.length, picks)
-    raise(this.accesses, counts.accesses)
-    for (const [word, { accesses, written }] of counts.words) {
+    raise(this.accesses, recorder.accesses)
+    for (const [word, { accesses, written }] of recorder.words) {
       const known = this.#words.get(word)
       if (known === undefined) this.#words.set(word, { accesses, written })
       else {
@@ -62,7 +61,6 @@ export class Measured implements Profile {
       .map(([word, { accesses }]) => ({ word, accesses }))
       .sort((a, b) => a.word - b.word)
     this.sharedWords = new Set(this.shared.map(({ word }) => word))
-    this.lengths = this.#executions.map((one) => ({ points: one.points, shared: one.counts.countOf(this.sharedWords) }))
   }
 }
 
@@ -74,6 +72,8 @@ interface Word {
 /** Another strategy, and what the execution under it is like. */
 export class Measuring implements Strategy {
   readonly recorder: AccessCounts
+  /** As in Lengths. */
+  readonly before = new Map<number, number>()
   readonly #inner: Strategy
 
   constructor(inner: Strategy, cpus: number) {
@@ -82,6 +82,7 @@ export class Measuring implements Strategy {
   }
 
   pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
+    if (current >= 0) this.before.set(addr >>> 3, 1 + (this.before.get(addr >>> 3) ?? 0))
     return this.#inner.pick(current, runnable, interruptible, kind, addr)
   }
 
@@ -106,14 +107,6 @@ class AccessCounts implements StepRecorder {
     if (known === undefined) this.words.set(word, (known = { accesses: this.accesses.map(() => 0), written: false }))
     known.accesses[cpu] = (known.accesses[cpu] as number) + 1
     known.written ||= mayWrite(kind)
-  }
-
-  /** Accesses to `words`. */
-  countOf(words: ReadonlySet<number>): number {
-    let count = 0
-    for (const [word, { accesses }] of this.words)
-      if (words.has(word)) count += accesses.reduce((n, more) => n + more, 0)
-    return count
   }
 
   interrupt(): void {

@@ -1,14 +1,15 @@
 /**
  * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each execution
- * draws one of several odds of switching; the odds cover windows from one access to a whole operation. In half of the
- * executions a CPU is left only before accesses to words that CPUs share (Profile). An execution that goes on for several
- * times the expected length becomes fair (fair.ts).
+ * draws one of several odds of switching; the odds cover windows from one access to a whole operation. In most executions a
+ * CPU is left only before accesses to some words (words.ts). An execution that goes on for several times the expected length
+ * becomes fair (fair.ts).
  */
 import { countBits, nthBit } from '../base/bits.js'
 import { Prng } from '../base/prng.js'
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
+import { drawWords } from './words.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
 const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
@@ -26,7 +27,7 @@ export class RandomStrategy implements Strategy {
   constructor(seed: number, index: number, profile: Profile | null) {
     this.#prng = Prng.split(seed, index)
     this.#odds = leaveOdds(this.#prng)
-    this.#words = profile === null || this.#prng.below(2) === 0 ? null : profile.sharedWords
+    this.#words = profile === null ? null : drawWords(this.#prng, profile)
     this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
   }
 

@@ -54,7 +54,7 @@ export class SampledSearch implements IndexedSearch {
 
   ended(): boolean {
     if (this.#measuring === null) return true
-    this.#profile.add(this.#measuring.recorder, this.#engine.pickCount)
+    this.#profile.add(this.#measuring, this.#engine.pickCount)
     this.#measuring = null
     this.#known++
     return true

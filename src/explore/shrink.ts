@@ -2,8 +2,9 @@
  * Makes a finding smaller before it is shown: fewer switches between CPUs, then fewer operations, CPUs and pages, and at the
  * end switches again. Nothing that is left can lose any one of its switches.
  */
-import type { Finding } from '../machine/engine/finding.js'
+import { isSameFailure, type Finding } from '../machine/engine/finding.js'
 import { extentOf } from '../program/reduction.js'
+import { BoundedSearch } from './bounded.js'
 import { Budget } from './budget.js'
 import { canLoseOperations, fewerOperations } from './fewerOperations.js'
 import { Draws } from './draws.js'
@@ -27,7 +28,7 @@ export interface Shrunk {
 /** Accesses that shrinking may make: some seconds at most. */
 const STEPS = 3_200_000
 /** The share of them by which each step has to be done. */
-const SHARES = { quick: 0.2, switches: 0.5, operations: 0.8, elsewhere: 0.95 }
+const SHARES = { quick: 0.2, switches: 0.45, operations: 0.65, elsewhere: 0.75, bounded: 0.95 }
 
 /**
  * `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it, with the programs
@@ -42,7 +43,8 @@ export function shrink(session: Session, finding: Finding, picks: readonly numbe
   const first = fewerSwitches(session, quick, budget.until(SHARES.switches))
   const small = losesOperations ? fewerOperations(session, first, seed, budget.until(SHARES.operations)) : first
   const other = fromElsewhere(session, fewerSwitches(session, small, budget), seed, budget.until(SHARES.elsewhere))
-  const last = fewerSwitches(session, other, budget)
+  const fewest = fromFewPreemptions(session, other, budget.until(SHARES.bounded))
+  const last = fewerSwitches(session, fewest, budget)
   const switches = { before, after: last.switches }
   return { finding: last.finding, picks: last.picks, switches, executions: budget.executions }
 }
@@ -65,6 +67,28 @@ function fromElsewhere(session: Session, failure: Failure, seed: number, budget:
     if (finding === null) break
     const other = fewerSwitches(session, { finding, picks: session.engine.picks, switches: Infinity }, budget)
     if (other.switches < best.switches) best = other
+  }
+  return best
+}
+
+/** Executions that are searched, and switches below which none are. */
+const SEARCHED = 3000
+const MANY = 4
+
+/** A schedule of the same programs that fails in the same way after fewer preemptions than any other; or `failure`. */
+function fromFewPreemptions(session: Session, failure: Failure, budget: Budget): Failure {
+  const search = new BoundedSearch()
+  let best = failure
+  for (let run = 0; run < SEARCHED && search.bound < best.switches && best.switches >= MANY; run++) {
+    const strategy = budget.isSpent ? null : search.next()
+    if (strategy === null) break
+    const { finding } = session.execute(strategy)
+    search.ended()
+    budget.spend(session.engine.steps)
+    if (finding === null || !isSameFailure(finding, failure.finding)) continue
+    const { picks } = session.engine
+    const switches = switchesOf(session, picks)
+    if (switches < best.switches) best = { finding, picks, switches }
   }
   return best
 }

@@ -39,7 +39,7 @@ const ofLength = (length: number): Profile => ({
   accesses: [length, length, length],
   shared: [{ word: 100, accesses: [length, length, length] }],
   sharedWords: new Set([100]),
-  lengths: [{ points: length, shared: length }],
+  lengths: [{ points: length, before: new Map([[100, length]]) }],
 })
 
 describe.each(['random', 'pct', 'pos', 'urw'] as const)('an execution under %s that does not end', (id) => {

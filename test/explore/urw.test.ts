@@ -15,7 +15,7 @@ const profileOf = (words: Words): Profile => {
     accesses: words.map((list) => list.length),
     shared: [shared],
     sharedWords: new Set([SHARED]),
-    lengths: [{ points: words.flat().length, shared: words.flat().filter((word) => word === SHARED).length }],
+    lengths: [{ points: words.flat().length, before: new Map([[SHARED, shared.accesses.reduce((a, b) => a + b, 0)]]) }],
   }
 }
 

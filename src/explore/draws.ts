@@ -4,6 +4,9 @@ import type { Budget } from './budget.js'
 import { SampledSearch } from './sampled.js'
 import type { Session } from './session.js'
 
+/** Executions that measure what the programs are like: few, since there are few besides. */
+const MEASURED = 6
+
 export class Draws {
   readonly #session: Session
   readonly #wanted: Finding
@@ -15,7 +18,7 @@ export class Draws {
   constructor(session: Session, wanted: Finding, seed: number, count: number, budget: Budget) {
     this.#session = session
     this.#wanted = wanted
-    this.#search = new SampledSearch('portfolio', null, seed, session.engine, session.programs.length)
+    this.#search = new SampledSearch('portfolio', null, seed, session.engine, session.programs.length, MEASURED)
     this.#budget = budget
     this.#left = count
   }

@@ -23,7 +23,7 @@ import { ReplayStrategy } from './replay.js'
 import type { Session } from './session.js'
 
 /** Executions that are drawn for a candidate that does not fail under the present schedule. */
-const DRAWN = 40
+const DRAWN = 120
 /** Accesses for taking switches out of a candidate's schedule. */
 const SWITCHES_STEPS = 60_000
 

@@ -17,7 +17,7 @@ import { strategyOf, type SampledId } from './strategies.js'
 export const MEASURED = 16
 
 export class SampledSearch implements IndexedSearch {
-  readonly measured = MEASURED
+  readonly measured: number
   readonly #id: SampledId
   readonly #depth: number | null
   readonly #seed: number
@@ -28,18 +28,26 @@ export class SampledSearch implements IndexedSearch {
   #known = 0
   #measuring: Measuring | null = null
 
-  /** `engine` runs the executions; `depth`: of PCT, if it is fixed. */
-  constructor(id: SampledId, depth: number | null, seed: number, engine: ControlledEngine, cpus: number) {
+  /** `engine` runs the executions; `depth`: of PCT, if it is fixed; `measured`: executions that measure. */
+  constructor(
+    id: SampledId,
+    depth: number | null,
+    seed: number,
+    engine: ControlledEngine,
+    cpus: number,
+    measured = MEASURED,
+  ) {
     this.#id = id
     this.#depth = depth
     this.#seed = seed
     this.#engine = engine
     this.#profile = new Measured(cpus)
+    this.measured = measured
   }
 
   next(): Strategy {
     const index = this.#index++
-    if (index >= MEASURED) return strategyOf(this.#id, this.#seed, index, this.#profile, this.#depth)
+    if (index >= this.measured) return strategyOf(this.#id, this.#seed, index, this.#profile, this.#depth)
     const cpus = this.#profile.accesses.length
     const inner =
       index % 2 === 0 ? new RandomStrategy(this.#seed, index, null) : new SerialStrategy((index >>> 1) % cpus, cpus)

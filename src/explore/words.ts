@@ -15,8 +15,8 @@ import type { Profile } from './profile.js'
  * with some; PCT at ppc-frag-refcount more than 60,000, 56,460 and 3,103). Of the other two each is the better one often, by
  * as much as six times (POS at s390-attach-window 1,839 and 11,382, at mremap-tlb 1,895 and 337).
  */
-const ANY = 2
-const SHARED = 4
+const ANY = 1
+const SHARED = 5
 /** What share of the shared words is some, by equal chances; never fewer than SOME_LEAST, where there are as many. */
 const SOME = [1 / 2, 1 / 4, 1 / 8]
 const SOME_LEAST = 2

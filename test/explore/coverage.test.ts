@@ -120,10 +120,10 @@ describe('coverage', () => {
     const depth = (executions: number): number =>
       insightOf(explore({ scenario: scenarioById('store-buffering'), strategy: 'pct', executions }).coverage).pctDepth
     expect(depth(16)).toBe(0)
-    // 5 points on 2 CPUs: 1 / (2 · 5) for depth 2, 1 / (2 · 5^5) for depth 6, each in a thirty-second of the executions.
-    expect(depth(2000)).toBeGreaterThanOrEqual(2)
-    expect(depth(2000)).toBeLessThan(6)
-    expect(depth(800_000)).toBe(6)
+    // 5 points on 2 CPUs: 1 / (2 · 5) for depth 2, 1 / (2 · 5^5) for depth 6, each in a sixty-fourth of the executions.
+    expect(depth(4000)).toBeGreaterThanOrEqual(2)
+    expect(depth(4000)).toBeLessThan(6)
+    expect(depth(1_600_000)).toBe(6)
   })
 })
 

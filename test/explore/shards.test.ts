@@ -27,7 +27,7 @@ describe('shards', () => {
 
   it.each(SHARDS)('%i find what one thread finds, in the same execution, with the same token', async (shards) => {
     const options = { scenario: await scenarioOf('counting'), modules: { scenario: module('counting') }, shrink: true }
-    for (const seed of [3, 4, 5, 7]) {
+    for (const seed of [3, 4, 7, 8]) {
       const alone = explore({ ...options, seed })
       expect(alone.executions, 'far from the beginning').toBeGreaterThan(200)
       expect(said(await exploreSharded({ ...options, seed, shards }))).toEqual(said(alone))

@@ -122,6 +122,14 @@ describe('a shard whose thread', () => {
     expect(result.executions).toBe(from - 1)
     expect(said(result)).toEqual(said(explore({ scenario, executions: from - 1 })))
   })
+
+  it.each(['dpor', 'bounded'] as const)('fails twice in the same execution of %s names it', async (strategy) => {
+    const scenario = await scenarioOf('throws')
+    const at = explore({ scenario, strategy, executions: 10_000 }).executions
+    const result = await run('throws', { strategy, executions: 10_000 })
+    expect(result.shards?.fault).toMatch(new RegExp(`^execution ${at}: .*it cannot count to five`))
+    expect(said(result)).toEqual(said(explore({ scenario, strategy, executions: at - 1 })))
+  })
 })
 
 describe('shards refuse', () => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { bugById, bugs } from '../../dist/src/bug/index.js'
-import type { Bug } from '../../dist/src/bug/bug.js'
 import { Budget } from '../../dist/src/explore/budget.js'
 import { explore, planOf, replay, type ExploreResult } from '../../dist/src/explore/explore.js'
 import { fewerSwitches } from '../../dist/src/explore/fewerSwitches.js'
@@ -152,7 +151,7 @@ describe('every bug of the corpus', () => {
   /** Of the reduced programs, on fixed code. */
   const FIXED_EXECUTIONS = 60
 
-  it.each(bugs.map((bug): [string, Bug] => [bug.id, bug]))('%s is shrunk, and stays that bug', (_id, bug) => {
+  it.each(bugs)('$id is shrunk, and stays that bug', (bug) => {
     const scenario = scenarioById(bug.scenarios[0] as string)
     const { finding: found, session } = explore({ scenario, bug, seed, executions: EXECUTIONS })
     if (found === null) throw new Error('not found')

@@ -17,6 +17,7 @@ import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { leaveOdds, randomAction } from './random.js'
+import { drawSome } from './words.js'
 
 /** How many words count in an execution, by equal chances; 0: every access. */
 const SELECTIONS = [0, 1, 1, 2, 4, Infinity]
@@ -72,17 +73,14 @@ export class SelectiveStrategy implements Strategy {
   #patience = 0
   #at = 0
 
-  /** `words` of those that the profile has, at random. */
+  /** So many of the words that CPUs share, at random. */
   constructor(prng: Prng, profile: Profile, words: number) {
     this.#prng = prng
     this.#left = profile.accesses.map(() => 0)
     this.#pending = profile.accesses.map(() => NOWHERE)
-    const pool = [...profile.shared]
-    for (let n = 0; n < words; n++) {
-      const [chosen] = pool.splice(prng.below(pool.length), 1)
-      if (chosen === undefined) break
-      this.#words.add(chosen.word)
-      chosen.accesses.forEach((count, cpu) => (this.#left[cpu] = (this.#left[cpu] as number) + count))
+    for (const { word, accesses } of drawSome(prng, profile.shared, words)) {
+      this.#words.add(word)
+      accesses.forEach((count, cpu) => (this.#left[cpu] = (this.#left[cpu] as number) + count))
     }
     this.#odds = leaveOdds(prng)
     this.#leaves = prng.below(2) === 0 ? null : profile.sharedWords

@@ -5,7 +5,7 @@
  * one.
  */
 import type { Prng } from '../base/prng.js'
-import type { Profile } from './profile.js'
+import type { Profile, SharedWord } from './profile.js'
 
 /**
  * Of eight executions: those that leave a CPU before any access, and those that do before accesses to all shared words.
@@ -28,12 +28,14 @@ export function drawWords(prng: Prng, profile: Profile): ReadonlySet<number> | n
   const all = profile.shared.length
   const share = draw < ANY + SHARED ? 1 : (SOME[prng.below(SOME.length)] as number)
   const count = Math.max(SOME_LEAST, Math.ceil(share * all))
-  return count >= all ? profile.sharedWords : drawSome(prng, profile, count)
+  if (count >= all) return profile.sharedWords
+  return new Set([...drawSome(prng, profile.shared, count)].map(({ word }) => word))
 }
 
-/** `count` of the shared words, each as likely as any other. */
-function drawSome(prng: Prng, { shared }: Profile, count: number): ReadonlySet<number> {
-  const words = new Set<number>()
-  while (words.size < count) words.add((shared[prng.below(shared.length)] as { word: number }).word)
-  return words
+/** `count` of the words, each as likely as any other; all, if there are no more. */
+export function drawSome(prng: Prng, words: readonly SharedWord[], count: number): ReadonlySet<SharedWord> {
+  if (count >= words.length) return new Set(words)
+  const some = new Set<SharedWord>()
+  while (some.size < count) some.add(words[prng.below(words.length)] as SharedWord)
+  return some
 }

@@ -48,15 +48,15 @@ function measure(bug: Bug, scenarioId: string, seed: number): Measured | null {
   const whole = extentOf(session.wholePrograms)
   const same = { operations: unchanged(whole.operations), cpus: unchanged(whole.cpus) }
   const reduced = reducedBy(session) ?? same
-  const fewest = Math.min(switches.after, fewestWithFewPreemptions(session, finding))
+  const fewest = fewestSwitches(session, finding, switches.after)
   return { switches, ...reduced, executions, seconds: (user + system) / 1e6, fewest }
 }
 
-/** Of the failures like `finding` in the first executions of a bounded search; Infinity without any. */
-function fewestWithFewPreemptions(session: Session, finding: Finding): number {
+/** `known`, or fewer: of the failures like `finding` in the first executions of a bounded search. */
+function fewestSwitches(session: Session, finding: Finding, known: number): number {
   const search = new BoundedSearch()
-  let fewest = Infinity
-  for (let execution = 0; execution < BOUNDED; execution++) {
+  let fewest = known
+  for (let execution = 0; execution < BOUNDED && fewest > 0; execution++) {
     const strategy = search.next()
     if (strategy === null) break
     const found = session.execute(strategy).finding

@@ -3,13 +3,19 @@
  *
  * Source: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002) over
  * stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its own end; a
- * stretch that cannot go on is cut short. Each candidate is run, so nothing is believed.
+ * stretch that cannot go on is cut short. Stretches are so many points long, which are others once a CPU waits less than it
+ * did; so the same is done over the places at which the schedule leaves the default one, by name (carried.ts). Each candidate
+ * is run, so nothing is believed.
  */
 import { INTERRUPT, type Strategy } from '../machine/engine/controlled.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Budget } from './budget.js'
+import { Carried, Marking, type Mark } from './carried.js'
 import { goOn, possible, ReplayStrategy } from './replay.js'
 import type { Session } from './session.js'
+
+/** Turns of a schedule up to which two things are tried at once. */
+const FEW_TURNS = 12
 
 /** One CPU's turn: the action, and how many points it goes on for. */
 interface Stretch {
@@ -27,7 +33,9 @@ export interface Failure {
 
 /** `failure` came up in `session`, whose machine is left as the smaller execution left it. */
 export function fewerSwitches(session: Session, failure: Failure, budget: Budget): Failure {
-  return new Shrinker(session, failure, budget).run()
+  const shrunk = new Shrinker(session, failure, budget).run()
+  const fewer = new Shrinker(session, shrunk, budget).withoutMarks()
+  return fewer.switches < shrunk.switches ? fewerSwitches(session, fewer, budget) : shrunk
 }
 
 /** Turns that another CPU takes over when `session` takes `picks`. */
@@ -67,6 +75,22 @@ class Shrinker {
     return { finding: this.#execute(new ReplayStrategy(picks)) ?? finding, picks, switches }
   }
 
+  /** Without one or two of its marks, if that fails with fewer switches; else as it was. */
+  withoutMarks(): Failure {
+    const session = this.#session
+    const marking = new Marking(session, new ReplayStrategy(this.#failure.picks))
+    this.#execute(marking)
+    for (const marks of fewerMarks(marking.marks)) {
+      if (this.#budget.isSpent) break
+      const finding = this.#execute(new Carried(session, marks))
+      if (finding === null) continue
+      const { picks } = session.engine
+      const switches = switchesOf(session, picks)
+      if (switches < this.#failure.switches) return { finding, picks, switches }
+    }
+    return this.#asItWas(this.#failure.switches)
+  }
+
   /** Takes out ever smaller runs of stretches, as long as the finding stays. */
   #minimize(all: readonly Stretch[]): readonly Stretch[] {
     let kept = all
@@ -93,18 +117,13 @@ class Shrinker {
     return null
   }
 
-  /** Joins a turn with the next or the last one of its CPU, so that the turns between them come to lie together. */
+  /** Joins turns of a CPU, so that those between them come to lie together: one pair, or two where few turns are left. */
   #shift(kept: readonly Stretch[]): readonly Stretch[] {
-    for (let index = 0; index < kept.length; index++) {
-      const turn = kept[index] as Stretch
-      const later = kept.findIndex(({ action }, i) => i > index && action === turn.action)
-      const earlier = kept.findLastIndex(({ action }, i) => i < index && action === turn.action)
-      for (const target of [later, earlier]) {
-        if (target < 0 || turn.action >= INTERRUPT || this.#budget.isSpent) continue
-        const joined = kept.map((other, i) => (i === target ? { ...other, points: other.points + turn.points } : other))
-        const candidate = merged(joined.filter((_, i) => i !== index))
-        if (this.#execute(new Turns(candidate, this.#choices)) !== null) return this.#shift(this.#minimize(candidate))
-      }
+    const once = joined(kept)
+    const twice = kept.length <= FEW_TURNS ? once.flatMap(joined) : []
+    for (const candidate of [...once, ...twice]) {
+      if (this.#budget.isSpent) break
+      if (this.#execute(new Turns(candidate, this.#choices)) !== null) return this.#shift(this.#minimize(candidate))
     }
     return kept
   }
@@ -131,6 +150,13 @@ class Shrinker {
       ? finding
       : null
   }
+}
+
+/** Without one of them, and without two where there are few. */
+function fewerMarks(marks: readonly Mark[]): Mark[][] {
+  const without = (all: readonly Mark[]): Mark[][] => all.map((_, index) => all.filter((_mark, i) => i !== index))
+  const once = without(marks)
+  return marks.length <= FEW_TURNS ? [...once, ...once.flatMap(without)] : once
 }
 
 // ---- schedules ------------------------------------------------------------------------------------------------------
@@ -192,6 +218,23 @@ class Recorder implements Strategy {
 
 function stretches(actions: readonly number[]): Stretch[] {
   return merged(actions.map((action) => ({ action, points: 1 })))
+}
+
+/** With one turn joined with the next or the last one of its CPU, in every way. */
+function joined(turns: readonly Stretch[]): Stretch[][] {
+  return turns.flatMap((turn, index) => {
+    if (turn.action >= INTERRUPT) return []
+    const later = turns.findIndex(({ action }, i) => i > index && action === turn.action)
+    const earlier = turns.findLastIndex(({ action }, i) => i < index && action === turn.action)
+    return [later, earlier]
+      .filter((target) => target >= 0)
+      .map((target) => {
+        const longer = turns.map((other, i) =>
+          i === target ? { ...other, points: other.points + turn.points } : other,
+        )
+        return merged(longer.filter((_, i) => i !== index))
+      })
+  })
 }
 
 /** Neighbours of one CPU become one; interrupts are an action each. */

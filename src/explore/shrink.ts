@@ -26,9 +26,9 @@ export interface Shrunk {
 }
 
 /** Accesses that shrinking may make: some seconds at most. */
-const STEPS = 4_000_000
+const STEPS = 6_000_000
 /** The share of them by which each step has to be done. */
-const SHARES = { quick: 0.16, switches: 0.4, operations: 0.64, elsewhere: 0.76, bounded: 0.95 }
+const SHARES = { quick: 0.1, switches: 0.27, operations: 0.43, elsewhere: 0.7, bounded: 0.95 }
 
 /**
  * `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it, with the programs
@@ -49,18 +49,20 @@ export function shrink(session: Session, finding: Finding, picks: readonly numbe
   return { finding: last.finding, picks: last.picks, switches, executions: budget.executions }
 }
 
-/** Executions that are drawn of the programs that are left, and findings among them that are shrunk. */
-const DRAWN = 400
-const DRAWN_SHRUNK = 6
-/** Switches below which nothing is drawn. */
+/** Switches below which nothing is drawn, and from which on more is. */
 const FEW = 2
+const MANY = 4
+/** Executions that are drawn of the programs that are left, and findings among them that are shrunk. */
+const DRAWN = { few: 400, many: 5000 }
+const DRAWN_SHRUNK = 8
 
 /**
  * Delta debugging ends where no single step leads on, so where it begins matters: other schedules of the same programs that
  * fail in the same way are shrunk as well, and the one with the fewest switches is taken.
  */
 function fromElsewhere(session: Session, failure: Failure, seed: number, budget: Budget): Failure {
-  const draws = new Draws(session, failure.finding, seed, DRAWN, budget)
+  const drawn = failure.switches < MANY ? DRAWN.few : DRAWN.many
+  const draws = new Draws(session, failure.finding, seed, drawn, budget)
   let best = failure
   for (let shrunk = 0; shrunk < DRAWN_SHRUNK && best.switches >= FEW; shrunk++) {
     const finding = draws.next()
@@ -71,9 +73,8 @@ function fromElsewhere(session: Session, failure: Failure, seed: number, budget:
   return best
 }
 
-/** Executions that are searched, and switches below which none are. */
+/** Executions that are searched, where there are many switches. */
 const SEARCHED = 3000
-const MANY = 4
 
 /** A schedule of the same programs that fails in the same way after fewer preemptions than any other; or `failure`. */
 function fromFewPreemptions(session: Session, failure: Failure, budget: Budget): Failure {

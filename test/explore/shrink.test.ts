@@ -144,10 +144,22 @@ describe('programs stay whole', () => {
   })
 })
 
+describe('switches', () => {
+  // CPUs wait for a lock of RCU on the way, and stretches of so many points are others without: there 9 of them are left.
+  it('go by the names of their places too, where lengths of turns are no help', () => {
+    const options = { scenario: scenarioById('leave-vs-purge'), bug: bugById('s390-attach-window'), seed: 3 }
+    const { finding } = explore({ ...options, executions: 8000, shrink: true })
+    expect(finding?.switches?.before).toBeGreaterThan(20)
+    expect(finding?.switches?.after).toBeLessThanOrEqual(7)
+  })
+})
+
 describe('every bug of the corpus', () => {
   /** The rarest takes 3,141 with this seed. */
   const EXECUTIONS = 8000
   const seed = 1
+  /** No bug needs more than 6, as far as is known. */
+  const SWITCHES_MAX = 7
   /** Of the reduced programs, on fixed code. */
   const FIXED_EXECUTIONS = 60
 
@@ -160,7 +172,7 @@ describe('every bug of the corpus', () => {
 
     const finding = present({ ...found, finding: found, picks }, planOf({ scenario, bug, seed }), session, true)
     expect(isSameFailure(finding, found)).toBe(true)
-    expect(finding.switches?.after).toBeLessThanOrEqual(alone.switches)
+    expect(finding.switches?.after).toBeLessThanOrEqual(Math.min(alone.switches, SWITCHES_MAX))
     expect(finding.token.length).toBeLessThanOrEqual(200)
     const { reduction } = session
 

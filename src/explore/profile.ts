@@ -1,6 +1,7 @@
 /** What executions of a scenario are like, from a few random walks; and the strategy that measures it. */
 import { mayWrite } from '../machine/cpu/access.js'
 import type { StepRecorder, Strategy } from '../machine/engine/controlled.js'
+import { FAIR_FROM_UNKNOWN } from './fair.js'
 
 /** Plain data. The numbers are the largest of any measured execution, but for those of `lengths`. */
 export interface Profile {
@@ -43,8 +44,12 @@ export class Measured implements Profile {
     this.accesses = Array.from({ length: cpus }, () => 0)
   }
 
-  /** The execution under `measuring` has ended, after `picks` picks. */
+  /**
+   * The execution under `measuring` has ended, after `picks` picks. One in which somebody tried in vain until it became fair
+   * is not what executions are like, unless it is all that is known.
+   */
   add({ recorder, before }: Measuring, picks: number): void {
+    if (picks > FAIR_FROM_UNKNOWN && this.lengths.length > 0) return
     this.lengths.push({ points: picks, before })
     this.length = Math.max(this.length, picks)
     raise(this.accesses, recorder.accesses)

@@ -59,6 +59,19 @@ describe.each(['random', 'pct', 'pos', 'urw'] as const)('an execution under %s t
   })
 })
 
+describe.each(['random', 'pct', 'pos', 'urw'] as const)(
+  'under %s a CPU that tries in vain until another has gone on',
+  (id) => {
+    // 5,000 points are no length of an execution, and four times as many would be the end of it.
+    it('is no livelock, for how long it ever tried while executions were measured', () => {
+      for (const seed of [1, 2, 3, 4])
+        expect(
+          explore({ scenario: scenarioById('upgrade-vs-touch'), strategy: id, seed, executions: 150 }).finding,
+        ).toBeNull()
+    })
+  },
+)
+
 describe('PCT', () => {
   it('keeps the CPU with the highest priority, but for its change points', () => {
     const strategy = new PctStrategy(1, 0, ofLength(1))

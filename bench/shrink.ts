@@ -11,11 +11,9 @@
 import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { bugs, type Bug } from '../src/bug/index.js'
-import { BoundedSearch } from '../src/explore/bounded.js'
+import { Budget } from '../src/explore/budget.js'
 import { explore } from '../src/explore/explore.js'
-import { switchesOf } from '../src/explore/fewerSwitches.js'
-import type { Session } from '../src/explore/session.js'
-import { reducedBy, shrink, type Change } from '../src/explore/shrink.js'
+import { fromFewPreemptions, reducedBy, shrink, type Change } from '../src/explore/shrink.js'
 import { isSameFailure, type Finding } from '../src/machine/engine/finding.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { extentOf } from '../src/program/reduction.js'
@@ -44,28 +42,14 @@ function measure(bug: Bug, scenarioId: string, seed: number): Measured | null {
   const { finding, session } = explore({ scenario: scenarioById(scenarioId), bug, seed, executions: EXECUTIONS })
   if (finding === null) return null
   const start = process.cpuUsage()
-  const { switches, executions } = shrink(session, finding, session.engine.picks, seed)
+  const { picks, switches, executions } = shrink(session, finding, session.engine.picks, seed)
   const { user, system } = process.cpuUsage(start)
   const whole = extentOf(session.wholePrograms)
   const same = { operations: unchanged(whole.operations), cpus: unchanged(whole.cpus) }
   const reduced = reducedBy(session) ?? same
-  const fewest = fewestSwitches(session, finding, switches.after)
+  const left = { finding, picks, switches: switches.after }
+  const { switches: fewest } = fromFewPreemptions(session, left, BOUNDED, 0, new Budget(Infinity))
   return { finding, switches, ...reduced, executions, seconds: (user + system) / 1e6, fewest }
-}
-
-/** `known`, or fewer: of the failures like `finding` in the first executions of a bounded search. */
-function fewestSwitches(session: Session, finding: Finding, known: number): number {
-  const search = new BoundedSearch()
-  let fewest = known
-  for (let execution = 0; execution < BOUNDED && fewest > 0; execution++) {
-    const strategy = search.next()
-    if (strategy === null) break
-    const found = session.execute(strategy).finding
-    search.ended()
-    if (found === null || !isSameFailure(found, finding)) continue
-    fewest = Math.min(fewest, switchesOf(session, session.engine.picks))
-  }
-  return fewest
 }
 
 const fewestOf = (all: readonly Measured[], one: Measured): number =>

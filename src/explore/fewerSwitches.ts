@@ -34,6 +34,7 @@ export interface Failure {
 /** `failure` came up in `session`, whose machine is left as the smaller execution left it. */
 export function fewerSwitches(session: Session, failure: Failure, budget: Budget): Failure {
   const shrunk = new Shrinker(session, failure, budget).run()
+  if (shrunk.switches === 0) return shrunk
   const fewer = new Shrinker(session, shrunk, budget).withoutMarks()
   return fewer.switches < shrunk.switches ? fewerSwitches(session, fewer, budget) : shrunk
 }
@@ -152,11 +153,11 @@ class Shrinker {
   }
 }
 
-/** Without one of them, and without two where there are few. */
+/** Without one of them, and where there are few without two, each two once. */
 function fewerMarks(marks: readonly Mark[]): Mark[][] {
   const without = (all: readonly Mark[]): Mark[][] => all.map((_, index) => all.filter((_mark, i) => i !== index))
   const once = without(marks)
-  return marks.length <= FEW_TURNS ? [...once, ...once.flatMap(without)] : once
+  return marks.length <= FEW_TURNS ? [...once, ...once.flatMap((rest, gone) => without(rest).slice(gone))] : once
 }
 
 // ---- schedules ------------------------------------------------------------------------------------------------------

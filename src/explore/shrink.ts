@@ -43,7 +43,7 @@ export function shrink(session: Session, finding: Finding, picks: readonly numbe
   const first = fewerSwitches(session, quick, budget.until(SHARES.switches))
   const small = losesOperations ? fewerOperations(session, first, seed, budget.until(SHARES.operations)) : first
   const other = fromElsewhere(session, fewerSwitches(session, small, budget), seed, budget.until(SHARES.elsewhere))
-  const fewest = fromFewPreemptions(session, other, budget.until(SHARES.bounded))
+  const fewest = fromFewPreemptions(session, other, SEARCHED, MANY - 1, budget.until(SHARES.bounded))
   const last = fewerSwitches(session, fewest, budget)
   const switches = { before, after: last.switches }
   return { finding: last.finding, picks: last.picks, switches, executions: budget.executions }
@@ -76,11 +76,20 @@ function fromElsewhere(session: Session, failure: Failure, seed: number, budget:
 /** Executions that are searched, where there are many switches. */
 const SEARCHED = 3000
 
-/** A schedule of the same programs that fails in the same way after fewer preemptions than any other; or `failure`. */
-function fromFewPreemptions(session: Session, failure: Failure, budget: Budget): Failure {
+/**
+ * The one with the fewest switches that fails in the same way, of the first `executions` schedules of the same programs, those
+ * with the fewest preemptions first; or `failure`. `enough` switches are not made fewer.
+ */
+export function fromFewPreemptions(
+  session: Session,
+  failure: Failure,
+  executions: number,
+  enough: number,
+  budget: Budget,
+): Failure {
   const search = new BoundedSearch()
   let best = failure
-  for (let run = 0; run < SEARCHED && search.bound < best.switches && best.switches >= MANY; run++) {
+  for (let run = 0; run < executions && search.bound < best.switches && best.switches > enough; run++) {
     const strategy = budget.isSpent ? null : search.next()
     if (strategy === null) break
     const { finding } = session.execute(strategy)

@@ -129,6 +129,13 @@ export const renew = (setting: Setting, addr: number): Program => [
   mapAnonymous(addr, setting.hugeSize),
 ]
 
+/** Stores to the first `pages` base pages of the huge range at `addr`, which khugepaged and faults may make huge from then on. */
+export const storeSmall = (setting: Setting, addr: number, pages = 1): Program => [
+  madvise(addr, setting.hugeSize, 'nohugepage'),
+  store(addr, 1, pages),
+  madvise(addr, setting.hugeSize, 'hugepage'),
+]
+
 /** `first` on CPU 0, `second` on CPU 1, and on further CPUs `others` in turn (`second` unless given). */
 export function roles(
   setting: Setting,

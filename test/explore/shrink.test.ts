@@ -7,8 +7,17 @@ import { present } from '../../dist/src/explore/present.js'
 import { decodeToken } from '../../dist/src/explore/token.js'
 import { isSameFailure } from '../../dist/src/machine/engine/finding.js'
 import type { Op, Program } from '../../dist/src/program/op.js'
+import { withoutBug } from '../race/withoutBug.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
-import { defineScenario, dontneed, gup, load, madvise, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
+import {
+  defineScenario,
+  dontneed,
+  gup,
+  load,
+  mapAnonymous,
+  store,
+  storeSmall,
+} from '../../dist/src/scenario/scenario.js'
 
 // What is drawn here is drawn with fixed seeds, so these tests cannot fail by chance.
 
@@ -24,12 +33,7 @@ const noisy = defineScenario({
     const anywhere = { from: other, step: s.pageSize, count: 4 }
     const noise: Program = [store(other, 1, 3), { op: 'load', addr: anywhere }]
     return {
-      boot: [
-        mapAnonymous(at, 2 * s.hugeSize),
-        madvise(at, s.hugeSize, 'nohugepage'),
-        store(at, 1, 4),
-        madvise(at, s.hugeSize, 'hugepage'),
-      ],
+      boot: [mapAnonymous(at, 2 * s.hugeSize), ...storeSmall(s, at, 4)],
       programs: [
         [{ op: 'repeat', times: 2, body: [{ op: 'oneOf', of: [noise, [load(other)]] }] }],
         [load(other), { op: 'collapse', addr: at }, ...noise],
@@ -180,9 +184,7 @@ describe('every bug of the corpus', () => {
     expect(again).toMatchObject({ exact: true, finding: { oracle: finding.oracle, title: finding.title } })
 
     // What is left is at fault only with the bug: nothing that fixed code could not be asked to do.
-    const isSetting = Object.keys(bug.parts).length === 0
-    const settings = isSetting ? scenario : { ...scenario, config: { ...scenario.config, ...bug.config } }
-    const fixed = explore({ scenario: settings, reduction, seed, executions: FIXED_EXECUTIONS })
+    const fixed = explore({ scenario: withoutBug(scenario, bug), reduction, seed, executions: FIXED_EXECUTIONS })
     expect(fixed.finding).toBeNull()
   })
 })

@@ -1,5 +1,16 @@
 /** gup_fast against everything that takes its pages away. */
-import { defineScenario, dontneed, gup, load, madvise, mapAnonymous, renew, roles, store } from '../scenario.js'
+import {
+  defineScenario,
+  dontneed,
+  gup,
+  load,
+  madvise,
+  mapAnonymous,
+  renew,
+  roles,
+  store,
+  storeSmall,
+} from '../scenario.js'
 import type { Op, Program } from '../../program/op.js'
 
 const pinRoundTrip = (addr: number): Op => gup(addr, 1, { pin: true, write: true })
@@ -29,11 +40,7 @@ export const gupVsCollapse = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const pages = Math.min(4, s.hugeSize / s.pageSize)
-    const small: Program = [
-      madvise(at, s.hugeSize, 'nohugepage'),
-      store(at, 1, pages),
-      madvise(at, s.hugeSize, 'hugepage'),
-    ]
+    const small = storeSmall(s, at, pages)
     const collapse: Program = [{ op: 'collapse', addr: at }, dontneed(at, s.hugeSize), ...(s.repeated ? small : [])]
     const once = [gup(at, 1, { fastOnly: true })]
     const walker: Program = [

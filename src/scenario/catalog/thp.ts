@@ -1,5 +1,16 @@
 /** Huge pages against faults, unmapping and each other. */
-import { defineScenario, dontneed, gup, load, madvise, mapAnonymous, renew, roles, store } from '../scenario.js'
+import {
+  defineScenario,
+  dontneed,
+  gup,
+  load,
+  madvise,
+  mapAnonymous,
+  renew,
+  roles,
+  store,
+  storeSmall,
+} from '../scenario.js'
 import type { Program } from '../../program/op.js'
 
 export const faultVsSplit = defineScenario({
@@ -33,12 +44,7 @@ export const collapseVsMunmap = defineScenario({
   cpus: 2,
   build: (s) => {
     const at = s.huge(0)
-    const map: Program = [
-      mapAnonymous(at, s.hugeSize),
-      madvise(at, s.hugeSize, 'nohugepage'),
-      store(at, 1, 3),
-      madvise(at, s.hugeSize, 'hugepage'),
-    ]
+    const map: Program = [mapAnonymous(at, s.hugeSize), ...storeSmall(s, at, 3)]
     const collapse: Program = [{ op: 'collapse', addr: at }]
     const unmap: Program = [load(at), dontneed(at, s.pageSize), { op: 'munmap', addr: at, len: s.hugeSize }, ...map]
     return { boot: map, programs: roles(s, collapse, unmap, [[store(at + s.pageSize), load(at)]]) }
@@ -68,7 +74,7 @@ export const reclaimVsHugeFault = defineScenario({
   config: { flushStyle: 'ipi' },
   build: (s) => {
     const at = s.huge(0)
-    const fill: Program = [madvise(at, s.hugeSize, 'nohugepage'), store(at), madvise(at, s.hugeSize, 'hugepage')]
+    const fill = storeSmall(s, at)
     const drop: Program = [load(at), dontneed(at, s.hugeSize)]
     return {
       boot: [mapAnonymous(at, s.hugeSize), ...fill],

@@ -6,7 +6,7 @@ const lowered: Plugin = {
   enforce: 'post',
   async transform(code, id) {
     if (!/\/test\/.*\.ts$/.test(id) || !code.includes('yield*')) return undefined
-    const { lowerControlled } = (await import('./dist/src/boot/lower.js')) as {
+    const { lowerControlled } = (await import('./dist/src/boot/lower/lower.js')) as {
       lowerControlled: (code: string, file: string) => string
     }
     return { code: lowerControlled(code, id), map: null }

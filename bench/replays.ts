@@ -1,7 +1,7 @@
 /** Do recorded findings replay? The number on the command line (1,000 unless given), over the bugs of the corpus. */
 import { bugs } from '../src/bug/index.js'
 import { explore, replay } from '../src/explore/explore.js'
-import { decodeToken } from '../src/explore/token.js'
+import { decodeToken } from '../src/explore/schedule/token.js'
 import type { Finding } from '../src/machine/engine/finding.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { SMOKE } from './harness.js'

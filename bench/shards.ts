@@ -9,7 +9,7 @@
 import { availableParallelism, loadavg } from 'node:os'
 import Table from 'cli-table3'
 import { exploreAsync } from '../src/explore/explore.js'
-import { exploreSharded } from '../src/explore/shards.js'
+import { exploreSharded } from '../src/explore/shards/shards.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { median, SMOKE } from './harness.js'
 

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import Table from 'cli-table3'
 import { fullMachine } from '../src/boot/config.js'
-import { freeRun } from '../src/boot/freeRun.js'
+import { freeRun } from '../src/boot/threads/freeRun.js'
 import type { Program } from '../src/program/op.js'
 import { median, SMOKE } from './harness.js'
 

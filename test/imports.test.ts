@@ -11,6 +11,7 @@ const ROOMS = [
   ['sync'],
   ['arch'],
   ['mm'],
+  ['isa'],
   ['bug', 'check'],
   ['program'],
   ['boot'],

@@ -1,11 +1,11 @@
 /** A free-running CPU. V8's inlining budget is raised before the kernel is loaded (design.md, Machine). */
 import { setFlagsFromString } from 'node:v8'
-import type { CpuTask } from '../src/boot/protocol.js'
+import type { CpuTask } from '../src/boot/threads/protocol.js'
 
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=20000')
 setFlagsFromString('--max-inlined-bytecode-size=4000')
 
 export default async function cpu(task: CpuTask): Promise<void> {
-  const { serveCpu } = await import('../src/boot/cpuMain.js')
+  const { serveCpu } = await import('../src/boot/threads/cpuMain.js')
   await serveCpu(task, false)
 }

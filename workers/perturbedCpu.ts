@@ -1,5 +1,5 @@
 /** A CPU that runs the generator form with random pauses at its schedule points. */
-import { serveCpu } from '../src/boot/cpuMain.js'
-import type { CpuTask } from '../src/boot/protocol.js'
+import { serveCpu } from '../src/boot/threads/cpuMain.js'
+import type { CpuTask } from '../src/boot/threads/protocol.js'
 
 export default (task: CpuTask): Promise<void> => serveCpu(task, true)

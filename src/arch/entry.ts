@@ -8,18 +8,18 @@
  * The functions are described where x86-64 defines them, in x86_64/pte.ts, swap.ts, word.ts and legal.ts.
  */
 import type { ArchId } from './archId.js'
-import * as powerpcPte from './powerpc/pte.js'
-import * as powerpcSwap from './powerpc/swap.js'
-import * as powerpcWord from './powerpc/word.js'
-import * as powerpcLegal from './powerpc/legal.js'
-import * as s390Legal from './s390/legal.js'
-import * as s390Pte from './s390/pte.js'
-import * as s390Swap from './s390/swap.js'
-import * as s390Word from './s390/word.js'
-import * as x86Legal from './x86_64/legal.js'
-import * as x86Pte from './x86_64/pte.js'
-import * as x86Swap from './x86_64/swap.js'
-import * as x86Word from './x86_64/word.js'
+import * as powerpcPte from '../isa/powerpc/pte.js'
+import * as powerpcSwap from '../isa/powerpc/swap.js'
+import * as powerpcWord from '../isa/powerpc/word.js'
+import * as powerpcLegal from '../isa/powerpc/legal.js'
+import * as s390Legal from '../isa/s390/legal.js'
+import * as s390Pte from '../isa/s390/pte.js'
+import * as s390Swap from '../isa/s390/swap.js'
+import * as s390Word from '../isa/s390/word.js'
+import * as x86Legal from '../isa/x86_64/legal.js'
+import * as x86Pte from '../isa/x86_64/pte.js'
+import * as x86Swap from '../isa/x86_64/swap.js'
+import * as x86Word from '../isa/x86_64/word.js'
 
 const x86 = { ...x86Pte, ...x86Swap, ...x86Word, ...x86Legal.byNumber }
 const powerpc: EntryFormat = { ...powerpcPte, ...powerpcSwap, ...powerpcWord, ...powerpcLegal }

@@ -4,7 +4,7 @@
  * Source: PAGE_SHIFT … PGDIR_SHIFT, pXd_index() and pXd_addr_end() of Linux v7.0
  * (arch/x86/include/asm/pgtable_64_types.h, include/linux/pgtable.h). Four levels,
  * pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without 5-level paging. Or five, of which a process
- * has as many as it needs: s390, whose levels fold at run time (mm/foldedTables.ts).
+ * has as many as it needs: s390, whose levels fold at run time (isa/s390/foldedTables.ts).
  *
  * The number of entries is a parameter, so that exploration can split a "huge" page of 4 or 8 base pages. A small table
  * still fills one page and uses the first entries of it; the code that walks, splits and frees is the same, so no race

@@ -6,7 +6,7 @@ import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Tlb } from '../machine/cpu/tlb.js'
 import type { Observer } from '../machine/trace/observer.js'
 import type { Geometry } from './geometry.js'
-import type { TlbFlush } from './x86_64/tlbFlush.js'
+import type { TlbFlush } from './generic/tlbFlush.js'
 
 /** How CPUs are made to forget translations: an interrupt each (x86), or a broadcast instruction (arm64, INVLPGB). */
 export type FlushStyle = 'ipi' | 'broadcast'

@@ -7,7 +7,7 @@ import { S390_FACILITIES } from '../arch/host.js'
 import { POWERPC_64K, S390 } from '../arch/geometry.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import { exploredFragments, PGALLOC_DESIGNS, type PgallocDesign } from '../mm/pgalloc/index.js'
+import { exploredFragments, PGALLOC_DESIGNS, type PgallocDesign } from '../isa/designs.js'
 
 export interface MachineConfig {
   readonly arch: ArchId

@@ -7,7 +7,7 @@
 import { useArch } from '../arch/entry.js'
 import { PAGE_SHIFT } from '../arch/archId.js'
 import { type Geometry, POWERPC_64K, S390, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
-import { placeFlushInfo } from '../arch/x86_64/tlbFlush.js'
+import { placeFlushInfo } from '../arch/generic/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
 import type { KernelChange } from '../bug/patch.js'

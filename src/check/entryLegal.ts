@@ -1,5 +1,5 @@
 /**
- * entry-legal: what page-table entries may say and what they may become in one store (arch/x86_64/legal.ts), and that
+ * entry-legal: what page-table entries may say and what they may become in one store (isa/x86_64/legal.ts), and that
  * leaves name frames that can be mapped.
  *
  * Sound in free runs: both words come from the atomic operation that made the change; a page that was just mapped, or

@@ -1,6 +1,6 @@
 /** `racewalk compare`: designs of one thing side by side. */
 import { Argument, type Command } from 'commander'
-import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compareTables.js'
+import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compare/compareTables.js'
 import { tableScenarios } from '../scenario/catalog/index.js'
 import { compareHtml } from '../report/compareHtml.js'
 import { OutputFile } from './outputs.js'

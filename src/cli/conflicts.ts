@@ -2,7 +2,7 @@
 import { ARCHITECTURES } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../mm/pgalloc/index.js'
+import { PGALLOC_DESIGNS, type PgallocId } from '../isa/designs.js'
 import { isBare } from '../program/op.js'
 import { setUp } from '../scenario/scenario.js'
 import type { Subject, SubjectNames } from './subject.js'

@@ -1,6 +1,6 @@
 /** --curve: the probability of failure over an execution, for explore and replay. */
-import { decodeToken } from '../explore/token.js'
-import { failureCurve, type Curve } from '../explore/curve.js'
+import { decodeToken } from '../explore/schedule/token.js'
+import { failureCurve, type Curve } from '../explore/insight/curve.js'
 import { replay } from '../explore/explore.js'
 import type { KernelChange } from '../bug/patch.js'
 import type { Scenario } from '../scenario/scenario.js'

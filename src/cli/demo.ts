@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { decodeToken } from '../explore/token.js'
+import { decodeToken } from '../explore/schedule/token.js'
 import { explain } from '../report/explain.js'
 import { replayCommand } from '../report/text.js'
 import { exploreFor, foundText } from './explore.js'

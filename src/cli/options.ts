@@ -1,8 +1,8 @@
 /** Options that several commands share, and what is accepted for them. */
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../base/names.js'
-import { SHARDS_MAX } from '../explore/shards.js'
-import { DEPTH_MAX, PREEMPTIONS_MAX, STRATEGIES, type StrategyId } from '../explore/strategies.js'
+import { SHARDS_MAX } from '../explore/shards/shards.js'
+import { DEPTH_MAX, PREEMPTIONS_MAX, STRATEGIES, type StrategyId } from '../explore/strategy/strategies.js'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 const DURATION_MAX_MS = 24 * 3_600_000

@@ -1,9 +1,9 @@
 /** `racewalk replay`: one execution again, step for step. */
 import type { Command } from 'commander'
 import { readFileSync, statSync } from 'node:fs'
-import { describePoint } from '../explore/deviations.js'
+import { describePoint } from '../explore/schedule/deviations.js'
 import { patchMark } from '../boot/module/origin.js'
-import { decodeToken, type Token } from '../explore/token.js'
+import { decodeToken, type Token } from '../explore/schedule/token.js'
 import { curveText } from '../report/curve.js'
 import { whatChanged } from '../report/changed.js'
 import { explain, type Explanation } from '../report/explain.js'

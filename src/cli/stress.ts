@@ -1,7 +1,7 @@
 /** `racewalk stress`: a thread for each CPU, as fast as the hardware goes. */
 import type { Command } from 'commander'
 import { UsageError } from '../base/errors.js'
-import type { FreeRunResult, OperationCounts } from '../boot/freeRun.js'
+import type { FreeRunResult, OperationCounts } from '../boot/threads/freeRun.js'
 import type { JunitSuite } from '../report/junit.js'
 import { findingDocument, type FindingDocument, type RunDocument } from '../report/json.js'
 import { named, partNames } from '../report/names.js'

@@ -8,18 +8,18 @@ import type { Finding } from '../machine/engine/finding.js'
 import { CONTROLLED_CPUS_MAX } from '../machine/engine/controlled.js'
 import type { Reduction } from '../program/reduction.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
-import type { Divergence } from './check.js'
-import { DeviationStrategy, type Deviation } from './deviations.js'
-import { Kept, type Resumed } from './kept.js'
+import type { Divergence } from './schedule/check.js'
+import { DeviationStrategy, type Deviation } from './schedule/deviations.js'
+import { Kept, type Resumed } from './checkpoint.js'
 import { present, type FoundFinding } from './present.js'
 import { Runner, type Plan, type Wanted } from './runner.js'
-import type { CoverageData } from './coverage.js'
-import type { SearchProgress } from './search.js'
-import { Session } from './session.js'
-import { checkChoice, type StrategyId } from './strategies.js'
+import type { CoverageData } from './insight/coverage.js'
+import type { SearchProgress } from './strategy/search.js'
+import { Session } from './session/session.js'
+import { checkChoice, type StrategyId } from './strategy/strategies.js'
 import { emptyTally, isOver, type Tally } from './tally.js'
-import type { Token } from './token.js'
-import type { Modules } from './travel.js'
+import type { Token } from './schedule/token.js'
+import type { Modules } from './planCodec.js'
 
 export type { FoundFinding } from './present.js'
 
@@ -50,7 +50,7 @@ export interface ExploreOptions {
   readonly reduction?: Reduction | null
   /** Run each schedule twice; the first execution that is not the same again ends the exploration. */
   readonly check?: boolean
-  /** Directory that keeps the exploration: continued from there, and left there to be continued (kept.ts). */
+  /** Directory that keeps the exploration: continued from there, and left there to be continued (checkpoint.ts). */
   readonly resume?: string
   /** Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to know it. */
   readonly modules?: Modules

@@ -1,12 +1,12 @@
 /** What was found, as it is shown: run again in this thread, made smaller if that was asked for, with its token. */
 import type { Finding } from '../machine/engine/finding.js'
-import { deviationsOf } from './deviations.js'
+import { deviationsOf } from './schedule/deviations.js'
 import type { Plan } from './runner.js'
-import type { Session } from './session.js'
-import { reducedBy, shrink, type Change } from './shrink.js'
+import type { Session } from './session/session.js'
+import { reducedBy, shrink, type Change } from './shrink/shrink.js'
 import type { Found } from './tally.js'
 import { patchMark } from '../boot/module/origin.js'
-import { encodeToken } from './token.js'
+import { encodeToken } from './schedule/token.js'
 
 export interface FoundFinding extends Finding {
   readonly token: string

@@ -1,10 +1,10 @@
 /** The search that a strategy of strategies.ts stands for. */
 import type { ControlledEngine } from '../machine/engine/controlled.js'
-import { BoundedSearch } from './bounded.js'
-import { DporSearch } from './dpor.js'
-import { SampledSearch } from './sampled.js'
-import type { Search } from './search.js'
-import type { StrategyChoice } from './strategies.js'
+import { BoundedSearch } from './systematic/bounded.js'
+import { DporSearch } from './systematic/dpor.js'
+import { SampledSearch } from './strategy/sampled.js'
+import type { Search } from './strategy/search.js'
+import type { StrategyChoice } from './strategy/strategies.js'
 
 /** `engine` runs the executions; systematic searches have no use for `seed`. */
 export function searchOf(choice: StrategyChoice, seed: number, engine: ControlledEngine, cpus: number): Search {

@@ -2,9 +2,9 @@
  * What a stretch of executions did: plain data, so that it can come from another thread, be added up, and be kept in a file.
  */
 import type { Finding } from '../machine/engine/finding.js'
-import type { Divergence } from './check.js'
-import { mergeCoverage, type CoverageData } from './coverage.js'
-import type { SearchProgress } from './search.js'
+import type { Divergence } from './schedule/check.js'
+import { mergeCoverage, type CoverageData } from './insight/coverage.js'
+import type { SearchProgress } from './strategy/search.js'
 
 /** A finding as its execution left it; present.ts makes it what is shown. */
 export interface Found {

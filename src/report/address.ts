@@ -3,7 +3,7 @@
  * and the live address spaces know what a frame is used for. For use when nothing runs, or between two controlled steps.
  */
 import type { Machine } from '../boot/machine.js'
-import { tableLevel } from '../explore/wordClass.js'
+import { tableLevel } from '../explore/insight/wordClass.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../machine/trace/observer.js'
 import { briefAt, levelName, tableFrame } from '../arch/entry.js'

@@ -2,7 +2,7 @@
 import { parse, type ImportDeclaration, type Program } from 'acorn'
 import { readFileSync } from 'node:fs'
 import { assert } from '../base/assert.js'
-import { applyEdits, type Edit } from '../boot/syntax.js'
+import { applyEdits, type Edit } from '../boot/lower/syntax.js'
 
 /**
  * The module at `entry` and all that it imports, the imported ones first, with imports and exports taken away. The

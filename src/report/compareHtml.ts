@@ -1,5 +1,5 @@
 /** A comparison of designs as one page that needs nothing else: no script, no network. */
-import type { Variant } from '../explore/compareTables.js'
+import type { Variant } from '../explore/compare/compareTables.js'
 import { escaped } from './escape.js'
 
 const STYLE = `

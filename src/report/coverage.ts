@@ -1,7 +1,7 @@
 /** What an exploration has covered, in words; and where nothing was found, what that does not say. */
-import type { SearchProgress } from '../explore/search.js'
-import { RECORDED_EVERY, RECORDED_FIRST } from '../explore/coverage.js'
-import { PCT_MISS, type Insight, type PairCounts, type UnseenOrder } from '../explore/insight.js'
+import type { SearchProgress } from '../explore/strategy/search.js'
+import { RECORDED_EVERY, RECORDED_FIRST } from '../explore/insight/coverage.js'
+import { PCT_MISS, type Insight, type PairCounts, type UnseenOrder } from '../explore/insight/insight.js'
 import type { Scenario } from '../scenario/scenario.js'
 
 /** Lines of a list in text; the JSON document has all. */

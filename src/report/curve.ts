@@ -1,5 +1,5 @@
 /** The probability of failure over the steps of an execution, drawn in text. */
-import { share, type Curve, type CurvePoint } from '../explore/curve.js'
+import { share, type Curve, type CurvePoint } from '../explore/insight/curve.js'
 import type { Row } from './steps.js'
 
 const HEIGHT = 6

@@ -1,6 +1,6 @@
 /** An execution that was not the same again, in words. */
 import type { Machine } from '../boot/machine.js'
-import type { Divergence, Side } from '../explore/check.js'
+import type { Divergence, Side } from '../explore/schedule/check.js'
 import { accessName } from '../machine/cpu/access.js'
 import { describeAddress } from './address.js'
 

@@ -1,8 +1,8 @@
 /** A token, explained: the execution again, with every step named. */
-import { decisiveSwitch, type Decisive } from '../explore/decisive.js'
-import type { Deviation } from '../explore/deviations.js'
+import { decisiveSwitch, type Decisive } from '../explore/insight/criticalSwitch.js'
+import type { Deviation } from '../explore/schedule/deviations.js'
 import { replay } from '../explore/explore.js'
-import type { Token } from '../explore/token.js'
+import type { Token } from '../explore/schedule/token.js'
 import type { KernelChange } from '../bug/patch.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'

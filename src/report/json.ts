@@ -2,7 +2,7 @@
 import type { ArchId } from '../arch/archId.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
-import type { Insight } from '../explore/insight.js'
+import type { Insight } from '../explore/insight/insight.js'
 import { describeAddress } from './address.js'
 import type { Changed } from './changed.js'
 import type { DecisiveStep, Explanation } from './explain.js'

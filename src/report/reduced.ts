@@ -1,6 +1,6 @@
 /** What shrinking left of the programs, for reports. */
-import type { Session } from '../explore/session.js'
-import { reducedBy, type Change } from '../explore/shrink.js'
+import type { Session } from '../explore/session/session.js'
+import { reducedBy, type Change } from '../explore/shrink/shrink.js'
 import { leaves, type Kept } from '../program/reduction.js'
 import { describeOp } from './operation.js'
 

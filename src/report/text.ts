@@ -1,7 +1,7 @@
 /** A finding in words: what was broken, where, who did it, how it came to that, and how to see it again. */
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
-import type { Change } from '../explore/shrink.js'
+import type { Change } from '../explore/shrink/shrink.js'
 import { describeAddress } from './address.js'
 import { whatChanged, type Changed } from './changed.js'
 import { hex } from './entry.js'

@@ -1,6 +1,6 @@
 /** A scenario at full speed: its programs again and again in the real geometry, one thread for each CPU. */
 import { CPUS_MAX } from '../boot/config.js'
-import { freeRun, type FreeRunResult, type Progress } from '../boot/freeRun.js'
+import { freeRun, type FreeRunResult, type Progress } from '../boot/threads/freeRun.js'
 import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
 import { patched, type Patch } from '../bug/patch.js'

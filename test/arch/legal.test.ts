@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Level } from '../../dist/src/arch/geometry.js'
-import { illegalChange, illegalEntry } from '../../dist/src/arch/x86_64/legal.js'
-import * as p from '../../dist/src/arch/x86_64/pte.js'
-import * as s from '../../dist/src/arch/x86_64/swap.js'
+import { illegalChange, illegalEntry } from '../../dist/src/isa/x86_64/legal.js'
+import * as p from '../../dist/src/isa/x86_64/pte.js'
+import * as s from '../../dist/src/isa/x86_64/swap.js'
 import { pfn, phys, pteWord, type PteWord } from '../../dist/src/base/units.js'
 
 /** A machine of 4 GiB with real tables, and one of 256 frames with tables of 4. */

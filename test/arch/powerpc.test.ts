@@ -4,9 +4,9 @@
  */
 import { describe, expect, it } from 'vitest'
 import { POWERPC_64K } from '../../dist/src/arch/geometry.js'
-import * as p from '../../dist/src/arch/powerpc/pte.js'
-import * as s from '../../dist/src/arch/powerpc/swap.js'
-import { brief, hugeFrame, isInvalidated, pteFrame, tableFrame } from '../../dist/src/arch/powerpc/word.js'
+import * as p from '../../dist/src/isa/powerpc/pte.js'
+import * as s from '../../dist/src/isa/powerpc/swap.js'
+import { brief, hugeFrame, isInvalidated, pteFrame, tableFrame } from '../../dist/src/isa/powerpc/word.js'
 import { pfn, tableNr, virt, type PteWord } from '../../dist/src/base/units.js'
 import { Level } from '../../dist/src/machine/trace/observer.js'
 import { VM_EXEC, VM_READ, VM_SHARED, VM_WRITE } from '../../dist/src/mm/mmStruct.js'

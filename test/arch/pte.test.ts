@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import * as p from '../../dist/src/arch/x86_64/pte.js'
+import * as p from '../../dist/src/isa/x86_64/pte.js'
 import { SimBug } from '../../dist/src/base/assert.js'
 import { pfn, phys, pteWord, type PteWord } from '../../dist/src/base/units.js'
 

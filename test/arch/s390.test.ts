@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { illegalChange, illegalEntry, illegalInUse } from '../../dist/src/arch/s390/legal.js'
-import * as p from '../../dist/src/arch/s390/pte.js'
-import * as s from '../../dist/src/arch/s390/swap.js'
-import * as w from '../../dist/src/arch/s390/word.js'
+import { illegalChange, illegalEntry, illegalInUse } from '../../dist/src/isa/s390/legal.js'
+import * as p from '../../dist/src/isa/s390/pte.js'
+import * as s from '../../dist/src/isa/s390/swap.js'
+import * as w from '../../dist/src/isa/s390/word.js'
 import { pfn, pteWord, tableNr, type PteWord } from '../../dist/src/base/units.js'
 
 // Worked values of the architectures dossier, section 3: words of Linux v7.0 with soft-dirty configured.

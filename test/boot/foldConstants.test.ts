@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ConstantFolder } from '../../dist/src/boot/foldConstants.js'
+import { ConstantFolder } from '../../dist/src/boot/lower/foldConstants.js'
 
 const MODULES: Readonly<Record<string, string>> = {
   '/page.js': `import { struct } from './struct.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { fullMachine } from '../../dist/src/boot/config.js'
-import { freeRun, type FreeRunOptions, type FreeRunResult, type Progress } from '../../dist/src/boot/freeRun.js'
+import { freeRun, type FreeRunOptions, type FreeRunResult, type Progress } from '../../dist/src/boot/threads/freeRun.js'
 import type { Machine } from '../../dist/src/boot/machine.js'
 import { CPU_AREA, cpuAreaAt } from '../../dist/src/machine/cpu/area.js'
 import { peek32, poke32 } from '../../dist/src/machine/image/image.js'
@@ -113,7 +113,7 @@ describe('a free run that goes wrong', () => {
   })
 
   it('halts every CPU when an oracle fires on one, and returns what it saw', async () => {
-    const { missingTlbFlush } = await import('../../dist/src/bug/mutants.js')
+    const { missingTlbFlush } = await import('../../dist/src/bug/tlb.js')
     const { stress } = await import('../../dist/src/scenario/stress.js')
     const { scenarioById } = await import('../../dist/src/scenario/catalog/index.js')
     const scenario = scenarioById(missingTlbFlush.scenarios[0] as string)

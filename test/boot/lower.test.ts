@@ -16,7 +16,7 @@ import {
   lowerControlled,
   lowerForLoad,
   lowerFree,
-} from '../../dist/src/boot/lower.js'
+} from '../../dist/src/boot/lower/lower.js'
 
 const MODULE = { ecmaVersion: 'latest', sourceType: 'module' } as const
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))

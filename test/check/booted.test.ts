@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BootedCpu, Machine } from '../../dist/src/boot/machine.js'
 import { MAP, MREMAP, PROT, type Op, type Program } from '../../dist/src/program/op.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/mm/pgalloc/index.js'
+import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/isa/designs.js'
 import { Prng } from '../../dist/src/base/prng.js'
 
 const FORMS = { controlled: '../../dist', free: '../../dist/free' } as const

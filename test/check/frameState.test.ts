@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { phys, type PteWord } from '../../dist/src/base/units.js'
-import { mkTable, pmdMkinvalid } from '../../dist/src/arch/x86_64/pte.js'
+import { mkTable, pmdMkinvalid } from '../../dist/src/isa/x86_64/pte.js'
 import { CPU_AREA } from '../../dist/src/machine/cpu/area.js'
 import { peek64, poke32, poke64 } from '../../dist/src/machine/image/image.js'
 import { FrameKind, Level } from '../../dist/src/machine/trace/observer.js'

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Pfn } from '../../dist/src/base/units.js'
-import { pmdMkinvalid } from '../../dist/src/arch/x86_64/pte.js'
-import { makeWritableMigrationEntry } from '../../dist/src/arch/x86_64/swap.js'
+import { pmdMkinvalid } from '../../dist/src/isa/x86_64/pte.js'
+import { makeWritableMigrationEntry } from '../../dist/src/isa/x86_64/swap.js'
 import { FrameKind, Level } from '../../dist/src/machine/trace/observer.js'
 import { expectFinding, HUGE, HUGE_SIZE, hugeWritable, Lab, PAGE_SIZE, writable } from './lab.js'
 

@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest'
 import { phys, type Pfn, type PhysAddr, type PteWord } from '../../dist/src/base/units.js'
-import { mkTable, PAGE_READONLY, PAGE_SHARED, pfnPmd, pfnPte, pmdMkhuge } from '../../dist/src/arch/x86_64/pte.js'
+import { mkTable, PAGE_READONLY, PAGE_SHARED, pfnPmd, pfnPte, pmdMkhuge } from '../../dist/src/isa/x86_64/pte.js'
 import { smallMachine } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
 import { finalCheck, type ExtraReferences } from '../../dist/src/check/finalCheck.js'

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { decodeToken, encodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken, encodeToken } from '../../dist/src/explore/schedule/token.js'
 import { document, racewalk } from './command.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'racewalk-replay-'))

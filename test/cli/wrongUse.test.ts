@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encodeToken } from '../../dist/src/explore/token.js'
+import { encodeToken } from '../../dist/src/explore/schedule/token.js'
 import { document, racewalk } from './command.js'
 
 /** Each ends with 2, says nothing on standard output, and says this on standard error. */

@@ -4,8 +4,8 @@
  * State is read from VMAs and page tables with plain looks, not through kernel functions: the walk here is the oracle's.
  */
 import type { Geometry } from '../../dist/src/arch/geometry.js'
-import { pmdLeaf, pmdPfn, pmdPresent, pteNone, ptePfn, ptePresent, pteSpecial } from '../../dist/src/arch/x86_64/pte.js'
-import { FAULT } from '../../dist/src/arch/x86_64/walk.js'
+import { pmdLeaf, pmdPfn, pmdPresent, pteNone, ptePfn, ptePresent, pteSpecial } from '../../dist/src/isa/x86_64/pte.js'
+import { FAULT } from '../../dist/src/arch/generic/mmu.js'
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../dist/src/base/units.js'
 import type { MmCall, MmResult, Touch } from '../../dist/src/input/mmCall.js'
 import type { MmState, MmVma } from '../../dist/src/input/mmSteps.js'

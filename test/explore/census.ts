@@ -1,6 +1,6 @@
 /** Which classes of equivalent executions a search comes to, how often, and with how many preemptions at least. */
-import type { Search } from '../../dist/src/explore/search.js'
-import { Session } from '../../dist/src/explore/session.js'
+import type { Search } from '../../dist/src/explore/strategy/search.js'
+import { Session } from '../../dist/src/explore/session/session.js'
 import type { ControlledEngine, Strategy, Tracer } from '../../dist/src/machine/engine/controlled.js'
 import { Prng } from '../../dist/src/base/prng.js'
 import type { Op } from '../../dist/src/program/op.js'

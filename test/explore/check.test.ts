@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { exploredCode, exploredFault } from '../../dist/src/cli/explored.js'
 import { explore } from '../../dist/src/explore/explore.js'
-import { exploreSharded } from '../../dist/src/explore/shards.js'
+import { exploreSharded } from '../../dist/src/explore/shards/shards.js'
 import { divergenceDocument, divergenceText } from '../../dist/src/report/divergence.js'
 import { scenarioById, scenarios } from '../../dist/src/scenario/catalog/index.js'
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
-import { failureCurve, share, type Curve } from '../../dist/src/explore/curve.js'
+import { failureCurve, share, type Curve } from '../../dist/src/explore/insight/curve.js'
 import { explore, replay } from '../../dist/src/explore/explore.js'
-import { decodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { document, racewalk } from '../cli/command.js'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { DporSearch } from '../../dist/src/explore/dpor.js'
+import { DporSearch } from '../../dist/src/explore/systematic/dpor.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { censusOf, censusOfTasks, randomScenario, TASKS, type Census } from './census.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Endings } from '../../dist/src/explore/endings.js'
+import { Endings } from '../../dist/src/explore/session/endings.js'
 
 describe('an ending', () => {
   const values = { regs: [0, 0], words: [0, 0] }

@@ -4,8 +4,8 @@
  */
 import { ControlledEngine, INTERRUPT, type Strategy, type Tracer } from '../../dist/src/machine/engine/controlled.js'
 import type { WaitCondition } from '../../dist/src/machine/engine/engine.js'
-import type { Search } from '../../dist/src/explore/search.js'
-import { Trace } from '../../dist/src/explore/trace.js'
+import type { Search } from '../../dist/src/explore/strategy/search.js'
+import { Trace } from '../../dist/src/explore/systematic/trace.js'
 
 export class EverySchedule implements Search, Strategy {
   readonly #engine: ControlledEngine

@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, type ExploreOptions, type ExploreResult } from '../../dist/src/explore/explore.js'
-import { exploreSharded } from '../../dist/src/explore/shards.js'
+import { exploreSharded } from '../../dist/src/explore/shards/shards.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 const scenario = scenarioById('message-passing')

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { BoundedSearch } from '../../dist/src/explore/bounded.js'
-import { DporSearch } from '../../dist/src/explore/dpor.js'
+import { BoundedSearch } from '../../dist/src/explore/systematic/bounded.js'
+import { DporSearch } from '../../dist/src/explore/systematic/dpor.js'
 import { censusOf, censusOfTasks, randomScenario, TASKS, type Census } from './census.js'
 import { EverySchedule } from './everySchedule.js'
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { bugs } from '../../dist/src/bug/index.js'
 import { explore, exploreAsync, replay } from '../../dist/src/explore/explore.js'
-import { decodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { defineScenario } from '../../dist/src/scenario/scenario.js'
 

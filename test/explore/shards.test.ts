@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, type ExploreResult } from '../../dist/src/explore/explore.js'
-import { exploreSharded, type ShardedOptions } from '../../dist/src/explore/shards.js'
+import { exploreSharded, type ShardedOptions } from '../../dist/src/explore/shards/shards.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import type { Scenario } from '../../dist/src/scenario/scenario.js'
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, type ExploreOptions, type ExploreResult } from '../../dist/src/explore/explore.js'
-import { insightOf } from '../../dist/src/explore/insight.js'
-import { exploreSharded } from '../../dist/src/explore/shards.js'
+import { insightOf } from '../../dist/src/explore/insight/insight.js'
+import { exploreSharded } from '../../dist/src/explore/shards/shards.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 /** Everything about a result that one thread and several must agree on. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Prng } from '../../dist/src/base/prng.js'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
-import { decodeToken, encodeToken, type Token } from '../../dist/src/explore/token.js'
+import { decodeToken, encodeToken, type Token } from '../../dist/src/explore/schedule/token.js'
 import type { Kept } from '../../dist/src/program/reduction.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 

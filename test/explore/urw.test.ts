@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Prng } from '../../dist/src/base/prng.js'
-import type { Profile } from '../../dist/src/explore/profile.js'
-import { SelectiveStrategy, UrwStrategy } from '../../dist/src/explore/urw.js'
+import type { Profile } from '../../dist/src/explore/strategy/profile.js'
+import { SelectiveStrategy, UrwStrategy } from '../../dist/src/explore/strategy/urw.js'
 import type { Strategy } from '../../dist/src/machine/engine/controlled.js'
 
 const SHARED = 100

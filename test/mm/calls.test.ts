@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { pmdLeaf, pteDirty, pteNone, pteWrite, pteYoung } from '../../dist/src/arch/x86_64/pte.js'
+import { pmdLeaf, pteDirty, pteNone, pteWrite, pteYoung } from '../../dist/src/isa/x86_64/pte.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { pokeF64 } from '../../dist/src/machine/image/image.js'
 import { fileByte } from '../../dist/src/mm/file.js'

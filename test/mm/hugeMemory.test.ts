@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PAGE_NONE, pmdLeaf, pmdProtnone, pteNone, pteSpecial, pteWrite } from '../../dist/src/arch/x86_64/pte.js'
+import { PAGE_NONE, pmdLeaf, pmdProtnone, pteNone, pteSpecial, pteWrite } from '../../dist/src/isa/x86_64/pte.js'
 import type { PhysAddr } from '../../dist/src/base/units.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../../dist/src/mm/gupFast.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { pmdLeaf, pteWrite } from '../../dist/src/arch/x86_64/pte.js'
+import { pmdLeaf, pteWrite } from '../../dist/src/isa/x86_64/pte.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { FOLL_GET } from '../../dist/src/mm/gupFast.js'
 import { Scan } from '../../dist/src/mm/khugepaged.js'

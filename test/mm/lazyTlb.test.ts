@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MM_CONTEXT } from '../../dist/src/arch/context.js'
-import { PAGE_ACCESSED } from '../../dist/src/arch/x86_64/pte.js'
+import { PAGE_ACCESSED } from '../../dist/src/isa/x86_64/pte.js'
 import { virt, type PhysAddr } from '../../dist/src/base/units.js'
 import { smallMachine, withPgalloc } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'

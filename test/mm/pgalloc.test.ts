@@ -13,7 +13,7 @@ import { Level } from '../../dist/src/machine/trace/observer.js'
 import type { Kernel } from '../../dist/src/mm/kernel.js'
 import { MM } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/mm/pgalloc/index.js'
+import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/isa/designs.js'
 import type { Op } from '../../dist/src/program/op.js'
 
 const DESIGNS = Object.keys(PGALLOC_DESIGNS) as PgallocId[]

@@ -2,8 +2,8 @@
  * One process on a machine of one CPU, for tests of mm calls. Addresses are pages from a base, as in
  * `p.mmap(0, 4)`; state is read back as short text: `0+4 rw-p` is a VMA of four pages.
  */
-import { FAULT } from '../../dist/src/arch/x86_64/walk.js'
-import { pmdLeaf, pmdPfn, pteNone, ptePfn, ptePresent } from '../../dist/src/arch/x86_64/pte.js'
+import { FAULT } from '../../dist/src/arch/generic/mmu.js'
+import { pmdLeaf, pmdPfn, pteNone, ptePfn, ptePresent } from '../../dist/src/isa/x86_64/pte.js'
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../dist/src/base/units.js'
 import { fullMachine, smallMachine, type MachineConfig } from '../../dist/src/boot/config.js'
 import { Machine } from '../../dist/src/boot/machine.js'

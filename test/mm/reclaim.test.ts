@@ -3,7 +3,7 @@
  * batched flushes.
  */
 import { describe, expect, it } from 'vitest'
-import { exclusiveRetract } from '../../dist/src/bug/reclaim.js'
+import { exclusiveRetract } from '../../dist/src/bug/tlb.js'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { runRecording } from '../../dist/src/boot/runRecording.js'
+import { runRecording } from '../../dist/src/boot/recording/runRecording.js'
 import { UsageError } from '../../dist/src/base/errors.js'
 
 const log = (name: string): string => new URL(`../fixtures/strace/${name}.strace`, import.meta.url).pathname

@@ -6,7 +6,7 @@ import { pageData } from '../../dist/src/report/playerHtml.js'
 import { interleavingTable } from '../../dist/src/report/table.js'
 import { findingText } from '../../dist/src/report/text.js'
 import { traceDocument } from '../../dist/src/report/traceEvents.js'
-import { decodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { found } from './execution.js'
 
 // khugepaged clears a PMD entry between the two looks of gup_fast. CPU 1 has to be left before it has taken its reference,

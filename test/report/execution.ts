@@ -1,7 +1,7 @@
 import type { Bug } from '../../dist/src/bug/bug.js'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
-import { decodeToken, encodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken, encodeToken } from '../../dist/src/explore/schedule/token.js'
 import { explain } from '../../dist/src/report/explain.js'
 import type { PlayedExecution } from '../../dist/src/report/playerHtml.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'

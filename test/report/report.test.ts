@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { bugs } from '../../dist/src/bug/index.js'
 import { explore } from '../../dist/src/explore/explore.js'
-import { decodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { describeAddress } from '../../dist/src/report/address.js'
 import { explain } from '../../dist/src/report/explain.js'
 import { partNames } from '../../dist/src/report/names.js'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { replay } from '../../dist/src/explore/explore.js'
-import { decodeToken } from '../../dist/src/explore/token.js'
+import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { paletteFor } from '../../dist/src/report/palette.js'
 import { findingText } from '../../dist/src/report/text.js'
 import { whatChanged } from '../../dist/src/report/changed.js'

@@ -1,5 +1,5 @@
 /** A user's module, compiled: plain data, kept in a file that threads read. */
-import type { Form } from '../lower.js'
+import type { Form } from '../lower/lower.js'
 
 /** What a module is loaded for. Kernel code is lowered and keeps the kernel's rules; a scenario is plain data. */
 export type Purpose = 'kernel' | 'scenario'

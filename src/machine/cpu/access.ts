@@ -1,6 +1,6 @@
 /**
  * The accesses a CPU can make, by name and number. The list is data for three readers: Cpu declares one method for each
- * name, the build (boot/lower.ts) inlines their schedule points at the call sites, and traces name a step by its number.
+ * name, the build (boot/lower/lower.ts) inlines their schedule points at the call sites, and traces name a step by its number.
  */
 export const ACCESSES = [
   'readOnce32',

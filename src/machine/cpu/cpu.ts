@@ -2,7 +2,7 @@
  * A simulated CPU: the kernel's access vocabulary, interrupts, the one way to wait, and per-CPU state in the image.
  *
  * Each access is a schedule point and then one operation on one word. Accesses are leaf generators of one shape, point
- * first; the build inlines them at their call sites (boot/lower.ts) and drops the points for the free-running engine.
+ * first; the build inlines them at their call sites (boot/lower/lower.ts) and drops the points for the free-running engine.
  *
  * Every marked access is sequentially consistent on the host. The names still say what order the *protocol* needs, for
  * the reader and for a weaker memory model later: acquire and release order one way, a value-returning atomic is a full

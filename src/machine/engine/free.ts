@@ -1,5 +1,5 @@
 /**
- * The engine of free-running CPUs: the hardware decides. Points are stripped from the code (boot/lower.ts), so decide()
+ * The engine of free-running CPUs: the hardware decides. Points are stripped from the code (boot/lower/lower.ts), so decide()
  * is never called; interrupts are polled and waits sleep, both in Cpu.
  */
 import type { Engine } from './engine.js'

@@ -1,5 +1,5 @@
 /** What each CPU is doing, and the interrupts on their way to it. */
-import { holderOf, lockWaitedFor } from '../../boot/waiting.js'
+import { holderOf, lockWaitedFor } from '../../boot/threads/waiting.js'
 import type { Machine } from '../../boot/machine.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { CSD } from '../../machine/cpu/ipi.js'

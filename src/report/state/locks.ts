@@ -1,5 +1,5 @@
 /** Locks that are held or waited for, by whom. */
-import { lockWaitedFor } from '../../boot/waiting.js'
+import { lockWaitedFor } from '../../boot/threads/waiting.js'
 import type { Machine } from '../../boot/machine.js'
 import { SHADOW_CPU, shadowCpuAt } from '../../check/shadow.js'
 import { CPU_AREA, LOCK_NODES } from '../../machine/cpu/area.js'

@@ -1,0 +1,127 @@
+/**
+ * Whether an execution is the same when its recorded picks are taken again, access by access. Everything else, tokens,
+ * shrinking, shards, rests on that. It is not so when racewalk, or a module of the user's, keeps state outside of the image
+ * or asks the host for anything.
+ */
+import type { Finding } from '../../machine/engine/finding.js'
+import type { StepRecorder } from '../../machine/engine/controlled.js'
+import { ReplayStrategy } from './replay.js'
+import type { Execution, Session } from '../session/session.js'
+
+/** What a run of the execution did where the two part. */
+export type Side =
+  | { readonly kind: 'access'; readonly cpu: number; readonly access: number; readonly addr: number }
+  | { readonly kind: 'interrupt'; readonly cpu: number }
+  /** It was over; `how` says with what. */
+  | { readonly kind: 'end'; readonly how: string }
+
+export interface Divergence {
+  /** Number of the execution, from 1. */
+  readonly execution: number
+  /** Accesses that both made before they parted. */
+  readonly steps: number
+  readonly first: Side
+  readonly second: Side
+}
+
+/** Records executions, and holds each against a second run. */
+export class Check {
+  readonly #session: Session
+  readonly #first = new Steps()
+  readonly #second = new Steps()
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** For the first run. */
+  get recorder(): StepRecorder {
+    this.#first.clear()
+    return this.#first
+  }
+
+  /** Runs the last execution again and says where the two part; null when they do not. */
+  again(first: Execution, execution: number): Divergence | null {
+    const { engine } = this.#session
+    const firstSteps = engine.steps
+    const replay = new ReplayStrategy(engine.picks)
+    this.#second.clear()
+    const second = this.#session.execute(replay, this.#second)
+    const at = this.#first.partsFrom(this.#second)
+    const same = at < 0 && replay.exact && firstSteps === engine.steps && how(first) === how(second)
+    if (same) return null
+    const end = Math.max(this.#first.length, this.#second.length)
+    const from = at < 0 ? end : at
+    return {
+      execution,
+      steps: this.#first.accessesBefore(from),
+      first: this.#first.side(from, how(first)),
+      second: this.#second.side(from, how(second)),
+    }
+  }
+}
+
+/** Everything about an ending that has to be the same. */
+function how({ finding, outcome }: Execution): string {
+  return finding === null ? (outcome ?? 'nothing found') : said(finding)
+}
+
+const said = ({ title, details }: Finding): string => [title, ...details].join('; ')
+
+const INTERRUPT_IN = 0
+/** CPU, access, address. */
+const WIDTH = 3
+
+class Steps implements StepRecorder {
+  #words = new Int32Array(1024 * WIDTH)
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  clear(): void {
+    this.#length = 0
+  }
+
+  step(cpu: number, kind: number, addr: number): void {
+    const at = this.#length * WIDTH
+    if (at === this.#words.length) this.#grow()
+    this.#words[at] = cpu
+    this.#words[at + 1] = kind
+    this.#words[at + 2] = addr
+    this.#length++
+  }
+
+  interrupt(cpu: number): void {
+    this.step(cpu, INTERRUPT_IN, 0)
+  }
+
+  end(): void {}
+
+  /** Index of the first step that differs, or that only one has; -1 when there is none. */
+  partsFrom(other: Steps): number {
+    const length = Math.min(this.#length, other.#length)
+    for (let at = 0; at < length * WIDTH; at++) if (this.#words[at] !== other.#words[at]) return Math.floor(at / WIDTH)
+    return this.#length === other.#length ? -1 : length
+  }
+
+  /** Accesses among the first `index` steps; interrupts are none. */
+  accessesBefore(index: number): number {
+    let accesses = 0
+    for (let i = 0; i < Math.min(index, this.#length); i++) if (this.#words[i * WIDTH + 1] !== INTERRUPT_IN) accesses++
+    return accesses
+  }
+
+  side(index: number, ending: string): Side {
+    if (index >= this.#length) return { kind: 'end', how: ending }
+    const [cpu = 0, access = 0, addr = 0] = this.#words.subarray(index * WIDTH, (index + 1) * WIDTH)
+    return access === INTERRUPT_IN ? { kind: 'interrupt', cpu } : { kind: 'access', cpu, access, addr }
+  }
+
+  #grow(): void {
+    const larger = new Int32Array(this.#words.length * 2)
+    larger.set(this.#words)
+    this.#words = larger
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * One machine in this thread, booted once, run thousands of times: each execution restores the booted image and runs the
+ * programs under a strategy.
+ */
+import { assert } from '../../base/assert.js'
+import type { KernelChange } from '../../bug/patch.js'
+import { Machine, type BootedCpu } from '../../boot/machine.js'
+import { blame, thrownByUser } from '../../boot/module/blame.js'
+import { CPU_AREA } from '../../machine/cpu/area.js'
+import { ControlledEngine, type StepRecorder, type Strategy } from '../../machine/engine/controlled.js'
+import type { Step } from '../../machine/engine/engine.js'
+import { findingOf, type Finding } from '../../machine/engine/finding.js'
+import { peek32, restore, snapshot } from '../../machine/image/image.js'
+import { Interpreter, type ProgramListener } from '../../program/interpret.js'
+import { isBare, type Program } from '../../program/op.js'
+import { reduced, type Reduction } from '../../program/reduction.js'
+import { setUp, type Scenario } from '../../scenario/scenario.js'
+import { describeDeadlock } from './deadlock.js'
+import { Endings } from './endings.js'
+
+export interface Execution {
+  readonly finding: Finding | null
+  /** The ending that the scenario names, null without one or with a finding. */
+  readonly outcome: string | null
+  /** Given up: the search knows an execution that is as good. */
+  readonly pruned?: true
+}
+
+const NOTHING_TO_SAY: Execution = { finding: null, outcome: null }
+const PRUNED: Execution = { finding: null, outcome: null, pruned: true }
+
+export class Session {
+  readonly machine: Machine
+  readonly scenario: Scenario
+  readonly engine: ControlledEngine
+  readonly #cpus: readonly BootedCpu[]
+  /** The scenario's. */
+  readonly wholePrograms: readonly Program[]
+  #programs: readonly Program[]
+  #reduction: Reduction | null = null
+  readonly #steps: (Step<void> | null)[] = []
+  /** A litmus test: it touches words only. */
+  readonly bare: boolean
+  readonly #bareOperations: number
+  /** Null for a scenario whose endings have no names. */
+  readonly #endings: Endings | null
+  /** By CPU, operations that the boot ended. */
+  readonly bootOperations: readonly number[]
+
+  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
+  constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false, oracles = true) {
+    const built = setUp(scenario, 'explore', cpus, change?.config)
+    this.scenario = scenario
+    this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
+    this.#programs = this.wholePrograms = built.programs
+    this.bare = built.programs.every(isBare)
+    assert(built.programs.length === cpus, 'a scenario has one program for each CPU')
+    blame(() => this.machine.boot(built.boot, change, scenario.files))
+    const handlers: (() => ReturnType<BootedCpu['cpu']['ipi']['handle']>)[] = []
+    this.engine = new ControlledEngine(
+      Array.from(
+        { length: cpus },
+        (_, cpu) => () => (handlers[cpu] as () => ReturnType<BootedCpu['cpu']['ipi']['handle']>)(),
+      ),
+      { pick: (current) => current, choose: () => 0 },
+    )
+    this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
+    for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
+    this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
+    const { program } = this.machine.regions
+    const reg = (cpu: number, at: number): number => Interpreter.register(program, cpu, at)
+    const word = (at: number): number => Interpreter.word(program, at)
+    this.#endings = scenario.outcome === undefined ? null : new Endings(scenario.outcome, { reg, word })
+    this.bootOperations = this.#cpus.map((_, cpu) => this.#opsDone(cpu))
+    snapshot(this.machine.layout.size)
+  }
+
+  /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
+  get operationsDone(): number {
+    if (this.bare) return this.#bareOperations
+    return this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu) - (this.bootOperations[cpu] ?? 0), 0)
+  }
+
+  /** What each CPU runs. */
+  get programs(): readonly Program[] {
+    return this.#programs
+  }
+
+  /** What is left of the scenario's programs; null for all of them. */
+  get reduction(): Reduction | null {
+    return this.#reduction
+  }
+
+  /** From now on runs what `reduction` leaves of the scenario's programs. Throws UsageError when it is of other programs. */
+  reduce(reduction: Reduction | null): void {
+    const pageSize = this.machine.geo.pageSize
+    this.#programs = reduction === null ? this.wholePrograms : reduced(this.wholePrograms, reduction, pageSize)
+    this.#reduction = reduction
+  }
+
+  /** Who hears of operations and choices of the programs from now on. */
+  set listener(listener: ProgramListener | null) {
+    for (const { interpreter } of this.#cpus) interpreter.listener = listener
+  }
+
+  #opsDone(cpu: number): number {
+    return peek32(this.machine.regions.cpus.cpus + cpu * CPU_AREA.size + CPU_AREA.at.opsDone)
+  }
+
+  /** Runs the programs once under `strategy`. The picks it took are in engine.picks. */
+  execute(strategy: Strategy, recorder: StepRecorder | null = null): Execution {
+    restore()
+    this.engine.strategy = strategy
+    this.engine.recorder = both(recorder, strategy.recorder ?? null)
+    try {
+      const end = this.engine.run(this.#start())
+      if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
+      if (end.kind === 'pruned') return PRUNED
+      if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
+      // A litmus test has no memory management to check: its ending is its oracle.
+      if (this.bare) return this.#ending()
+      const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
+      return finding === null ? this.#ending() : { finding, outcome: null }
+    } catch (error) {
+      const finding = findingOf(error, this.engine.current)
+      if (finding !== null) return { finding, outcome: null }
+      throw thrownByUser(error) ?? error
+    }
+  }
+
+  /** The programs from their beginnings, null for a CPU that has nothing left to run; one list for all executions. */
+  #start(): readonly (Step<void> | null)[] {
+    for (let id = 0; id < this.#cpus.length; id++) {
+      const { interpreter } = this.#cpus[id] as BootedCpu
+      const program = this.#programs[id] as Program
+      if (this.#reduction !== null && program.length === 0) this.#steps[id] = null
+      else this.#steps[id] = this.bare ? interpreter.runBare(program) : interpreter.runOnce(program)
+    }
+    return this.#steps
+  }
+
+  #ending(): Execution {
+    if (this.#endings === null) return NOTHING_TO_SAY
+    const { allowed } = this.scenario
+    const ending = this.#endings.name()
+    if (allowed === undefined || allowed.includes(ending)) return { finding: null, outcome: ending }
+    const details = [`ended with ${ending}`, `allowed: ${allowed.join(', ')}`]
+    const title = `${this.scenario.id}: an ending that is not allowed: ${ending}`
+    return { finding: { oracle: 'outcome', title, cpu: -1, address: null, details, stack: [] }, outcome: ending }
+  }
+}
+
+function livelock(limit: number): Finding {
+  const title = `no end after ${limit} accesses`
+  const details = ['The usual reason is a loop that waits for another CPU without waitUntil().']
+  return { oracle: 'livelock', title, cpu: -1, address: null, details, stack: [] }
+}
+
+/** A recorder that tells both; null for neither. */
+export const both = (a: StepRecorder | null, b: StepRecorder | null): StepRecorder | null =>
+  a === null || b === null ? (a ?? b) : new Both(a, b)
+
+class Both implements StepRecorder {
+  readonly #a: StepRecorder
+  readonly #b: StepRecorder
+
+  constructor(a: StepRecorder, b: StepRecorder) {
+    this.#a = a
+    this.#b = b
+  }
+
+  step(cpu: number, kind: number, addr: number): void {
+    this.#a.step(cpu, kind, addr)
+    this.#b.step(cpu, kind, addr)
+  }
+
+  interrupt(cpu: number): void {
+    this.#a.interrupt(cpu)
+    this.#b.interrupt(cpu)
+  }
+
+  end(): void {
+    this.#a.end()
+    this.#b.end()
+  }
+}

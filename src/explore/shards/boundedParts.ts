@@ -1,0 +1,47 @@
+/** The parts of a search by bounds: the schedules that begin with one way at one branch (bounded.ts). */
+import { BoundedSearch, type BoundedBranch, type BoundedDone, type BoundedPart } from '../systematic/bounded.js'
+import type { NamedPart, Parts } from './partition.js'
+
+export class BoundedParts extends BoundedSearch implements Parts {
+  turn(): NamedPart | null {
+    return this.advance() ? this.#part(this.path) : null
+  }
+
+  later(_doneOf: unknown, goesOn: (part: NamedPart) => boolean): void {
+    for (let at = this.path.length - 1; at >= 0; at--) {
+      const branch = this.path[at] as BoundedBranch
+      for (let taken = branch.taken + 1; taken < branch.ways; taken++)
+        if (!goesOn(this.#part([...this.path.slice(0, at), { ...branch, taken }]))) return
+    }
+  }
+
+  #part(path: readonly BoundedBranch[]): NamedPart {
+    const { bound } = this
+    const make = (): BoundedPart => ({ bound, way: path.map(({ taken }) => taken), rest: null })
+    return { name: `${bound}: ${path.map(({ taken }) => taken).join()}`, make }
+  }
+
+  goingOn({ bound, way }: BoundedPart, { rest }: BoundedDone): BoundedPart {
+    return { bound, way, rest }
+  }
+
+  joined({ counts: a }: BoundedDone, { counts: b, rest }: BoundedDone): BoundedDone {
+    const counts = {
+      executions: a.executions + b.executions,
+      atBound: a.atBound + b.atBound,
+      beyond: a.beyond + b.beyond,
+      cut: a.cut || b.cut,
+    }
+    return { counts, rest }
+  }
+
+  isDone({ rest }: BoundedDone): boolean {
+    return rest.every(({ taken, ways }) => taken + 1 >= ways)
+  }
+
+  isOff(): boolean {
+    return false
+  }
+
+  goWrong(): void {}
+}

@@ -1,0 +1,72 @@
+/**
+ * What shards are given to do, and what comes back. The coordinator (shards.ts) hands units out and takes results in; what a
+ * unit is, and what the results add up to, is the business of a Work: ranges of
+ * executions (ranges.ts), or parts of a systematic search (partition.ts).
+ */
+import type { Found, Tally } from '../tally.js'
+
+/** Executions `from` to `to` (from 0, `to` not among them). */
+export interface RangeUnit {
+  readonly kind: 'range'
+  /** Units count from 0 in the order of the work: what is found in one makes all later ones void. */
+  readonly order: number
+  readonly from: number
+  readonly to: number
+}
+
+/** Parts of a systematic search, one after the other until the time is up. */
+export interface PartsUnit {
+  readonly kind: 'parts'
+  readonly order: number
+  readonly names: readonly string[]
+  readonly parts: readonly object[]
+  /** Number of the first execution, from 0: what it is if its turn is now, and RECORDED_FIRST or more if it is later. */
+  readonly from: number
+  /** Executions that are made whatever the time, and that are made at most in each part. */
+  readonly least: number
+  readonly most: number
+}
+
+export type Unit = RangeUnit | PartsUnit
+
+export interface RangeResult {
+  readonly tally: Tally
+  /** False when the shard was told to stop in the middle. */
+  readonly ended: boolean
+  /** How long it took, by the shard's clock. */
+  readonly ms: number
+}
+
+/** Of the parts that were begun. */
+export interface PartsResult {
+  readonly parts: readonly PartResult[]
+}
+
+export interface PartResult {
+  readonly tally: Tally
+  readonly done: object
+}
+
+export type UnitResult = RangeResult | PartsResult
+
+export interface Work {
+  readonly tally: Tally
+  /** The unit that failed, and why, if what is before it has not ended the exploration. */
+  readonly fault: string | null
+  /** What was made behind a gap, when no more results come: executions, and the first finding that was looked for. */
+  behind(): { readonly executions: number; readonly found: Found | null }
+  /** Where a systematic search stands; null for sampled schedules. */
+  keep(): object | null
+  /** The next unit; null when there is none at the moment. */
+  next(): Unit | null
+  done(unit: Unit, result: UnitResult): void
+  /** The unit cannot be done; `why` is for the user. */
+  failed(unit: Unit, why: string): void
+  /** Executions that count by now. */
+  readonly executions: number
+  /** Order of the last unit that still counts; later ones are not to be begun, and to be dropped. */
+  readonly last: number
+}
+
+/** For `last`: all count. */
+export const NO_LAST = 2 ** 31 - 1

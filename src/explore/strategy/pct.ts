@@ -1,0 +1,89 @@
+/**
+ * Probabilistic concurrency testing: CPUs have random priorities, the highest that can go on does, and at d - 1 random
+ * points the one that is running falls below all others. A bug that needs d ordering constraints is found with probability
+ * at least 1 / (n · k^(d-1)) in an execution of k points on n CPUs.
+ *
+ * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
+ * Bugs", ASPLOS 2010. Departures: each execution draws its own depth, unless one is asked for; delivering an interrupt is an
+ * action with a priority of its own; in most executions only accesses to some words count as points (sharedWords.ts), which makes k
+ * several times smaller but proves nothing where those are not the words that matter; k is the length of the longest measured
+ * execution or of any of them, since paths that end early would see few change points; and an execution that goes on for
+ * several times the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
+ */
+import { lowestBit } from '../../base/bits.js'
+import { Prng } from '../../base/prng.js'
+import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { fairFrom, RoundRobin } from './fair.js'
+import type { Lengths, Profile } from './profile.js'
+import { drawWords } from './sharedWords.js'
+
+/** Depths that executions draw, by equal chances. */
+export const DEPTHS = [2, 3, 4, 6]
+export class PctStrategy implements Strategy {
+  /** d: change points, plus 1. */
+  readonly depth: number
+  /** True when any point of the longest measured execution can be a change point, so that the bound holds. */
+  readonly anywhere: boolean
+  readonly #prng: Prng
+  readonly #cpus: number
+  /** By CPU, and behind those of all CPUs those of their interrupts. */
+  readonly #priority: number[] = []
+  /** Points, in any order. */
+  readonly #changes: number[] = []
+  readonly #fairFrom: number
+  readonly #fair = new RoundRobin()
+  /** Words at whose accesses the change points are; null: at any point. */
+  readonly #words: ReadonlySet<number> | null
+  #points = 0
+  #at = 0
+  #low = 0
+
+  /** Execution `index` of the exploration with `seed`; `depth`: d, if it is not to be drawn. */
+  constructor(seed: number, index: number, profile: Profile, depth: number | null = null) {
+    this.#prng = Prng.split(seed, index)
+    this.#cpus = profile.accesses.length
+    for (let place = 0; place < 2 * this.#cpus; place++) this.#priority.push(1 + this.#prng.next())
+    this.#words = drawWords(this.#prng, profile)
+    const one = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
+    this.anywhere = this.#words === null && this.#prng.below(2) === 0
+    const length = this.anywhere ? profile.length : pointsOf(one, this.#words)
+    this.depth = depth ?? (DEPTHS[this.#prng.below(DEPTHS.length)] as number)
+    for (let change = 1; change < this.depth; change++) this.#changes.push(this.#prng.below(Math.max(1, length)))
+    this.#fairFrom = fairFrom(profile.length)
+  }
+
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (++this.#points > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    const at = this.#words === null || (current >= 0 && this.#words.has(addr >>> 3)) ? this.#at++ : -1
+    if (current >= 0) for (const change of this.#changes) if (change === at) this.#priority[current] = --this.#low
+    return this.#best(runnable, interruptible)
+  }
+
+  #best(runnable: number, interruptible: number): number {
+    let best = -1
+    let priority = -Infinity
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+      const cpu = lowestBit(rest)
+      const own = this.#priority[cpu] as number
+      if (own > priority) [best, priority] = [cpu, own]
+    }
+    for (let rest = interruptible; rest !== 0; rest &= rest - 1) {
+      const action = INTERRUPT + lowestBit(rest)
+      const own = this.#priority[this.#cpus + action - INTERRUPT] as number
+      if (own > priority) [best, priority] = [action, own]
+    }
+    return best
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}
+
+/** Points of an execution of these lengths; if only those before accesses to `words` count, as many. */
+function pointsOf({ points, before }: Lengths, words: ReadonlySet<number> | null): number {
+  if (words === null) return points
+  let count = 0
+  for (const word of words) count += before.get(word) ?? 0
+  return count
+}

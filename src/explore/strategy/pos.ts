@@ -1,0 +1,85 @@
+/**
+ * Partial order sampling: each access that waits to be made has a random priority, the highest goes first, and those that
+ * race with it draw again. Private steps of one CPU do not wear down the chance of another order, as they do when the
+ * next CPU is drawn at every step.
+ *
+ * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the same
+ * 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in most executions only accesses to some
+ * words wait (sharedWords.ts), and all others are made at once; an execution that goes on for several times the expected length
+ * becomes fair (fair.ts).
+ */
+import { lowestBit } from '../../base/bits.js'
+import { Prng } from '../../base/prng.js'
+import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { fairFrom, RoundRobin } from './fair.js'
+import type { Profile } from './profile.js'
+import { drawWords } from './sharedWords.js'
+
+const NOWHERE = -1
+
+export class PosStrategy implements Strategy {
+  readonly #prng: Prng
+  readonly #cpus: number
+  /** By CPU, and behind those of all CPUs those of their interrupts. */
+  readonly #priority: number[] = []
+  readonly #pending: number[] = []
+  /** Words whose accesses have priorities, all others being made at once; null: all. */
+  readonly #words: ReadonlySet<number> | null
+  readonly #fairFrom: number
+  readonly #fair = new RoundRobin()
+  #at = 0
+  #taken = -1
+
+  /** Execution `index` of the exploration with `seed`. */
+  constructor(seed: number, index: number, profile: Profile) {
+    this.#prng = Prng.split(seed, index)
+    this.#words = drawWords(this.#prng, profile)
+    this.#fairFrom = fairFrom(profile.length)
+    this.#cpus = profile.accesses.length
+    for (let place = 0; place < 2 * this.#cpus; place++) {
+      this.#priority.push(this.#prng.next())
+      this.#pending.push(NOWHERE)
+    }
+  }
+
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return (this.#taken = current)
+    if (current >= 0) {
+      this.#pending[current] = addr >>> 3
+      this.#draw(current)
+    } else if (this.#taken >= 0) this.#draw(this.#taken)
+    let best = -1
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) best = this.#higher(best, lowestBit(rest))
+    for (let rest = interruptible; rest !== 0; rest &= rest - 1) best = this.#higher(best, INTERRUPT + lowestBit(rest))
+    this.#race(best, runnable)
+    this.#taken = best
+    return best
+  }
+
+  #higher(a: number, b: number): number {
+    return a < 0 || (this.#priority[this.#place(b)] as number) > (this.#priority[this.#place(a)] as number) ? b : a
+  }
+
+  /** Those that wait for the word that `action` goes to draw again. */
+  #race(action: number, runnable: number): void {
+    const word = this.#pending[this.#place(action)] as number
+    if (word === NOWHERE) return
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+      const cpu = lowestBit(rest)
+      if (cpu !== action && this.#pending[cpu] === word) this.#draw(cpu)
+    }
+  }
+
+  #draw(action: number): void {
+    this.#priority[this.#place(action)] = this.#prng.next()
+  }
+
+  #place(action: number): number {
+    return action < INTERRUPT ? action : this.#cpus + action - INTERRUPT
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each execution
+ * draws one of several odds of switching; the odds cover windows from one access to a whole operation. In most executions a
+ * CPU is left only before accesses to some words (sharedWords.ts). An execution that goes on for several times the expected length
+ * becomes fair (fair.ts).
+ */
+import { countBits, nthBit } from '../../base/bits.js'
+import { Prng } from '../../base/prng.js'
+import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
+import type { Profile } from './profile.js'
+import { drawWords } from './sharedWords.js'
+
+/** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
+const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
+
+export class RandomStrategy implements Strategy {
+  readonly #prng: Prng
+  readonly #odds: number
+  readonly #fairFrom: number
+  /** Words before whose accesses the CPU is left; null: any. */
+  readonly #words: ReadonlySet<number> | null
+  #fair: RoundRobin | null = null
+  #at = 0
+
+  /** Execution `index` of the exploration with `seed`; `profile`: what executions are like, null if unknown. */
+  constructor(seed: number, index: number, profile: Profile | null) {
+    this.#prng = Prng.split(seed, index)
+    this.#odds = leaveOdds(this.#prng)
+    this.#words = profile === null ? null : drawWords(this.#prng, profile)
+    this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
+  }
+
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (++this.#at > this.#fairFrom) return (this.#fair ??= new RoundRobin()).pick(current, runnable, interruptible)
+    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return current
+    return randomAction(this.#prng, this.#odds, current, runnable, interruptible)
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}
+
+/** Odds of leaving the current CPU at a point, drawn from those of the file's head: a threshold for 32 bits. */
+export const leaveOdds = (prng: Prng): number => ODDS[prng.below(ODDS.length)] as number
+
+/** Stays on `current` (-1: it cannot go on) unless `odds` say otherwise; then any other action, by equal chances. */
+export function randomAction(
+  prng: Prng,
+  odds: number,
+  current: number,
+  runnable: number,
+  interruptible: number,
+): number {
+  if (current >= 0 && prng.next() >= odds) return current
+  const others = current >= 0 ? runnable & ~(1 << current) : runnable
+  const count = countBits(others)
+  const all = count + countBits(interruptible)
+  if (all === 0) return current
+  const choice = prng.below(all)
+  return choice < count ? nthBit(others, choice) : INTERRUPT + nthBit(interruptible, choice - count)
+}

@@ -1,0 +1,70 @@
+/**
+ * Schedules drawn at random: execution `index` of a seed is the same whoever runs it and whatever ran before, so that ranges
+ * of executions can be spread over threads, continued and counted without a word between them.
+ *
+ * Some strategies need to know what executions are like. The first few of each exploration measure it. Every other one is a
+ * random walk; the rest let one CPU after the other run to its end, each CPU being the first in turn: a path that a program
+ * takes only when it comes first, or last, is rare in random walks, and strategies never look where no measured execution was.
+ */
+import type { ControlledEngine, Strategy } from '../../machine/engine/controlled.js'
+import { Measured, Measuring } from './profile.js'
+import { RandomStrategy } from './random.js'
+import { SerialStrategy } from './serial.js'
+import type { IndexedSearch } from './search.js'
+import { strategyOf, type SampledId } from './strategies.js'
+
+/** Executions that measure. */
+export const MEASURED = 16
+
+export class SampledSearch implements IndexedSearch {
+  readonly measured: number
+  readonly #id: SampledId
+  readonly #depth: number | null
+  readonly #seed: number
+  readonly #engine: ControlledEngine
+  readonly #profile: Measured
+  #index = 0
+  /** Executions that have been measured. */
+  #known = 0
+  #measuring: Measuring | null = null
+
+  /** `engine` runs the executions; `depth`: of PCT, if it is fixed; `measured`: executions that measure. */
+  constructor(
+    id: SampledId,
+    depth: number | null,
+    seed: number,
+    engine: ControlledEngine,
+    cpus: number,
+    measured = MEASURED,
+  ) {
+    this.#id = id
+    this.#depth = depth
+    this.#seed = seed
+    this.#engine = engine
+    this.#profile = new Measured(cpus)
+    this.measured = measured
+  }
+
+  next(): Strategy {
+    const index = this.#index++
+    if (index >= this.measured) return strategyOf(this.#id, this.#seed, index, this.#profile, this.#depth)
+    const cpus = this.#profile.accesses.length
+    const inner =
+      index % 2 === 0 ? new RandomStrategy(this.#seed, index, null) : new SerialStrategy((index >>> 1) % cpus, cpus)
+    // A shard, or an exploration that is resumed, measures before it comes to these executions.
+    if (index < this.#known) return inner
+    return (this.#measuring = new Measuring(inner, cpus))
+  }
+
+  skipTo(index: number): void {
+    this.#index = index
+  }
+
+  ended(): boolean {
+    if (this.#measuring === null) return true
+    this.#profile.add(this.#measuring, this.#engine.pickCount)
+    this.#measuring = null
+    this.#known++
+    return true
+  }
+}

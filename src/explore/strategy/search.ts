@@ -1,0 +1,68 @@
+/**
+ * A search decides the schedules of an exploration, execution after execution: sampled ones from a seed, systematic ones
+ * from what earlier executions have shown. One implementation a kind: sampled.ts, bounded.ts, dpor.ts.
+ */
+import type { Strategy } from '../../machine/engine/controlled.js'
+
+/** How far a systematic search has come. */
+export interface SearchProgress {
+  /** Largest bound (of preemptions) below and at which no schedule is left; -1 before there is one, null without a bound. */
+  readonly bound: number | null
+  /** About how many schedules are still to come, and up to what `note` says; null where nothing can be said. */
+  readonly estimate: number | null
+  /** The same in words. */
+  readonly note: string
+}
+
+export interface Search {
+  /** The strategy of the next execution; null when no schedule is left. */
+  next(): Strategy | null
+  /** The execution under the last strategy of next() has ended. False when it does not count. */
+  ended(): boolean
+}
+
+/**
+ * A search that learns from its executions. What it does in a part of its space depends on nothing outside of it, so that
+ * parts can be searched in other threads. Parts, what becomes of them, and all that there is to keep are plain data; which,
+ * is the business of the search and of the one who cuts parts from it (partition.ts).
+ */
+export interface SystematicSearch extends Search {
+  progress(): SearchProgress
+  /** Every schedule was run. */
+  readonly complete: boolean
+  /** A number of the execution to come that does not depend on who runs it: see markOf(). */
+  readonly mark: number
+  /** Where it stands, between two executions. */
+  keep(): object
+  /** Goes on where another one stood. */
+  goOn(kept: object): void
+  /** Searches `part`, and nothing else, from here on. */
+  begin(part: object): void
+  /** What became of that by now. */
+  done(): object
+}
+
+/** A search whose executions depend on nothing but their index, once a few have been measured. */
+export interface IndexedSearch extends Search {
+  /** Executions, from the first, that are run before any other. */
+  readonly measured: number
+  next(): Strategy
+  /** Goes on with execution `index`; the first `measured` have been run. */
+  skipTo(index: number): void
+}
+
+export const isIndexed = (search: Search): search is IndexedSearch => 'skipTo' in search
+export const isSystematic = (search: Search): search is SystematicSearch => 'progress' in search
+
+/** A 32-bit hash of the decisions that an execution begins with. */
+export function markOf(decisions: readonly number[]): number {
+  let hash = decisions.length
+  for (const decision of decisions) hash = Math.imul(hash ^ decision, 0x9e3779b1) ^ (hash >>> 15)
+  return (hash ^ (hash >>> 13)) >>> 0
+}
+
+/** `with at most 2 preemptions`. */
+export function withAtMost(preemptions: number): string {
+  if (preemptions === 0) return 'without a preemption'
+  return `with at most ${preemptions} preemption${preemptions === 1 ? '' : 's'}`
+}

@@ -1,0 +1,41 @@
+/**
+ * Before accesses to which words an execution leaves a CPU: any, those to all words that CPUs share, or those to some of them.
+ * What a race needs is a few turns at a few words; the fewer others count, the likelier the turns come to be there. Which
+ * words matter is not known, so each execution draws its own, and how many. Any word at all now and then: a profile may lack
+ * one.
+ */
+import type { Prng } from '../../base/prng.js'
+import type { Profile, SharedWord } from './profile.js'
+
+/**
+ * Of eight executions: those that leave a CPU before any access, and those that do before accesses to all shared words.
+ *
+ * Measured over the 24 bugs of the corpus that take some strategy more than 100 executions, ten seeds: leaving a CPU before
+ * any access is worst nearly everywhere (POS at s390-attach-copy 17,995 executions on average, 2,581 with shared words, 1,054
+ * with some; PCT at ppc-frag-refcount more than 60,000, 56,460 and 3,103). Of the other two each is the better one often, by
+ * as much as six times (POS at s390-attach-window 1,839 and 11,382, at mremap-tlb 1,895 and 337).
+ */
+const ANY = 1
+const SHARED = 5
+/** What share of the shared words is some, by equal chances; never fewer than SOME_LEAST, where there are as many. */
+const SOME = [1 / 2, 1 / 4, 1 / 8]
+const SOME_LEAST = 2
+
+/** Words by their addresses divided by 8; null: any. */
+export function drawWords(prng: Prng, profile: Profile): ReadonlySet<number> | null {
+  const draw = prng.below(8)
+  if (draw < ANY) return null
+  const all = profile.shared.length
+  const share = draw < ANY + SHARED ? 1 : (SOME[prng.below(SOME.length)] as number)
+  const count = Math.max(SOME_LEAST, Math.ceil(share * all))
+  if (count >= all) return profile.sharedWords
+  return new Set([...drawSome(prng, profile.shared, count)].map(({ word }) => word))
+}
+
+/** `count` of the words, each as likely as any other; all, if there are no more. */
+export function drawSome(prng: Prng, words: readonly SharedWord[], count: number): ReadonlySet<SharedWord> {
+  if (count >= words.length) return new Set(words)
+  const some = new Set<SharedWord>()
+  while (some.size < count) some.add(words[prng.below(words.length)] as SharedWord)
+  return some
+}

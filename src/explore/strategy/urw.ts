@@ -1,0 +1,166 @@
+/**
+ * Uniform random walk: the next CPU is drawn in proportion to the accesses it has still to make, which makes all
+ * interleavings equally likely; a CPU with many private steps does not have to win a coin for each of them. And its
+ * selective form: only the accesses to a few words count. Which CPU makes the next of these is drawn in proportion to those
+ * that each has still to make; who comes to one out of turn is held back; all else is a random walk around them.
+ *
+ * Each execution draws which: all accesses, or those to one, two or four of the words over which CPUs conflict, or to all of
+ * them. How many accesses a CPU makes is what the measured executions had (Profile).
+ *
+ * Source: Zhao, Wolff, Mathur, Roychoudhury, "Selectively Uniform Concurrency Testing", ASPLOS 2025. Departures: its words
+ * are drawn anew for each execution; the walk between the accesses that count draws its odds of switching; a CPU that waits
+ * is not drawn, and if all others are held back for one that waits, the draw is made again; an interrupt is one access.
+ */
+import { lowestBit } from '../../base/bits.js'
+import { Prng } from '../../base/prng.js'
+import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { fairFrom, RoundRobin } from './fair.js'
+import type { Profile } from './profile.js'
+import { leaveOdds, randomAction } from './random.js'
+import { drawSome } from './sharedWords.js'
+
+/** How many words count in an execution, by equal chances; 0: every access. */
+const SELECTIONS = [0, 1, 1, 2, 4, Infinity]
+const NOWHERE = -1
+
+/** The strategy of execution `index` of the exploration with `seed`. */
+export function urwStrategy(seed: number, index: number, profile: Profile): Strategy {
+  const prng = Prng.split(seed, index)
+  const words = Math.min(SELECTIONS[prng.below(SELECTIONS.length)] as number, profile.shared.length)
+  return words === 0 ? new UrwStrategy(prng, profile) : new SelectiveStrategy(prng, profile, words)
+}
+
+/** Every access counts. */
+export class UrwStrategy implements Strategy {
+  readonly #prng: Prng
+  readonly #left: number[]
+  readonly #fairFrom: number
+  readonly #fair = new RoundRobin()
+  #at = 0
+
+  constructor(prng: Prng, profile: Profile) {
+    this.#prng = prng
+    this.#left = [...profile.accesses]
+    this.#fairFrom = fairFrom(profile.length)
+  }
+
+  pick(current: number, runnable: number, interruptible: number): number {
+    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+    const action = drawn(this.#prng, this.#left, runnable, runnable, interruptible)
+    if (action < INTERRUPT) this.#left[action] = (this.#left[action] as number) - 1
+    return action
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+}
+
+/** Accesses to some words count. */
+export class SelectiveStrategy implements Strategy {
+  readonly #prng: Prng
+  /** Accesses that count and are still to come, by CPU. */
+  readonly #left: number[]
+  readonly #words = new Set<number>()
+  readonly #pending: number[]
+  readonly #odds: number
+  /** Words before whose accesses the walk leaves a CPU; null: any. */
+  readonly #leaves: ReadonlySet<number> | null
+  readonly #fairFrom: number
+  readonly #fair = new RoundRobin()
+  /** Whose access is to be the next that counts; -1: not drawn yet. */
+  #intended = -1
+  #patience = 0
+  #at = 0
+
+  /** So many of the words that CPUs share, at random. */
+  constructor(prng: Prng, profile: Profile, words: number) {
+    this.#prng = prng
+    this.#left = profile.accesses.map(() => 0)
+    this.#pending = profile.accesses.map(() => NOWHERE)
+    for (const { word, accesses } of drawSome(prng, profile.shared, words)) {
+      this.#words.add(word)
+      accesses.forEach((count, cpu) => (this.#left[cpu] = (this.#left[cpu] as number) + count))
+    }
+    this.#odds = leaveOdds(prng)
+    this.#leaves = prng.below(2) === 0 ? null : profile.sharedWords
+    this.#fairFrom = fairFrom(profile.length)
+  }
+
+  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
+    if (current >= 0) this.#pending[current] = addr >>> 3
+    const action =
+      ++this.#at > this.#fairFrom
+        ? this.#fair.pick(current, runnable, interruptible)
+        : this.#draw(current, runnable, interruptible)
+    if (action < INTERRUPT) this.#takes(action)
+    return action
+  }
+
+  choose(n: number): number {
+    return this.#prng.below(n)
+  }
+
+  #draw(current: number, runnable: number, interruptible: number): number {
+    let held = this.#held(runnable)
+    if (held !== 0) {
+      if (!this.#mayGoOn(runnable, held)) this.#intended = this.#drawIntended(runnable, held)
+      held &= ~(1 << this.#intended)
+    }
+    const free = runnable & ~held
+    const stays = current >= 0 && ((free >>> current) & 1) === 1
+    if (stays && this.#leaves?.has(this.#pending[current] as number) === false) return current
+    if ((free | interruptible) === 0) return lowestBit(runnable)
+    return randomAction(this.#prng, this.#odds, stays ? current : -1, free, interruptible)
+  }
+
+  /** CPUs that are about to make an access that counts. */
+  #held(runnable: number): number {
+    let held = 0
+    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+      const cpu = lowestBit(rest)
+      if (this.#words.has(this.#pending[cpu] as number)) held |= 1 << cpu
+    }
+    return held
+  }
+
+  /** Whether the draw stands: its CPU can go on, and has not been waited for too long. */
+  #mayGoOn(runnable: number, held: number): boolean {
+    if (this.#intended < 0 || ((runnable >>> this.#intended) & 1) === 0) return false
+    return ((held >>> this.#intended) & 1) === 1 || ++this.#patience < this.#fairFrom / 4
+  }
+
+  #drawIntended(runnable: number, held: number): number {
+    this.#patience = 0
+    return drawn(this.#prng, this.#left, held, runnable, 0)
+  }
+
+  #takes(cpu: number): void {
+    if (this.#words.has(this.#pending[cpu] as number)) {
+      this.#left[cpu] = (this.#left[cpu] as number) - 1
+      this.#intended = -1
+    }
+    this.#pending[cpu] = NOWHERE
+  }
+}
+
+/**
+ * One of the actions, in proportion to what is left of each CPU's accesses. Those of `certain` have one to make whatever the
+ * profile says; an interrupt is one.
+ */
+function drawn(prng: Prng, left: readonly number[], certain: number, runnable: number, interruptible: number): number {
+  let total = 0
+  for (let rest = runnable; rest !== 0; rest &= rest - 1) total += weight(left, certain, lowestBit(rest))
+  for (let rest = interruptible; rest !== 0; rest &= rest - 1) total++
+  let at = prng.below(total)
+  for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+    const cpu = lowestBit(rest)
+    at -= weight(left, certain, cpu)
+    if (at < 0) return cpu
+  }
+  for (let rest = interruptible; rest !== 0; rest &= rest - 1) if (--at < 0) return INTERRUPT + lowestBit(rest)
+  return lowestBit(runnable)
+}
+
+const weight = (left: readonly number[], certain: number, cpu: number): number =>
+  Math.max((certain >>> cpu) & 1, left[cpu] as number)

@@ -21,7 +21,7 @@ export type { Step } from './machine/engine/engine.js'
 export { load32, load64, peek32, peek64, peekF64, poke32, poke64, pokeF64 } from './machine/image/image.js'
 export type { Cpu } from './machine/cpu/cpu.js'
 export { CPU_AREA } from './machine/cpu/area.js'
-export { Level } from './machine/trace/observer.js'
+export { Level } from './arch/level.js'
 
 // ---- sync: locks, lists, RCU
 export * from './sync/completion.js'

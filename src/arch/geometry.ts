@@ -14,12 +14,9 @@
  * and `floor(addr * 2^-shift) & mask` is the index at any size: `&` takes its operand modulo 2^32, which keeps the low
  * bits that the mask asks for. `<<` and `>>` would cut the address first.
  */
+import { LEVEL_NAMES, type LevelName } from './level.js'
 import { UsageError } from '../base/errors.js'
 import type { VirtAddr } from '../base/units.js'
-
-/** Table levels from the root down. An entry of level 'pte' maps a base page. */
-export const LEVELS = ['pgd', 'pud', 'pmd', 'pte'] as const
-export type Level = (typeof LEVELS)[number]
 
 export interface GeometryOptions {
   readonly levels: 4 | 5
@@ -176,23 +173,23 @@ export class Geometry {
   // ---- levels by name, not for hot paths ----------------------------------------------------------------------------
 
   /** log2 of the bytes that one entry of a table of `level` spans. Not for hot paths. */
-  tableShift(level: Level): number {
-    const above = LEVELS.length - 1 - LEVELS.indexOf(level)
+  tableShift(level: LevelName): number {
+    const above = LEVEL_NAMES.length - 1 - LEVEL_NAMES.indexOf(level)
     return above === 0 ? this.pageShift : this.pmdShift + this.indexBits * (above - 1)
   }
 
   /** Entries of a table of `level`. Not for hot paths. */
-  entriesOf(level: Level): number {
+  entriesOf(level: LevelName): number {
     return level === 'pte' ? this.ptrsPerPte : this.ptrsPerTable
   }
 
   /** Bytes that one entry of a table of `level` spans. Not for hot paths. */
-  entrySize(level: Level): number {
+  entrySize(level: LevelName): number {
     return 2 ** this.tableShift(level)
   }
 
   /** Index of `addr` in a table of `level`. Not for hot paths. */
-  tableIndex(level: Level, addr: VirtAddr): number {
+  tableIndex(level: LevelName, addr: VirtAddr): number {
     return Math.floor(addr / this.entrySize(level)) & (this.entriesOf(level) - 1)
   }
 }

@@ -4,7 +4,7 @@
 import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Tlb } from '../machine/cpu/tlb.js'
-import type { Observer } from '../machine/trace/observer.js'
+import type { Observer } from './observer.js'
 import type { Geometry } from './geometry.js'
 import type { TlbFlush } from './generic/tlbFlush.js'
 

@@ -2,7 +2,7 @@
 import { pmdDirty, pmdPfn } from '../arch/entry.js'
 import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { GupFast } from '../mm/gupFast.js'
 import { HugeMemory } from '../mm/hugeMemory.js'
 import { Khugepaged } from '../mm/khugepaged.js'

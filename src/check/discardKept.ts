@@ -20,7 +20,7 @@
 import { phys, type VirtAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { load32, peek32, poke32 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'

@@ -8,7 +8,7 @@
  */
 import { peek32 } from '../machine/image/image.js'
 import { Panic } from '../machine/engine/finding.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'

@@ -7,7 +7,7 @@
  */
 import { Panic, type Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind } from '../arch/observer.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_HEAD } from '../mm/page.js'
 import { MM } from '../mm/mmStruct.js'
 import { ZONE } from '../mm/pageAllocator.js'

@@ -9,7 +9,7 @@
 import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { note, peek32, poke32, xchg32 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind } from '../arch/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import type { Mappings } from './mappings.js'
 import { SHADOW, type Shadow } from './shadow.js'

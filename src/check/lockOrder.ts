@@ -10,7 +10,7 @@
 import { lowestBit } from '../base/bits.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { peek32, poke32 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { ANON_VMA, FILE, MM } from '../mm/mmStruct.js'
 import { PAGE } from '../mm/page.js'
 import { LOCK_ORDER, nestsInside, type LockName } from '../sync/lockOrder.js'

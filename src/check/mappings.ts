@@ -28,7 +28,7 @@
  */
 import { load32, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { brief, briefAt, hugeFrame, isHuge, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
 import { hex } from './violation.js'

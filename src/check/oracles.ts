@@ -7,7 +7,7 @@
  * Where several hear of one event, frame-state comes first: what happens to a frame that is not in use is best told so.
  * Bookkeeping (mappings) comes before the oracles that use it; at a removal after those that judge the entry.
  */
-import { Observer, type CallKind } from '../machine/trace/observer.js'
+import { Observer, type CallKind } from '../arch/observer.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import { Contents, DiscardKept } from './discardKept.js'

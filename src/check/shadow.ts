@@ -18,7 +18,7 @@ import type { Cpu } from '../machine/cpu/cpu.js'
 import { add32, cmpxchg32, load32, note, peek32, poke32, store32 } from '../machine/image/image.js'
 import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind } from '../arch/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 
 export const SHADOW = struct('shadow', 128, {

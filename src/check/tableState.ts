@@ -14,7 +14,8 @@
  */
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { load32, peek32, poke32 } from '../machine/image/image.js'
-import { FrameKind, Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
+import { FrameKind } from '../arch/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { brief, briefAt, isEmptyWord, levelName, tableFrame } from '../arch/entry.js'
 import { TABLE_DEPOSITED, TABLE_FREED, TABLE_SHADOW, type Shadow } from './shadow.js'

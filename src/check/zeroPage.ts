@@ -11,7 +11,7 @@
  */
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { load32 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
 import { brief, hugeFrame, isWritable, pteFrame } from '../arch/entry.js'

@@ -13,7 +13,7 @@ import { pmdBad, pmdNone, pmdPresent, pmdTransHuge, pteNone, ptePfn, ptePresent 
 import { pteSpecial, pteWrite, pteYoung } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { Part, type Kernel } from './kernel.js'
 import { MM, VMA } from './mmStruct.js'
 import { PG_LOCKED, PG_REFERENCED } from './page.js'

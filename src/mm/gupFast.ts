@@ -24,7 +24,7 @@ import {
   pteWrite,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { rawReadSeqcount, readSeqcountRetry } from '../sync/seqcount.js'
 import { Part } from './kernel.js'
 import { MM } from './mmStruct.js'

@@ -15,7 +15,7 @@ import { pfnPmd, pmdMkdirty, pmdMkhuge, pmdMkwrite, pmdMkyoung, pmdModify, pmdNo
 import { pmdProtnone, pmdSame, pmdWrite } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind } from '../arch/observer.js'
 import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './fault.js'
 import { MM, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { NO_PAGE, NO_TABLE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'

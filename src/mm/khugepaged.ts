@@ -17,7 +17,7 @@ import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../b
 import { entryTable, pmdNone, pteNone, ptePfn, ptePresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
-import { FrameKind } from '../machine/trace/observer.js'
+import { FrameKind } from '../arch/observer.js'
 import { CollapseScan, Scan, Tally, type CollapseControl } from './collapseScan.js'
 import { EAGAIN, EBUSY, EINVAL, ENOMEM, MM, VMA } from './mmStruct.js'
 import { NO_PAGE, PAGE } from './page.js'

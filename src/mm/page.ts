@@ -10,7 +10,7 @@
  */
 import { phys, pfn as toPfn, tableNr, type Pfn, type PhysAddr, type Table } from '../base/units.js'
 import { struct } from '../machine/image/struct.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 
 export const PAGE = struct('page', 64, {
   flags: [0, 4], //        PG_ bits

@@ -13,7 +13,7 @@ import { entryTable, pmdLeaf, pmdPresent, pteNone, tableEntry } from '../arch/en
 import type { UpperLevel } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32, pokeF64 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'
 import { MM } from './mmStruct.js'

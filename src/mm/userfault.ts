@@ -9,7 +9,7 @@ import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { Part } from './kernel.js'
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 

@@ -22,7 +22,7 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { downRead, upRead } from '../sync/rwsem.js'
 import { spinTrylock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'

@@ -5,7 +5,7 @@
 import type { Machine } from '../boot/machine.js'
 import { tableLevel } from '../explore/insight/wordClass.js'
 import { peek32 } from '../machine/image/image.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 import { briefAt, levelName, tableFrame } from '../arch/entry.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_BUDDY, PG_RESERVED, PG_TABLE } from '../mm/page.js'

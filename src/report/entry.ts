@@ -25,7 +25,7 @@ import {
   swpType,
 } from '../arch/entry.js'
 import type { PteWord } from '../base/units.js'
-import { Level } from '../machine/trace/observer.js'
+import { Level } from '../arch/level.js'
 
 /** `none`, `table 0x1c`, `page 0x2a rw dirty`, `huge 0x20 ro`, `migration 0x2a rw`, …; `level` is a Level. */
 export function describeEntry(word: bigint, level: number, geo: Geometry): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Geometry, type GeometryOptions, LEVELS, smallGeometry, X86_64_4LEVEL } from '../../dist/src/arch/geometry.js'
+import { LEVEL_NAMES } from '../../dist/src/arch/level.js'
+import { Geometry, type GeometryOptions, smallGeometry, X86_64_4LEVEL } from '../../dist/src/arch/geometry.js'
 import { UsageError } from '../../dist/src/base/errors.js'
 import { Prng } from '../../dist/src/base/prng.js'
 import { virt } from '../../dist/src/base/units.js'
@@ -12,7 +13,7 @@ const bitField = (addr: number, shift: number, bits: number): number =>
 
 /** Page-aligned addresses of both halves: edges of every level, one page to each side of them, and random ones. */
 function addresses(geometry: Geometry): number[] {
-  const edges = LEVELS.map((level) => geometry.entrySize(level)).concat(geometry.taskSize, 2 ** 31, 2 ** 32)
+  const edges = LEVEL_NAMES.map((level) => geometry.entrySize(level)).concat(geometry.taskSize, 2 ** 31, 2 ** 32)
   const near = edges.flatMap((edge) => [0, edge, 7 * edge, 2 * geometry.taskSize - edge]).flatMap(pageNeighbours)
   const prng = new Prng(geometry.indexBits)
   const random = Array.from({ length: 500 }, () => prng.below(2 ** 27) * 2 ** 20 + prng.below(2 ** 8) * 4096)
@@ -54,7 +55,7 @@ describe.each(geometries)('a geometry of 2^%i entries', (bits, g) => {
       const indices = [g.pgdIndex(addr), g.pudIndex(addr), g.pmdIndex(addr), g.pteIndex(addr)]
       const shifts = [g.pgdirShift, g.pudShift, g.pmdShift, g.pageShift]
       expect(indices, `0x${addr.toString(16)}`).toEqual(shifts.map((shift) => bitField(addr, shift, bits)))
-      expect(indices).toEqual(LEVELS.map((level) => g.tableIndex(level, addr)))
+      expect(indices).toEqual(LEVEL_NAMES.map((level) => g.tableIndex(level, addr)))
     }
   })
 
@@ -102,7 +103,7 @@ describe.each(geometries)('a geometry of 2^%i entries', (bits, g) => {
   })
 
   it('gives each level the span of a whole table of the next', () => {
-    expect(LEVELS.map((level) => g.tableShift(level))).toEqual([g.pgdirShift, g.pudShift, g.pmdShift, g.pageShift])
+    expect(LEVEL_NAMES.map((level) => g.tableShift(level))).toEqual([g.pgdirShift, g.pudShift, g.pmdShift, g.pageShift])
     expect(g.pgdirSize).toBe(g.pudSize * g.ptrsPerTable)
     expect(g.pudSize).toBe(g.pmdSize * g.ptrsPerTable)
     expect(g.pmdSize).toBe(g.pageSize * g.hpagePmdNr)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Level } from '../../dist/src/arch/geometry.js'
+import type { LevelName } from '../../dist/src/arch/level.js'
 import { illegalChange, illegalEntry } from '../../dist/src/isa/x86_64/legal.js'
 import * as p from '../../dist/src/isa/x86_64/pte.js'
 import * as s from '../../dist/src/isa/x86_64/swap.js'
@@ -16,7 +16,7 @@ const otherTable = p.mkTable(phys(0x21000))
 const withBit = (word: PteWord, bit: bigint): PteWord => pteWord(word ^ (1n << bit))
 
 describe.each(machines)('entries of a machine with $frames frames and huge pages of $nr', ({ nr, frames }) => {
-  const verdict = (level: Level, word: PteWord): string | null => illegalEntry(level, word, frames, nr)
+  const verdict = (level: LevelName, word: PteWord): string | null => illegalEntry(level, word, frames, nr)
   const pte = (prot: bigint): PteWord => p.pfnPte(pfn(33), prot)
   const huge = (prot: bigint): PteWord => p.pmdMkhuge(p.pfnPmd(pfn(3 * nr), prot, nr))
   const protections = Array.from({ length: 16 }, (_, vmFlags) => p.vmGetPageProt(vmFlags))
@@ -93,7 +93,7 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
         expect(verdict(level, pteWord(1n << bit)), `${level} bit ${bit}`).not.toBeNull()
   })
 
-  it.each<[string, Level, PteWord, string]>([
+  it.each<[string, LevelName, PteWord, string]>([
     ['accessed in an empty entry', 'pte', pteWord(0x20n), 'empty entry'],
     ['dirty in an empty entry', 'pmd', pteWord(0x40n), 'empty entry'],
     ['PSE in the root', 'pgd', withBit(table, 7n), 'reserved'],
@@ -180,7 +180,7 @@ describe.each(machines)('changes with huge pages of $nr', ({ nr }) => {
   const hugeMigration = s.makeWritableMigrationEntry(3 * nr)
 
   /** Each word of a row is stored over the one before it. */
-  const rows: [string, Level, PteWord[]][] = [
+  const rows: [string, LevelName, PteWord[]][] = [
     ['a fault and an unmap', 'pte', [none, pte, none]],
     ['the first table of a range, and freeing it', 'pud', [none, table, none, otherTable]],
     ['a walker that marks a table accessed', 'pgd', [withBit(table, 5n), table]],
@@ -236,7 +236,7 @@ describe.each(machines)('changes with huge pages of $nr', ({ nr }) => {
     }
   })
 
-  it.each<[string, Level, PteWord, PteWord, string]>([
+  it.each<[string, LevelName, PteWord, PteWord, string]>([
     ['a page replaced under a live entry', 'pte', pte, elsewhere, 'changed its frame'],
     ['a page replaced under a PROT_NONE entry', 'pte', p.pteModify(pte, p.PAGE_NONE), elsewhere, 'changed its frame'],
     ['a huge page replaced under a live entry', 'pmd', huge, otherHuge, 'changed its frame'],

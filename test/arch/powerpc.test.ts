@@ -8,7 +8,7 @@ import * as p from '../../dist/src/isa/powerpc/pte.js'
 import * as s from '../../dist/src/isa/powerpc/swap.js'
 import { brief, hugeFrame, isInvalidated, pteFrame, tableFrame } from '../../dist/src/isa/powerpc/word.js'
 import { pfn, tableNr, virt, type PteWord } from '../../dist/src/base/units.js'
-import { Level } from '../../dist/src/machine/trace/observer.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { VM_EXEC, VM_READ, VM_SHARED, VM_WRITE } from '../../dist/src/mm/mmStruct.js'
 
 const hex = (word: bigint): string => `0x${word.toString(16)}`

@@ -1,5 +1,5 @@
 import { beforeEach, describe, it } from 'vitest'
-import { Level } from '../../dist/src/machine/trace/observer.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { expectFinding, HUGE, HUGE_SIZE, hugeWritable, Lab, PAGE_SIZE } from './lab.js'
 
 const KEPT = 'MADV_DONTNEED kept a page'

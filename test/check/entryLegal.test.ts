@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { PAGE_NONE, pfnPte, pteMkwrite } from '../../dist/src/isa/x86_64/pte.js'
 import { makeWritableMigrationEntry } from '../../dist/src/isa/x86_64/swap.js'
-import { Level } from '../../dist/src/machine/trace/observer.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { expectFinding, HUGE_SIZE, hugeWritable, Lab, writable } from './lab.js'
 
 describe('entry-legal', () => {

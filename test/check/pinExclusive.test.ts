@@ -1,6 +1,6 @@
 import { beforeEach, describe, it } from 'vitest'
 import { peek32, poke32 } from '../../dist/src/machine/image/image.js'
-import { Level } from '../../dist/src/machine/trace/observer.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { PAGE, PG_ANON_EXCLUSIVE } from '../../dist/src/mm/page.js'
 import { expectFinding, HUGE_SIZE, hugeWritable, Lab, PAGE_SIZE } from './lab.js'
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, it } from 'vitest'
-import { Level } from '../../dist/src/machine/trace/observer.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { expectFinding, Lab } from './lab.js'
 
 describe('refcount', () => {

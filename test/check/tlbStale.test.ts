@@ -2,7 +2,7 @@ import { beforeEach, describe, it } from 'vitest'
 import { TLB_WRITE } from '../../dist/src/machine/cpu/tlb.js'
 import { poke32 } from '../../dist/src/machine/image/image.js'
 import { pmdMkinvalid } from '../../dist/src/isa/x86_64/pte.js'
-import { Level } from '../../dist/src/machine/trace/observer.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { MM, VM_READ, VM_WRITE } from '../../dist/src/mm/mmStruct.js'
 import { expectFinding, HUGE, HUGE_SIZE, hugeWritable, Lab, PAGE_SIZE, writable } from './lab.js'
 

@@ -16,7 +16,7 @@ import type { Cpu } from '../../machine/cpu/cpu.js'
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, peekF64 } from '../../machine/image/image.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../level.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
 import {

@@ -9,7 +9,7 @@
 import { type PhysAddr, type PteWord, type Table, type VirtAddr } from '../../base/units.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../level.js'
 import type { ArchHost } from '../host.js'
 import type { UpperLevel } from '../level.js'
 import { emptyEntry, pmdMkinvalid, pteAccessible, pteWrprotect, tableEntry } from '../entry.js'

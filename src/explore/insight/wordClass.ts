@@ -6,7 +6,7 @@ import { levelName } from '../../arch/entry.js'
 import type { Machine } from '../../boot/machine.js'
 import { SHADOW, TABLE_SHADOW } from '../../check/shadow.js'
 import { peek32 } from '../../machine/image/image.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../../arch/level.js'
 import { PAGE, PG_TABLE } from '../../mm/page.js'
 
 /** Numbers classes as they are met, from 1. */

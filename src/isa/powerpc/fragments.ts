@@ -13,7 +13,7 @@
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import { PMD_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../../arch/level.js'
 import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import type { Kernel } from '../../mm/kernel.js'
 import { MM } from '../../mm/mmStruct.js'

@@ -8,7 +8,7 @@ import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/uni
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32 } from '../../machine/image/image.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../../arch/level.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import { Mmu } from '../../arch/generic/mmu.js'
 import { entryTable, PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PTE, PAGE_READ, PAGE_WRITE, ptePfn } from './pte.js'

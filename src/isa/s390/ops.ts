@@ -15,7 +15,7 @@
  */
 import { type PhysAddr, type PteWord, type VirtAddr, phys } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../../arch/level.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import { lowHalf } from '../../arch/halves.js'
 import type { ArchHost } from '../../arch/host.js'

@@ -3,7 +3,7 @@
  * 2^19, so it has all of a frame's number.
  */
 import { peek32 } from '../../machine/image/image.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../../arch/level.js'
 
 const NONE = -1
 

@@ -15,7 +15,7 @@
  */
 import { highHalf, lowHalf } from '../../arch/halves.js'
 import type { PteWord } from '../../base/units.js'
-import type { Level } from '../../arch/geometry.js'
+import type { LevelName } from '../../arch/level.js'
 import { pmdPfn, pteDirty, pteSame } from './pte.js'
 import {
   isMigrationEntry,
@@ -55,7 +55,7 @@ export const MAX_SWAP_OFFSET = 2 ** 36
  * Why `entry` may not stand in a table of `level`, or null. `frameCount`: frames of the machine; `hpagePmdNr`: base
  * pages per huge page.
  */
-export function illegalEntry(level: Level, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
+export function illegalEntry(level: LevelName, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
   switch (kindOf(level, entry)) {
     case 'empty':
       return (lowHalf(entry) & (ACCESSED | DIRTY)) === 0 ? null : 'accessed or dirty set in an empty entry'
@@ -73,7 +73,7 @@ export function illegalEntry(level: Level, entry: PteWord, frameCount: number, h
 }
 
 /** Why no CPU and no kernel code may turn `old` into `next` with one store, or null. Both words are legal. */
-export function illegalChange(level: Level, old: PteWord, next: PteWord, hpagePmdNr: number): string | null {
+export function illegalChange(level: LevelName, old: PteWord, next: PteWord, hpagePmdNr: number): string | null {
   if (pteSame(old, next)) return null
   if ((lowHalf(old) & PRESENT) === 0 && onlyAddsAccessedOrDirty(old, next))
     return 'accessed or dirty set in an entry that is not present'
@@ -93,15 +93,15 @@ export function illegalChange(level: Level, old: PteWord, next: PteWord, hpagePm
   }
 }
 
-const NAMES: readonly Level[] = ['pte', 'pte', 'pmd', 'pud', 'pgd']
+const NAMES: readonly LevelName[] = ['pte', 'pte', 'pmd', 'pud', 'pgd']
 
 /** The same rules by number of the level (1 a PTE … 4 the top), as generic oracles ask for them. */
 export const byNumber = {
   levelName: (level: number): string => NAMES[level] as string,
   illegalEntry: (level: number, entry: PteWord, limit: number, hpagePmdNr: number): string | null =>
-    illegalEntry(NAMES[level] as Level, entry, limit, hpagePmdNr),
+    illegalEntry(NAMES[level] as LevelName, entry, limit, hpagePmdNr),
   illegalChange: (level: number, old: PteWord, next: PteWord, hpagePmdNr: number): string | null =>
-    illegalChange(NAMES[level] as Level, old, next, hpagePmdNr),
+    illegalChange(NAMES[level] as LevelName, old, next, hpagePmdNr),
   /** Changes that are wrong only while a CPU may be using the table; on x86-64 none is. */
   illegalInUse: (_level: number, _old: PteWord, _next: PteWord): string | null => null,
 }
@@ -113,7 +113,7 @@ export const byNumber = {
  * that re-reads the slot must find it changed to nothing (collapse, retraction, freeing) before it finds it changed to
  * something.
  */
-function changeOfTable(level: Level, old: PteWord, next: PteWord): string | null {
+function changeOfTable(level: LevelName, old: PteWord, next: PteWord): string | null {
   const kind = kindOf(level, next)
   if (kind === 'empty') return null
   if (kind !== 'table') return 'a table pointer replaced by a leaf or a swap word without being cleared first'
@@ -121,7 +121,7 @@ function changeOfTable(level: Level, old: PteWord, next: PteWord): string | null
 }
 
 /** What may not happen to a leaf that CPUs may be loading into their TLBs at this moment. */
-function changeOfUsable(level: Level, old: PteWord, next: PteWord): string | null {
+function changeOfUsable(level: LevelName, old: PteWord, next: PteWord): string | null {
   const kind = kindOf(level, next)
   if (kind === 'table') return 'a usable huge leaf replaced by a table without being invalidated first'
   if (kind === 'leaf' && pteDirty(old) && !pteDirty(next))
@@ -130,7 +130,7 @@ function changeOfUsable(level: Level, old: PteWord, next: PteWord): string | nul
 }
 
 /** A leaf keeps its frame until it is cleared, or is a migration entry (which then names the same frame). */
-function changeOfFrame(level: Level, old: PteWord, next: PteWord, span: number): string | null {
+function changeOfFrame(level: LevelName, old: PteWord, next: PteWord, span: number): string | null {
   const kind = kindOf(level, next)
   if (kind === 'leaf' || kind === 'protnone' || kind === 'invalid')
     return pmdPfn(old, span) === pmdPfn(next, span) ? null : 'a leaf changed its frame without being cleared first'
@@ -140,7 +140,7 @@ function changeOfFrame(level: Level, old: PteWord, next: PteWord, span: number):
 }
 
 /** A migration entry may become anything that the page's new place asks for, but not another page's migration entry. */
-function changeOfSwap(level: Level, old: PteWord, next: PteWord): string | null {
+function changeOfSwap(level: LevelName, old: PteWord, next: PteWord): string | null {
   if (kindOf(level, next) === 'invalid') return 'an invalidated huge leaf where nothing was mapped'
   if (isMigrationEntry(old) && isMigrationEntry(next) && swpOffsetPfn(old) !== swpOffsetPfn(next))
     return 'a migration entry changed its frame'
@@ -155,7 +155,7 @@ function onlyAddsAccessedOrDirty(old: PteWord, next: PteWord): boolean {
 
 // ---- entries
 
-function illegalTable(level: Level, entry: PteWord, frameCount: number): string | null {
+function illegalTable(level: LevelName, entry: PteWord, frameCount: number): string | null {
   const low = lowHalf(entry)
   const high = highHalf(entry)
   if ((low & PSE) !== 0)
@@ -176,7 +176,7 @@ function illegalUsable(entry: PteWord): string | null {
   return (low & GLOBAL) === 0 ? null : 'a usable leaf that is global'
 }
 
-function illegalProtnone(level: Level, entry: PteWord): string | null {
+function illegalProtnone(level: LevelName, entry: PteWord): string | null {
   const low = lowHalf(entry)
   const high = highHalf(entry)
   if (level === 'pmd' && (low & PSE) === 0) return 'PROTNONE without PSE in a pmd'
@@ -184,7 +184,7 @@ function illegalProtnone(level: Level, entry: PteWord): string | null {
 }
 
 /** What holds for every leaf, usable or not. */
-function illegalLeaf(level: Level, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
+function illegalLeaf(level: LevelName, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
   const low = lowHalf(entry)
   const high = highHalf(entry)
   if (level === 'pte' && (low & PSE) !== 0) return 'PSE set in a pte'
@@ -197,7 +197,7 @@ function illegalLeaf(level: Level, entry: PteWord, frameCount: number, hpagePmdN
   return pmdPfn(entry, span) + span <= frameCount ? null : 'a leaf beyond the end of memory'
 }
 
-function illegalSwap(level: Level, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
+function illegalSwap(level: LevelName, entry: PteWord, frameCount: number, hpagePmdNr: number): string | null {
   if (level === 'pgd' || level === 'pud') return 'neither empty nor present at a level that has no swap words'
   if ((lowHalf(entry) & SWAP_ZEROES) !== 0) return 'bits set in a swap word that belong to present entries'
   const type = swpType(entry)
@@ -210,7 +210,7 @@ function illegalSwap(level: Level, entry: PteWord, frameCount: number, hpagePmdN
   return swpOffset(entry) >= 1 && swpOffset(entry) <= 7 ? null : 'a marker that marks nothing known'
 }
 
-function illegalSlot(level: Level, entry: PteWord): string | null {
+function illegalSlot(level: LevelName, entry: PteWord): string | null {
   if (level === 'pmd') return 'a swap slot in a pmd'
   return swpOffset(entry) < MAX_SWAP_OFFSET
     ? null
@@ -229,7 +229,7 @@ function illegalMigration(entry: PteWord, frameCount: number, span: number): str
 /** 'protnone' and 'invalid' are leaves that no CPU can load: PROT_NONE or a NUMA hint, and pmdp_invalidate(). */
 type Kind = 'empty' | 'table' | 'leaf' | 'protnone' | 'invalid' | 'swap'
 
-function kindOf(level: Level, entry: PteWord): Kind {
+function kindOf(level: LevelName, entry: PteWord): Kind {
   const low = lowHalf(entry)
   const high = highHalf(entry)
   if ((low & PRESENT) !== 0) return level === 'pte' || (level === 'pmd' && (low & PSE) !== 0) ? 'leaf' : 'table'
@@ -240,6 +240,6 @@ function kindOf(level: Level, entry: PteWord): Kind {
 }
 
 /** Base pages that a leaf of `level` maps. */
-function spanOf(level: Level, hpagePmdNr: number): number {
+function spanOf(level: LevelName, hpagePmdNr: number): number {
   return level === 'pmd' ? hpagePmdNr : 1
 }

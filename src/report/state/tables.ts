@@ -6,7 +6,7 @@ import { briefAt, emptyEntry, hugeFrame, isHuge, levelName, pteFrame, tableFrame
 import type { Machine } from '../../boot/machine.js'
 import { SHADOW, TABLE_DEPOSITED, TABLE_FREED, TABLE_SHADOW } from '../../check/shadow.js'
 import { peek32, peek64 } from '../../machine/image/image.js'
-import { Level } from '../../machine/trace/observer.js'
+import { Level } from '../../arch/level.js'
 import { MM } from '../../mm/mmStruct.js'
 import { PAGE, PG_BUDDY, PG_TABLE } from '../../mm/page.js'
 import { entrySpan } from '../address.js'

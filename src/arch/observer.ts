@@ -6,15 +6,12 @@
  * In free runs they race like everything else, so each one says on which side of the real event it is called; an oracle
  * that compares times (Cpu.tick) must be sound for that side.
  */
-import { LockWatcher } from '../cpu/lockWatcher.js'
-import type { TlbWatcher } from '../cpu/tlb.js'
-import type { Cpu } from '../cpu/cpu.js'
+import { LockWatcher } from '../machine/cpu/lockWatcher.js'
+import type { TlbWatcher } from '../machine/cpu/tlb.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
 
 /** What a frame is used for. */
 export const FrameKind = { free: 0, reserved: 1, data: 2, table: 3, batch: 4 } as const
-
-/** Level of a page-table entry. 4 is the pgd of a tree of four levels and the p4d of one of five, whose top is 5. */
-export const Level = { pte: 1, pmd: 2, pud: 3, pgd: 4, p4d: 4, top: 5 } as const
 
 export class Observer extends LockWatcher implements TlbWatcher {
   tlbFilled(_cpu: number, _pfn: number, _pages: number): void {}

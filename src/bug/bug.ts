@@ -5,15 +5,16 @@
 import type { KernelConfig, PartClasses } from '../mm/kernel.js'
 
 export interface Bug {
-  /** Short name of the dossier (`kernel/gup-and-thp.md`, 8.1) in kebab case; mutants have names of their own. */
+  /** Short name, in kebab case. */
   readonly id: string
   /**
-   * `BUG-02`, `K01`: as the dossiers count; `mutant` for a fault that no release had, but that a test
-   * must find; `other` for an upstream bug that they do not have; `open` for what
-   * upstream has to this day, as far as its source tells.
+   * Its number in the table of upstream bugs in mm/RULES.md, `BUG-02` or `K01`: this project's own numbers, the first
+   * series of huge pages and gup, the second of page tables, TLBs and RCU. `mutant` stands for a fault that no release
+   * had, but that a test must find; `other` for an upstream bug without a number; `open` for a fault that upstream has to
+   * this day, as far as its source tells.
    */
   readonly number: `BUG-${string}` | `K${string}` | 'mutant' | 'other' | 'open'
-  /** Its other numbers, where both dossiers have it. */
+  /** Its number in the other series, for a bug that both have. */
   readonly also?: readonly string[]
   /** Of the fix, or of the draft that was never merged; null for mutants. */
   readonly year: number | null

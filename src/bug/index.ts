@@ -78,6 +78,9 @@ export const bugs: readonly Bug[] = [
   tlb.tlbGenPartial,
 ]
 
-/** By name, or by number as the dossiers count (`K13`). Throws UsageError, with what exists and the nearest match, for a name that is none. */
+/**
+ * The bug of this name, or of this number in the table of mm/RULES.md (`K13`). Throws UsageError, with the names that exist
+ * and the nearest match, for a name that is none.
+ */
 export const bugById = (id: string): Bug =>
   bugs.find((bug) => bug.number === id || bug.also?.includes(id)) ?? nearest('bug', id, bugs)

@@ -103,7 +103,7 @@ export const ptReclaimHuge = defineBug({
   config: { ptReclaim: true },
 })
 
-// ---- One-line faults in how page tables are given back (page-table-freeing dossier 10.3), to see that each is found.
+// ---- One-line faults in how page tables are given back, to see that each is found.
 
 class FreesPmdPages extends PowerpcFragments {
   override *pmdFree(table: Table): Step<void> {

@@ -4,7 +4,7 @@
  *
  * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated
  * huge pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss
- * counters, and the deposited tables of each PMD table: as many as huge entries, and empty.
+ * counters, and the deposited tables of each PMD table: as many as huge entries (D1), and empty (D2).
  */
 import { peek32 } from '../machine/image/image.js'
 import { Panic } from '../machine/engine/finding.js'

@@ -1,7 +1,7 @@
 /**
  * frame-state, for page tables: walks through memory that is no table of that level (or a deposited one), tables that
- * are linked twice, given back while they are linked or not empty (golden rule G2), handed out twice, or that read as
- * anything but empty once they are given back (G3).
+ * are linked twice, given back while they are linked or not empty (T2), handed out twice, or that read as
+ * anything but empty once they are given back (T3).
  *
  * A table that is unlinked, or given back to a page that others share, may still be read: that is what grace periods are
  * for. When its page goes back to the allocator, or the table is handed out again, nobody may be in it any more.
@@ -64,7 +64,7 @@ export class TableState {
   }
 
   /**
-   * The tracking byte of two tables in a page (page-table-freeing dossier 2.2): A handed out, P given back and perhaps still
+   * The tracking byte of two tables in a page (isa/s390/pgalloc/bits.ts): A handed out, P given back and perhaps still
    * read, H waiting on the page's rcu_head. A table is never A and P, and never H without P.
    */
   bitsChanged(cpu: Cpu, page: number, byte: number): void {
@@ -126,7 +126,7 @@ export class TableState {
     this.#unusualRead(cpu, level, entry)
   }
 
-  /** Given back, but walkers may be in it: G3. The second look is for a table that was handed out again meanwhile. */
+  /** Given back, but walkers may be in it: T3. The second look is for a table that was handed out again meanwhile. */
   #unusualRead(cpu: Cpu, level: number, entry: number): void {
     const at = this.#shadow.tableOf(entry) + AT.state
     const isFreed = (): boolean => this.#shadow.pfnAt(entry) >= 0 && peek32(at) === (level | TABLE_FREED)

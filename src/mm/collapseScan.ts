@@ -1,9 +1,9 @@
 /**
  * What khugepaged looks at before it collapses a range. The first part of Khugepaged.
  *
- * Source: mm/khugepaged.c hugepage_vma_revalidate(), find_pmd_or_thp_or_none(), hpage_collapse_scan_pmd() (v6.12);
- * gup-and-thp dossier 5.5. Everything found here is a hint: mmap_lock is dropped afterwards, and every condition is checked
- * again by whoever relies on it.
+ * Source: mm/khugepaged.c hugepage_vma_revalidate(), find_pmd_or_thp_or_none(), hpage_collapse_scan_pmd() (v6.12).
+ * Everything found here is a hint: mmap_lock is dropped afterwards, and every condition is checked again by whoever
+ * relies on it.
  *
  * Left out: swapped pages (there is no swap: an entry that is neither empty nor present aborts), uffd-wp, LRU lists
  * (isolation is by folio lock and reference, see khugepaged.ts), NUMA placement, memcg limits, the sleep between scans.

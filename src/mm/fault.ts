@@ -1,9 +1,9 @@
 /**
  * Page faults.
  *
- * Source: mm/memory.c handle_mm_fault() and below, arch/x86/mm/fault.c (v6.12); gup-and-thp dossier section 6. P1: what was
- * decided from is compared with what is stored, under the lock, before anything changes. P2: a page's contents are visible
- * before the entry that maps it.
+ * Source: mm/memory.c handle_mm_fault() and below, arch/x86/mm/fault.c (v6.12). P1: what was decided from is compared
+ * with what is stored, under the lock, before anything changes. P2: a page's contents are visible before the entry that
+ * maps it.
  *
  * Left out: per-VMA locks (faults take mmap_lock for read, upstream's fallback, so more is excluded than upstream only
  * where a VMA changes), swap-in, uffd, KSM, multi-size folios, and write notification of shared files.

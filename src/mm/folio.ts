@@ -1,8 +1,8 @@
 /**
  * Folios: references, the folio lock, flags and pins.
  *
- * Source: include/linux/page_ref.h, mm.h, mm/gup.c (try_get_folio), mm/filemap.c (folio lock); v6.12. A folio is its head
- * page; a reference to any of its pages is counted there, and tail pages have refcount 0 for ever (R3 of the dossier).
+ * Source: include/linux/page_ref.h, mm.h, mm/gup.c (try_get_folio), mm/filemap.c (folio lock); v6.12. A folio is its
+ * head page; a reference to any of its pages is counted there, and tail pages have refcount 0 for ever (R3).
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { WaitCondition } from '../machine/cpu/cpu.js'

@@ -1,8 +1,8 @@
 /**
  * fork: a second address space with the same contents.
  *
- * Source: kernel/fork.c dup_mmap(), mm/memory.c copy_page_range() … copy_present_pte() (v6.12); gup-and-thp dossier 4.2. Left
- * out: accounting, memory policies, uffd, swap slots, copying several pages of a large folio at a time, and the pause in
+ * Source: kernel/fork.c dup_mmap(), mm/memory.c copy_page_range() … copy_present_pte() (v6.12). Left out: accounting,
+ * memory policies, uffd, swap slots, copying several pages of a large folio at a time, and the pause in
  * copy_pte_range() that lets others have the locks (it splits the walk at any entry; here it is split at tables).
  *
  * Anonymous pages are shared: read-only in both, no longer exclusive to either. A page that may be pinned stays the

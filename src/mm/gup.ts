@@ -1,8 +1,8 @@
 /**
  * get_user_pages(): the slow path under mmap_lock, and giving pages back.
  *
- * Source: mm/gup.c __get_user_pages(), follow_page_pte(), faultin_page(), unpin_user_page() (v6.12); dossier 3.5 and 4.4.
- * Left out: dropping mmap_lock inside a fault, long-term migration out of movable zones, protection keys.
+ * Source: mm/gup.c __get_user_pages(), follow_page_pte(), faultin_page(), unpin_user_page() (v6.12). Left out: dropping
+ * mmap_lock inside a fault, long-term migration out of movable zones, protection keys.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {

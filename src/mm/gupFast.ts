@@ -1,10 +1,10 @@
 /**
  * get_user_pages_fast(): pages of the current mm, referenced without any lock.
  *
- * Source: mm/gup.c gup_fast() and below (v6.12); gup-and-thp dossier section 3. What makes it safe: IRQs are off from the
- * first table read to the last, so that no table can be freed or reused meanwhile (G1); each entry is read once and every
- * decision taken from that value (G2); after the reference the entries are read again, and whoever changes an entry looks
- * at the reference count only after the change (G3, a Dekker pair); a count of zero is never raised (G4).
+ * Source: mm/gup.c gup_fast() and below (v6.12). What makes it safe: IRQs are off from the first table read to the
+ * last, so that no table can be freed or reused meanwhile (G1); each entry is read once and every decision taken from
+ * that value (G2); after the reference the entries are read again, and whoever changes an entry looks at the reference
+ * count only after the change (G3, a Dekker pair); a count of zero is never raised (G4).
  *
  * Left out: hugetlb, devmap and PUD leaves, secretmem, the file-backed long-term rule (no such files exist here).
  */

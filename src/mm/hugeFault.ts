@@ -2,7 +2,7 @@
  * Faults on huge PMDs of anonymous memory. The second part of HugeMemory.
  *
  * Source: mm/huge_memory.c do_huge_pmd_anonymous_page(), do_huge_pmd_wp_page(), huge_pmd_set_accessed(),
- * do_huge_pmd_numa_page() (v6.12); gup-and-thp dossier 5.1, 5.9, 6.
+ * do_huge_pmd_numa_page() (v6.12).
  *
  * Left out:
  * - the life of the huge zero page: it is reserved at boot and never freed, so no use of it can come too late

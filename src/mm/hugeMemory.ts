@@ -1,7 +1,7 @@
 /**
  * Transparent huge pages of anonymous memory, mapped by one PMD entry.
  *
- * Source: mm/huge_memory.c (v6.12); gup-and-thp dossier section 5. Three files make the one part:
+ * Source: mm/huge_memory.c (v6.12). Three files make the one part:
  *
  *   splitHugePmd.ts   __split_huge_pmd() and what belongs to it
  *   hugeFault.ts      faults: map, copy on write, accessed bits, NUMA hints

@@ -1,10 +1,10 @@
 /**
  * khugepaged and MADV_COLLAPSE: small anonymous pages are copied into a huge one, which takes their place.
  *
- * Source: mm/khugepaged.c collapse_huge_page() and below, madvise_collapse() (v6.12); gup-and-thp dossier 5.6. The order is
- * the argument (C2): table detached, then reference counts judged, then contents copied, then entries cleared, then the
- * table deposited. Between detaching and the end the PMD is none though the range is not empty (C1); mmap_lock and the
- * anon_vma lock, both for write, keep everybody away who would act on that, and gup_fast falls back to mmap_lock.
+ * Source: mm/khugepaged.c collapse_huge_page() and below, madvise_collapse() (v6.12). The order is the argument (C2):
+ * table detached, then reference counts judged, then contents copied, then entries cleared, then the table deposited.
+ * Between detaching and the end the PMD is none though the range is not empty (C1); mmap_lock and the anon_vma lock,
+ * both for write, keep everybody away who would act on that, and gup_fast falls back to mmap_lock.
  *
  * Left out:
  * - file and shmem collapse, and with it the retraction of tables: no file folio is large here

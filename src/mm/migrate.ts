@@ -2,7 +2,7 @@
  * Migration: moving an anonymous folio to other frames, as compaction does.
  *
  * Source: mm/migrate.c migrate_folio_unmap(), migrate_folio_move(), __migrate_folio(); mm/compaction.c
- * isolate_migratepages_block() (v6.12); gup-and-thp dossier 5.10.
+ * isolate_migratepages_block() (v6.12).
  *
  * Left out: file folios and page-cache references (whose migration freezes the count; an anonymous folio's is compared),
  * batches of folios, retries, NUMA targets, LRU lists. An isolated folio is one that somebody holds a reference to for this:
@@ -33,7 +33,7 @@ export class Migrate extends MigrationEntries {
 
   /**
    * A pfn walker's look at a frame: the anonymous folio that starts there, with a reference; 0 for anything else. The frame
-   * may be free, a page table, or part of a folio that is being split; the reference decides (dossier 2.2).
+   * may be free, a page table, or part of a folio that is being split; folio_try_get() decides (R2, R3).
    */
   *isolateByPfn(pfn: Pfn): Step<PhysAddr> {
     const { folios } = this.k

@@ -2,8 +2,8 @@
  * Migration entries: mappings of a folio that stand still while it is moved or split, and the faults that wait for it.
  * The first part of Migrate.
  *
- * Source: mm/rmap.c try_to_migrate(), mm/huge_memory.c set_pmd_migration_entry() and remove_migration_pmd(), mm/migrate.c
- * remove_migration_ptes() and migration_entry_wait() (v6.12); gup-and-thp dossier 4.3, 5.10.
+ * Source: mm/rmap.c try_to_migrate(), mm/huge_memory.c set_pmd_migration_entry() and remove_migration_pmd(),
+ * mm/migrate.c remove_migration_ptes() and migration_entry_wait() (v6.12).
  *
  * Left out: batched TLB flushes (each entry is flushed before the next is touched, which is what the batch's barrier
  * guarantees as a whole), soft-dirty and uffd bits, mlock, device-private entries, mmu notifiers (no secondary MMU).
@@ -132,7 +132,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
   ): Step<boolean> {
     const { folios, ops, rmap } = this.k
     const mm = this.k.mmOf(vma)
-    // Cleared and flushed first: only then are the dirty bit final and the pin count decisive (G3, dossier 4.3 c1).
+    // Cleared and flushed first: only then are the dirty bit final and the pin count decisive (G3).
     const old = yield* ops.ptepClearFlush(vma, addr, ptep)
     if (pteDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
     const exclusive = yield* folios.testFlag(page, PG_ANON_EXCLUSIVE)

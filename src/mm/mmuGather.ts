@@ -1,9 +1,9 @@
 /**
  * mmu_gather: unmapped pages and unlinked tables, collected until the TLBs have forgotten them.
  *
- * Source: mm/mmu_gather.c, include/asm-generic/tlb.h (v6.12; MMU_GATHER_RCU_TABLE_FREE when tables are freed through RCU).
- * Invariants (dossier 4.2): M1 cleared, then invalidated, then released; M2 the range is noted when an entry is cleared,
- * before its lock is dropped; M3 tlb_flush_pending is raised before the first lock and dropped after the last flush.
+ * Source: mm/mmu_gather.c, include/asm-generic/tlb.h (v6.12; MMU_GATHER_RCU_TABLE_FREE when tables are freed through
+ * RCU). Invariants: M1 cleared, then invalidated, then released; M2 the range is noted when an entry is cleared, before
+ * its lock is dropped; M3 tlb_flush_pending is raised before the first lock and dropped after the last flush.
  *
  * The gather of a CPU lives in its part, as the kernel's lives on the stack: nothing of it outlives the operation. Left
  * out: delayed rmap (no dirty shared file pages), per-VMA flags, page-size batches; page batches are one array instead of a

@@ -1,9 +1,9 @@
 /**
  * mremap's entries: moves those of one range to another, table by table.
  *
- * Source: mm/mremap.c move_page_tables(), move_ptes(), move_normal_pmd() (v6.12); gup-and-thp dossier 5.11. Left out:
- * move_normal_pud() (the same step one level up, with the same locks) and try_realign_addr(), which moves a whole table
- * where the range covers all that is mapped in it: both move more entries at once, in a way that occurs here too.
+ * Source: mm/mremap.c move_page_tables(), move_ptes(), move_normal_pmd() (v6.12). Left out: move_normal_pud() (the same
+ * step one level up, with the same locks) and try_realign_addr(), which moves a whole table where the range covers all
+ * that is mapped in it: both move more entries at once, in a way that occurs here too.
  *
  * The rule (BUG-12): a page reachable through a new entry may be unmapped there and freed by whoever takes the new
  * table's lock next, flushing the new address only. So the old address is flushed before either lock goes.

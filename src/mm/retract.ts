@@ -3,9 +3,9 @@
  * range that it has made huge.
  *
  * Source: mm/khugepaged.c collapse_pte_mapped_thp() and retract_page_tables() (v6.12; without mmap_lock for write since
- * 1043173eb5eb and 1d65b771bc08); page-table-freeing dossier 5.3 and 5.4. The pages of the file stay small here, as they would after the huge page was split
- * again: nobody who walks the tables can tell. The folio lock of the huge page, which keeps faults from refilling what was
- * unmapped until the tables are gone, is a lock of the file here.
+ * 1043173eb5eb and 1d65b771bc08). The pages of the file stay small here, as they would after the huge page was split
+ * again: nobody who walks the tables can tell. The folio lock of the huge page, which keeps faults from refilling what
+ * was unmapped until the tables are gone, is a lock of the file here.
  *
  * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the tables
  * meanwhile; the PMD lock, then the PTE lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().

@@ -1,8 +1,7 @@
 /**
  * Splitting a folio: a large anonymous folio becomes base pages that can be freed, moved and mapped on their own.
  *
- * Source: mm/huge_memory.c split_huge_page_to_list_to_order(), __split_huge_page(), __split_huge_page_tail() (v6.12);
- * gup-and-thp dossier 5.4.
+ * Source: mm/huge_memory.c split_huge_page_to_list_to_order(), __split_huge_page(), __split_huge_page_tail() (v6.12).
  *
  * Left out: file folios (none is large here) with their page cache slots, swap cache, orders other than 0, and the
  * deferred split queue. The queue's lock is taken upstream around the freeze because its shrinker raises counts by

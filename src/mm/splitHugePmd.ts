@@ -2,7 +2,7 @@
  * Splitting a huge PMD: the mapping becomes a table of PTEs, the folio stays whole. The first part of HugeMemory.
  *
  * Source: mm/huge_memory.c __split_huge_pmd(), split_huge_pmd_locked(), __split_huge_zero_page_pmd() (v6.12, with the
- * migration-entry test of be6e843fc51a); gup-and-thp dossier 5.3.
+ * migration-entry test of be6e843fc51a).
  *
  * Left out:
  * - file mappings: no file folio is large here, so no huge PMD maps one

@@ -2,8 +2,8 @@
  * Unmapping for reclaim with one flush for many pages: entries are cleared under their locks, and the TLBs forget them only
  * before the pages are freed.
  *
- * Source: mm/rmap.c set_tlb_ubc_flush_pending(), try_to_unmap_flush(), flush_tlb_batched_pending() (v6.12);
- * page-table-freeing dossier 8.7. What a CPU has not flushed yet is with the architecture's code (tlbbatchAddPending()).
+ * Source: mm/rmap.c set_tlb_ubc_flush_pending(), try_to_unmap_flush(), flush_tlb_batched_pending() (v6.12). What a CPU
+ * has not flushed yet is with the architecture's code (tlbbatchAddPending()).
  *
  * Whoever takes the lock of a table and concludes something from an entry that is not present (a zap, mprotect, mremap,
  * MADV_FREE) has to flush first: mm.tlbFlushBatched counts batched clears in its low half, and in its high half how many

@@ -3,8 +3,8 @@
  * taken away. This part has the four levels of x86-64, which are the same for every process and for ever; an architecture
  * whose levels fold at run time replaces it (s390/foldedTables.ts).
  *
- * Source: mm/memory.c __pud_alloc() … free_pgd_range(), mm/gup.c gup_fast_pgd_range() and below (v6.12). Left out: kernel
- * page tables, tables shared between processes (hugetlb), leaves above the PMD.
+ * Source: mm/memory.c __pud_alloc() … free_pgd_range(), mm/gup.c gup_fast_pgd_range() and below (v6.12). Left out:
+ * kernel page tables, tables shared between processes (hugetlb), leaves above the PMD.
  *
  * Locks: mm.pageTableLock guards the entries of this file. Walkers with IRQs off take none.
  */
@@ -155,7 +155,7 @@ export class UpperTables extends Part {
     yield* this.k.gather.tlbRemoveTable(entryTable(word), addr, level - 1)
   }
 
-  /** The table's own lock is not taken: no walker that would need it may exist (dossier 4.3, step 5). */
+  /** The table's own lock is not taken: no walker that would need it may exist in free_pgtables(). */
   *#freePteTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, floor: number, ceiling: number): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)

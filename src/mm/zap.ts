@@ -1,8 +1,9 @@
 /**
  * Unmapping: clear entries into a gather, then free the tables that became unreachable.
  *
- * Source: mm/memory.c zap_page_range_single(), unmap_page_range(), free_pgtables() (v6.12), and with ptReclaim mm/pt_reclaim.c
- * (v6.14): MADV_DONTNEED takes tables away that it has emptied. Left out: hugetlb, device and PFN mappings, soft-dirty and uffd markers, delayed rmap.
+ * Source: mm/memory.c zap_page_range_single(), unmap_page_range(), free_pgtables() (v6.12), and with ptReclaim
+ * mm/pt_reclaim.c (v6.14): MADV_DONTNEED takes tables away that it has emptied. Left out: hugetlb, device and PFN
+ * mappings, soft-dirty and uffd markers, delayed rmap.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
@@ -114,7 +115,7 @@ export class Zap extends Part {
         ptep = phys(ptep + 8)
       }
       // Full: the TLBs forget the pages before the lock goes, since whoever takes it next may draw conclusions from the
-      // empty entries without flushing (G6).
+      // empty entries without flushing (Z2).
       const full = this.k.gather.pagesFull
       if (full) yield* this.k.gather.tlbFlushMmuTlbonly()
       if (reclaim && addr >= end && this.knowsEmpty(dropped)) pmd = yield* this.#tryTakeTable(mm, pmdp, from)

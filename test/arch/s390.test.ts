@@ -5,7 +5,7 @@ import * as s from '../../dist/src/isa/s390/swap.js'
 import * as w from '../../dist/src/isa/s390/word.js'
 import { pfn, pteWord, tableNr, type PteWord } from '../../dist/src/base/units.js'
 
-// Worked values of the architectures dossier, section 3: words of Linux v7.0 with soft-dirty configured.
+// Worked values: words of Linux v7.0 with soft-dirty configured.
 const RW = p.vmGetPageProt(8 | 3)
 const RO = p.vmGetPageProt(1)
 const RWX = p.vmGetPageProt(8 | 7)

@@ -163,7 +163,7 @@ describe('frame-state', () => {
       expectFinding('frame-state', 'linked twice', () => lab.linkTable(2, table))
     })
 
-    it('lets walkers stay in a table that was given back, as long as it reads as empty (G3)', () => {
+    it('lets walkers stay in a table that was given back, as long as it reads as empty (T3)', () => {
       const table = lab.linkTable(0)
       const read = () => lab.observer.tableRead(lab.cpu, Level.pte, lab.ptep(table, 1))
       lab.set(Level.pmd, lab.pmdp(0), 0n)

@@ -3,7 +3,7 @@ import { Oracles } from '../../dist/src/check/oracles.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
-// Every change of the byte that tracks two tables in a page, as the dossier's table 2.6 has it, for either half. The
+// Every change of the byte that tracks two tables in a page, for either half. The
 // executions are seeded, so a transition that is reached stays reached.
 const TRANSITIONS = [
   '00→01', //                         a fresh page

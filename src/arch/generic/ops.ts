@@ -1,7 +1,7 @@
 /**
  * Changes of page-table entries: every store to a table goes through here, and observers hear of each.
  *
- * Source: arch/x86/include/asm/pgtable.h, arch/x86/mm/pgtable.c, mm/pgtable-generic.c (v6.12); architectures dossier 2.7.
+ * Source: arch/x86/include/asm/pgtable.h, arch/x86/mm/pgtable.c, mm/pgtable-generic.c (v6.12).
  *
  * set_pte_at() and its like are plain stores on x86-64. They are exchanges here: the old value is for the observers, and
  * the full barrier that comes with it is stronger than needed; what orders a store for other CPUs is said by the callers.

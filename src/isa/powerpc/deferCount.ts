@@ -3,8 +3,8 @@
  * part that is given back turns its 1 into a large unit; whoever finds no other large unit has the rcu_head, and the
  * others rely on the callback, which waits once more while there are any.
  *
- * Source: page-table-freeing dossier 3.5. Right, and more than is needed: the merged version (powerpcFragments.ts) waits
- * once, when the last part has gone.
+ * Source: the design of June 2023 that was posted and superseded. Right, and more than is needed: the merged version
+ * (powerpcFragments.ts) waits once, when the last part has gone.
  */
 import { phys, type PhysAddr, type Table } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'

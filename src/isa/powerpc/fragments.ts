@@ -3,9 +3,9 @@
  * goes when it is zero. After pte_free_defer() of any of them, the page waits for a grace period then. PMD tables share
  * pages in the same way, with a cursor of their own; nobody defers one alone.
  *
- * Source: arch/powerpc/mm/pgtable-frag.c, mm/book3s64/pgtable.c pmd_fragment_alloc(), pmd_fragment_free(), mmu_context.c
- * pmd_frag_destroy() (v6.12); "powerpc: add pte_free_defer() for pgtables sharing page", 32cc0b7c9d50 (v6.6); dossier 3.8.
- * Left out: tables of the kernel, which are freed at once.
+ * Source: arch/powerpc/mm/pgtable-frag.c, mm/book3s64/pgtable.c pmd_fragment_alloc(), pmd_fragment_free(),
+ * mmu_context.c pmd_frag_destroy() (v6.12); "powerpc: add pte_free_defer() for pgtables sharing page", 32cc0b7c9d50
+ * (v6.6). Left out: tables of the kernel, which are freed at once.
  *
  * Locks: mm.pageTableLock guards the cursors. The count is atomic, and not the page's reference count, which speculative
  * references change (K08).

@@ -2,7 +2,7 @@
  * What a radix entry may be, and what it may become in one change: rules for the oracles, as in x86_64/legal.ts.
  *
  * Sources: Power ISA v3.1B book III, "Radix Tree Translation" (reserved bits); Linux v7.0
- * arch/powerpc/mm/book3s64/{pgtable,radix_pgtable}.c; architectures dossier section 5.
+ * arch/powerpc/mm/book3s64/{pgtable,radix_pgtable}.c.
  */
 import type { PteWord } from '../../base/units.js'
 import { entryTable, PAGE_INVALID, PAGE_PRESENT, PAGE_PTE, pmdLeaf, ptePfn, pteProtnone, pteSame } from './pte.js'

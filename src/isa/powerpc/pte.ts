@@ -1,9 +1,10 @@
 /**
  * powerpc book3s64 radix page-table entries, as numbers (in memory they are big-endian, which nothing here depends on).
  *
- * Source: Power ISA v3.1B book III, "Radix Tree Translation"; Linux v7.0 arch/powerpc/include/asm/book3s/64/{pgtable,radix}.h;
- * architectures dossier section 5. Pages are of 64 KiB. A table lies on 256 bytes, which is what a PTE table has; many share
- * a page (isa/powerpc/fragments.ts). The number of a table counts in units of 256 bytes and is in the entry.
+ * Source: Power ISA v3.1B book III, "Radix Tree Translation"; Linux v7.0
+ * arch/powerpc/include/asm/book3s/64/{pgtable,radix}.h. Pages are of 64 KiB. A table lies on 256 bytes, which is what a
+ * PTE table has; many share a page (isa/powerpc/fragments.ts). The number of a table counts in units of 256 bytes and
+ * is in the entry.
  *
  * Present and leaf are at the top of the word; INVALID says "still mapped, the hardware must not use it" while an entry is
  * changed. Hardware keeps R and C (accessed, dirty). A small geometry has smaller huge pages, and nothing else changes: no

@@ -1,7 +1,7 @@
 /**
  * What a radix entry says when it is neither empty nor present. One format for PTE and PMD.
  *
- * Source: Linux v7.0 arch/powerpc/include/asm/book3s/64/pgtable.h; architectures dossier sections 1.4 and 5.
+ * Source: Linux v7.0 arch/powerpc/include/asm/book3s/64/pgtable.h.
  *
  *   62 leaf, always set · 63, 61 clear · 52 … 16 offset · 0x200 soft-dirty · 0x20 E · 4 … 0 type
  */

@@ -1,8 +1,8 @@
 /**
  * The memory management unit of powerpc book3s64 with the radix tree.
  *
- * Source: Power ISA v3.1B book III, "Radix Tree Translation"; architectures dossier section 5. R and C are set by the walker
- * in the live entry. A store that a TLB entry does not allow walks anew, so a permission that was added needs no flush.
+ * Source: Power ISA v3.1B book III, "Radix Tree Translation". R and C are set by the walker in the live entry. A store
+ * that a TLB entry does not allow walks anew, so a permission that was added needs no flush.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'

@@ -3,7 +3,7 @@
  * others walk.
  *
  * Source: arch/s390/include/asm/pgtable.h pgd_offset() … pmd_offset() and their _lockless forms, arch/s390/mm/pgalloc.c
- * crst_table_upgrade(), mm/gup.c (v6.12); architectures dossier section 6.
+ * crst_table_upgrade(), mm/gup.c (v6.12).
  *
  * Every entry says which level its table has. Code is written for five levels, and where the tree has fewer, the upper
  * ones are names for entries of the top table: whether a level is folded is decided from the entry that was read, never

@@ -1,9 +1,9 @@
 /**
  * What an s390 entry may be, and what it may become in one change: rules for the oracles, as in x86_64/legal.ts.
  *
- * Sources: z/Architecture Principles of Operation, "Dynamic Address Translation" (translation-specification exceptions) and
- * the comment in arch/s390/include/asm/tlb.h: a valid entry that any CPU's address space reaches is changed by IPTE, IDTE,
- * CSP or RDP only, but for the low byte of a PTE. architectures dossier sections 3 and 8.2.
+ * Sources: z/Architecture Principles of Operation, "Dynamic Address Translation" (translation-specification exceptions)
+ * and the comment in arch/s390/include/asm/tlb.h: a valid entry that any CPU's address space reaches is changed by
+ * IPTE, IDTE, CSP or RDP only, but for the low byte of a PTE.
  *
  * IPTE and IDTE make an entry invalid and change nothing else of it, so the rule shows in the two words: what follows a
  * valid leaf is the same leaf with the invalid bit. Left out: that a store sets that bit and nobody purges (the lazy

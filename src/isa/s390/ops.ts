@@ -1,8 +1,8 @@
 /**
  * Changes of s390 page-table entries.
  *
- * Source: arch/s390/mm/pgtable.c ptep_xchg_direct() … pmdp_xchg_lazy(), arch/s390/include/asm/pgtable.h (v6.12, and RDP);
- * architectures dossier sections 8.2 and 8.4.
+ * Source: arch/s390/mm/pgtable.c ptep_xchg_direct() … pmdp_xchg_lazy(), arch/s390/include/asm/pgtable.h (v6.12, and
+ * RDP).
  *
  * A valid entry that a CPU may be using is not changed by a store. IPTE (a PTE) and IDTE (a segment entry) set its invalid
  * bit and purge the translations made from it, on all CPUs or, when no other CPU can have one, on this CPU alone; the new

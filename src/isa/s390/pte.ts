@@ -2,8 +2,8 @@
  * s390 page-table, segment-table and region-table entries.
  *
  * Source: z/Architecture Principles of Operation, "Dynamic Address Translation"; Linux v7.0
- * arch/s390/include/asm/pgtable.h; architectures dossier section 3. Masks are values of the 64-bit word; the manual counts
- * bits from the left (its bit n is 1 << (63 - n)).
+ * arch/s390/include/asm/pgtable.h. Masks are values of the 64-bit word; the manual counts bits from the left (its bit n
+ * is 1 << (63 - n)).
  *
  * What differs from x86-64, and matters to whoever changes entries:
  *

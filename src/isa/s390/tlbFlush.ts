@@ -2,8 +2,8 @@
  * s390: translations go with the change of the entry, on all CPUs and without interrupts; what was put off is paid when a
  * CPU attaches to the address space or returns to its user.
  *
- * Source: arch/s390/include/asm/{tlbflush,mmu_context}.h (v6.12), z/Architecture Principles of Operation on IPTE, IDTE and
- * PTLB; architectures dossier section 8.2, page-table-freeing dossier section 8.5.
+ * Source: arch/s390/include/asm/{tlbflush,mmu_context}.h (v6.12), z/Architecture Principles of Operation on IPTE, IDTE
+ * and PTLB.
  *
  *   attachMask  CPUs whose control registers hold the address space, or are about to
  *   cpumask     CPUs that may have translations of it, since the last purge of all of them

@@ -1,7 +1,7 @@
 /**
  * The memory management unit of s390: dynamic address translation.
  *
- * Source: z/Architecture Principles of Operation, "Dynamic Address Translation"; architectures dossier section 3.
+ * Source: z/Architecture Principles of Operation, "Dynamic Address Translation".
  *
  * The walk begins where the CPU's address-space control element says, at the level that it says, and each entry must say
  * that it is in a table of that level. The kernel accesses user memory in secondary-space mode, as it did for all but copies

@@ -3,7 +3,7 @@
  * the compare-exchange loop of addUnless32.
  *
  * `Atomics.*` calls are not inlined by V8 (16-20 ns each); a call of a one-instruction wasm function on the same shared
- * memory costs about 5 ns and works on 64-bit words without tearing (design.md, "Entries are 64 bits, and atomic").
+ * memory costs about 5 ns and works on 64-bit words without tearing.
  * Wasm atomics and JS Atomics are one memory model (sequentially consistent), which test/machine/atomics.test.ts holds
  * against each other, operation by operation.
  */

@@ -2,9 +2,9 @@
  * Where PTE tables come from and go to: the part that architectures have of their own (arch pgalloc.h), because a table
  * need not fill a page. Every design that frees tables is a subclass.
  *
- * Source: include/asm-generic/pgalloc.h, mm/pgtable-generic.c (v6.12); page-table-freeing dossier sections 1 to 3.
+ * Source: include/asm-generic/pgalloc.h, mm/pgtable-generic.c (v6.12).
  *
- * Who may still be in a table that was just unlinked: hardware walkers until the flush, walkers with IRQs off until an
+ * Who may still be in a table that was just unlinked (T1): hardware walkers until the flush, walkers with IRQs off until an
  * interrupt or a grace period, and RCU readers until a grace period. pteFree() is for tables that none of them can be
  * in; pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
  */

@@ -1,8 +1,8 @@
 /**
  * s390 up to v6.7: two PTE tables of 2 KiB in a page of 4 KiB, tracked by the upper byte of the page's reference count.
  *
- * Source: arch/s390/mm/pgalloc.c (v5.17 to v6.6); page-table-freeing dossier section 2. Left out: tables of KVM guests
- * (pgste), which take a whole page and take no part in any of this.
+ * Source: arch/s390/mm/pgalloc.c (v5.17 to v6.6). Left out: tables of KVM guests (pgste), which take a whole page and
+ * take no part in any of this.
  *
  *   byte   AA  bits 0, 1: the part is handed out
  *          PP  bits 4, 5: it was given back, and walkers may be in it

@@ -1,7 +1,7 @@
 /**
  * The list node in the part that is not handed out, so that the struct page is free for the rcu_head (draft of 5 June
  * 2023, withdrawn). Deposited tables are listed like this, and rightly so; here walkers with IRQs off may still be in
- * the part, and decode the links as entries (K03, G3). It passed ordinary stress tests.
+ * the part, and decode the links as entries (K03, T3). It passed ordinary stress tests.
  */
 import { PTE_EMPTY } from '../../../arch/entry.js'
 import type { PhysAddr } from '../../../base/units.js'

@@ -3,15 +3,16 @@
  * that a part waits on the rcu_head of its page. Whoever sets the first H queues the head; a part that comes second
  * leaves its H for the callback of the first, which queues the head again.
  *
- * Source: dossier 3.6. Every decision is taken from the value that one atomic operation returned, so exactly one CPU ever
- * finds the head its own; and H implies P, so the page stays. A page is on the list only while exactly one part is handed
- * out and the other one free: a pending part has the words of the list node for the rcu_head.
+ * Source: the s390 drafts of June 2023, in the thread of pte_free_defer(). Every decision is taken from the value that
+ * one atomic operation returned, so exactly one CPU ever finds the head its own (T4); and H implies P, so the page
+ * stays. A page is on the list only while exactly one part is handed out and the other one free: a pending part has the
+ * words of the list node for the rcu_head (T5).
  *
  * Three ways to bring a page back to the list when a part is free again:
  *
- *   S390PphhaaGlobal  under one lock for all mms, since the mm of the other part may be going (3.6b). Right.
- *   S390PphhaaMmLock  under the lock of the mm that the page names (3.6a). Broken: nothing keeps that mm (K04).
- *   S390PphhaaOnList  never after a deferred free, and a flag in the struct page says what is listed (3.6c). Right.
+ *   S390PphhaaGlobal  under one lock for all mms, since the mm of the other part may be going. Right.
+ *   S390PphhaaMmLock  under the lock of the mm that the page names. Broken: nothing keeps that mm (K04).
+ *   S390PphhaaOnList  never after a deferred free, and a flag in the struct page says what is listed. Right.
  */
 import { phys, type Pfn, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'

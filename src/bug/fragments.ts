@@ -143,7 +143,7 @@ class ListsDeferred extends S390Bits {
 
   constructor(k: Kernel) {
     super(k)
-    this.#freeCallback = k.rcu.register({ rcu: (head) => this.#free(phys(head - PAGE.at.rcuNext)) })
+    this.#freeCallback = k.rcu.register({ rcu: (head) => this.free(phys(head - PAGE.at.rcuNext)) })
   }
 
   override *pteFreeDefer(mm: PhysAddr, table: Table): Step<void> {
@@ -161,7 +161,7 @@ class ListsDeferred extends S390Bits {
     yield* this.k.rcu.callRcu(phys(page + PAGE.at.rcuNext), this.#freeCallback)
   }
 
-  *#free(page: PhysAddr): Step<void> {
+  protected *free(page: PhysAddr): Step<void> {
     yield* this.xorByte(page, yield* this.readByte(page))
     yield* this.freeTablePage(page)
   }

@@ -43,16 +43,16 @@ export class AnonVmas extends Part {
    */
   *anonVmaPrepare(vma: PhysAddr): Step<number> {
     if ((yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) !== 0) return 0
-    const found = yield* this.#findMergeable(vma)
-    const anonVma = found !== 0 ? found : yield* this.#takeSlot()
+    const found = yield* this.findMergeable(vma)
+    const anonVma = found !== 0 ? found : yield* this.takeSlot()
     if (anonVma === 0) return -ENOMEM
-    const taken = yield* this.#publish(vma, anonVma)
-    if (!taken && found === 0) yield* this.#freeSlot(anonVma)
+    const taken = yield* this.publish(vma, anonVma)
+    if (!taken && found === 0) yield* this.freeSlot(anonVma)
     return 0
   }
 
   /** False when another fault was first. */
-  *#publish(vma: PhysAddr, anonVma: PhysAddr): Step<boolean> {
+  protected *publish(vma: PhysAddr, anonVma: PhysAddr): Step<boolean> {
     const lock = phys(peek32(vma + VMA.at.mm) + MM.at.pageTableLock)
     yield* this.lockWrite(anonVma)
     yield* spinLock(this.cpu, lock)
@@ -68,21 +68,21 @@ export class AnonVmas extends Part {
   }
 
   /** find_mergeable_anon_vma(): a neighbour's, so that the two can be merged later. */
-  *#findMergeable(vma: PhysAddr): Step<PhysAddr> {
+  protected *findMergeable(vma: PhysAddr): Step<PhysAddr> {
     const next = phys(peek32(vma + VMA.at.next))
-    const fromNext = next === 0 ? NONE : yield* this.#reusable(next, vma, next)
+    const fromNext = next === 0 ? NONE : yield* this.reusable(next, vma, next)
     if (fromNext !== 0) return fromNext
     const prev = phys(peek32(vma + VMA.at.prev))
-    return prev === 0 ? NONE : yield* this.#reusable(prev, prev, vma)
+    return prev === 0 ? NONE : yield* this.reusable(prev, prev, vma)
   }
 
   /** reusable_anon_vma(): that of `old`, if `a` and `b` differ in access rights only. Another fault may just set it. */
-  *#reusable(old: PhysAddr, a: PhysAddr, b: PhysAddr): Step<PhysAddr> {
-    if (!this.#compatible(a, b) || peek32(old + VMA.at.anonForked) !== 0) return NONE
+  protected *reusable(old: PhysAddr, a: PhysAddr, b: PhysAddr): Step<PhysAddr> {
+    if (!this.compatible(a, b) || peek32(old + VMA.at.anonForked) !== 0) return NONE
     return phys(yield* this.cpu.readOnce32(phys(old + VMA.at.anonVma)))
   }
 
-  #compatible(a: PhysAddr, b: PhysAddr): boolean {
+  protected compatible(a: PhysAddr, b: PhysAddr): boolean {
     const [start, end] = [peekF64(a + VMA.at.start), peekF64(a + VMA.at.end)]
     const differing = peek32(a + VMA.at.flags) ^ peek32(b + VMA.at.flags)
     if (end !== peekF64(b + VMA.at.start) || (differing & ~(VM_READ | VM_WRITE | VM_EXEC)) !== 0) return false
@@ -174,7 +174,7 @@ export class AnonVmas extends Part {
       yield* this.lockWrite(anonVma)
       yield* this.unlockWrite(anonVma)
     }
-    yield* this.#freeSlot(anonVma)
+    yield* this.freeSlot(anonVma)
   }
 
   /**
@@ -184,8 +184,8 @@ export class AnonVmas extends Part {
    */
   *folioGetAnonVma(folio: PhysAddr): Step<PhysAddr> {
     this.k.rcu.rcuReadLock()
-    const anonVma = yield* this.#anonVmaOfMapped(folio)
-    const counted = anonVma !== 0 && (yield* this.#tryGet(anonVma))
+    const anonVma = yield* this.anonVmaOfMapped(folio)
+    const counted = anonVma !== 0 && (yield* this.tryGet(anonVma))
     const mapped = counted && (yield* this.k.folios.folioMapcount(folio)) > 0
     this.k.rcu.rcuReadUnlock()
     if (counted && !mapped) yield* this.putAnonVma(anonVma)
@@ -195,7 +195,7 @@ export class AnonVmas extends Part {
   /** folio_lock_anon_vma_read(): the anon_vma of a folio, locked for read; 0 when the folio is not mapped. */
   *folioLockAnonVmaRead(folio: PhysAddr): Step<PhysAddr> {
     this.k.rcu.rcuReadLock()
-    const anonVma = yield* this.#anonVmaOfMapped(folio)
+    const anonVma = yield* this.anonVmaOfMapped(folio)
     if (anonVma === 0 || (yield* downReadTrylock(this.cpu, anonVma))) {
       // Still mapped: then this is still its anon_vma, and the lock keeps it from being freed.
       const mapped = anonVma !== 0 && (yield* this.k.folios.folioMapcount(folio)) > 0
@@ -203,36 +203,36 @@ export class AnonVmas extends Part {
       if (anonVma !== 0 && !mapped) yield* this.unlockRead(anonVma)
       return mapped ? anonVma : NONE
     }
-    const counted = yield* this.#tryGet(anonVma)
+    const counted = yield* this.tryGet(anonVma)
     const mapped = counted && (yield* this.k.folios.folioMapcount(folio)) > 0
     this.k.rcu.rcuReadUnlock()
     if (counted && !mapped) yield* this.putAnonVma(anonVma)
-    return mapped ? yield* this.#lockReferenced(anonVma) : NONE
+    return mapped ? yield* this.lockReferenced(anonVma) : NONE
   }
 
   /** Sleeps for the lock of an anon_vma that a reference keeps, and drops the reference: the lock is enough now. */
-  *#lockReferenced(anonVma: PhysAddr): Step<PhysAddr> {
+  protected *lockReferenced(anonVma: PhysAddr): Step<PhysAddr> {
     yield* this.lockRead(anonVma)
     if ((yield* this.cpu.atomicAddReturn32(phys(anonVma + ANON_VMA.at.refcount), -1)) !== 0) return anonVma
     // It was the last one. putAnonVma() would wait for our own lock.
     yield* this.unlockRead(anonVma)
-    yield* this.#freeSlot(anonVma)
+    yield* this.freeSlot(anonVma)
     return NONE
   }
 
-  *#anonVmaOfMapped(folio: PhysAddr): Step<PhysAddr> {
+  protected *anonVmaOfMapped(folio: PhysAddr): Step<PhysAddr> {
     const mapping = yield* this.cpu.readOnce32(phys(folio + PAGE.at.mapping))
     if ((mapping & PAGE_MAPPING_ANON) === 0) return NONE
     return (yield* this.k.folios.folioMapcount(folio)) > 0 ? phys(mapping - PAGE_MAPPING_ANON) : NONE
   }
 
-  *#tryGet(anonVma: PhysAddr): Step<boolean> {
+  protected *tryGet(anonVma: PhysAddr): Step<boolean> {
     return yield* this.cpu.atomicAddUnless32(phys(anonVma + ANON_VMA.at.refcount), 1, 0)
   }
 
   // ---- slots ----------------------------------------------------------------------------------------------------------
 
-  *#takeSlot(): Step<PhysAddr> {
+  protected *takeSlot(): Step<PhysAddr> {
     const { tables } = this.k.regions
     yield* spinLock(this.cpu, phys(tables + TABLES.at.anonVmaLock))
     const slot = peek32(tables + TABLES.at.freeAnonVma)
@@ -245,7 +245,7 @@ export class AnonVmas extends Part {
     return phys(slot)
   }
 
-  *#freeSlot(slot: PhysAddr): Step<void> {
+  protected *freeSlot(slot: PhysAddr): Step<void> {
     const { tables } = this.k.regions
     yield* spinLock(this.cpu, phys(tables + TABLES.at.anonVmaLock))
     poke32(slot + ANON_VMA.at.inUse, 0)

@@ -19,7 +19,7 @@ export class Brk extends Part {
     yield* this.k.mms.mmapWriteLock(mm)
     const old = peekF64(mm + MM.at.brk)
     const [oldEnd, newEnd] = [this.k.mmap.pageAlign(old), this.k.mmap.pageAlign(brk)]
-    if (brk >= peekF64(mm + MM.at.brkStart) && (yield* this.#resize(mm, oldEnd, newEnd))) {
+    if (brk >= peekF64(mm + MM.at.brkStart) && (yield* this.resize(mm, oldEnd, newEnd))) {
       pokeF64(mm + MM.at.brk, brk)
       if (newEnd < oldEnd) this.k.observer.callReturns(this.cpu, 'unmap', mm, newEnd, oldEnd, stamp)
     }
@@ -28,18 +28,18 @@ export class Brk extends Part {
     return now
   }
 
-  *#resize(mm: PhysAddr, from: number, to: number): Step<boolean> {
+  protected *resize(mm: PhysAddr, from: number, to: number): Step<boolean> {
     if (to === from) return true
-    return to < from ? yield* this.#shrink(mm, to, from) : yield* this.#grow(mm, from, to)
+    return to < from ? yield* this.shrink(mm, to, from) : yield* this.grow(mm, from, to)
   }
 
-  *#shrink(mm: PhysAddr, from: number, to: number): Step<boolean> {
+  protected *shrink(mm: PhysAddr, from: number, to: number): Step<boolean> {
     if (this.k.vmas.findVmaIntersection(mm, from, to) === 0) return false
     return (yield* this.k.mmap.unmapRange(mm, from, to)) === 0
   }
 
   /** do_brk_flags(): a page must stay free behind the heap, and a gap below a stack. */
-  *#grow(mm: PhysAddr, from: number, to: number): Step<boolean> {
+  protected *grow(mm: PhysAddr, from: number, to: number): Step<boolean> {
     const { pageSize, taskSize } = this.k.geo
     if (to > taskSize) return false
     const next = this.k.vmas.findVmaIntersection(mm, from, to + pageSize + STACK_GUARD_GAP * pageSize)

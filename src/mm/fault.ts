@@ -76,18 +76,25 @@ export class FaultHandler extends Part {
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pmdNone(pmd)) {
       if (!this.k.huge.thpAllowed(vma, this.k.geo.pmdAlignDown(page)))
-        return yield* this.#ptes(mm, vma, page, pmdp, flags)
+        return yield* this.ptes(mm, vma, page, pmdp, flags)
       const result = yield* this.k.huge.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
-      return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.#ptes(mm, vma, page, pmdp, flags)
+      return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.ptes(mm, vma, page, pmdp, flags)
     }
     if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
-      const result = yield* this.#hugePmd(mm, vma, page, pmdp, pmd, flags)
+      const result = yield* this.hugePmd(mm, vma, page, pmdp, pmd, flags)
       if ((result & VM_FAULT_FALLBACK) === 0) return result
     }
-    return yield* this.#ptes(mm, vma, page, pmdp, flags)
+    return yield* this.ptes(mm, vma, page, pmdp, flags)
   }
 
-  *#hugePmd(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, pmd: PteWord, flags: number): Step<number> {
+  protected *hugePmd(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    pmdp: PhysAddr,
+    pmd: PteWord,
+    flags: number,
+  ): Step<number> {
     if (isSwapPmd(pmd)) {
       yield* this.k.migrate.pmdMigrationEntryWait(mm, pmdp)
       return 0
@@ -100,30 +107,37 @@ export class FaultHandler extends Part {
   }
 
   /** handle_pte_fault(). */
-  *#ptes(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  protected *ptes(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     if (!(yield* this.k.tables.pteAlloc(mm, pmdp, addr))) return VM_FAULT_OOM
     const ptep = yield* this.k.tables.pteOffsetMap(pmdp, addr)
     if (ptep === 0) return 0
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pte, ptep)
     this.k.tables.pteUnmap()
-    if (pteNone(pte)) return yield* this.#missing(mm, vma, addr, pmdp, flags)
+    if (pteNone(pte)) return yield* this.missing(mm, vma, addr, pmdp, flags)
     if (!ptePresent(pte)) {
       if (isMigrationEntry(pte)) yield* this.k.migrate.migrationEntryWait(mm, pmdp, addr)
       return 0
     }
-    return yield* this.#present(mm, vma, addr, pmdp, pte, flags)
+    return yield* this.present(mm, vma, addr, pmdp, pte, flags)
   }
 
-  *#present(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, pte: PteWord, flags: number): Step<number> {
+  protected *present(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    addr: VirtAddr,
+    pmdp: PhysAddr,
+    pte: PteWord,
+    flags: number,
+  ): Step<number> {
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return 0
     if ((yield* this.cpu.readOnce64(ptep)) !== pte) {
       yield* this.k.tables.pteUnmapUnlock(ptep)
       return 0
     }
-    if (pteProtnone(pte)) return yield* this.#numa(vma, addr, ptep, pte)
-    if (flags !== 0 && !pteWrite(pte)) return yield* this.#doWpPage(mm, vma, addr, pmdp, ptep, pte, flags)
+    if (pteProtnone(pte)) return yield* this.numa(vma, addr, ptep, pte)
+    if (flags !== 0 && !pteWrite(pte)) return yield* this.doWpPage(mm, vma, addr, pmdp, ptep, pte, flags)
     const write = (flags & FAULT_FLAG_WRITE) !== 0
     const entry = write ? pteMkdirty(pteMkyoung(pte)) : pteMkyoung(pte)
     const changed = yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, write)
@@ -134,7 +148,7 @@ export class FaultHandler extends Part {
   }
 
   /** do_numa_page() without the migration: the entry gets its access rights back. */
-  *#numa(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
+  protected *numa(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
     const entry = pfnPte(ptePfn(pte), this.pageProt(vma))
     yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
     yield* this.k.ops.ptepModifyProtCommit(vma, addr, ptep, pte, pteMkyoung(entry))
@@ -142,16 +156,16 @@ export class FaultHandler extends Part {
     return 0
   }
 
-  *#missing(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
-    if (peek32(vma + VMA.at.file) !== 0) return yield* this.#fileFault(mm, vma, addr, pmdp, flags)
+  protected *missing(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+    if (peek32(vma + VMA.at.file) !== 0) return yield* this.fileFault(mm, vma, addr, pmdp, flags)
     const write = (flags & FAULT_FLAG_WRITE) !== 0
-    return write ? yield* this.#anonWrite(mm, vma, addr, pmdp) : yield* this.#anonRead(mm, vma, addr, pmdp)
+    return write ? yield* this.anonWrite(mm, vma, addr, pmdp) : yield* this.anonRead(mm, vma, addr, pmdp)
   }
 
   // ---- anonymous memory -------------------------------------------------------------------------------------------
 
   /** do_anonymous_page() for a read: the zero page, read-only and special (no counts). */
-  *#anonRead(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+  protected *anonRead(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const entry = pteMkspecial(pfnPte(this.k.pages.zeroPfn, this.pageProt(vma)))
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return 0
@@ -160,25 +174,25 @@ export class FaultHandler extends Part {
     return 0
   }
 
-  *#anonWrite(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+  protected *anonWrite(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     if ((yield* this.k.anonVmas.anonVmaPrepare(vma)) !== 0) return VM_FAULT_OOM
-    const pfn = yield* this.#newZeroedPage()
+    const pfn = yield* this.newZeroedPage()
     if (pfn === NO_PAGE) return VM_FAULT_OOM
     const page = this.k.memmap.page(pfn)
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
-    if (free) yield* this.#mapNewAnon(mm, vma, addr, ptep, page, true)
+    if (free) yield* this.mapNewAnon(mm, vma, addr, ptep, page, true)
     if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
     if (!free) yield* this.k.folios.folioPut(page, 1)
     return 0
   }
 
   /** A cleared page with one reference, uptodate; NO_PAGE without memory. */
-  *#newZeroedPage(): Step<Pfn> {
+  protected *newZeroedPage(): Step<Pfn> {
     const pfn = yield* this.k.pages.allocPage(FrameKind.data)
     if (pfn === NO_PAGE) return NO_PAGE
     yield* this.k.pages.clearPage(pfn)
-    yield* this.#setUptodate(this.k.memmap.page(pfn))
+    yield* this.setUptodate(this.k.memmap.page(pfn))
     return pfn
   }
 
@@ -186,13 +200,13 @@ export class FaultHandler extends Part {
    * Write barrier: the contents before the flag, and so before the entry that is stored later (P2). Without it another
    * CPU could find the page and read what its last owner left. A reader reaches the data through the entry (dependency).
    */
-  *#setUptodate(page: PhysAddr): Step<void> {
+  protected *setUptodate(page: PhysAddr): Step<void> {
     yield* this.cpu.smpWmb()
     yield* this.k.folios.setFlag(page, PG_UPTODATE)
   }
 
   /** Maps a new anonymous page, whose allocation reference becomes the mapping's. Caller: the table's lock. */
-  *#mapNewAnon(
+  protected *mapNewAnon(
     mm: PhysAddr,
     vma: PhysAddr,
     addr: VirtAddr,
@@ -211,11 +225,11 @@ export class FaultHandler extends Part {
   // ---- files ------------------------------------------------------------------------------------------------------
 
   /** do_fault(): read faults and shared mappings map the page cache; private writes get a copy at once. */
-  *#fileFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  protected *fileFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     const page = yield* this.k.files.filemapFault(vma, this.k.rmap.linearPageIndex(vma, addr))
     if (page === 0) return VM_FAULT_SIGBUS
     const shared = (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
-    if ((flags & FAULT_FLAG_WRITE) !== 0 && !shared) return yield* this.#cowFault(mm, vma, addr, pmdp, page)
+    if ((flags & FAULT_FLAG_WRITE) !== 0 && !shared) return yield* this.cowFault(mm, vma, addr, pmdp, page)
     yield* this.finishFault(mm, vma, addr, pmdp, page, (flags & FAULT_FLAG_WRITE) !== 0)
     return 0
   }
@@ -251,32 +265,32 @@ export class FaultHandler extends Part {
   }
 
   /** do_cow_fault(): `page` comes with a reference, which is dropped. */
-  *#cowFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
+  protected *cowFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
     const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
-    const copy = prepared === 0 ? yield* this.#copyOf(this.k.memmap.pfnOf(page)) : NO_PAGE
+    const copy = prepared === 0 ? yield* this.copyOf(this.k.memmap.pfnOf(page)) : NO_PAGE
     yield* this.k.folios.folioPut(page, 1)
     if (copy === NO_PAGE) return VM_FAULT_OOM
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
-    if (free) yield* this.#mapNewAnon(mm, vma, addr, ptep, this.k.memmap.page(copy), true)
+    if (free) yield* this.mapNewAnon(mm, vma, addr, ptep, this.k.memmap.page(copy), true)
     if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
     if (!free) yield* this.k.folios.folioPut(this.k.memmap.page(copy), 1)
     return 0
   }
 
-  *#copyOf(pfn: Pfn): Step<Pfn> {
+  protected *copyOf(pfn: Pfn): Step<Pfn> {
     const copy = yield* this.k.pages.allocPage(FrameKind.data)
     if (copy === NO_PAGE) return NO_PAGE
     if (this.k.pages.isZeroPfn(pfn)) yield* this.k.pages.clearPage(copy)
     else yield* this.k.pages.copyPage(copy, pfn)
-    yield* this.#setUptodate(this.k.memmap.page(copy))
+    yield* this.setUptodate(this.k.memmap.page(copy))
     return copy
   }
 
   // ---- write faults on present entries ------------------------------------------------------------------------------
 
   /** do_wp_page(). Enters with the table locked and the entry equal to `pte`; leaves it unlocked. */
-  *#doWpPage(
+  protected *doWpPage(
     mm: PhysAddr,
     vma: PhysAddr,
     addr: VirtAddr,
@@ -288,21 +302,21 @@ export class FaultHandler extends Part {
     const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0
     const page = this.k.memmap.page(ptePfn(pte))
     if (!pteSpecial(pte) && (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0)
-      return yield* this.#reuse(vma, addr, ptep, pte)
+      return yield* this.reuse(vma, addr, ptep, pte)
     if (!pteSpecial(pte) && this.k.folios.isAnonPage(page)) {
-      if (yield* this.#anonReusable(page)) {
-        if (!unshare) return yield* this.#reuse(vma, addr, ptep, pte)
+      if (yield* this.anonReusable(page)) {
+        if (!unshare) return yield* this.reuse(vma, addr, ptep, pte)
         yield* this.k.tables.pteUnmapUnlock(ptep)
         return 0
       }
     }
     if (!pteSpecial(pte)) yield* this.k.folios.folioGet(yield* this.k.folios.compoundHead(page), 1)
     yield* this.k.tables.pteUnmapUnlock(ptep)
-    return yield* this.#wpPageCopy(mm, vma, addr, pmdp, pte, unshare)
+    return yield* this.wpPageCopy(mm, vma, addr, pmdp, pte, unshare)
   }
 
   /** A4: an exclusive page is never copied; another one is reused only if this mapping is its only reference. */
-  *#anonReusable(page: PhysAddr): Step<boolean> {
+  protected *anonReusable(page: PhysAddr): Step<boolean> {
     const { folios } = this.k
     if (yield* folios.testFlag(page, PG_ANON_EXCLUSIVE)) return true
     const folio = yield* folios.compoundHead(page)
@@ -314,7 +328,7 @@ export class FaultHandler extends Part {
   }
 
   /** wp_page_reuse(): the page stays, the entry becomes writable. Unlocks the table. */
-  *#reuse(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
+  protected *reuse(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
     let entry = pteMkdirty(pteMkyoung(pte))
     if ((peek32(vma + VMA.at.flags) & VM_WRITE) !== 0) entry = pteMkwrite(entry)
     yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, true)
@@ -323,7 +337,7 @@ export class FaultHandler extends Part {
   }
 
   /** wp_page_copy(). A non-special old page comes with a reference, which keeps it for the copy. */
-  *#wpPageCopy(
+  protected *wpPageCopy(
     mm: PhysAddr,
     vma: PhysAddr,
     addr: VirtAddr,
@@ -333,10 +347,10 @@ export class FaultHandler extends Part {
   ): Step<number> {
     const old = pteSpecial(pte) ? phys(0) : this.k.memmap.page(ptePfn(pte))
     const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
-    const copy = prepared === 0 ? yield* this.#copyOf(ptePfn(pte)) : NO_PAGE
+    const copy = prepared === 0 ? yield* this.copyOf(ptePfn(pte)) : NO_PAGE
     const ptep = copy === NO_PAGE ? phys(0) : yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const same = ptep !== 0 && (yield* this.cpu.readOnce64(ptep)) === pte
-    if (same) yield* this.#replace(mm, vma, addr, ptep, old, this.k.memmap.page(copy), unshare)
+    if (same) yield* this.replace(mm, vma, addr, ptep, old, this.k.memmap.page(copy), unshare)
     if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
     if (copy !== NO_PAGE && !same) yield* this.k.folios.folioPut(this.k.memmap.page(copy), 1)
     // The copy's reference, and with the mapping replaced the mapping's own.
@@ -344,7 +358,7 @@ export class FaultHandler extends Part {
     return copy === NO_PAGE ? VM_FAULT_OOM : 0
   }
 
-  *#replace(
+  protected *replace(
     mm: PhysAddr,
     vma: PhysAddr,
     addr: VirtAddr,
@@ -360,7 +374,7 @@ export class FaultHandler extends Part {
       const counter = this.k.folios.isAnonPage(old) ? MM.at.rssAnon : MM.at.rssFile
       this.k.tables.addCounter(phys(mm + counter), -1)
     }
-    yield* this.#mapNewAnon(mm, vma, addr, ptep, page, !unshare)
+    yield* this.mapNewAnon(mm, vma, addr, ptep, page, !unshare)
     // After the new entry: whoever finds the old page's mapcount at zero may free or reuse it, and no TLB has it now.
     if (old !== 0) yield* this.k.rmap.folioRemoveRmapPte(old)
   }

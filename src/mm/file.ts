@@ -34,7 +34,7 @@ export class Files extends Part {
 
   /** A file of `pages` pages, held open for ever. Boot. */
   *openFile(pages: number): Step<PhysAddr> {
-    const file = yield* this.#create(pages, false)
+    const file = yield* this.create(pages, false)
     if (file !== 0) return file
     const { files, filePages } = this.k.config
     throw new UsageError(
@@ -50,7 +50,7 @@ export class Files extends Part {
 
   /** shmem_zero_setup(): memory for one shared anonymous mapping, with one reference; 0 without room. */
   *shmemZeroSetup(pages: number): Step<PhysAddr> {
-    return yield* this.#create(pages, true)
+    return yield* this.create(pages, true)
   }
 
   *getFile(file: PhysAddr): Step<void> {
@@ -63,14 +63,14 @@ export class Files extends Part {
     const count = yield* this.cpu.atomicAddReturn32(phys(file + FILE.at.refcount), -1)
     assert(count >= 0, 'fput() without getFile()')
     if (count > 0) return
-    for (let index = 0; index < peek32(file + FILE.at.pages); index++) yield* this.#dropPage(this.#slotOf(file, index))
+    for (let index = 0; index < peek32(file + FILE.at.pages); index++) yield* this.dropPage(this.slotOf(file, index))
     const lock = phys(this.k.regions.tables + TABLES.at.fileLock)
     yield* spinLock(this.cpu, lock)
     poke32(file + FILE.at.id, 0)
     yield* spinUnlock(this.cpu, lock)
   }
 
-  *#dropPage(slot: PhysAddr): Step<void> {
+  protected *dropPage(slot: PhysAddr): Step<void> {
     const page = phys(peek32(slot))
     if (page === 0) return
     poke32(slot, 0)
@@ -79,16 +79,16 @@ export class Files extends Part {
     yield* this.k.folios.folioPut(page, 1)
   }
 
-  *#create(pages: number, zeroed: boolean): Step<PhysAddr> {
+  protected *create(pages: number, zeroed: boolean): Step<PhysAddr> {
     const { tables } = this.k.regions
     yield* spinLock(this.cpu, phys(tables + TABLES.at.fileLock))
-    const [file, cache] = [this.#freeFile(), this.#freeCache(pages)]
-    if (file !== 0 && cache !== 0) this.#setUp(file, pages, cache, zeroed)
+    const [file, cache] = [this.freeFile(), this.freeCache(pages)]
+    if (file !== 0 && cache !== 0) this.setUp(file, pages, cache, zeroed)
     yield* spinUnlock(this.cpu, phys(tables + TABLES.at.fileLock))
     return file !== 0 && cache !== 0 ? file : NO_FILE
   }
 
-  #setUp(file: PhysAddr, pages: number, cache: PhysAddr, zeroed: boolean): void {
+  protected setUp(file: PhysAddr, pages: number, cache: PhysAddr, zeroed: boolean): void {
     const counter = this.k.regions.tables + TABLES.at.nextFileId
     const id = peek32(counter) + 1
     poke32(counter, id)
@@ -100,7 +100,7 @@ export class Files extends Part {
     poke32(file + FILE.at.zeroed, zeroed ? 1 : 0)
   }
 
-  #freeFile(): PhysAddr {
+  protected freeFile(): PhysAddr {
     for (let i = 0; i < this.k.config.files; i++) {
       const file = this.k.regions.files + i * FILE.size
       if (peek32(file + FILE.at.id) === 0) return phys(file)
@@ -109,19 +109,19 @@ export class Files extends Part {
   }
 
   /** `pages` slots in a row that no file has; 0 when there are none. First fit: files are few. */
-  #freeCache(pages: number): PhysAddr {
+  protected freeCache(pages: number): PhysAddr {
     const { pageCache } = this.k.regions
     const end = pageCache + 4 * this.k.config.filePages
     let at: number = pageCache
     for (;;) {
-      const taken = this.#fileBetween(at, at + 4 * pages)
+      const taken = this.fileBetween(at, at + 4 * pages)
       if (taken === 0) return at + 4 * pages <= end ? phys(at) : NO_FILE
       at = peek32(taken + FILE.at.cache) + 4 * peek32(taken + FILE.at.pages)
     }
   }
 
   /** A file whose cache overlaps start … end, or 0. */
-  #fileBetween(start: number, end: number): number {
+  protected fileBetween(start: number, end: number): number {
     for (let i = 0; i < this.k.config.files; i++) {
       const file = this.k.regions.files + i * FILE.size
       const first = peek32(file + FILE.at.cache)
@@ -131,7 +131,7 @@ export class Files extends Part {
     return 0
   }
 
-  #slotOf(file: PhysAddr, index: number): PhysAddr {
+  protected slotOf(file: PhysAddr, index: number): PhysAddr {
     return phys(peek32(file + FILE.at.cache) + 4 * index)
   }
 
@@ -144,13 +144,13 @@ export class Files extends Part {
   *filemapFault(vma: PhysAddr, pgoff: number): Step<PhysAddr> {
     const file = phys(peek32(vma + VMA.at.file))
     if (pgoff >= peek32(file + FILE.at.pages)) return phys(0)
-    const cached = yield* this.#filemapGetPage(file, pgoff, phys(0))
+    const cached = yield* this.filemapGetPage(file, pgoff, phys(0))
     if (cached !== 0) return cached
     const pfn = yield* this.k.pages.allocPage(FrameKind.data)
     if (pfn === NO_PAGE) return phys(0)
-    yield* this.#readPage(file, pgoff, pfn)
+    yield* this.readPage(file, pgoff, pfn)
     const page = this.k.memmap.page(pfn)
-    const winner = yield* this.#filemapGetPage(file, pgoff, page)
+    const winner = yield* this.filemapGetPage(file, pgoff, page)
     if (winner !== page) yield* this.k.folios.folioPut(page, 1)
     return winner
   }
@@ -158,7 +158,7 @@ export class Files extends Part {
   /** The cached page `index`, referenced; 0: none, or beyond the end. */
   *filemapGetFolio(file: PhysAddr, index: number): Step<PhysAddr> {
     if (index >= peek32(file + FILE.at.pages)) return phys(0)
-    return yield* this.#filemapGetPage(file, index, phys(0))
+    return yield* this.filemapGetPage(file, index, phys(0))
   }
 
   /**
@@ -169,9 +169,9 @@ export class Files extends Part {
     if (peek32(file + FILE.at.zeroed) !== 0) return false
     const lock = phys(file + FILE.at.lock)
     yield* spinLock(this.cpu, lock)
-    const gone = yield* this.#freezeClean(folio)
+    const gone = yield* this.freezeClean(folio)
     if (gone) {
-      yield* this.cpu.plainWrite32(this.#slotOf(file, peekF64(folio + PAGE.at.index)), 0)
+      yield* this.cpu.plainWrite32(this.slotOf(file, peekF64(folio + PAGE.at.index)), 0)
       poke32(folio + PAGE.at.mapping, 0)
     }
     yield* spinUnlock(this.cpu, lock)
@@ -179,7 +179,7 @@ export class Files extends Part {
   }
 
   /** The count first: who wrote through a reference has set the flag before he dropped it. */
-  *#freezeClean(folio: PhysAddr): Step<boolean> {
+  protected *freezeClean(folio: PhysAddr): Step<boolean> {
     const { folios } = this.k
     if (!(yield* folios.folioRefFreeze(folio, 2))) return false
     if (!(yield* folios.testFlag(folio, PG_DIRTY))) return true
@@ -188,8 +188,8 @@ export class Files extends Part {
   }
 
   /** The cached page, referenced; if there is none, `fresh` becomes it, and its reference is the cache's. */
-  *#filemapGetPage(file: PhysAddr, index: number, fresh: PhysAddr): Step<PhysAddr> {
-    const slot = this.#slotOf(file, index)
+  protected *filemapGetPage(file: PhysAddr, index: number, fresh: PhysAddr): Step<PhysAddr> {
+    const slot = this.slotOf(file, index)
     yield* spinLock(this.cpu, phys(file + FILE.at.lock))
     let page = phys(yield* this.cpu.plainRead32(slot))
     if (page === 0 && fresh !== 0) {
@@ -202,10 +202,10 @@ export class Files extends Part {
   }
 
   /** Fills a new page and makes it one of the file; nobody else knows it yet. */
-  *#readPage(file: PhysAddr, index: number, pfn: Pfn): Step<void> {
+  protected *readPage(file: PhysAddr, index: number, pfn: Pfn): Step<void> {
     const page = this.k.memmap.page(pfn)
     if (peek32(file + FILE.at.zeroed) !== 0) yield* this.k.pages.clearPage(pfn)
-    else yield* this.#fillPage(pfn, fileByte(peek32(file + FILE.at.id), index))
+    else yield* this.fillPage(pfn, fileByte(peek32(file + FILE.at.id), index))
     poke32(page + PAGE.at.mapping, file)
     pokeF64(page + PAGE.at.index, index)
     // Write barrier: the contents before the flag, and so before the entry that maps the page (P2).
@@ -213,7 +213,7 @@ export class Files extends Part {
     yield* this.k.folios.setFlag(page, PG_UPTODATE | PG_LRU)
   }
 
-  *#fillPage(pfn: Pfn, byte: number): Step<void> {
+  protected *fillPage(pfn: Pfn, byte: number): Step<void> {
     const { memmap, observer } = this.k
     yield* this.cpu.touch(memmap.frame(pfn))
     observer.kernelAccessed(this.cpu, pfn, true)

@@ -101,7 +101,7 @@ export class Folios extends Part {
   /** Takes a folio without references apart and gives its frames back. */
   protected *freeFolio(folio: PhysAddr): Step<void> {
     const order = this.folioOrder(folio)
-    if (order > 0) this.#checkLargeFree(folio)
+    if (order > 0) this.checkLargeFree(folio)
     poke32(folio + PAGE.at.flags, 0)
     poke32(folio + PAGE.at.mapping, 0)
     for (let i = 1; i < 1 << order; i++) {
@@ -113,7 +113,7 @@ export class Folios extends Part {
     yield* this.k.pages.freePages(this.k.memmap.pfnOf(folio), order)
   }
 
-  #checkLargeFree(folio: PhysAddr): void {
+  protected checkLargeFree(folio: PhysAddr): void {
     const entire = peek32(folio + FIRST_TAIL + PAGE.at.entireMapcount) + 1
     const pins = peek32(folio + FIRST_TAIL + PAGE.at.pincount)
     if (entire === 0 && pins === 0) return
@@ -138,19 +138,19 @@ export class Folios extends Part {
   }
 
   *folioTrylock(folio: PhysAddr): Step<boolean> {
-    const taken = yield* this.#tryLock(folio)
+    const taken = yield* this.tryLock(folio)
     if (taken) this.cpu.locks.lockTried(this.cpu, folio)
     return taken
   }
 
-  *#tryLock(folio: PhysAddr): Step<boolean> {
+  protected *tryLock(folio: PhysAddr): Step<boolean> {
     return ((yield* this.cpu.atomicFetchOr32(phys(folio + PAGE.at.flags), PG_LOCKED)) & PG_LOCKED) === 0
   }
 
   /** Sleeps until the folio lock is this CPU's. Caller: a reference; no spinlock. */
   *folioLock(folio: PhysAddr): Step<void> {
     this.cpu.locks.lockAcquires(this.cpu, folio)
-    while (!(yield* this.#tryLock(folio))) yield* this.folioWaitLocked(folio)
+    while (!(yield* this.tryLock(folio))) yield* this.folioWaitLocked(folio)
   }
 
   /** RELEASE: everything done under the lock before the flag goes. */

@@ -70,7 +70,7 @@ export class Fork extends Part {
     // Levels are inherited where they grow.
     let error = (yield* this.k.upper.reach(mm, peekF64(oldMm + MM.at.asceLimit))) ? 0 : -ENOMEM
     for (let vma = phys(peek32(oldMm + MM.at.firstVma)); vma !== 0 && error === 0; vma = this.k.vmas.next(vma))
-      if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.#dupVma(mm, oldMm, vma)
+      if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.dupVma(mm, oldMm, vma)
     yield* this.k.mms.mmapWriteUnlock(mm)
     yield* this.flushParent(oldMm)
     yield* this.k.mms.mmapWriteUnlock(oldMm)
@@ -85,7 +85,7 @@ export class Fork extends Part {
     yield* this.k.tlbFlush.flushTlbMm(mm)
   }
 
-  *#dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr): Step<number> {
+  protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr): Step<number> {
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return -ENOMEM
     const flags = peek32(copy + VMA.at.flags)
@@ -108,7 +108,7 @@ export class Fork extends Part {
     const srcMm = this.k.mmOf(srcVma)
     const cow = isCowMapping(srcVma)
     if (cow) yield* this.beginWriteProtect(srcMm)
-    const error = yield* this.#copyRange(dstVma, srcVma)
+    const error = yield* this.copyRange(dstVma, srcVma)
     if (cow) yield* this.endWriteProtect(srcMm)
     return error
   }
@@ -125,19 +125,25 @@ export class Fork extends Part {
     yield* writeSeqcountEnd(this.cpu, phys(mm + MM.at.writeProtectSeq))
   }
 
-  *#copyRange(dstVma: PhysAddr, srcVma: PhysAddr): Step<number> {
+  protected *copyRange(dstVma: PhysAddr, srcVma: PhysAddr): Step<number> {
     const { geo } = this.k
     const end = peekF64(srcVma + VMA.at.end) as VirtAddr
     for (let addr = peekF64(srcVma + VMA.at.start) as VirtAddr; addr < end; addr = geo.pmdAddrEnd(addr, end)) {
       const srcPmdp = yield* this.k.upper.findPmd(this.k.mmOf(srcVma), addr)
       if (srcPmdp === 0 || pmdNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) continue
-      const error = yield* this.#copyPmd(dstVma, srcVma, srcPmdp, addr, geo.pmdAddrEnd(addr, end))
+      const error = yield* this.copyPmd(dstVma, srcVma, srcPmdp, addr, geo.pmdAddrEnd(addr, end))
       if (error !== 0) return error
     }
     return 0
   }
 
-  *#copyPmd(dstVma: PhysAddr, srcVma: PhysAddr, srcPmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<number> {
+  protected *copyPmd(
+    dstVma: PhysAddr,
+    srcVma: PhysAddr,
+    srcPmdp: PhysAddr,
+    addr: VirtAddr,
+    end: VirtAddr,
+  ): Step<number> {
     const [dstMm, srcMm] = [this.k.mmOf(dstVma), this.k.mmOf(srcVma)]
     const dstPmdp = yield* this.k.upper.allocPmd(dstMm, addr)
     if (dstPmdp === 0) return -ENOMEM
@@ -148,11 +154,11 @@ export class Fork extends Part {
       if (error !== -EAGAIN) return error
       if (pmdNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) return 0
     }
-    return yield* this.#copyPtes(dstVma, srcVma, dstPmdp, srcPmdp, addr, end)
+    return yield* this.copyPtes(dstVma, srcVma, dstPmdp, srcPmdp, addr, end)
   }
 
   /** copy_pte_range(). A page to copy needs memory, which is not taken under the locks: drop them, allocate, go on. */
-  *#copyPtes(
+  protected *copyPtes(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
     dstPmdp: PhysAddr,
@@ -164,7 +170,7 @@ export class Fork extends Part {
     let spare: Pfn = NO_PAGE
     while (progress.addr < end) {
       if (!(yield* this.k.tables.pteAlloc(this.k.mmOf(dstVma), dstPmdp, start))) return -ENOMEM
-      spare = yield* this.#copyLocked(dstVma, srcVma, dstPmdp, srcPmdp, progress, end, spare)
+      spare = yield* this.copyLocked(dstVma, srcVma, dstPmdp, srcPmdp, progress, end, spare)
       if (progress.error !== -EAGAIN) continue
       spare = yield* this.k.pages.allocPage(FrameKind.data)
       if (spare === NO_PAGE) return -ENOMEM
@@ -174,7 +180,7 @@ export class Fork extends Part {
   }
 
   /** Copies entries until the end, or until one needs a page and there is no spare one. Returns the spare page left. */
-  *#copyLocked(
+  protected *copyLocked(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
     dstPmdp: PhysAddr,
@@ -197,7 +203,7 @@ export class Fork extends Part {
     yield* spinLock(this.cpu, tables.pteLockptr(src))
     let left = spare
     for (let offset = 0; progress.addr < end; offset += 8) {
-      const used = yield* this.#copyEntry(dstVma, srcVma, phys(dst + offset), phys(src + offset), progress.addr, left)
+      const used = yield* this.copyEntry(dstVma, srcVma, phys(dst + offset), phys(src + offset), progress.addr, left)
       if (used === NEEDS_PAGE) progress.error = -EAGAIN
       if (used === NEEDS_PAGE) break
       if (used === USED_PAGE) left = NO_PAGE
@@ -211,7 +217,7 @@ export class Fork extends Part {
 
   // ---- one entry, both locks held ------------------------------------------------------------------------------------
 
-  *#copyEntry(
+  protected *copyEntry(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
     dst: PhysAddr,
@@ -221,10 +227,10 @@ export class Fork extends Part {
   ): Step<number> {
     const pte = (yield* this.cpu.readOnce64(src)) as PteWord
     if (pteNone(pte)) return COPIED
-    if (!ptePresent(pte)) return yield* this.#copyNonPresent(dstVma, srcVma, dst, src, addr, pte)
-    if (!pteSpecial(pte) && !(yield* this.#sharePage(dstVma, ptePfn(pte)))) {
+    if (!ptePresent(pte)) return yield* this.copyNonPresent(dstVma, srcVma, dst, src, addr, pte)
+    if (!pteSpecial(pte) && !(yield* this.sharePage(dstVma, ptePfn(pte)))) {
       if (spare === NO_PAGE) return NEEDS_PAGE
-      yield* this.#copyPresentPage(dstVma, dst, addr, ptePfn(pte), spare)
+      yield* this.copyPresentPage(dstVma, dst, addr, ptePfn(pte), spare)
       return USED_PAGE
     }
     let entry = pte
@@ -238,7 +244,7 @@ export class Fork extends Part {
   }
 
   /** Reference, then mapcount (R1), for the child's mapping. False: may be pinned, nothing done. */
-  *#sharePage(dstVma: PhysAddr, pfn: Pfn): Step<boolean> {
+  protected *sharePage(dstVma: PhysAddr, pfn: Pfn): Step<boolean> {
     const { folios, rmap, tables } = this.k
     const page = this.k.memmap.page(pfn)
     const folio = yield* folios.compoundHead(page)
@@ -254,7 +260,7 @@ export class Fork extends Part {
   }
 
   /** copy_present_page(): the child's own, exclusive and dirty. The parent's entry stays as it is. */
-  *#copyPresentPage(dstVma: PhysAddr, dst: PhysAddr, addr: VirtAddr, from: Pfn, to: Pfn): Step<void> {
+  protected *copyPresentPage(dstVma: PhysAddr, dst: PhysAddr, addr: VirtAddr, from: Pfn, to: Pfn): Step<void> {
     const mm = this.k.mmOf(dstVma)
     const flags = peek32(dstVma + VMA.at.flags)
     yield* this.k.pages.copyPage(to, from)
@@ -268,7 +274,7 @@ export class Fork extends Part {
   }
 
   /** A page on its way arrives read-only and shared in both. It has no references to take. */
-  *#copyNonPresent(
+  protected *copyNonPresent(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
     dst: PhysAddr,

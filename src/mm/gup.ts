@@ -42,7 +42,7 @@ export class Gup extends Part {
     let error = 0
     while (got < n) {
       const at = (addr + got * this.k.geo.pageSize) as VirtAddr
-      const pfn = yield* this.#getOne(mm, at, flags)
+      const pfn = yield* this.getOne(mm, at, flags)
       if (pfn < 0) {
         error = pfn
         break
@@ -63,11 +63,11 @@ export class Gup extends Part {
   }
 
   /** One page: look, and fault it in until it is there. */
-  *#getOne(mm: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
+  protected *getOne(mm: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
     let remaining = flags
     for (;;) {
       const vma = this.k.vmas.vmaLookup(mm, addr)
-      if (vma === 0 || !this.#allowed(vma, flags)) return -EFAULT
+      if (vma === 0 || !this.allowed(vma, flags)) return -EFAULT
       const pfn = yield* this.followPage(mm, vma, addr, remaining)
       if (pfn >= 0) return pfn
       const unshare = pfn === UNSHARE
@@ -87,7 +87,7 @@ export class Gup extends Part {
   }
 
   /** check_vma_flags(): FOLL_FORCE writes to private mappings that may be made writable, and reads likewise. */
-  #allowed(vma: PhysAddr, flags: number): boolean {
+  protected allowed(vma: PhysAddr, flags: number): boolean {
     const vm = peek32(vma + VMA.at.flags)
     const force = (flags & FOLL_FORCE) !== 0
     if ((flags & FOLL_WRITE) === 0) return (vm & VM_READ) !== 0 || (force && (vm & VM_MAYREAD) !== 0)
@@ -106,24 +106,24 @@ export class Gup extends Part {
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pmdNone(pmd) || !pmdPresent(pmd)) return NO_PFN
     return pmdLeaf(pmd)
-      ? yield* this.#followHuge(vma, addr, pmdp, flags)
-      : yield* this.#followPte(mm, vma, addr, pmdp, flags)
+      ? yield* this.followHuge(vma, addr, pmdp, flags)
+      : yield* this.followPte(mm, vma, addr, pmdp, flags)
   }
 
-  *#followPte(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  protected *followPte(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return NO_PFN
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     let pfn = NO_PFN
     if (!pteNone(pte) && ptePresent(pte)) {
       const special = pteSpecial(pte)
-      pfn = yield* this.#take(vma, ptePfn(pte), special, pteWrite(pte), flags)
+      pfn = yield* this.take(vma, ptePfn(pte), special, pteWrite(pte), flags)
     }
     yield* this.k.tables.pteUnmapUnlock(ptep)
     return pfn
   }
 
-  *#followHuge(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  protected *followHuge(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     const { geo } = this.k
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -131,19 +131,19 @@ export class Gup extends Part {
     if (!pmdNone(pmd) && pmdPresent(pmd) && pmdLeaf(pmd)) {
       const first = pmdPfn(pmd, geo.hpagePmdNr)
       const zero = this.k.pages.isHugeZeroPfn(first)
-      pfn = yield* this.#take(vma, first + geo.pteIndex(addr), zero, pmdWrite(pmd), flags)
+      pfn = yield* this.take(vma, first + geo.pteIndex(addr), zero, pmdWrite(pmd), flags)
     }
     yield* this.k.tables.pmdUnlock(pmdp)
     return pfn
   }
 
   /** Rights and the reference, under the lock of the entry: a plain add, since the mapping keeps the count above zero. */
-  *#take(vma: PhysAddr, pfn: number, zero: boolean, writable: boolean, flags: number): Step<number> {
+  protected *take(vma: PhysAddr, pfn: number, zero: boolean, writable: boolean, flags: number): Step<number> {
     const page = this.k.memmap.page(pfn)
     if ((flags & FOLL_WRITE) !== 0 && !writable && !(yield* this.canFollowWrite(vma, page, zero, flags))) return NO_PFN
     if (zero) return pfn
     const folio = yield* this.k.folios.compoundHead(page)
-    if ((flags & FOLL_PIN) !== 0 && !writable && this.k.folios.isAnon(folio) && !(yield* this.#exclusive(page)))
+    if ((flags & FOLL_PIN) !== 0 && !writable && this.k.folios.isAnon(folio) && !(yield* this.exclusive(page)))
       return UNSHARE
     this.k.observer.gupBegins()
     this.k.observer.gupTaking(this.cpu)
@@ -159,11 +159,11 @@ export class Gup extends Part {
   protected *canFollowWrite(vma: PhysAddr, page: PhysAddr, zero: boolean, flags: number): Step<boolean> {
     const vm = peek32(vma + VMA.at.flags)
     if ((flags & FOLL_FORCE) === 0 || (vm & VM_SHARED) !== 0 || (vm & VM_WRITE) !== 0) return false
-    return !zero && this.k.folios.isAnonPage(page) && (yield* this.#exclusive(page))
+    return !zero && this.k.folios.isAnonPage(page) && (yield* this.exclusive(page))
   }
 
   /** PageAnonExclusive: of the page, or of the head when the folio is mapped as a whole. */
-  *#exclusive(page: PhysAddr): Step<boolean> {
+  protected *exclusive(page: PhysAddr): Step<boolean> {
     if (yield* this.k.folios.testFlag(page, PG_ANON_EXCLUSIVE)) return true
     const folio = yield* this.k.folios.compoundHead(page)
     return folio !== page && (yield* this.k.folios.testFlag(folio, PG_ANON_EXCLUSIVE))

@@ -47,7 +47,7 @@ export class GupFast extends Part {
     const mm = this.k.mms.currentMm()
     const end = (addr + n * this.k.geo.pageSize) as VirtAddr
     if (mm === 0 || addr < 0 || end > this.k.geo.taskSize) return -14
-    if ((flags & FOLL_PIN) !== 0) yield* this.#setHasPinned(mm)
+    if ((flags & FOLL_PIN) !== 0) yield* this.setHasPinned(mm)
     const got = yield* this.lockless(mm, addr, end, flags, pages)
     if (got === n || (flags & FOLL_FAST_ONLY) !== 0) return got
     const from = (addr + got * this.k.geo.pageSize) as VirtAddr
@@ -57,7 +57,7 @@ export class GupFast extends Part {
   }
 
   /** MMF_HAS_PINNED, before the walk: a fork that starts later must look for pins. */
-  *#setHasPinned(mm: PhysAddr): Step<void> {
+  protected *setHasPinned(mm: PhysAddr): Step<void> {
     const at = phys(mm + MM.at.hasPinned)
     if ((yield* this.cpu.readOnce32(at)) === 0) yield* this.cpu.writeOnce32(at, 1)
   }
@@ -77,14 +77,14 @@ export class GupFast extends Part {
       for (let i = 0; i < got; i++) yield* this.k.gup.putPage(pages[i] as number, flags)
       return 0
     }
-    return yield* this.#done(mm, addr, got, flags, pages)
+    return yield* this.done(mm, addr, got, flags, pages)
   }
 
   protected *forkRaced(seq: PhysAddr, start: number): Step<boolean> {
     return yield* readSeqcountRetry(this.cpu, seq, start)
   }
 
-  *#done(mm: PhysAddr, addr: VirtAddr, got: number, flags: number, pages: Int32Array): Step<number> {
+  protected *done(mm: PhysAddr, addr: VirtAddr, got: number, flags: number, pages: Int32Array): Step<number> {
     const stamp = this.k.observer.gupStamp()
     for (let i = 0; i < got; i++) {
       const at = addr + i * this.k.geo.pageSize

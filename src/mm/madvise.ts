@@ -85,15 +85,15 @@ export class Madvise extends Part {
     const end = start + this.k.mmap.pageAlign(len)
     if (end < start) return -EINVAL
     if (end === start) return 0
-    if (populate) return yield* this.#populate(mm, start, end, advice === MADV_POPULATE_WRITE)
+    if (populate) return yield* this.populate(mm, start, end, advice === MADV_POPULATE_WRITE)
     return FLAG_CHANGES.has(advice)
-      ? yield* this.#adviseFlags(mm, start, end, advice)
-      : yield* this.#advisePages(mm, start, end, advice)
+      ? yield* this.adviseFlags(mm, start, end, advice)
+      : yield* this.advisePages(mm, start, end, advice)
   }
 
   // ---- flags --------------------------------------------------------------------------------------------------------
 
-  *#adviseFlags(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
+  protected *adviseFlags(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
     yield* this.k.mms.mmapWriteLock(mm)
     let [at, error, unmapped] = [start, 0, 0]
     while (at < end && error === 0) {
@@ -102,7 +102,7 @@ export class Madvise extends Part {
       if (vma === 0 || peekF64(vma + VMA.at.start) >= end) break
       const from = Math.max(at, peekF64(vma + VMA.at.start))
       const to = Math.min(end, peekF64(vma + VMA.at.end))
-      error = yield* this.#updateVma(vma, from, to, advice)
+      error = yield* this.updateVma(vma, from, to, advice)
       at = to
     }
     yield* this.k.mms.mmapWriteUnlock(mm)
@@ -110,7 +110,7 @@ export class Madvise extends Part {
   }
 
   /** madvise_update_vma(). */
-  *#updateVma(vma: PhysAddr, start: number, end: number, advice: number): Step<number> {
+  protected *updateVma(vma: PhysAddr, start: number, end: number, advice: number): Step<number> {
     const old = peek32(vma + VMA.at.flags)
     const change = FLAG_CHANGES.get(advice)
     const shared = peek32(vma + VMA.at.file) !== 0 || (old & VM_SHARED) !== 0
@@ -126,7 +126,7 @@ export class Madvise extends Part {
 
   // ---- pages --------------------------------------------------------------------------------------------------------
 
-  *#advisePages(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
+  protected *advisePages(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapReadLock(mm)
     let [at, error, unmapped] = [start, 0, 0]
@@ -136,7 +136,7 @@ export class Madvise extends Part {
       if (vma === 0 || peekF64(vma + VMA.at.start) >= end) break
       const from = Math.max(at, peekF64(vma + VMA.at.start))
       const to = Math.min(end, peekF64(vma + VMA.at.end))
-      error = yield* this.#adviseVma(mm, vma, from as VirtAddr, to as VirtAddr, advice, stamp)
+      error = yield* this.adviseVma(mm, vma, from as VirtAddr, to as VirtAddr, advice, stamp)
       at = to
     }
     yield* this.k.mms.mmapReadUnlock(mm)
@@ -144,7 +144,7 @@ export class Madvise extends Part {
   }
 
   /** `stamp`: when the call began. A hole promises nothing: a munmap() that made it may still be about to zap. */
-  *#adviseVma(
+  protected *adviseVma(
     mm: PhysAddr,
     vma: PhysAddr,
     start: VirtAddr,
@@ -163,20 +163,20 @@ export class Madvise extends Part {
         return 0
       case MADV_FREE:
         if (locked || file) return -EINVAL
-        yield* this.#freeRange(mm, start, end)
+        yield* this.freeRange(mm, start, end)
         return 0
       case MADV_COLD:
       case MADV_PAGEOUT:
         return locked ? -EINVAL : 0
       case MADV_COLLAPSE:
-        return yield* this.#collapse(mm, start, end)
+        return yield* this.collapse(mm, start, end)
       default:
         return 0
     }
   }
 
   /** madvise_collapse() gives mmap_lock away: the caller looks its VMA up again. */
-  *#collapse(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
+  protected *collapse(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
     yield* this.k.mms.mmapReadUnlock(mm)
     const result = yield* this.k.khugepaged.madviseCollapse(mm, start, end)
     yield* this.k.mms.mmapReadLock(mm)
@@ -185,19 +185,19 @@ export class Madvise extends Part {
 
   // ---- MADV_FREE ----------------------------------------------------------------------------------------------------
 
-  *#freeRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+  protected *freeRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     const { gather, geo } = this.k
     yield* gather.tlbGatherMmu(mm, false)
     for (let addr = start; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end)
       const pmdp = yield* this.k.upper.findPmd(mm, addr)
-      if (pmdp !== 0) yield* this.#freePmd(mm, pmdp, addr, next)
+      if (pmdp !== 0) yield* this.freePmd(mm, pmdp, addr, next)
       addr = next
     }
     yield* gather.tlbFinishMmu()
   }
 
-  *#freePmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
+  protected *freePmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     if (pmdNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
     const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
@@ -205,7 +205,7 @@ export class Madvise extends Part {
     yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
     let ptep = first
     for (let at = addr; at < end; at = (at + this.k.geo.pageSize) as VirtAddr) {
-      yield* this.#freePte(mm, at, ptep)
+      yield* this.freePte(mm, at, ptep)
       ptep = phys(ptep + 8)
     }
     yield* this.k.tables.pteUnmapUnlock(first)
@@ -215,7 +215,7 @@ export class Madvise extends Part {
    * Clean and old. Taken out in between, so that the hardware sets no bit that gets lost; flushed by the gather, or the
    * next store would go through a dirty translation and leave the entry clean.
    */
-  *#freePte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+  protected *freePte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte) || !(pteYoung(pte) || pteDirty(pte))) return
     const old = yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)
@@ -226,7 +226,7 @@ export class Madvise extends Part {
   // ---- MADV_POPULATE ------------------------------------------------------------------------------------------------
 
   /** madvise_populate(): up to the first hole (-ENOMEM) or wrong right (-EINVAL). */
-  *#populate(mm: PhysAddr, start: number, end: number, write: boolean): Step<number> {
+  protected *populate(mm: PhysAddr, start: number, end: number, write: boolean): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
     let error = 0
     for (let at = start; at < end && error === 0;) {

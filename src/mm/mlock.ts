@@ -35,7 +35,7 @@ export class Mlock extends Part {
   *doMlock(mm: PhysAddr, start: number, len: number, onfault: boolean): Step<number> {
     const first = this.k.geo.pageAlignDown(start as VirtAddr)
     const end = first + this.k.mmap.pageAlign(len + (start - first))
-    const error = yield* this.#lockRange(mm, first, end, onfault ? VM_LOCKED_MASK : VM_LOCKED)
+    const error = yield* this.lockRange(mm, first, end, onfault ? VM_LOCKED_MASK : VM_LOCKED)
     if (error !== 0) return error
     const populated = yield* this.mmPopulate(mm, first, end)
     // What POSIX wants mlock() to say.
@@ -44,20 +44,20 @@ export class Mlock extends Part {
 
   *doMunlock(mm: PhysAddr, start: number, len: number): Step<number> {
     const first = this.k.geo.pageAlignDown(start as VirtAddr)
-    return yield* this.#lockRange(mm, first, first + this.k.mmap.pageAlign(len + (start - first)), 0)
+    return yield* this.lockRange(mm, first, first + this.k.mmap.pageAlign(len + (start - first)), 0)
   }
 
-  *#lockRange(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
+  protected *lockRange(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
     if (end < start) return -EINVAL
     if (end === start) return 0
     yield* this.k.mms.mmapWriteLock(mm)
-    const result = yield* this.#applyVmaLockFlags(mm, start, end, flags)
+    const result = yield* this.applyVmaLockFlags(mm, start, end, flags)
     yield* this.k.mms.mmapWriteUnlock(mm)
     return result
   }
 
   /** apply_vma_lock_flags(): up to the first hole, which is -ENOMEM. mmap_lock for write. */
-  *#applyVmaLockFlags(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
+  protected *applyVmaLockFlags(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
     for (let at = start; at < end;) {
       const vma = this.k.vmas.vmaLookup(mm, at)
       if (vma === 0) return -ENOMEM
@@ -102,7 +102,7 @@ export class Mlock extends Part {
   *faultinRange(vma: PhysAddr, start: number, end: number, write: boolean): Step<number> {
     const mm = this.k.mmOf(vma)
     for (let at = start; at < end;) {
-      const mapped = yield* this.#mappedUpTo(mm, at as VirtAddr, write)
+      const mapped = yield* this.mappedUpTo(mm, at as VirtAddr, write)
       if (mapped > at) {
         at = mapped
         continue
@@ -116,7 +116,7 @@ export class Mlock extends Part {
   }
 
   /** End of the page, base or huge, that is usable at `addr`; `addr` when there is none. */
-  *#mappedUpTo(mm: PhysAddr, addr: VirtAddr, write: boolean): Step<number> {
+  protected *mappedUpTo(mm: PhysAddr, addr: VirtAddr, write: boolean): Step<number> {
     const { geo, tables } = this.k
     const pmdp = yield* this.k.upper.findPmd(mm, addr)
     if (pmdp === 0) return addr

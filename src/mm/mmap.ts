@@ -51,10 +51,10 @@ export class Mmap extends UnmappedArea {
     const size = this.pageAlign(len)
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapWriteLock(mm)
-    const at = this.#place(mm, addr, size, flags, file, pgoff)
+    const at = this.place(mm, addr, size, flags, file, pgoff)
     const vmFlags = vmFlagsOf(prot, flags)
     const reached = at < 0 || (yield* this.k.upper.reach(mm, at + size))
-    const result = !reached ? -ENOMEM : at < 0 ? at : yield* this.#mapAt(mm, at, size, vmFlags, file, pgoff)
+    const result = !reached ? -ENOMEM : at < 0 ? at : yield* this.mapAt(mm, at, size, vmFlags, file, pgoff)
     if (result >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, result, result + size, stamp)
     yield* this.k.mms.mmapWriteUnlock(mm)
     const populate = (vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
@@ -63,7 +63,7 @@ export class Mmap extends UnmappedArea {
   }
 
   /** Where the mapping goes, or a negative errno. */
-  #place(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
+  protected place(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
     const at = this.getUnmappedArea(mm, addr, len, flags, file, pgoff)
     if (at < 0) return at
     const taken = (flags & MAP_FIXED_NOREPLACE) !== 0 && this.k.vmas.findVmaIntersection(mm, at, at + len) !== 0
@@ -71,7 +71,7 @@ export class Mmap extends UnmappedArea {
     return (flags & MAP_TYPE) === 0 || (flags & MAP_TYPE) === MAP_TYPE ? -EINVAL : at
   }
 
-  *#mapAt(mm: PhysAddr, at: number, len: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
+  protected *mapAt(mm: PhysAddr, at: number, len: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
     const shared = (flags & VM_SHARED) !== 0
     const anonPgoff = shared ? 0 : at / this.k.geo.pageSize
     const error = yield* this.mmapRegion(mm, at, len, flags, file, file === 0 ? anonPgoff : pgoff)
@@ -88,10 +88,10 @@ export class Mmap extends UnmappedArea {
     const [prev, next] = [this.k.vmas.findVmaPrev(mm, at), this.k.vmas.findVma(mm, at)]
     const range = { prev, next, middle: phys(0), start: at, end, pgoff, flags, file, anonOf: phys(0) }
     if ((yield* this.k.vmas.vmaMergeNewRange(range, false)) !== 0) return 0
-    return yield* this.#newVma(mm, at, end, flags, file, pgoff)
+    return yield* this.newVma(mm, at, end, flags, file, pgoff)
   }
 
-  *#newVma(mm: PhysAddr, at: number, end: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
+  protected *newVma(mm: PhysAddr, at: number, end: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
     const vma = yield* this.k.vmas.vmaAlloc(mm)
     if (vma === 0) return -ENOMEM
     const shmem = file === 0 && (flags & VM_SHARED) !== 0
@@ -119,10 +119,10 @@ export class Mmap extends UnmappedArea {
     const stamp = this.k.observer.callBegins(this.cpu)
     const end = start + this.pageAlign(len)
     yield* this.k.mms.mmapWriteLock(mm)
-    const first = this.isRange(start, len) ? yield* this.#gatherMunmap(mm, start, end) : -EINVAL
+    const first = this.isRange(start, len) ? yield* this.gatherMunmap(mm, start, end) : -EINVAL
     if (first > 0) {
       yield* this.k.mms.mmapWriteDowngrade(mm)
-      yield* this.#completeMunmap(mm, phys(first), start, end)
+      yield* this.completeMunmap(mm, phys(first), start, end)
     }
     if (first >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, start, end, stamp)
     if (first > 0) yield* this.k.mms.mmapReadUnlock(mm)
@@ -143,8 +143,8 @@ export class Mmap extends UnmappedArea {
 
   /** do_vmi_align_munmap() without giving the lock away. 0 or -ENOMEM. mmap_lock for write. */
   *unmapRange(mm: PhysAddr, start: number, end: number): Step<number> {
-    const first = yield* this.#gatherMunmap(mm, start, end)
-    if (first > 0) yield* this.#completeMunmap(mm, phys(first), start, end)
+    const first = yield* this.gatherMunmap(mm, start, end)
+    if (first > 0) yield* this.completeMunmap(mm, phys(first), start, end)
     return Math.min(first, 0)
   }
 
@@ -152,7 +152,7 @@ export class Mmap extends UnmappedArea {
    * vms_gather_munmap_vmas(): cuts the VMAs at the edges of the range and takes those inside off the list; returns the
    * first of them, chained by `next`, 0 when nothing is mapped, or -ENOMEM. mmap_lock for write.
    */
-  *#gatherMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
+  protected *gatherMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
     const { vmas } = this.k
     const hit = vmas.findVmaIntersection(mm, start, end)
     if (hit === 0) return 0
@@ -161,11 +161,11 @@ export class Mmap extends UnmappedArea {
     const last = vmas.vmaLookup(mm, end - 1)
     if (last !== 0 && peekF64(last + VMA.at.end) > end && (yield* vmas.splitVma(last, end as VirtAddr, false)) !== 0)
       return -ENOMEM
-    return this.#detach(mm, start, end)
+    return this.detach(mm, start, end)
   }
 
   /** vms_complete_munmap_vmas(). mmap_lock in some mode: it keeps the neighbours, and with them floor and ceiling. */
-  *#completeMunmap(mm: PhysAddr, first: PhysAddr, start: number, end: number): Step<void> {
+  protected *completeMunmap(mm: PhysAddr, first: PhysAddr, start: number, end: number): Step<void> {
     const [prev, next] = [this.k.vmas.findVmaPrev(mm, start), this.k.vmas.findVma(mm, end)]
     const floor = prev === 0 ? 0 : peekF64(prev + VMA.at.end)
     yield* this.unmapRegion(mm, first, floor, next === 0 ? this.tablesEnd : peekF64(next + VMA.at.start), false)
@@ -173,7 +173,7 @@ export class Mmap extends UnmappedArea {
   }
 
   /** Takes the VMAs in start … end off the list; they stay chained by `next`, the last one to 0. */
-  #detach(mm: PhysAddr, start: number, end: number): PhysAddr {
+  protected detach(mm: PhysAddr, start: number, end: number): PhysAddr {
     const first = this.k.vmas.findVma(mm, start)
     let last = first
     for (let vma = first; vma !== 0 && peekF64(vma + VMA.at.start) < end; vma = this.k.vmas.next(vma)) {

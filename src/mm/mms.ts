@@ -59,10 +59,10 @@ export class Mms extends Part {
 
   /** A new empty address space with one user; 0 without memory or a free slot. */
   *mmAlloc(): Step<PhysAddr> {
-    const mm = yield* this.#takeSlot()
+    const mm = yield* this.takeSlot()
     if (mm === 0) return mm
     if (!(yield* this.k.upper.newTop(mm))) {
-      yield* this.#freeSlot(mm)
+      yield* this.freeSlot(mm)
       return phys(0)
     }
     poke32(mm + MM.at.mmUsers, 1)
@@ -105,7 +105,7 @@ export class Mms extends Part {
     if ((yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmCount), -1)) !== 0) return
     assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without references is loaded on no CPU')
     yield* this.k.upper.freeTop(mm)
-    yield* this.#freeSlot(mm)
+    yield* this.freeSlot(mm)
   }
 
   /** The mm of the process that runs on this CPU; 0: none does, or a kernel thread. */
@@ -137,16 +137,16 @@ export class Mms extends Part {
     yield* this.mmdrop(borrowed)
   }
 
-  *#takeSlot(): Step<PhysAddr> {
+  protected *takeSlot(): Step<PhysAddr> {
     const lock = phys(this.k.regions.tables + TABLES.at.mmLock)
     yield* spinLock(this.cpu, lock)
-    const mm = this.#findFree()
-    if (mm !== 0) this.#clear(mm)
+    const mm = this.findFree()
+    if (mm !== 0) this.clear(mm)
     yield* spinUnlock(this.cpu, lock)
     return mm
   }
 
-  #findFree(): PhysAddr {
+  protected findFree(): PhysAddr {
     for (let i = 0; i < this.k.config.mms; i++) {
       const mm = this.k.regions.mms + i * MM.size
       if (peek32(mm + MM.at.inUse) === 0) return phys(mm)
@@ -154,7 +154,7 @@ export class Mms extends Part {
     return phys(0)
   }
 
-  #clear(mm: PhysAddr): void {
+  protected clear(mm: PhysAddr): void {
     const counter = this.k.regions.tables + TABLES.at.nextCtxId
     const ctxId = peek32(counter) + 1
     poke32(counter, ctxId)
@@ -163,7 +163,7 @@ export class Mms extends Part {
     poke32(mm + MM.at.ctxId, ctxId)
   }
 
-  *#freeSlot(mm: PhysAddr): Step<void> {
+  protected *freeSlot(mm: PhysAddr): Step<void> {
     const lock = phys(this.k.regions.tables + TABLES.at.mmLock)
     yield* spinLock(this.cpu, lock)
     poke32(mm + MM.at.inUse, 0)

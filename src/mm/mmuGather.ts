@@ -56,7 +56,7 @@ export class MmuGather extends Part {
     this.#fullmm = fullmm
     this.#pageCount = this.#tableCount = 0
     this.#batch = NO_PAGE
-    this.#resetRange()
+    this.resetRange()
     yield* this.incTlbFlushPending(mm)
   }
 
@@ -112,17 +112,17 @@ export class MmuGather extends Part {
 
   /** tlb_remove_table(). */
   protected *queueTable(_mm: PhysAddr, token: number): Step<void> {
-    if (this.k.config.tableFree === 'ipi') return yield* this.#collectTable(token)
+    if (this.k.config.tableFree === 'ipi') return yield* this.collectTable(token)
     if (this.#batch === NO_PAGE) this.#batch = yield* this.allocBatch()
     if (this.#batch === NO_PAGE) return yield* this.tlbRemoveTableOne(token)
     const batch = this.k.memmap.frame(this.#batch)
     const count = peek32(batch + BATCH_NR)
     poke32(batch + BATCH_TABLES + count * 4, token)
     poke32(batch + BATCH_NR, count + 1)
-    if (BATCH_TABLES + (count + 2) * 4 > this.k.memmap.frameBytes) yield* this.#tableFlush()
+    if (BATCH_TABLES + (count + 2) * 4 > this.k.memmap.frameBytes) yield* this.tableFlush()
   }
 
-  *#collectTable(token: number): Step<void> {
+  protected *collectTable(token: number): Step<void> {
     if (this.#tableCount === this.#tables.length) yield* this.tlbFlushMmu()
     this.#freedTables = true
     this.#tables[this.#tableCount++] = token
@@ -153,7 +153,7 @@ export class MmuGather extends Part {
   }
 
   /** Invalidate first, then hand the batch to RCU: no hardware walker may still hold a path to the tables. */
-  *#tableFlush(): Step<void> {
+  protected *tableFlush(): Step<void> {
     if (this.#batch === NO_PAGE) return
     const batch = this.#batch
     this.#batch = NO_PAGE
@@ -192,7 +192,7 @@ export class MmuGather extends Part {
     if (this.#end === 0) return
     const [start, end] = [this.#start as VirtAddr, this.#end as VirtAddr]
     const freed = this.#freedTables
-    this.#resetRange()
+    this.resetRange()
     yield* this.tlbFlushRange(start, end, freed)
   }
 
@@ -204,11 +204,11 @@ export class MmuGather extends Part {
   /** M1: invalidate, then release what was collected. */
   *tlbFlushMmu(): Step<void> {
     yield* this.tlbFlushMmuTlbonly()
-    yield* this.#tableFlush()
-    yield* this.#freeCollected()
+    yield* this.tableFlush()
+    yield* this.freeCollected()
   }
 
-  *#freeCollected(): Step<void> {
+  protected *freeCollected(): Step<void> {
     const [pages, tables] = [this.#pageCount, this.#tableCount]
     this.#pageCount = this.#tableCount = 0
     for (let i = 0; i < pages; i++) {
@@ -220,7 +220,7 @@ export class MmuGather extends Part {
 
   /** Closes the gather. */
   *tlbFinishMmu(): Step<void> {
-    if (yield* this.mmTlbFlushNested()) this.#flushEverything()
+    if (yield* this.mmTlbFlushNested()) this.flushEverything()
     yield* this.tlbFlushMmu()
     yield* this.decTlbFlushPending(this.#mm)
   }
@@ -233,13 +233,13 @@ export class MmuGather extends Part {
     return (yield* this.cpu.readOnce32(phys(this.#mm + MM.at.tlbFlushPending))) > 1
   }
 
-  #flushEverything(): void {
+  protected flushEverything(): void {
     this.#start = 0
     this.#end = this.k.geo.taskSize
     this.#freedTables = true
   }
 
-  #resetRange(): void {
+  protected resetRange(): void {
     this.#start = this.#fullmm ? 0 : Number.MAX_SAFE_INTEGER
     this.#end = this.#fullmm ? this.k.geo.taskSize : 0
     this.#freedTables = false

@@ -35,16 +35,16 @@ export abstract class MoveTables extends Part {
     while (done < len) {
       const oldAddr = (from + done) as VirtAddr
       const newAddr = (to + done) as VirtAddr
-      const extent = this.#extent(oldAddr, newAddr, len - done)
+      const extent = this.extent(oldAddr, newAddr, len - done)
       const oldPmdp = yield* this.k.upper.findPmd(this.k.mmOf(vma), oldAddr)
-      if (oldPmdp !== 0 && !(yield* this.#moveExtent(vma, oldPmdp, oldAddr, newVma, newAddr, extent, locks))) break
+      if (oldPmdp !== 0 && !(yield* this.moveExtent(vma, oldPmdp, oldAddr, newVma, newAddr, extent, locks))) break
       done += Math.max(extent, pageSize)
     }
     return done
   }
 
   /** get_extent(): to the end of the old table, of the new one, or of the range. */
-  #extent(oldAddr: VirtAddr, newAddr: VirtAddr, left: number): number {
+  protected extent(oldAddr: VirtAddr, newAddr: VirtAddr, left: number): number {
     const { geo } = this.k
     const oldEnd = geo.pmdAddrEnd(oldAddr, (oldAddr + left) as VirtAddr)
     const newEnd = geo.pmdAddrEnd(newAddr, (newAddr + left) as VirtAddr)
@@ -52,7 +52,7 @@ export abstract class MoveTables extends Part {
   }
 
   /** What one PMD entry translates: moved as a whole if it can be. False without memory. */
-  *#moveExtent(
+  protected *moveExtent(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
     oldAddr: VirtAddr,
@@ -69,17 +69,16 @@ export abstract class MoveTables extends Part {
       const pmd = (yield* this.cpu.readOnce64(oldPmdp)) as PteWord
       if (pmdNone(pmd)) return true
       if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
-        if (extent === geo.pmdSize && (yield* this.#moveHuge(vma, oldPmdp, oldAddr, newPmdp, newAddr, locks)))
+        if (extent === geo.pmdSize && (yield* this.moveHuge(vma, oldPmdp, oldAddr, newPmdp, newAddr, locks)))
           return true
         yield* huge.splitHugePmd(vma, oldPmdp, oldAddr, false, phys(0))
-      } else if (extent === geo.pmdSize && (yield* this.#moveTable(vma, oldPmdp, oldAddr, newPmdp, newAddr)))
-        return true
+      } else if (extent === geo.pmdSize && (yield* this.moveTable(vma, oldPmdp, oldAddr, newPmdp, newAddr))) return true
       if (!(yield* tables.pteAlloc(this.k.mmOf(newVma), newPmdp, newAddr))) return false
-      if (yield* this.#movePtes(vma, oldPmdp, oldAddr, newPmdp, newAddr, extent, locks)) return true
+      if (yield* this.movePtes(vma, oldPmdp, oldAddr, newPmdp, newAddr, extent, locks)) return true
     }
   }
 
-  *#moveHuge(
+  protected *moveHuge(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
     oldAddr: VirtAddr,
@@ -95,7 +94,7 @@ export abstract class MoveTables extends Part {
   }
 
   /** A table that moves takes its entries to another address at once: no rmap walk may be in it, whatever the order. */
-  *#moveTable(
+  protected *moveTable(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
     oldAddr: VirtAddr,
@@ -122,7 +121,7 @@ export abstract class MoveTables extends Part {
     const { ops, tables, geo } = this.k
     const mm = this.k.mmOf(vma)
     if (!ops.haveMovePmd || !pmdNone((yield* this.cpu.readOnce64(newPmdp)) as PteWord)) return false
-    yield* this.#lockBoth(tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp))
+    yield* this.lockBoth(tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp))
     const pmd = (yield* this.cpu.readOnce64(oldPmdp)) as PteWord
     const movable = this.isMovableTable(pmd)
     if (movable) {
@@ -130,7 +129,7 @@ export abstract class MoveTables extends Part {
       yield* ops.pmdPopulate(mm, newAddr, newPmdp, entryTable(pmd))
       yield* this.flushBeforeUnlock(vma, oldAddr, oldAddr + geo.pmdSize)
     }
-    yield* this.#unlockBoth(tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp))
+    yield* this.unlockBoth(tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp))
     if (movable) yield* this.flushAfterUnlock(vma, oldAddr, oldAddr + geo.pmdSize)
     return movable
   }
@@ -141,7 +140,7 @@ export abstract class MoveTables extends Part {
   }
 
   /** move_ptes(): false when there is no table (any more): look again. */
-  *#movePtes(
+  protected *movePtes(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
     oldAddr: VirtAddr,
@@ -151,12 +150,12 @@ export abstract class MoveTables extends Part {
     locks: boolean,
   ): Step<boolean> {
     if (locks) yield* this.takeRmapLocks(vma)
-    const moved = yield* this.#movePtesLocked(vma, oldPmdp, oldAddr, newPmdp, newAddr, extent)
+    const moved = yield* this.movePtesLocked(vma, oldPmdp, oldAddr, newPmdp, newAddr, extent)
     if (locks) yield* this.dropRmapLocks(vma)
     return moved
   }
 
-  *#movePtesLocked(
+  protected *movePtesLocked(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
     oldAddr: VirtAddr,
@@ -172,7 +171,7 @@ export abstract class MoveTables extends Part {
     // Nested, in either order of addresses: only a holder of this mmap_lock for write takes two locks of the mm.
     if (newPtep !== 0 && newLock !== oldLock) yield* spinLock(this.cpu, newLock)
     yield* this.k.tlbBatch.flushTlbBatchedPending(this.k.mmOf(vma))
-    const flush = newPtep !== 0 && (yield* this.#moveEntries(vma, oldPtep, oldAddr, newPtep, newAddr, extent))
+    const flush = newPtep !== 0 && (yield* this.moveEntries(vma, oldPtep, oldAddr, newPtep, newAddr, extent))
     if (flush) yield* this.flushBeforeUnlock(vma, oldAddr, oldAddr + extent)
     if (newPtep !== 0 && newLock !== oldLock) yield* spinUnlock(this.cpu, newLock)
     if (newPtep !== 0) tables.pteUnmap()
@@ -182,7 +181,7 @@ export abstract class MoveTables extends Part {
   }
 
   /** True when one of them was present, so that a TLB may hold it at the old address. Both locks held. */
-  *#moveEntries(
+  protected *moveEntries(
     vma: PhysAddr,
     oldPtep: PhysAddr,
     oldAddr: VirtAddr,
@@ -228,12 +227,12 @@ export abstract class MoveTables extends Part {
     if (file !== 0) yield* upWrite(this.cpu, phys(file + FILE.at.rwsem))
   }
 
-  *#lockBoth(oldLock: PhysAddr, newLock: PhysAddr): Step<void> {
+  protected *lockBoth(oldLock: PhysAddr, newLock: PhysAddr): Step<void> {
     yield* spinLock(this.cpu, oldLock)
     if (newLock !== oldLock) yield* spinLock(this.cpu, newLock)
   }
 
-  *#unlockBoth(oldLock: PhysAddr, newLock: PhysAddr): Step<void> {
+  protected *unlockBoth(oldLock: PhysAddr, newLock: PhysAddr): Step<void> {
     if (newLock !== oldLock) yield* spinUnlock(this.cpu, newLock)
     yield* spinUnlock(this.cpu, oldLock)
   }

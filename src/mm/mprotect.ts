@@ -61,13 +61,13 @@ export class Mprotect extends Part {
     if ((prot & ~VM_ACCESS_FLAGS) !== 0) return -EINVAL
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapWriteLock(mm)
-    const result = yield* this.#protectVmas(mm, start, end, prot)
+    const result = yield* this.protectVmas(mm, start, end, prot)
     if (result === 0) this.k.observer.callReturns(this.cpu, 'protect', mm, start, end, stamp)
     yield* this.k.mms.mmapWriteUnlock(mm)
     return result
   }
 
-  *#protectVmas(mm: PhysAddr, start: number, end: number, prot: number): Step<number> {
+  protected *protectVmas(mm: PhysAddr, start: number, end: number, prot: number): Step<number> {
     let vma = this.k.vmas.vmaLookup(mm, start)
     if (vma === 0) return -ENOMEM
     yield* this.k.gather.tlbGatherMmu(mm, false)
@@ -78,7 +78,7 @@ export class Mprotect extends Part {
         error = -ENOMEM
         break
       }
-      const fixed: number = yield* this.#fixup(vma, at, Math.min(end, peekF64(vma + VMA.at.end)), prot)
+      const fixed: number = yield* this.fixup(vma, at, Math.min(end, peekF64(vma + VMA.at.end)), prot)
       if (fixed < 0) error = fixed
       else {
         // Merged with a neighbour that had these rights already, it may reach further than the range asked for.
@@ -91,7 +91,7 @@ export class Mprotect extends Part {
   }
 
   /** mprotect_fixup(): the VMA that start … end of `vma` is in afterwards, or a negative errno. */
-  *#fixup(vma: PhysAddr, start: number, end: number, prot: number): Step<number> {
+  protected *fixup(vma: PhysAddr, start: number, end: number, prot: number): Step<number> {
     const old = peek32(vma + VMA.at.flags)
     const wanted = (old & ~VM_ACCESS_FLAGS) | prot
     // VM_MAYREAD … are the same bits, four places up.
@@ -128,12 +128,12 @@ export class Mprotect extends Part {
     for (let addr = start as VirtAddr; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end as VirtAddr)
       const pmdp = yield* this.k.upper.findPmd(mm, addr)
-      if (pmdp !== 0) yield* this.#changePmd(vma, pmdp, addr, next, change)
+      if (pmdp !== 0) yield* this.changePmd(vma, pmdp, addr, next, change)
       addr = next
     }
   }
 
-  *#changePmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, change: Change): Step<void> {
+  protected *changePmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, change: Change): Step<void> {
     const { geo, huge, gather } = this.k
     for (;;) {
       // Peeked at without a lock: what is decided from it is checked again under one.
@@ -148,29 +148,29 @@ export class Mprotect extends Part {
         }
       }
       // No table: the entry changed under our eyes. Look again.
-      if (yield* this.#changePtes(vma, pmdp, addr, end, change)) return
+      if (yield* this.changePtes(vma, pmdp, addr, end, change)) return
     }
   }
 
   /** change_pte_range(): false when there is no table (any more). */
-  *#changePtes(vma: PhysAddr, pmdp: PhysAddr, start: VirtAddr, end: VirtAddr, change: Change): Step<boolean> {
+  protected *changePtes(vma: PhysAddr, pmdp: PhysAddr, start: VirtAddr, end: VirtAddr, change: Change): Step<boolean> {
     const { pageSize } = this.k.geo
     const first = yield* this.k.tables.pteOffsetMapLock(this.k.mmOf(vma), pmdp, start)
     if (first === 0) return false
     yield* this.k.tlbBatch.flushTlbBatchedPending(this.k.mmOf(vma))
     let ptep = first
     for (let addr = start; addr < end; addr = (addr + pageSize) as VirtAddr) {
-      yield* this.#changePte(vma, addr, ptep, change)
+      yield* this.changePte(vma, addr, ptep, change)
       ptep = phys(ptep + 8)
     }
     yield* this.k.tables.pteUnmapUnlock(first)
     return true
   }
 
-  *#changePte(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, change: Change): Step<void> {
+  protected *changePte(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, change: Change): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
-    if (!ptePresent(pte)) return yield* this.#changeMigrationEntry(vma, addr, ptep, pte)
+    if (!ptePresent(pte)) return yield* this.changeMigrationEntry(vma, addr, ptep, pte)
     // A hint on the zero page would say nothing about where the process runs, and one is enough.
     if (change.numa && (pteProtnone(pte) || pteSpecial(pte))) return
     const old = yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
@@ -182,7 +182,7 @@ export class Mprotect extends Part {
   }
 
   /** Rights of a page on its way: not writable when it arrives; the next write will tell. */
-  *#changeMigrationEntry(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
+  protected *changeMigrationEntry(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
     if (!isWritableMigrationEntry(pte)) return
     const anon = this.k.folios.isAnonPage(this.k.memmap.page(swpOffsetPfn(pte)))
     const offset = swpOffset(pte)

@@ -34,34 +34,34 @@ export class Mremap extends MoveTables {
   *doMremap(mm: PhysAddr, addr: number, oldLen: number, newLen: number, flags: number, newAddr: number): Step<number> {
     const [oldSize, newSize] = [this.k.mmap.pageAlign(oldLen), this.k.mmap.pageAlign(newLen)]
     const asked: Remap = { mm, addr, oldLen: oldSize, newLen: newSize, flags, newAddr }
-    const refused = this.#checkParams(asked)
+    const refused = this.checkParams(asked)
     if (refused !== 0) return refused
     yield* this.k.mms.mmapWriteLock(mm)
-    const grown = this.#growsLocked(asked)
-    const result = yield* this.#remap(asked)
+    const grown = this.growsLocked(asked)
+    const result = yield* this.remap(asked)
     yield* this.k.mms.mmapWriteUnlock(mm)
     if (result >= 0 && grown) yield* this.k.mmap.mlock.mmPopulate(mm, result + asked.oldLen, result + asked.newLen)
     return result
   }
 
   /** Locked memory that grows is populated afterwards. */
-  #growsLocked({ mm, addr, oldLen, newLen }: Remap): boolean {
+  protected growsLocked({ mm, addr, oldLen, newLen }: Remap): boolean {
     const vma = this.k.vmas.vmaLookup(mm, addr)
     return newLen > oldLen && vma !== 0 && (peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0
   }
 
-  *#remap(asked: Remap): Step<number> {
-    if ((asked.flags & MREMAP_FIXED) !== 0 && asked.oldLen === asked.newLen) return yield* this.#remapMove(asked)
+  protected *remap(asked: Remap): Step<number> {
+    if ((asked.flags & MREMAP_FIXED) !== 0 && asked.oldLen === asked.newLen) return yield* this.remapMove(asked)
     const vma = this.k.vmas.vmaLookup(asked.mm, asked.addr)
-    const refused = this.#checkVma(asked, vma)
+    const refused = this.checkVma(asked, vma)
     if (refused !== 0) return refused
-    return (asked.flags & TO_ADDRESS) !== 0 ? yield* this.#mremapTo(asked, vma) : yield* this.#mremapAt(asked, vma)
+    return (asked.flags & TO_ADDRESS) !== 0 ? yield* this.mremapTo(asked, vma) : yield* this.mremapAt(asked, vma)
   }
 
   // ---- checks -------------------------------------------------------------------------------------------------------
 
   /** check_mremap_params(): what needs no look at the address space. */
-  #checkParams({ addr, oldLen, newLen, flags, newAddr }: Remap): number {
+  protected checkParams({ addr, oldLen, newLen, flags, newAddr }: Remap): number {
     const { pageSize, taskSize } = this.k.geo
     if ((flags & ~(MREMAP_MAYMOVE | TO_ADDRESS)) !== 0 || addr % pageSize !== 0) return -EINVAL
     if (newLen === 0 || newLen > taskSize) return -EINVAL
@@ -74,7 +74,7 @@ export class Mremap extends MoveTables {
   }
 
   /** check_prep_vma(): only what grows or moves must lie in one VMA. */
-  #checkVma({ addr, oldLen, newLen, flags }: Remap, vma: PhysAddr): number {
+  protected checkVma({ addr, oldLen, newLen, flags }: Remap, vma: PhysAddr): number {
     if (vma === 0) return -EFAULT
     if ((flags & TO_ADDRESS) === 0 && newLen <= oldLen) return 0
     const vmFlags = peek32(vma + VMA.at.flags)
@@ -87,17 +87,17 @@ export class Mremap extends MoveTables {
   // ---- in place -----------------------------------------------------------------------------------------------------
 
   /** mremap_at(): stays where it is if it can. */
-  *#mremapAt(asked: Remap, vma: PhysAddr): Step<number> {
+  protected *mremapAt(asked: Remap, vma: PhysAddr): Step<number> {
     const { addr, oldLen, newLen } = asked
     if (newLen === oldLen) return addr
-    if (newLen < oldLen) return yield* this.#shrink(asked)
-    if (yield* this.#expandInPlace(asked, vma)) return addr
+    if (newLen < oldLen) return yield* this.shrink(asked)
+    if (yield* this.expandInPlace(asked, vma)) return addr
     if ((asked.flags & MREMAP_MAYMOVE) === 0) return -ENOMEM
-    return yield* this.#moveAnywhere(asked, vma)
+    return yield* this.moveAnywhere(asked, vma)
   }
 
   /** The new address is `asked.addr`, or a negative errno. */
-  *#shrink({ mm, addr, oldLen, newLen }: Remap): Step<number> {
+  protected *shrink({ mm, addr, oldLen, newLen }: Remap): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
     const error = yield* this.k.mmap.doVmiMunmap(mm, addr + newLen, oldLen - newLen)
     if (error !== 0) return error
@@ -106,7 +106,7 @@ export class Mremap extends MoveTables {
   }
 
   /** Only at the end of its VMA, into room that nobody has. */
-  *#expandInPlace({ mm, addr, oldLen, newLen }: Remap, vma: PhysAddr): Step<boolean> {
+  protected *expandInPlace({ mm, addr, oldLen, newLen }: Remap, vma: PhysAddr): Step<boolean> {
     const from = peekF64(vma + VMA.at.end)
     const end = from + newLen - oldLen
     if (from - addr !== oldLen || end > this.k.geo.taskSize) return false
@@ -131,7 +131,7 @@ export class Mremap extends MoveTables {
    * remap_move(): every VMA in the range, each to its place in the new one; a hole before the first is an error, others
    * stay holes.
    */
-  *#remapMove(asked: Remap): Step<number> {
+  protected *remapMove(asked: Remap): Step<number> {
     const { mm, addr, oldLen, newAddr } = asked
     const end = addr + oldLen
     const first = this.k.vmas.findVmaIntersection(mm, addr, end)
@@ -142,8 +142,8 @@ export class Mremap extends MoveTables {
       const from = Math.max(at, peekF64(vma + VMA.at.start))
       const to = Math.min(end, peekF64(vma + VMA.at.end))
       const one = { ...asked, addr: from, oldLen: to - from, newLen: to - from, newAddr: newAddr + (from - addr) }
-      const refused = this.#checkVma(one, vma)
-      const result = refused !== 0 ? refused : yield* this.#mremapTo(one, vma)
+      const refused = this.checkVma(one, vma)
+      const result = refused !== 0 ? refused : yield* this.mremapTo(one, vma)
       if (result < 0) return result
       at = to
     }
@@ -151,7 +151,7 @@ export class Mremap extends MoveTables {
   }
 
   /** mremap_to(): makes room at the target and moves there. */
-  *#mremapTo(asked: Remap, vma: PhysAddr): Step<number> {
+  protected *mremapTo(asked: Remap, vma: PhysAddr): Step<number> {
     const { mm, addr, newAddr, newLen, flags } = asked
     let source = vma
     if ((flags & MREMAP_FIXED) !== 0) {
@@ -163,15 +163,15 @@ export class Mremap extends MoveTables {
       source = this.k.vmas.vmaLookup(mm, addr)
       if (source === 0) return -EFAULT
     }
-    if (asked.oldLen <= newLen) return yield* this.#moveAnywhere(asked, source)
-    const shrunk = yield* this.#shrink(asked)
+    if (asked.oldLen <= newLen) return yield* this.moveAnywhere(asked, source)
+    const shrunk = yield* this.shrink(asked)
     // Cut: which of the parts kept the name of the whole is munmap's affair.
     source = this.k.vmas.vmaLookup(mm, addr)
-    return shrunk < 0 ? shrunk : yield* this.#moveAnywhere({ ...asked, oldLen: newLen }, source)
+    return shrunk < 0 ? shrunk : yield* this.moveAnywhere({ ...asked, oldLen: newLen }, source)
   }
 
   /** vrm_set_new_addr(), then the move. */
-  *#moveAnywhere(asked: Remap, vma: PhysAddr): Step<number> {
+  protected *moveAnywhere(asked: Remap, vma: PhysAddr): Step<number> {
     const { mm, addr, newLen, flags, newAddr } = asked
     const hint = (flags & TO_ADDRESS) !== 0 ? newAddr : 0
     const shared = (peek32(vma + VMA.at.flags) & VM_MAYSHARE) !== 0 ? MAP_SHARED : 0
@@ -186,15 +186,15 @@ export class Mremap extends MoveTables {
   protected *moveVma(asked: Remap, vma: PhysAddr): Step<number> {
     const { mm, addr, oldLen, newAddr, newLen, flags } = asked
     const stamp = this.k.observer.callBegins(this.cpu)
-    const merged = yield* this.#copyByMerge(mm, vma, addr, newAddr, newLen)
-    const copy = merged !== 0 ? merged : yield* this.#copyVma(mm, vma, addr, newAddr, newLen)
+    const merged = yield* this.copyByMerge(mm, vma, addr, newAddr, newLen)
+    const copy = merged !== 0 ? merged : yield* this.copyVma(mm, vma, addr, newAddr, newLen)
     if (copy === 0) return -ENOMEM
     // The source may be part of the copy by now.
     const source = this.k.vmas.vmaLookup(mm, addr)
-    const locks = merged !== 0 && this.#needRmapLocks(source, copy)
+    const locks = merged !== 0 && this.needRmapLocks(source, copy)
     const moved = yield* this.movePageTables(source, addr, copy, newAddr, oldLen, locks)
-    if (moved < oldLen) return yield* this.#moveBack(asked, source, copy, moved)
-    if ((flags & MREMAP_DONTUNMAP) !== 0) yield* this.#dontunmapComplete(source, copy, addr, addr + oldLen)
+    if (moved < oldLen) return yield* this.moveBack(asked, source, copy, moved)
+    if ((flags & MREMAP_DONTUNMAP) !== 0) yield* this.dontunmapComplete(source, copy, addr, addr + oldLen)
     // A source of length 0 duplicates a shared mapping and stays.
     else if (oldLen > 0) yield* this.k.mmap.doVmiMunmap(mm, addr, oldLen)
     this.k.observer.callReturns(this.cpu, 'unmap', mm, addr, addr + oldLen, stamp)
@@ -202,27 +202,32 @@ export class Mremap extends MoveTables {
   }
 
   /** Without memory for tables at the target: what was moved goes back, for which there are tables, and the target goes. */
-  *#moveBack({ mm, addr, newAddr, newLen }: Remap, source: PhysAddr, copy: PhysAddr, moved: number): Step<number> {
+  protected *moveBack(
+    { mm, addr, newAddr, newLen }: Remap,
+    source: PhysAddr,
+    copy: PhysAddr,
+    moved: number,
+  ): Step<number> {
     yield* this.movePageTables(copy, newAddr, source, addr, moved, true)
     yield* this.k.mmap.doVmiMunmap(mm, newAddr, newLen)
     return -ENOMEM
   }
 
   /** copy_vma(): a neighbour of newAddr … newAddr + len that can grow over it as a continuation of `vma`; 0: none. */
-  *#copyByMerge(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
+  protected *copyByMerge(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
     const { vmas } = this.k
     const [file, flags] = [phys(peek32(vma + VMA.at.file)), peek32(vma + VMA.at.flags)]
-    const [pgoff, end] = [this.#copyPgoff(vma, addr, newAddr), newAddr + len]
+    const [pgoff, end] = [this.copyPgoff(vma, addr, newAddr), newAddr + len]
     const [prev, next] = [vmas.findVmaPrev(mm, newAddr), vmas.findVma(mm, newAddr)]
     const range = { prev, next, middle: phys(0), start: newAddr, end, pgoff, flags, file, anonOf: vma }
     return yield* vmas.vmaMergeNewRange(range, false)
   }
 
   /** copy_vma(): a VMA of its own; 0 without memory. */
-  *#copyVma(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
+  protected *copyVma(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return copy
-    this.k.vmas.setRange(copy, newAddr, newAddr + len, this.#copyPgoff(vma, addr, newAddr))
+    this.k.vmas.setRange(copy, newAddr, newAddr + len, this.copyPgoff(vma, addr, newAddr))
     yield* this.k.anonVmas.anonVmaClone(copy, vma)
     this.k.vmas.linkVma(copy)
     yield* this.k.vmas.linkFile(copy)
@@ -233,7 +238,7 @@ export class Mremap extends MoveTables {
    * Pages keep their index in the mapping. Anonymous memory that never had pages takes the index of its new place, so
    * that it merges with what is there.
    */
-  #copyPgoff(vma: PhysAddr, addr: number, newAddr: number): number {
+  protected copyPgoff(vma: PhysAddr, addr: number, newAddr: number): number {
     const untouched = peek32(vma + VMA.at.file) === 0 && peek32(vma + VMA.at.anonVma) === 0
     return untouched ? newAddr / this.k.geo.pageSize : this.k.vmas.pgoffOf(vma, addr)
   }
@@ -243,12 +248,12 @@ export class Mremap extends MoveTables {
    * first, it finds a page that moves meanwhile at the old place or at the new one; when it meets the new one first it
    * could miss it at both, so the move must exclude it. A copy of its own arrives last, and its pgoff is not smaller.
    */
-  #needRmapLocks(source: PhysAddr, copy: PhysAddr): boolean {
+  protected needRmapLocks(source: PhysAddr, copy: PhysAddr): boolean {
     return peekF64(copy + VMA.at.pgoff) <= peekF64(source + VMA.at.pgoff)
   }
 
   /** dontunmap_complete(): the source stays mapped, empty and unlocked. */
-  *#dontunmapComplete(source: PhysAddr, copy: PhysAddr, start: number, end: number): Step<void> {
+  protected *dontunmapComplete(source: PhysAddr, copy: PhysAddr, start: number, end: number): Step<void> {
     poke32(source + VMA.at.flags, peek32(source + VMA.at.flags) & ~VM_LOCKED_MASK)
     const whole = peekF64(source + VMA.at.start) === start && peekF64(source + VMA.at.end) === end
     if (source !== copy && whole) yield* this.k.anonVmas.unlinkAnonVma(source)

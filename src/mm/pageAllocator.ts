@@ -61,10 +61,10 @@ export class PageAllocator extends Part {
    */
   *allocPages(order: number, kind: number): Step<Pfn> {
     yield* spinLockIrqsave(this.cpu, this.#lock)
-    const pfn = this.#takeBlock(order)
+    const pfn = this.takeBlock(order)
     yield* spinUnlockIrqrestore(this.cpu, this.#lock)
     if (pfn === NO_PAGE) return NO_PAGE
-    this.#prepare(pfn, order)
+    this.prepare(pfn, order)
     this.k.observer.pagesAllocated(this.cpu, pfn, order, kind)
     // Compound links and counts before the reference: a speculative getter that succeeds sees a complete folio. Pairs
     // with the add-unless-zero in Folios.tryGetFolio().
@@ -78,10 +78,10 @@ export class PageAllocator extends Part {
 
   /** Gives back a block whose last reference is gone; the caller has taken apart a compound page. */
   *freePages(pfn: Pfn, order: number): Step<void> {
-    for (let i = 0; i < 1 << order; i++) this.#checkFree(toPfn(pfn + i))
+    for (let i = 0; i < 1 << order; i++) this.checkFree(toPfn(pfn + i))
     this.k.observer.pagesFreed(this.cpu, pfn, order)
     yield* spinLockIrqsave(this.cpu, this.#lock)
-    this.#putBlock(pfn, order)
+    this.putBlock(pfn, order)
     yield* spinUnlockIrqrestore(this.cpu, this.#lock)
   }
 
@@ -117,13 +117,13 @@ export class PageAllocator extends Part {
   /** Builds the free lists over all frames but frame 0 and the zero pages. Boot, one CPU. */
   format(): void {
     const { hpagePmdNr } = this.k.geo
-    for (let pfn = 0; pfn < this.#memmap.frameCount; pfn++) this.#resetPage(pfn)
-    for (const pfn of [0, ZERO_PFN]) this.#reserve(pfn)
-    for (let i = 0; i < hpagePmdNr; i++) this.#reserve(this.hugeZeroPfn + i)
-    for (let pfn = 0; pfn < this.#memmap.frameCount;) pfn += this.#formatBlock(pfn)
+    for (let pfn = 0; pfn < this.#memmap.frameCount; pfn++) this.resetPage(pfn)
+    for (const pfn of [0, ZERO_PFN]) this.reserve(pfn)
+    for (let i = 0; i < hpagePmdNr; i++) this.reserve(this.hugeZeroPfn + i)
+    for (let pfn = 0; pfn < this.#memmap.frameCount;) pfn += this.formatBlock(pfn)
   }
 
-  #reserve(pfn: number): void {
+  protected reserve(pfn: number): void {
     const page = this.#memmap.page(pfn)
     poke32(page + PAGE.at.flags, PG_RESERVED)
     poke32(page + PAGE.at.refcount, 1)
@@ -132,61 +132,61 @@ export class PageAllocator extends Part {
   }
 
   /** Frees the largest aligned block from `pfn` that has no reserved frame; returns its length, at least 1. */
-  #formatBlock(pfn: number): number {
-    if (this.#reserved(pfn)) return 1
+  protected formatBlock(pfn: number): number {
+    if (this.reserved(pfn)) return 1
     let order = 0
-    while (order < MAX_PAGE_ORDER && this.#blockIsFree(pfn, order + 1)) order++
-    this.#link(toPfn(pfn), order)
+    while (order < MAX_PAGE_ORDER && this.blockIsFree(pfn, order + 1)) order++
+    this.link(toPfn(pfn), order)
     return 1 << order
   }
 
-  #blockIsFree(pfn: number, order: number): boolean {
+  protected blockIsFree(pfn: number, order: number): boolean {
     const length = 1 << order
     if (pfn % length !== 0 || pfn + length > this.#memmap.frameCount) return false
-    for (let i = 0; i < length; i++) if (this.#reserved(pfn + i)) return false
+    for (let i = 0; i < length; i++) if (this.reserved(pfn + i)) return false
     return true
   }
 
-  #reserved(pfn: number): boolean {
+  protected reserved(pfn: number): boolean {
     return (peek32(this.#memmap.page(pfn) + PAGE.at.flags) & PG_RESERVED) !== 0
   }
 
   // ---- the free lists, zone lock held -----------------------------------------------------------------------------
 
-  #takeBlock(order: number): Pfn {
+  protected takeBlock(order: number): Pfn {
     for (let from = order; from <= MAX_PAGE_ORDER; from++) {
-      const page = peek32(this.#listOf(from))
+      const page = peek32(this.listOf(from))
       if (page === 0) continue
       const pfn = this.#memmap.pfnOf(page)
-      this.#unlink(pfn, from)
+      this.unlink(pfn, from)
       // expand(): the upper halves go back, each one order smaller.
-      for (let half = from - 1; half >= order; half--) this.#link(toPfn(pfn + (1 << half)), half)
+      for (let half = from - 1; half >= order; half--) this.link(toPfn(pfn + (1 << half)), half)
       return pfn
     }
     return NO_PAGE
   }
 
   /** __free_one_page(): merges with the buddy as long as that is a free block of the same order. */
-  #putBlock(pfn: Pfn, order: number): void {
+  protected putBlock(pfn: Pfn, order: number): void {
     let [first, size] = [pfn, order]
     while (size < MAX_PAGE_ORDER) {
       const buddy = toPfn(first ^ (1 << size))
-      if (buddy + (1 << size) > this.#memmap.frameCount || !this.#isFreeBlock(buddy, size)) break
-      this.#unlink(buddy, size)
+      if (buddy + (1 << size) > this.#memmap.frameCount || !this.isFreeBlock(buddy, size)) break
+      this.unlink(buddy, size)
       first = toPfn(Math.min(first, buddy))
       size++
     }
-    this.#link(first, size)
+    this.link(first, size)
   }
 
-  #isFreeBlock(pfn: Pfn, order: number): boolean {
+  protected isFreeBlock(pfn: Pfn, order: number): boolean {
     const page = this.#memmap.page(pfn)
     return (peek32(page + PAGE.at.flags) & PG_BUDDY) !== 0 && peek32(page + PAGE.at.order) === order
   }
 
-  #link(pfn: Pfn, order: number): void {
+  protected link(pfn: Pfn, order: number): void {
     const page = this.#memmap.page(pfn)
-    const list = this.#listOf(order)
+    const list = this.listOf(order)
     const head = peek32(list)
     poke32(page + PAGE.at.flags, PG_BUDDY)
     poke32(page + PAGE.at.order, order)
@@ -194,33 +194,33 @@ export class PageAllocator extends Part {
     poke32(page + PAGE.at.lruPrev, 0)
     if (head !== 0) poke32(head + PAGE.at.lruPrev, page)
     poke32(list, page)
-    this.#count(1 << order)
+    this.count(1 << order)
   }
 
-  #unlink(pfn: Pfn, order: number): void {
+  protected unlink(pfn: Pfn, order: number): void {
     const page = this.#memmap.page(pfn)
     const [next, prev] = [peek32(page + PAGE.at.lruNext), peek32(page + PAGE.at.lruPrev)]
-    if (prev === 0) poke32(this.#listOf(order), next)
+    if (prev === 0) poke32(this.listOf(order), next)
     else poke32(prev + PAGE.at.lruNext, next)
     if (next !== 0) poke32(next + PAGE.at.lruPrev, prev)
     poke32(page + PAGE.at.flags, 0)
-    this.#count(-(1 << order))
+    this.count(-(1 << order))
   }
 
-  #count(frames: number): void {
+  protected count(frames: number): void {
     const at = this.#zone + ZONE.at.freePages
     poke32(at, peek32(at) + frames)
   }
 
-  #listOf(order: number): number {
+  protected listOf(order: number): number {
     return this.#zone + ZONE.at.freeList + order * 4
   }
 
   // ---- struct pages -----------------------------------------------------------------------------------------------
 
   /** prep_new_page() and prep_compound_page(), but for the reference count. */
-  #prepare(pfn: Pfn, order: number): void {
-    for (let i = 0; i < 1 << order; i++) this.#resetPage(pfn + i)
+  protected prepare(pfn: Pfn, order: number): void {
+    for (let i = 0; i < 1 << order; i++) this.resetPage(pfn + i)
     const head = this.#memmap.page(pfn)
     if (order === 0) return
     poke32(head + PAGE.at.flags, PG_HEAD)
@@ -232,7 +232,7 @@ export class PageAllocator extends Part {
     poke32(firstTail + PAGE.at.largeMapcount, 0)
   }
 
-  #resetPage(pfn: number): void {
+  protected resetPage(pfn: number): void {
     const page = this.#memmap.page(pfn)
     poke32(page + PAGE.at.flags, 0)
     poke32(page + PAGE.at.order, 0)
@@ -249,7 +249,7 @@ export class PageAllocator extends Part {
   }
 
   /** free_page_is_bad(): what must not be left in a page that is freed. */
-  #checkFree(pfn: Pfn): void {
+  protected checkFree(pfn: Pfn): void {
     const page = this.#memmap.page(pfn)
     const flags = peek32(page + PAGE.at.flags)
     const bad: string[] = []

@@ -62,8 +62,8 @@ export abstract class PageVmaMapped extends Part {
   /** The part of the folio's range that lies in `vma`, table by table. */
   protected *walkVma(vma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<boolean> {
     const index = peekF64(folio + PAGE.at.index)
-    const end = this.#clip(vma, index + this.k.folios.folioNrPages(folio))
-    for (let addr = this.#clip(vma, index); addr < end;) {
+    const end = this.clip(vma, index + this.k.folios.folioNrPages(folio))
+    for (let addr = this.clip(vma, index); addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
       const pmdp = yield* this.k.upper.findPmd(this.k.mmOf(vma), addr)
       if (pmdp !== 0 && !(yield* this.walkPmd(vma, flags, addr, next, pmdp, folio, old))) return false
@@ -73,7 +73,7 @@ export abstract class PageVmaMapped extends Part {
   }
 
   /** Address of page `index` of the mapping, moved to the nearer end of `vma` when it is outside. */
-  #clip(vma: PhysAddr, index: number): VirtAddr {
+  protected clip(vma: PhysAddr, index: number): VirtAddr {
     const start = peekF64(vma + VMA.at.start)
     const addr = start + (index - peekF64(vma + VMA.at.pgoff)) * this.k.geo.pageSize
     return Math.min(Math.max(addr, start), peekF64(vma + VMA.at.end)) as VirtAddr
@@ -119,7 +119,7 @@ export abstract class PageVmaMapped extends Part {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     const huge = isHuge(pmd)
     const goOn =
-      huge && this.#pmdMatches(flags, pmd, old)
+      huge && this.pmdMatches(flags, pmd, old)
         ? yield* this.visitPmd(flags, vma, this.k.geo.pmdAlignDown(addr), pmdp, pmd, folio)
         : true
     yield* this.k.tables.pmdUnlock(pmdp)
@@ -144,7 +144,7 @@ export abstract class PageVmaMapped extends Part {
     let ptep = first
     for (let at = addr; at < end && goOn; at = (at + pageSize) as VirtAddr) {
       const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
-      const index = this.#pteIndexIn(flags, pte, old)
+      const index = this.pteIndexIn(flags, pte, old)
       if (index >= 0) goOn = yield* this.visitPte(flags, vma, at, ptep, pte, folio, index)
       ptep = phys(ptep + 8)
     }
@@ -160,14 +160,14 @@ export abstract class PageVmaMapped extends Part {
     for (let at: number = addr; at < end && !found; at += this.k.geo.pageSize) {
       const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
       this.k.observer.tableRead(this.cpu, Level.pte, ptep)
-      found = this.#pteIndexIn(flags, pte, old) >= 0
+      found = this.pteIndexIn(flags, pte, old) >= 0
       ptep = phys(ptep + 8)
     }
     this.k.tables.pteUnmap()
     return found
   }
 
-  #pmdMatches(flags: number, pmd: PteWord, old: PhysAddr): boolean {
+  protected pmdMatches(flags: number, pmd: PteWord, old: PhysAddr): boolean {
     const migration = isMigrationEntry(pmd)
     if (migration !== ((flags & PVMW_MIGRATION) !== 0)) return false
     const pfn = migration ? swpOffsetPfn(pmd) : pmdPfn(pmd, this.k.geo.hpagePmdNr)
@@ -175,7 +175,7 @@ export abstract class PageVmaMapped extends Part {
   }
 
   /** Which page of `old` the entry is about, -1 for none. */
-  #pteIndexIn(flags: number, pte: PteWord, old: PhysAddr): number {
+  protected pteIndexIn(flags: number, pte: PteWord, old: PhysAddr): number {
     const wanted = (flags & PVMW_MIGRATION) !== 0 ? isMigrationEntry(pte) : ptePresent(pte)
     if (!wanted) return -1
     const pfn = (flags & PVMW_MIGRATION) !== 0 ? swpOffsetPfn(pte) : ptePfn(pte)

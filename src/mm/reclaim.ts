@@ -29,21 +29,21 @@ export class Reclaim extends PageVmaMapped {
     const { folios } = this.k
     const [gone, kept]: [PhysAddr[], PhysAddr[]] = [[], []]
     for (let index = first; index < first + count; index++) {
-      const folio = yield* this.#isolate(file, index)
+      const folio = yield* this.isolate(file, index)
       if (folio === 0) continue
-      if (yield* this.#shrinkFolio(file, folio)) gone.push(folio)
+      if (yield* this.shrinkFolio(file, folio)) gone.push(folio)
       else kept.push(folio)
     }
     // Z1: nobody reaches the pages through a TLB when they are freed. Nor those that stay when the next reclaimer gets
     // them, who finds them unmapped and has nothing to flush.
     yield* this.k.tlbBatch.tryToUnmapFlush()
     for (const folio of gone) yield* folios.freeUnref(folio)
-    for (const folio of kept) yield* this.#putBack(folio)
+    for (const folio of kept) yield* this.putBack(folio)
     return gone.length
   }
 
   /** folio_isolate_lru(): the cached page, for this walk alone; 0 when there is none or somebody else has it. */
-  *#isolate(file: PhysAddr, index: number): Step<PhysAddr> {
+  protected *isolate(file: PhysAddr, index: number): Step<PhysAddr> {
     const folio = yield* this.k.files.filemapGetFolio(file, index)
     if (folio === 0) return folio
     const flags = yield* this.cpu.atomicFetchAnd32(phys(folio + PAGE.at.flags), ~PG_LRU)
@@ -52,25 +52,25 @@ export class Reclaim extends PageVmaMapped {
     return phys(0)
   }
 
-  *#putBack(folio: PhysAddr): Step<void> {
+  protected *putBack(folio: PhysAddr): Step<void> {
     yield* this.k.folios.setFlag(folio, PG_LRU)
     yield* this.k.folios.folioPut(folio, 1)
   }
 
   /** True: the folio has left the cache, and its last reference is gone. */
-  *#shrinkFolio(file: PhysAddr, folio: PhysAddr): Step<boolean> {
+  protected *shrinkFolio(file: PhysAddr, folio: PhysAddr): Step<boolean> {
     const { folios } = this.k
     // While the range is becoming a huge page, its folio lock is the file's.
     const huge = phys(file + FILE.at.hugeLock)
     if (!(yield* downReadTrylock(this.cpu, huge))) return false
     const locked = yield* folios.folioTrylock(folio)
-    const gone = locked && (yield* this.#shrinkLocked(file, folio))
+    const gone = locked && (yield* this.shrinkLocked(file, folio))
     if (locked) yield* folios.folioUnlock(folio)
     yield* upRead(this.cpu, huge)
     return gone
   }
 
-  *#shrinkLocked(file: PhysAddr, folio: PhysAddr): Step<boolean> {
+  protected *shrinkLocked(file: PhysAddr, folio: PhysAddr): Step<boolean> {
     yield* this.tryToUnmap(file, folio, TTU_BATCH_FLUSH)
     if ((yield* this.k.folios.folioMapcount(folio)) > 0) return false
     return yield* this.k.files.removeMapping(file, folio)
@@ -96,7 +96,7 @@ export class Reclaim extends PageVmaMapped {
   ): Step<boolean> {
     if ((peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0) return false
     const mm = this.k.mmOf(vma)
-    const old = yield* this.#clear(flags, mm, vma, addr, ptep)
+    const old = yield* this.clear(flags, mm, vma, addr, ptep)
     // After the entry is cleared: the hardware sets no more bits.
     if (pteDirty(old)) yield* this.k.folios.setFlag(folio, PG_DIRTY)
     this.k.tables.addCounter(phys(mm + MM.at.rssFile), -1)
@@ -105,7 +105,7 @@ export class Reclaim extends PageVmaMapped {
     return true
   }
 
-  *#clear(flags: number, mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
+  protected *clear(flags: number, mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
     const { ops, tlbBatch } = this.k
     const defer = (flags & TTU_BATCH_FLUSH) !== 0 && (yield* tlbBatch.shouldDefer(mm))
     if (!defer) return yield* ops.ptepClearFlush(vma, addr, ptep)

@@ -25,13 +25,13 @@ export class Retract extends Part {
     const haddr = this.k.geo.pmdAlignDown(addr)
     yield* this.lockMm(mm)
     const vma = this.k.vmas.vmaLookup(mm, haddr)
-    const taken = vma !== 0 && this.isCandidate(vma, haddr) && (yield* this.#retractLocked(mm, vma, haddr))
+    const taken = vma !== 0 && this.isCandidate(vma, haddr) && (yield* this.retractLocked(mm, vma, haddr))
     yield* this.unlockMm(mm)
     return taken ? 0 : -EINVAL
   }
 
   /** Under the folio lock: reclaim does not free a page whose entry is cleared and not flushed. */
-  *#retractLocked(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr): Step<boolean> {
+  protected *retractLocked(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr): Step<boolean> {
     const file = phys(peek32(vma + VMA.at.file))
     const folio = phys(file + FILE.at.hugeLock)
     yield* downWrite(this.cpu, this.k.rcu, folio)
@@ -65,15 +65,15 @@ export class Retract extends Part {
     const [folio, lock] = [phys(file + FILE.at.hugeLock), phys(file + FILE.at.rwsem)]
     yield* downWrite(this.cpu, this.k.rcu, folio)
     yield* downRead(this.cpu, this.k.rcu, lock)
-    yield* this.#eachTable(file, pgoff, false)
-    const taken = yield* this.#eachTable(file, pgoff, true)
+    yield* this.eachTable(file, pgoff, false)
+    const taken = yield* this.eachTable(file, pgoff, true)
     yield* upRead(this.cpu, lock)
     yield* upWrite(this.cpu, folio)
     return taken
   }
 
   /** Clears the entries of every table (try_to_unmap() of the small pages), or takes the tables, which are empty then. */
-  *#eachTable(file: PhysAddr, pgoff: number, take: boolean): Step<number> {
+  protected *eachTable(file: PhysAddr, pgoff: number, take: boolean): Step<number> {
     let found = 0
     for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext))) {
       const pages = pgoff - peekF64(vma + VMA.at.pgoff)
@@ -82,12 +82,12 @@ export class Retract extends Part {
       const mm = this.k.mmOf(vma)
       const pmdp = yield* this.k.upper.findPmd(mm, addr)
       if (pmdp === 0) continue
-      if (take ? yield* this.takeTable(mm, vma, addr, pmdp, false) : yield* this.#unmap(mm, vma, addr, pmdp)) found++
+      if (take ? yield* this.takeTable(mm, vma, addr, pmdp, false) : yield* this.unmap(mm, vma, addr, pmdp)) found++
     }
     return found
   }
 
-  *#unmap(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<boolean> {
+  protected *unmap(mm: PhysAddr, vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<boolean> {
     const { geo, tables, tlbFlush } = this.k
     const first = yield* tables.pteOffsetMapLock(mm, pmdp, haddr)
     if (first === 0) return false

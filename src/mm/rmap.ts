@@ -38,23 +38,23 @@ export class Rmap extends Part {
     poke32(folio + PAGE.at.mapping, peek32(vma + VMA.at.anonVma) + PAGE_MAPPING_ANON)
     pokeF64(folio + PAGE.at.index, this.linearPageIndex(vma, addr))
     yield* this.k.folios.setFlag(folio, PG_SWAPBACKED | PG_ANON_EXCLUSIVE)
-    if (this.k.folios.isLarge(folio)) yield* this.#addPmd(folio)
-    else yield* this.#addPte(folio)
+    if (this.k.folios.isLarge(folio)) yield* this.addPmd(folio)
+    else yield* this.addPte(folio)
   }
 
   /** One more PTE mapping of a page of an anonymous folio. Caller: page-table lock, and the mapping's reference. */
   *folioAddAnonRmapPte(page: PhysAddr, _vma: PhysAddr, _addr: VirtAddr, exclusive: boolean): Step<void> {
-    yield* this.#addPte(page)
+    yield* this.addPte(page)
     if (exclusive) yield* this.k.folios.setFlag(page, PG_ANON_EXCLUSIVE)
   }
 
   *folioAddAnonRmapPmd(folio: PhysAddr, _vma: PhysAddr, _addr: VirtAddr, exclusive: boolean): Step<void> {
-    yield* this.#addPmd(folio)
+    yield* this.addPmd(folio)
     if (exclusive) yield* this.k.folios.setFlag(folio, PG_ANON_EXCLUSIVE)
   }
 
   *folioAddFileRmapPte(page: PhysAddr): Step<void> {
-    yield* this.#addPte(page)
+    yield* this.addPte(page)
   }
 
   // ---- removing ---------------------------------------------------------------------------------------------------
@@ -62,12 +62,12 @@ export class Rmap extends Part {
   *folioRemoveRmapPte(page: PhysAddr): Step<void> {
     const folio = yield* this.k.folios.compoundHead(page)
     if (this.k.folios.isLarge(folio)) yield* this.cpu.atomicAdd32(largeMapcount(folio), -1)
-    yield* this.#count(page, phys(page + PAGE.at.mapcount), -1)
+    yield* this.count(page, phys(page + PAGE.at.mapcount), -1)
   }
 
   *folioRemoveRmapPmd(folio: PhysAddr): Step<void> {
     yield* this.cpu.atomicAdd32(largeMapcount(folio), -1)
-    yield* this.#count(folio, entireMapcount(folio), -1)
+    yield* this.count(folio, entireMapcount(folio), -1)
   }
 
   // ---- the exclusive flag -----------------------------------------------------------------------------------------
@@ -78,14 +78,14 @@ export class Rmap extends Part {
    * write section of write_protect_seq, which keeps gup_fast from pinning it meanwhile.
    */
   *folioTryDupAnonRmapPte(page: PhysAddr): Step<boolean> {
-    if (!(yield* this.#shareForFork(page))) return false
-    yield* this.#addPte(page)
+    if (!(yield* this.shareForFork(page))) return false
+    yield* this.addPte(page)
     return true
   }
 
   *folioTryDupAnonRmapPmd(folio: PhysAddr): Step<boolean> {
-    if (!(yield* this.#shareForFork(folio))) return false
-    yield* this.#addPmd(folio)
+    if (!(yield* this.shareForFork(folio))) return false
+    yield* this.addPmd(folio)
     return true
   }
 
@@ -99,7 +99,7 @@ export class Rmap extends Part {
     // still find the entry unchanged. Pairs with the barrier in Folios.addPins().
     yield* this.cpu.smpMb()
     if (yield* this.k.folios.folioMaybeDmaPinned(folio)) return false
-    yield* this.#clearExclusive(page)
+    yield* this.clearExclusive(page)
     // Full barrier: the cleared flag before the entry that is installed next. Otherwise gup_fast could find an entry
     // put back and the flag still set. Pairs with the read barrier in GupFast.gupMustUnshare().
     yield* this.cpu.smpMb()
@@ -110,33 +110,33 @@ export class Rmap extends Part {
     return yield* this.folioTryShareAnonRmapPte(folio)
   }
 
-  *#shareForFork(page: PhysAddr): Step<boolean> {
+  protected *shareForFork(page: PhysAddr): Step<boolean> {
     if (!(yield* this.k.folios.testFlag(page, PG_ANON_EXCLUSIVE))) return true
     const folio = yield* this.k.folios.compoundHead(page)
     if (yield* this.k.folios.folioMaybeDmaPinned(folio)) return false
-    yield* this.#clearExclusive(page)
+    yield* this.clearExclusive(page)
     return true
   }
 
-  *#clearExclusive(page: PhysAddr): Step<void> {
+  protected *clearExclusive(page: PhysAddr): Step<void> {
     yield* this.k.folios.clearFlag(page, PG_ANON_EXCLUSIVE)
     this.k.observer.anonExclusiveCleared(this.cpu, this.k.memmap.pfnOf(page))
   }
 
   // ---- counts -----------------------------------------------------------------------------------------------------
 
-  *#addPte(page: PhysAddr): Step<void> {
+  protected *addPte(page: PhysAddr): Step<void> {
     const folio = yield* this.k.folios.compoundHead(page)
-    yield* this.#count(page, phys(page + PAGE.at.mapcount), 1)
+    yield* this.count(page, phys(page + PAGE.at.mapcount), 1)
     if (this.k.folios.isLarge(folio)) yield* this.cpu.atomicAdd32(largeMapcount(folio), 1)
   }
 
-  *#addPmd(folio: PhysAddr): Step<void> {
-    yield* this.#count(folio, entireMapcount(folio), 1)
+  protected *addPmd(folio: PhysAddr): Step<void> {
+    yield* this.count(folio, entireMapcount(folio), 1)
     yield* this.cpu.atomicAdd32(largeMapcount(folio), 1)
   }
 
-  *#count(page: PhysAddr, counter: PhysAddr, delta: number): Step<void> {
+  protected *count(page: PhysAddr, counter: PhysAddr, delta: number): Step<void> {
     const before = yield* this.cpu.atomicFetchAdd32(counter, delta)
     this.k.observer.mapped(this.cpu, this.k.memmap.pfnOf(page), before, delta)
   }

@@ -22,31 +22,31 @@ export abstract class UnmappedArea extends Part {
     if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0)
       return addr > taskSize - len ? -ENOMEM : addr % pageSize !== 0 || addr < 0 ? -EINVAL : addr
     const hint = Math.floor(addr / pageSize) * pageSize
-    if (hint > 0 && hint <= taskSize - len && this.#isFree(mm, hint, len)) return hint
+    if (hint > 0 && hint <= taskSize - len && this.isFree(mm, hint, len)) return hint
     const align = file !== 0 || (hint === 0 && len % pmdSize === 0 && (flags & MAP_SHARED) === 0)
-    const aligned = align ? this.#thpGetUnmappedArea(mm, len, file === 0 ? 0 : pgoff * pageSize) : -1
-    return aligned >= 0 ? aligned : this.#vmUnmappedArea(mm, len)
+    const aligned = align ? this.thpGetUnmappedArea(mm, len, file === 0 ? 0 : pgoff * pageSize) : -1
+    return aligned >= 0 ? aligned : this.vmUnmappedArea(mm, len)
   }
 
   /** __thp_get_unmapped_area(): so that offsets in the file and addresses are aligned alike; -1 when it does not pay. */
-  #thpGetUnmappedArea(mm: PhysAddr, len: number, offset: number): number {
+  protected thpGetUnmappedArea(mm: PhysAddr, len: number, offset: number): number {
     const { pmdSize } = this.k.geo
     const firstHuge = Math.ceil(offset / pmdSize) * pmdSize
     if (offset + len <= firstHuge || offset + len - firstHuge < pmdSize) return -1
-    const at = this.#vmUnmappedArea(mm, len + pmdSize)
+    const at = this.vmUnmappedArea(mm, len + pmdSize)
     if (at < 0) return -1
     const missing = (((offset - at) % pmdSize) + pmdSize) % pmdSize
     return missing === 0 ? at + pmdSize : at + missing
   }
 
   /** The highest free room below mmapBase; failing that, the lowest above it. */
-  #vmUnmappedArea(mm: PhysAddr, len: number): number {
+  protected vmUnmappedArea(mm: PhysAddr, len: number): number {
     const base = peekF64(mm + MM.at.mmapBase)
-    const below = this.#searchDown(mm, len, base)
-    return below > 0 ? below : this.#searchUp(mm, len, base)
+    const below = this.searchDown(mm, len, base)
+    return below > 0 ? below : this.searchUp(mm, len, base)
   }
 
-  #searchDown(mm: PhysAddr, len: number, limit: number): number {
+  protected searchDown(mm: PhysAddr, len: number, limit: number): number {
     let best = 0
     let from = this.k.geo.pageSize
     for (let vma = peek32(mm + MM.at.firstVma); ; vma = peek32(vma + VMA.at.next)) {
@@ -57,7 +57,7 @@ export abstract class UnmappedArea extends Part {
     }
   }
 
-  #searchUp(mm: PhysAddr, len: number, start: number): number {
+  protected searchUp(mm: PhysAddr, len: number, start: number): number {
     let at = start
     for (;;) {
       const vma = this.k.vmas.findVma(mm, at)
@@ -67,7 +67,7 @@ export abstract class UnmappedArea extends Part {
     }
   }
 
-  #isFree(mm: PhysAddr, at: number, len: number): boolean {
+  protected isFree(mm: PhysAddr, at: number, len: number): boolean {
     const vma = this.k.vmas.findVma(mm, at)
     return vma === 0 || at + len <= this.vmStartGap(vma)
   }

@@ -145,7 +145,7 @@ export class UpperTables extends Part {
     const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
     if (this.isNone(pud)) return
     for (let addr = start; addr < end; addr = this.k.geo.pmdAddrEnd(addr, end))
-      yield* this.#freePteTable(mm, this.pmdOffset(pud, addr), addr, floor, ceiling)
+      yield* this.freePteTable(mm, this.pmdOffset(pud, addr), addr, floor, ceiling)
     if (inside(start, this.k.geo.pudSize, floor, ceiling)) yield* this.unlink(Level.pud, mm, start, pudp, pud)
   }
 
@@ -156,7 +156,7 @@ export class UpperTables extends Part {
   }
 
   /** The table's own lock is not taken: no walker that would need it may exist in free_pgtables(). */
-  *#freePteTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, floor: number, ceiling: number): Step<void> {
+  protected *freePteTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, floor: number, ceiling: number): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (!pmdPresent(pmd) || pmdLeaf(pmd) || !inside(addr, this.k.geo.pmdSize, floor, ceiling)) return

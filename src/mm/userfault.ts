@@ -38,7 +38,7 @@ export class Userfault extends Part {
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pmdNone(pmd)) return this.tableGone(pmdp)
     if (!pmdPresent(pmd) || pmdLeaf(pmd)) return -EEXIST
-    return yield* this.#mapPage(mm, vma, addr, pmdp)
+    return yield* this.mapPage(mm, vma, addr, pmdp)
   }
 
   /** The table was there a moment ago, and mmap_lock is held for read: that does not keep it. */
@@ -46,7 +46,7 @@ export class Userfault extends Part {
     return -EAGAIN
   }
 
-  *#mapPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+  protected *mapPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const page = yield* this.k.files.filemapFault(vma, this.k.rmap.linearPageIndex(vma, addr))
     if (page === 0) return -EINVAL
     const writable = (peek32(vma + VMA.at.flags) & VM_WRITE) !== 0

@@ -143,7 +143,7 @@ export class Vmas extends Part {
     if (next !== 0) poke32(next + VMA.at.prev, vma)
     if (prev === 0) poke32(mm + MM.at.firstVma, vma)
     else poke32(prev + VMA.at.next, vma)
-    this.#countMaps(mm, 1)
+    this.countMaps(mm, 1)
   }
 
   /** Takes `vma` off the list of its mm; its own links stay as they are. mmap_lock for write. */
@@ -153,7 +153,7 @@ export class Vmas extends Part {
     if (next !== 0) poke32(next + VMA.at.prev, prev)
     if (prev === 0) poke32(mm + MM.at.firstVma, next)
     else poke32(prev + VMA.at.next, next)
-    this.#countMaps(mm, -1)
+    this.countMaps(mm, -1)
   }
 
   // ---- the list of VMAs of a file -----------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ export class Vmas extends Part {
   *linkFile(vma: PhysAddr): Step<void> {
     const file = phys(peek32(vma + VMA.at.file))
     if (file === 0) return
-    yield* this.#lockFile(file)
+    yield* this.lockFile(file)
     // Behind the others: a walk of the list meets the source of an mremap before its target, and misses no page on the way.
     let prev = 0
     for (let at = peek32(file + FILE.at.firstVma); at !== 0; at = peek32(at + VMA.at.fileNext)) prev = at
@@ -170,31 +170,31 @@ export class Vmas extends Part {
     poke32(vma + VMA.at.filePrev, prev)
     poke32(vma + VMA.at.fileLinked, 1)
     poke32(prev === 0 ? file + FILE.at.firstVma : prev + VMA.at.fileNext, vma)
-    yield* this.#unlockFile(file)
+    yield* this.unlockFile(file)
   }
 
   /** unlink_file_vma(): before the tables of `vma` go, since those who found it by its file take no mmap_lock. */
   *unlinkFile(vma: PhysAddr): Step<void> {
     const file = phys(peek32(vma + VMA.at.file))
     if (file === 0 || peek32(vma + VMA.at.fileLinked) === 0) return
-    yield* this.#lockFile(file)
+    yield* this.lockFile(file)
     const [next, prev] = [peek32(vma + VMA.at.fileNext), peek32(vma + VMA.at.filePrev)]
     if (next !== 0) poke32(next + VMA.at.filePrev, prev)
     if (prev === 0) poke32(file + FILE.at.firstVma, next)
     else poke32(prev + VMA.at.fileNext, next)
     poke32(vma + VMA.at.fileLinked, 0)
-    yield* this.#unlockFile(file)
+    yield* this.unlockFile(file)
   }
 
-  *#lockFile(file: PhysAddr): Step<void> {
+  protected *lockFile(file: PhysAddr): Step<void> {
     if (file !== 0) yield* downWrite(this.cpu, this.k.rcu, phys(file + FILE.at.rwsem))
   }
 
-  *#unlockFile(file: PhysAddr): Step<void> {
+  protected *unlockFile(file: PhysAddr): Step<void> {
     if (file !== 0) yield* upWrite(this.cpu, phys(file + FILE.at.rwsem))
   }
 
-  #countMaps(mm: PhysAddr, delta: number): void {
+  protected countMaps(mm: PhysAddr, delta: number): void {
     poke32(mm + MM.at.mapCount, peek32(mm + MM.at.mapCount) + delta)
   }
 
@@ -222,21 +222,21 @@ export class Vmas extends Part {
     else this.setRange(fresh, addr, end, middle)
     yield* this.k.anonVmas.anonVmaClone(fresh, vma)
     const [file, anonVma] = [phys(peek32(vma + VMA.at.file)), phys(peek32(vma + VMA.at.anonVma))]
-    yield* this.#lockFile(file)
+    yield* this.lockFile(file)
     if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
     // A huge page has one VMA around it: an rmap walk or a zap of one half must not meet the other's PMD entry.
-    yield* this.#splitHugePmdIfNeeded(vma, addr)
-    if (newBelow) this.#resize(vma, addr, end, middle)
-    else this.#resize(vma, start, addr, pgoff)
+    yield* this.splitHugePmdIfNeeded(vma, addr)
+    if (newBelow) this.resize(vma, addr, end, middle)
+    else this.resize(vma, start, addr, pgoff)
     if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
-    yield* this.#unlockFile(file)
+    yield* this.unlockFile(file)
     this.linkVma(fresh)
     yield* this.linkFile(fresh)
     return 0
   }
 
   /** Gives `vma` a new range, in its place in the anon_vma's list too. Anon_vma lock for write. */
-  #resize(vma: PhysAddr, start: number, end: number, pgoff: number): void {
+  protected resize(vma: PhysAddr, start: number, end: number, pgoff: number): void {
     const anonVma = phys(peek32(vma + VMA.at.anonVma))
     if (anonVma !== 0) this.k.anonVmas.removeVma(anonVma, vma)
     this.setRange(vma, start, end, pgoff)
@@ -244,7 +244,7 @@ export class Vmas extends Part {
   }
 
   /** split_huge_pmd_if_needed(): if a huge page of `vma` could straddle the boundary `addr`. */
-  *#splitHugePmdIfNeeded(vma: PhysAddr, addr: number): Step<void> {
+  protected *splitHugePmdIfNeeded(vma: PhysAddr, addr: number): Step<void> {
     const { geo } = this.k
     const first = geo.pmdAlignDown(addr as VirtAddr)
     if (first === addr || first < peekF64(vma + VMA.at.start)) return
@@ -260,7 +260,7 @@ export class Vmas extends Part {
    * has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
    */
   *vmaModifyFlags(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number): Step<PhysAddr> {
-    const merged = yield* this.#mergeExisting(vma, start, end, flags)
+    const merged = yield* this.mergeExisting(vma, start, end, flags)
     if (merged !== 0) return merged
     if (peekF64(vma + VMA.at.start) < start && (yield* this.splitVma(vma, start, true)) !== 0) return NO_VMA
     if (peekF64(vma + VMA.at.end) > end && (yield* this.splitVma(vma, end, false)) !== 0) return NO_VMA
@@ -268,7 +268,7 @@ export class Vmas extends Part {
   }
 
   /** vma_merge_existing_range(): the neighbour that start … end of `middle` became part of, or 0. */
-  *#mergeExisting(middle: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
+  protected *mergeExisting(middle: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
     const { pageSize } = this.k.geo
     const atStart = start === peekF64(middle + VMA.at.start)
     const atEnd = end === peekF64(middle + VMA.at.end)
@@ -279,18 +279,18 @@ export class Vmas extends Part {
     const right = canMergeRight(range, left, pageSize)
     if (left) {
       const donor = right && peek32(next + VMA.at.anonVma) !== 0 ? next : middle
-      yield* this.#dupAnonVma(prev, donor)
-      yield* this.#commitMerge(planLeft(range, right, atEnd))
+      yield* this.dupAnonVma(prev, donor)
+      yield* this.commitMerge(planLeft(range, right, atEnd))
       return prev
     }
     if (!right) return NO_VMA
-    yield* this.#dupAnonVma(next, middle)
-    yield* this.#commitMerge(this.#planRight(range, atStart))
+    yield* this.dupAnonVma(next, middle)
+    yield* this.commitMerge(this.planRight(range, atStart))
     return next
   }
 
   /** The range leaves `middle` for `next`: all of it, or its end. */
-  #planRight(range: MergeRange, atStart: boolean): MergePlan {
+  protected planRight(range: MergeRange, atStart: boolean): MergePlan {
     const { middle, next, start, pgoff } = range
     if (atStart) {
       const end = peekF64(next + VMA.at.end)
@@ -310,36 +310,36 @@ export class Vmas extends Part {
     const right = !justExpand && canMergeRight(range, left, this.k.geo.pageSize)
     if (!left && !right) return NO_VMA
     const target = left ? prev : next
-    if (left && right) yield* this.#dupAnonVma(target, next)
-    if (anonOf !== 0) yield* this.#dupAnonVma(target, anonOf)
+    if (left && right) yield* this.dupAnonVma(target, next)
+    if (anonOf !== 0) yield* this.dupAnonVma(target, anonOf)
     const [start, pgoff] = left
       ? [peekF64(prev + VMA.at.start), peekF64(prev + VMA.at.pgoff)]
       : [range.start, range.pgoff]
     const end = right ? peekF64(next + VMA.at.end) : range.end
-    yield* this.#commitMerge({ target, start, end, pgoff, adjusted: NO_VMA, removed: left && right ? [next] : [] })
+    yield* this.commitMerge({ target, start, end, pgoff, adjusted: NO_VMA, removed: left && right ? [next] : [] })
     return target
   }
 
   /** dup_anon_vma(): before `dst` takes over pages of `src`. */
-  *#dupAnonVma(dst: PhysAddr, src: PhysAddr): Step<void> {
+  protected *dupAnonVma(dst: PhysAddr, src: PhysAddr): Step<void> {
     if (peek32(dst + VMA.at.anonVma) === 0) yield* this.k.anonVmas.anonVmaClone(dst, src)
   }
 
   /** commit_merge(): the anon_vmas of all VMAs in the plan are one by now, or none. */
-  *#commitMerge(plan: MergePlan): Step<void> {
+  protected *commitMerge(plan: MergePlan): Step<void> {
     const { target, start, end, pgoff, adjusted, removed } = plan
     const own = peek32(target + VMA.at.anonVma)
     const anonVma = phys(own !== 0 || adjusted === 0 ? own : peek32(adjusted + VMA.at.anonVma))
     const file = phys(peek32(target + VMA.at.file))
-    yield* this.#lockFile(file)
+    yield* this.lockFile(file)
     if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
-    yield* this.#splitHugePmdIfNeeded(target, start)
-    yield* this.#splitHugePmdIfNeeded(target, end)
-    if (adjusted !== 0) yield* this.#splitHugePmdIfNeeded(adjusted, end)
-    this.#resize(target, start, end, pgoff)
-    if (adjusted !== 0) this.#resize(adjusted, end, peekF64(adjusted + VMA.at.end), this.pgoffOf(adjusted, end))
+    yield* this.splitHugePmdIfNeeded(target, start)
+    yield* this.splitHugePmdIfNeeded(target, end)
+    if (adjusted !== 0) yield* this.splitHugePmdIfNeeded(adjusted, end)
+    this.resize(target, start, end, pgoff)
+    if (adjusted !== 0) this.resize(adjusted, end, peekF64(adjusted + VMA.at.end), this.pgoffOf(adjusted, end))
     if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
-    yield* this.#unlockFile(file)
+    yield* this.unlockFile(file)
     for (const vma of removed) {
       this.unlinkVma(vma)
       yield* this.removeVma(vma)

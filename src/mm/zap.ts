@@ -78,12 +78,12 @@ export class Zap extends Part {
         addr = yield* this.k.upper.behindMissing(mm, addr, end)
         continue
       }
-      yield* this.#zapPmd(vma, pmdp, addr, next, reclaim)
+      yield* this.zapPmd(vma, pmdp, addr, next, reclaim)
       addr = next
     }
   }
 
-  *#zapPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
+  protected *zapPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     // Peeked at without a lock: what is decided from it is checked again under one. Empty means nothing is here, and it
     // stays so for this call: nobody may let a live huge entry pass through empty under mmap_lock for read (I1).
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -93,14 +93,14 @@ export class Zap extends Part {
         if (yield* this.k.huge.zapHugePmd(vma, pmdp, addr)) return
       } else yield* this.k.huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
     }
-    yield* this.#zapPtes(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
+    yield* this.zapPtes(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
   }
 
   /**
    * zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. With `reclaim`, which a whole
    * table's range has, the empty table goes as well.
    */
-  *#zapPtes(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
+  protected *zapPtes(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     const { pageSize } = this.k.geo
     const mm = this.k.mmOf(vma)
     let [dropped, pmd] = [false, PMD_EMPTY]
@@ -110,7 +110,7 @@ export class Zap extends Part {
       yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
       let ptep = first
       while (addr < end && !this.k.gather.pagesFull) {
-        yield* this.#zapPte(mm, addr, ptep)
+        yield* this.zapPte(mm, addr, ptep)
         addr = (addr + pageSize) as VirtAddr
         ptep = phys(ptep + 8)
       }
@@ -118,13 +118,13 @@ export class Zap extends Part {
       // empty entries without flushing (Z2).
       const full = this.k.gather.pagesFull
       if (full) yield* this.k.gather.tlbFlushMmuTlbonly()
-      if (reclaim && addr >= end && this.knowsEmpty(dropped)) pmd = yield* this.#tryTakeTable(mm, pmdp, from)
+      if (reclaim && addr >= end && this.knowsEmpty(dropped)) pmd = yield* this.tryTakeTable(mm, pmdp, from)
       yield* this.k.tables.pteUnmapUnlock(first)
       if (full) yield* this.k.gather.tlbFlushMmu()
       dropped ||= addr < end
     }
-    if (reclaim && pmdNone(pmd)) pmd = yield* this.#takeIfEmpty(mm, pmdp, from)
-    if (!pmdNone(pmd)) yield* this.#freeTaken(mm, pmd, from)
+    if (reclaim && pmdNone(pmd)) pmd = yield* this.takeIfEmpty(mm, pmdp, from)
+    if (!pmdNone(pmd)) yield* this.freeTaken(mm, pmd, from)
   }
 
   // ---- empty tables (PT_RECLAIM) ------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ export class Zap extends Part {
   }
 
   /** try_get_and_clear_pmd(): with the table's lock held, and the PMD's only if it is to be had; the old entry or none. */
-  *#tryTakeTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
+  protected *tryTakeTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const { ops, tables } = this.k
     // The other way round than the order of locks, hence only tried.
     if (!(yield* spinTrylock(this.cpu, tables.pmdLockptr(pmdp)))) return PMD_EMPTY
@@ -146,7 +146,7 @@ export class Zap extends Part {
   }
 
   /** try_to_free_pte(): in the order of locks, when a look at every entry shows that the table is empty. */
-  *#takeIfEmpty(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
+  protected *takeIfEmpty(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const { geo, ops, tables } = this.k
     yield* tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -167,24 +167,24 @@ export class Zap extends Part {
     return taken
   }
 
-  *#freeTaken(mm: PhysAddr, pmd: PteWord, addr: VirtAddr): Step<void> {
+  protected *freeTaken(mm: PhysAddr, pmd: PteWord, addr: VirtAddr): Step<void> {
     yield* this.k.gather.tlbRemoveTable(entryTable(pmd), addr, Level.pte)
     this.k.tables.mmDecNrPtes(mm)
   }
 
   // ---- entries ------------------------------------------------------------------------------------------------------
 
-  *#zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+  protected *zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
-    if (!ptePresent(pte)) return yield* this.#zapNonPresent(mm, addr, ptep, pte)
+    if (!ptePresent(pte)) return yield* this.zapNonPresent(mm, addr, ptep, pte)
     const old = yield* this.k.ops.ptepGetAndClearFull(mm, addr, ptep, this.k.gather.fullmm)
     this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
     if (pteSpecial(old)) return
     const page = this.k.memmap.page(ptePfn(old))
     if (pteDirty(old) && !this.k.folios.isAnonPage(page)) yield* this.k.folios.setFlag(page, PG_DIRTY)
     yield* this.k.rmap.folioRemoveRmapPte(page)
-    this.#countRss(mm, page, -1)
+    this.countRss(mm, page, -1)
     yield* this.releasePage(page)
   }
 
@@ -193,12 +193,12 @@ export class Zap extends Part {
     yield* this.k.gather.tlbRemovePage(page)
   }
 
-  *#zapNonPresent(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
-    if (isMigrationEntry(pte)) this.#countRss(mm, this.k.memmap.page(swpOffsetPfn(pte)), -1)
+  protected *zapNonPresent(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
+    if (isMigrationEntry(pte)) this.countRss(mm, this.k.memmap.page(swpOffsetPfn(pte)), -1)
     yield* this.k.ops.pteClear(mm, addr, ptep)
   }
 
-  #countRss(mm: PhysAddr, page: PhysAddr, delta: number): void {
+  protected countRss(mm: PhysAddr, page: PhysAddr, delta: number): void {
     const counter = this.k.folios.isAnonPage(page) ? MM.at.rssAnon : MM.at.rssFile
     this.k.tables.addCounter(phys(mm + counter), delta)
   }

@@ -47,12 +47,12 @@ export class Mmu {
 
   /** Loads the 32-bit word at `addr` (multiple of 4) of the current mm: 0 … 2^31 - 1, or FAULT. */
   *load(addr: VirtAddr): Step<number> {
-    return yield* this.#access(addr, false, 0)
+    return yield* this.access(addr, false, 0)
   }
 
   /** Stores `value` (0 … 2^31 - 1) at `addr`: 0, or FAULT. */
   *store(addr: VirtAddr, value: number): Step<number> {
-    return yield* this.#access(addr, true, value)
+    return yield* this.access(addr, true, value)
   }
 
   /** user_access_begin(): the kernel is about to load or store for its user, as load() and store() do. */
@@ -67,35 +67,35 @@ export class Mmu {
    * 0: there is none. An invalidation waits for the walk as for one of an access.
    */
   *speculate(addr: VirtAddr): Step<number> {
-    yield* this.#begin()
+    yield* this.begin()
     // An interrupt that came before may have loaded none.
     const mm = peek32(this.cpu.area + CPU_AREA.at.currentMm)
     const vpn = Math.floor(addr / this.k.geo.pageSize)
     const entry = mm === 0 ? 0 : yield* this.translate(mm, addr, vpn, false)
-    yield* this.#end()
+    yield* this.end()
     return entry === 0 ? 0 : 1
   }
 
-  *#access(addr: VirtAddr, write: boolean, value: number): Step<number> {
-    yield* this.#begin()
-    const result = yield* this.#instruction(addr, write, value)
-    yield* this.#end()
+  protected *access(addr: VirtAddr, write: boolean, value: number): Step<number> {
+    yield* this.begin()
+    const result = yield* this.instruction(addr, write, value)
+    yield* this.end()
     return result
   }
 
-  *#begin(): Step<void> {
+  protected *begin(): Step<void> {
     const { cpu } = this
     cpu.localIrqSave()
     if (this.k.config.flushStyle === 'broadcast') yield* lockTlb(cpu, phys(cpu.area + CPU_AREA.at.tlbBusy))
   }
 
-  *#end(): Step<void> {
+  protected *end(): Step<void> {
     const { cpu } = this
     if (this.k.config.flushStyle === 'broadcast') yield* unlockTlb(cpu, phys(cpu.area + CPU_AREA.at.tlbBusy))
     yield* cpu.localIrqRestore()
   }
 
-  *#instruction(addr: VirtAddr, write: boolean, value: number): Step<number> {
+  protected *instruction(addr: VirtAddr, write: boolean, value: number): Step<number> {
     const { geo, memmap, observer } = this.k
     const mm = peek32(this.cpu.area + CPU_AREA.at.currentMm)
     const vpn = Math.floor(addr / geo.pageSize)
@@ -117,7 +117,7 @@ export class Mmu {
   protected *translate(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const hit: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, this.k.geo.hpagePmdNr, mm) ?? 0)
     if (hit !== 0 && (!write || (peek32(hit + TLB_ENTRY.at.flags) & TLB_DIRTY) !== 0)) return hit
-    return yield* this.#walk(mm, addr, vpn, write)
+    return yield* this.walk(mm, addr, vpn, write)
   }
 
   /**
@@ -125,18 +125,18 @@ export class Mmu {
    * address, 0 when the access faults. A table that does not allow the access is forgotten and the walk begins anew, as
    * the fault would have it.
    */
-  *#walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+  protected *walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const tlb = this.k.tlbs[this.cpu.id]
     const table = tlb?.lookupTable(Math.floor(addr / this.k.geo.pmdSize), mm) ?? 0
     if (table !== 0) {
-      const found = yield* this.#walkTable(table, mm, addr, vpn, write)
+      const found = yield* this.walkTable(table, mm, addr, vpn, write)
       if (found !== 0) return found
       tlb?.dropTables(mm)
     }
-    return yield* this.#walkTree(mm, addr, vpn, write)
+    return yield* this.walkTree(mm, addr, vpn, write)
   }
 
-  *#walkTable(table: number, mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+  protected *walkTable(table: number, mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const stamp = this.cpu.clock
     const leafp = phys(table + this.k.geo.pteIndex(addr) * 8)
     for (;;) {
@@ -150,7 +150,7 @@ export class Mmu {
     }
   }
 
-  *#walkTree(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+  protected *walkTree(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const { geo, memmap, observer } = this.k
     // The translation is as old as the walk's first read: an oracle that compares times needs the earlier end.
     const stamp = this.cpu.clock
@@ -178,12 +178,12 @@ export class Mmu {
       const pages = huge ? geo.hpagePmdNr : 1
       const pfn = huge ? pmdPfn(leaf as PteWord, geo.hpagePmdNr) : ptePfn(leaf as PteWord)
       const first = vpn - (vpn % pages)
-      if (!huge) this.#remember(addr, memmap.table(entryTable(pmd as PteWord)), mm)
+      if (!huge) this.remember(addr, memmap.table(entryTable(pmd as PteWord)), mm)
       return this.k.tlbs[this.cpu.id]?.fill(first, pfn, pages, flags, stamp, mm) ?? phys(0)
     }
   }
 
-  #remember(addr: VirtAddr, table: number, mm: number): void {
+  protected remember(addr: VirtAddr, table: number, mm: number): void {
     this.k.tlbs[this.cpu.id]?.fillTable(Math.floor(addr / this.k.geo.pmdSize), table, mm)
   }
 }

@@ -55,12 +55,12 @@ export class PtOps {
 
   /** Write-protects a live entry without losing a dirty bit that the hardware sets meanwhile. Does not flush. */
   *ptepSetWrprotect(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
-    yield* this.#wrprotect(Level.pte, mm, addr, ptep)
+    yield* this.wrprotect(Level.pte, mm, addr, ptep)
   }
 
   /** Makes a live entry more permissive; true if it changed. Without `dirty` x86 leaves it to the hardware. */
   *ptepSetAccessFlags(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, entry: PteWord, dirty: boolean): Step<boolean> {
-    return yield* this.#setAccessFlags(Level.pte, vma, addr, ptep, entry, dirty)
+    return yield* this.setAccessFlags(Level.pte, vma, addr, ptep, entry, dirty)
   }
 
   /** Opens a protection change: the entry is taken out, so that the hardware cannot set bits in it meanwhile. */
@@ -125,11 +125,11 @@ export class PtOps {
   }
 
   *pmdpSetWrprotect(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<void> {
-    yield* this.#wrprotect(Level.pmd, mm, addr, pmdp)
+    yield* this.wrprotect(Level.pmd, mm, addr, pmdp)
   }
 
   *pmdpSetAccessFlags(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, entry: PteWord, dirty: boolean): Step<boolean> {
-    return yield* this.#setAccessFlags(Level.pmd, vma, addr, pmdp, entry, dirty)
+    return yield* this.setAccessFlags(Level.pmd, vma, addr, pmdp, entry, dirty)
   }
 
   *pmdClear(mm: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<void> {
@@ -156,7 +156,7 @@ export class PtOps {
     return old
   }
 
-  *#wrprotect(level: number, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr): Step<void> {
+  protected *wrprotect(level: number, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr): Step<void> {
     let old = (yield* this.cpu.readOnce64(entry)) as PteWord
     this.k.observer.entryChanging(this.cpu, level, mm, addr, entry, pteWrprotect(old))
     for (;;) {
@@ -167,7 +167,7 @@ export class PtOps {
     }
   }
 
-  *#setAccessFlags(
+  protected *setAccessFlags(
     level: number,
     vma: PhysAddr,
     addr: VirtAddr,

@@ -92,7 +92,7 @@ export class TlbFlush implements IpiCondition {
     this.cpu.preemptDisable()
     // Full barrier: as in flushTlbMmRange().
     yield* this.cpu.smpMb()
-    yield* this.#flushByBroadcast(mm, vpn, endVpn, true)
+    yield* this.flushByBroadcast(mm, vpn, endVpn, true)
     this.cpu.preemptEnable()
     this.k.observer.tlbFlushed(this.cpu, mm, vpn, endVpn)
   }
@@ -103,17 +103,17 @@ export class TlbFlush implements IpiCondition {
     const vpn = Math.floor(start / pageSize)
     const endVpn = Math.ceil(end / pageSize)
     this.cpu.preemptDisable()
-    if (this.k.config.flushStyle === 'ipi') yield* this.#flushByInterrupt(mm, vpn, endVpn, freedTables)
+    if (this.k.config.flushStyle === 'ipi') yield* this.flushByInterrupt(mm, vpn, endVpn, freedTables)
     else {
       // Full barrier: the table change before TLBs are emptied.
       yield* this.cpu.smpMb()
-      yield* this.#flushByBroadcast(mm, vpn, endVpn)
+      yield* this.flushByBroadcast(mm, vpn, endVpn)
     }
     this.cpu.preemptEnable()
     this.k.observer.tlbFlushed(this.cpu, mm, vpn, endVpn)
   }
 
-  *#flushByInterrupt(mm: PhysAddr, vpn: number, end: number, freedTables: boolean): Step<void> {
+  protected *flushByInterrupt(mm: PhysAddr, vpn: number, end: number, freedTables: boolean): Step<void> {
     const info = this.batch
     const gen = yield* this.incMmTlbGen(mm)
     poke32(info + FLUSH_INFO.at.mm, mm)
@@ -172,11 +172,11 @@ export class TlbFlush implements IpiCondition {
     const mm = peek32(area + CPU_AREA.at.currentMm)
     if (mm === 0) return
     if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMm(phys(0))
-    yield* this.#flushUpToNow(mm)
+    yield* this.flushUpToNow(mm)
   }
 
   /** Every translation, as all flushes of `mm` that were asked for until now would have it. */
-  *#flushUpToNow(mm: number): Step<void> {
+  protected *flushUpToNow(mm: number): Step<void> {
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
     this.k.tlbs[this.cpu.id]?.flushAll()
     poke32(this.cpu.area + CPU_AREA.at.tlbGen, now)
@@ -186,7 +186,7 @@ export class TlbFlush implements IpiCondition {
    * Each TLB is emptied while its CPU is between two accesses: an access holds tlbBusy from lookup to data, so that
    * "the instruction was issued" cannot be taken for "it completed" (the DSB after arm64's TLBI).
    */
-  *#flushByBroadcast(mm: PhysAddr, vpn: number, end: number, lastLevel = false): Step<void> {
+  protected *flushByBroadcast(mm: PhysAddr, vpn: number, end: number, lastLevel = false): Step<void> {
     for (let target = 0; target < this.cpu.cpuCount; target++) {
       const busy = phys(this.cpu.areaOf(target) + CPU_AREA.at.tlbBusy)
       yield* lockTlb(this.cpu, busy)
@@ -226,13 +226,13 @@ export class TlbFlush implements IpiCondition {
       yield* this.incMmTlbGen(mm)
       const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
       poke64(batch + FLUSH_INFO.at.batchMask, peek64(batch + FLUSH_INFO.at.batchMask) | mask)
-    } else yield* this.#post(mm, Math.floor(addr / this.k.geo.pageSize))
+    } else yield* this.post(mm, Math.floor(addr / this.k.geo.pageSize))
     yield* this.cpu.writeOnce32(phys(batch + FLUSH_INFO.at.flushRequired), 1)
   }
 
-  *#post(mm: PhysAddr, vpn: number): Step<void> {
+  protected *post(mm: PhysAddr, vpn: number): Step<void> {
     const { batch } = this
-    if (peek32(batch + FLUSH_INFO.at.posted) === POSTED_MAX) yield* this.#awaitPosted()
+    if (peek32(batch + FLUSH_INFO.at.posted) === POSTED_MAX) yield* this.awaitPosted()
     const count = peek32(batch + FLUSH_INFO.at.posted)
     poke32(batch + FLUSH_INFO.at.postedMm + count * 4, mm)
     pokeF64(batch + FLUSH_INFO.at.postedVpn + count * 8, vpn)
@@ -240,11 +240,11 @@ export class TlbFlush implements IpiCondition {
   }
 
   /** DSB: what this CPU has begun is complete on all CPUs. */
-  *#awaitPosted(): Step<void> {
+  protected *awaitPosted(): Step<void> {
     const { batch } = this
     for (let i = 0; i < peek32(batch + FLUSH_INFO.at.posted); i++) {
       const vpn = peekF64(batch + FLUSH_INFO.at.postedVpn + i * 8)
-      yield* this.#flushByBroadcast(phys(peek32(batch + FLUSH_INFO.at.postedMm + i * 4)), vpn, vpn + 1)
+      yield* this.flushByBroadcast(phys(peek32(batch + FLUSH_INFO.at.postedMm + i * 4)), vpn, vpn + 1)
     }
     poke32(batch + FLUSH_INFO.at.posted, 0)
   }
@@ -262,7 +262,7 @@ export class TlbFlush implements IpiCondition {
       yield* this.flushTlbAll()
       yield* this.cpu.localIrqRestore()
       poke64(batch + FLUSH_INFO.at.batchMask, 0n)
-    } else yield* this.#awaitPosted()
+    } else yield* this.awaitPosted()
     this.cpu.preemptEnable()
     yield* this.cpu.writeOnce32(phys(batch + FLUSH_INFO.at.flushRequired), 0)
   }
@@ -311,7 +311,7 @@ export class TlbFlush implements IpiCondition {
     cpu.localIrqSave()
     if (wasLazy) yield* cpu.writeOnce32(phys(cpu.area + CPU_AREA.at.isLazy), 0)
     if (previous === mm) yield* this.catchUp(mm)
-    else yield* this.#load(previous, mm)
+    else yield* this.load(previous, mm)
     yield* cpu.localIrqRestore()
   }
 
@@ -321,17 +321,17 @@ export class TlbFlush implements IpiCondition {
     // lazy, and it not see that flush's generation. Pairs with incMmTlbGen().
     yield* this.cpu.smpMb()
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
-    if (now !== peek32(this.cpu.area + CPU_AREA.at.tlbGen)) yield* this.#flushUpToNow(mm)
+    if (now !== peek32(this.cpu.area + CPU_AREA.at.tlbGen)) yield* this.flushUpToNow(mm)
   }
 
-  *#load(previous: PhysAddr, mm: PhysAddr): Step<void> {
+  protected *load(previous: PhysAddr, mm: PhysAddr): Step<void> {
     const { cpu } = this
     const bit = 1n << BigInt(cpu.id)
     // Full barrier: this CPU's bit in the mask before its first walk of the new tables. Otherwise a flusher that
     // changes an entry after the walk misses this CPU. Pairs with incMmTlbGen(), and the barriers of broadcasts.
     if (mm !== 0) yield* cpu.atomicFetchOr64(phys(mm + MM_CONTEXT.at.cpumask), bit)
     poke32(cpu.area + CPU_AREA.at.currentMm, mm)
-    if (mm !== 0) yield* this.#flushUpToNow(mm)
+    if (mm !== 0) yield* this.flushUpToNow(mm)
     else this.k.tlbs[cpu.id]?.flushAll()
     if (previous !== 0) yield* cpu.atomicFetchAnd64(phys(previous + MM_CONTEXT.at.cpumask), ~bit)
   }

@@ -28,7 +28,7 @@ export class PowerpcDeferCount extends PowerpcFragments {
     this.k.observer.tableFreed(this.cpu, table)
     // Full barrier; the value decides alone: exactly one of those that wait finds itself the first.
     const count = yield* this.cpu.atomicAddReturn32(phys(page + PAGE.at.ptFragRefcount), DEFERRED - 1)
-    if (count < 2 * DEFERRED) yield* this.#wait(page)
+    if (count < 2 * DEFERRED) yield* this.wait(page)
   }
 
   protected *pteFreeNow(page: PhysAddr): Step<void> {
@@ -38,10 +38,10 @@ export class PowerpcDeferCount extends PowerpcFragments {
     // Others came while this one waited: one unit stays for all of them, for one more grace period.
     while (count >= 2 * DEFERRED) count = yield* this.cpu.atomicAddReturn32(at, -DEFERRED)
     yield* this.cpu.atomicAddReturn32(at, -1)
-    yield* this.#wait(page)
+    yield* this.wait(page)
   }
 
-  *#wait(page: PhysAddr): Step<void> {
+  protected *wait(page: PhysAddr): Step<void> {
     yield* this.k.rcu.callRcu(phys(page + PAGE.at.rcuNext), this.#deferred)
   }
 }

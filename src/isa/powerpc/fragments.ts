@@ -40,58 +40,58 @@ export class PowerpcFragments extends FragmentPgalloc {
   // ---- pte_fragment_alloc(), pmd_fragment_alloc() -------------------------------------------------------------------
 
   override *pteAllocOne(mm: PhysAddr): Step<Table> {
-    return this.handOut(mm, yield* this.#alloc(mm, PTE))
+    return this.handOut(mm, yield* this.alloc(mm, PTE))
   }
 
   override *pmdAllocOne(mm: PhysAddr): Step<Table> {
-    const table = yield* this.#alloc(mm, PMD)
+    const table = yield* this.alloc(mm, PMD)
     if (table !== NO_TABLE) this.k.observer.tableCreated(this.cpu, table, Level.pmd, mm)
     return table
   }
 
-  *#alloc(mm: PhysAddr, shared: Shared): Step<Table> {
-    const table = yield* this.#nextPart(mm, shared)
-    return table === NO_TABLE ? yield* this.#newPage(mm, shared) : table
+  protected *alloc(mm: PhysAddr, shared: Shared): Step<Table> {
+    const table = yield* this.nextPart(mm, shared)
+    return table === NO_TABLE ? yield* this.newPage(mm, shared) : table
   }
 
   /** The table at the cursor, which moves on. */
-  *#nextPart(mm: PhysAddr, { level, cursor }: Shared): Step<Table> {
+  protected *nextPart(mm: PhysAddr, { level, cursor }: Shared): Step<Table> {
     const { memmap } = this.k
     const where = phys(mm + cursor)
-    yield* this.#lock(mm)
+    yield* this.lock(mm)
     const at = yield* this.cpu.plainRead32(where)
     if (at !== 0) {
       const next = at + memmap.tableParts(level) * memmap.tableBytes
       yield* this.cpu.plainWrite32(where, memmap.pfnAt(next) === memmap.pfnAt(at) ? next : 0)
     }
-    yield* this.#unlock(mm)
+    yield* this.unlock(mm)
     return at === 0 ? NO_TABLE : memmap.tableAt(at)
   }
 
   /** The first table of a new page; the others are the mm's to hand out, unless somebody else brought a page meanwhile. */
-  *#newPage(mm: PhysAddr, shared: Shared): Step<Table> {
+  protected *newPage(mm: PhysAddr, shared: Shared): Step<Table> {
     const { memmap } = this.k
-    const pfn = yield* this.#newTablePageOf(shared)
+    const pfn = yield* this.newTablePageOf(shared)
     if (pfn === NO_PAGE) return NO_TABLE
     const second = memmap.table(memmap.firstTable(pfn) + memmap.tableParts(shared.level))
     const where = phys(mm + shared.cursor)
     yield* this.setCount(pfn, 1)
-    yield* this.#lock(mm)
+    yield* this.lock(mm)
     if ((yield* this.cpu.plainRead32(where)) === 0) {
-      yield* this.setCount(pfn, this.#tablesInPage(shared))
+      yield* this.setCount(pfn, this.tablesInPage(shared))
       yield* this.cpu.plainWrite32(where, second)
     }
-    yield* this.#unlock(mm)
+    yield* this.unlock(mm)
     return memmap.firstTable(pfn)
   }
 
-  *#newTablePageOf({ level }: Shared): Step<Pfn> {
+  protected *newTablePageOf({ level }: Shared): Step<Pfn> {
     if (level === Level.pte) return yield* this.newTablePage()
     const entries = this.k.geo.ptrsPerTable * this.k.memmap.pmdFragments
     return yield* this.k.tables.newTablePage(0, entries, PMD_EMPTY)
   }
 
-  #tablesInPage({ level }: Shared): number {
+  protected tablesInPage({ level }: Shared): number {
     return this.k.memmap.fragments / this.k.memmap.tableParts(level)
   }
 
@@ -120,18 +120,18 @@ export class PowerpcFragments extends FragmentPgalloc {
 
   /** destroy_pagetable_cache(): gives the parts back that were never handed out. Caller: the last user of the mm. */
   override *destroyMm(mm: PhysAddr): Step<void> {
-    yield* this.#destroyCursor(mm, PTE)
-    yield* this.#destroyCursor(mm, PMD)
+    yield* this.destroyCursor(mm, PTE)
+    yield* this.destroyCursor(mm, PMD)
   }
 
-  *#destroyCursor(mm: PhysAddr, shared: Shared): Step<void> {
+  protected *destroyCursor(mm: PhysAddr, shared: Shared): Step<void> {
     const { memmap } = this.k
     const where = phys(mm + shared.cursor)
     const at = yield* this.cpu.plainRead32(where)
     if (at === 0) return
     yield* this.cpu.plainWrite32(where, 0)
     const handedOut = this.partOf(memmap.tableAt(at)) / memmap.tableParts(shared.level)
-    yield* this.drop(memmap.page(memmap.pfnAt(at)), this.#tablesInPage(shared) - handedOut)
+    yield* this.drop(memmap.page(memmap.pfnAt(at)), this.tablesInPage(shared) - handedOut)
   }
 
   // ---- the count ------------------------------------------------------------------------------------------------------
@@ -155,11 +155,11 @@ export class PowerpcFragments extends FragmentPgalloc {
     yield* this.k.rcu.callRcu(phys(page + PAGE.at.rcuNext), this.#freeCallback)
   }
 
-  *#lock(mm: PhysAddr): Step<void> {
+  protected *lock(mm: PhysAddr): Step<void> {
     yield* spinLock(this.cpu, phys(mm + MM.at.pageTableLock))
   }
 
-  *#unlock(mm: PhysAddr): Step<void> {
+  protected *unlock(mm: PhysAddr): Step<void> {
     yield* spinUnlock(this.cpu, phys(mm + MM.at.pageTableLock))
   }
 }

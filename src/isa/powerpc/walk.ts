@@ -5,7 +5,7 @@
  * that a TLB entry does not allow walks anew, so a permission that was added needs no flush.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
-import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
+import { TLB_DIRTY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32 } from '../../machine/image/image.js'
 import { Level } from '../../arch/level.js'
@@ -16,13 +16,7 @@ import { entryTable, PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PTE, PAGE_REA
 const FAULT = phys(0)
 
 export class PowerpcMmu extends Mmu {
-  protected override *translate(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
-    const hit: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, this.k.geo.hpagePmdNr, mm) ?? 0)
-    if (hit !== 0 && (!write || (peek32(hit + TLB_ENTRY.at.flags) & TLB_DIRTY) !== 0)) return hit
-    return yield* this.#walk(mm, addr, vpn, write)
-  }
-
-  *#walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+  protected override *walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const { geo, memmap, observer } = this.k
     const stamp = this.cpu.clock
     let table = peek32(mm + MM_CONTEXT.at.pgd)
@@ -42,11 +36,11 @@ export class PowerpcMmu extends Mmu {
       const marked = entry | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
       // Changed since it was read: look again.
       if (marked !== entry && (yield* this.cpu.cmpxchg64(at, entry, marked)) !== entry) continue
-      return this.#fill(mm, vpn, entry, level === Level.pmd ? geo.hpagePmdNr : 1, stamp, write)
+      return this.fill(mm, vpn, entry, level === Level.pmd ? geo.hpagePmdNr : 1, stamp, write)
     }
   }
 
-  #fill(mm: number, vpn: number, entry: PteWord, pages: number, stamp: number, write: boolean): PhysAddr {
+  protected fill(mm: number, vpn: number, entry: PteWord, pages: number, stamp: number, write: boolean): PhysAddr {
     const flags = ((entry & PAGE_WRITE) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
     return this.k.tlbs[this.cpu.id]?.fill(vpn - (vpn % pages), ptePfn(entry), pages, flags, stamp, mm) ?? FAULT
   }

@@ -40,7 +40,7 @@ export class FoldedTables extends UpperTables {
   // ---- the top ----------------------------------------------------------------------------------------------------
 
   override *newTop(mm: PhysAddr): Step<boolean> {
-    return yield* this.makeTop(mm, Level.pud, this.#limit(Level.pud))
+    return yield* this.makeTop(mm, Level.pud, this.limit(Level.pud))
   }
 
   /** The tables that hang from the top by their first entries: former tops, if nothing was ever mapped in them. */
@@ -58,7 +58,7 @@ export class FoldedTables extends UpperTables {
   }
 
   /** First address behind what a top table of `level` translates. */
-  #limit(level: number): number {
+  protected limit(level: number): number {
     const { geo } = this.k
     return Math.min(geo.upperSize(level) * geo.ptrsPerTable, geo.taskSize)
   }
@@ -67,8 +67,8 @@ export class FoldedTables extends UpperTables {
   override *reach(mm: PhysAddr, end: number): Step<boolean> {
     if (end <= peekF64(mm + MM.at.asceLimit)) return true
     for (let level = peek32(mm + MM.at.topLevel) + 1; ; level++) {
-      if (!(yield* this.#addLevel(mm, level as UpperLevel))) return false
-      if (end <= this.#limit(level)) break
+      if (!(yield* this.addLevel(mm, level as UpperLevel))) return false
+      if (end <= this.limit(level)) break
     }
     yield* this.announceUpgrade(mm)
     return true
@@ -81,7 +81,7 @@ export class FoldedTables extends UpperTables {
     yield* this.crstTableUpgradeIpi(mm)
   }
 
-  *#addLevel(mm: PhysAddr, level: UpperLevel): Step<boolean> {
+  protected *addLevel(mm: PhysAddr, level: UpperLevel): Step<boolean> {
     const { memmap, tables } = this.k
     const table = yield* tables.newTable(mm, level)
     if (table === NO_TABLE) return false
@@ -94,7 +94,7 @@ export class FoldedTables extends UpperTables {
     yield* this.cpu.smpWmb()
     yield* this.cpu.writeOnce32(phys(mm + MM.at.pgd), memmap.table(table))
     poke32(mm + MM.at.topLevel, level)
-    pokeF64(mm + MM.at.asceLimit, this.#limit(level))
+    pokeF64(mm + MM.at.asceLimit, this.limit(level))
     yield* spinUnlock(this.cpu, lock)
     return true
   }
@@ -163,10 +163,10 @@ export class FoldedTables extends UpperTables {
 
   override *freePgtables(mm: PhysAddr, start: VirtAddr, end: VirtAddr, floor: VirtAddr, ceiling: VirtAddr): Step<void> {
     const level = peek32(mm + MM.at.topLevel)
-    yield* this.#freeRange(mm, level, peek32(mm + MM.at.pgd), start, end, floor, ceiling)
+    yield* this.freeRange(mm, level, peek32(mm + MM.at.pgd), start, end, floor, ceiling)
   }
 
-  *#freeRange(
+  protected *freeRange(
     mm: PhysAddr,
     level: number,
     table: number,
@@ -185,7 +185,7 @@ export class FoldedTables extends UpperTables {
       }
       const word = (yield* this.cpu.readOnce64(entry)) as PteWord
       if (upperNone(word)) continue
-      yield* this.#freeRange(mm, level - 1, memmap.table(entryTable(word)), addr, next, floor, ceiling)
+      yield* this.freeRange(mm, level - 1, memmap.table(entryTable(word)), addr, next, floor, ceiling)
       if (inside(addr, geo.upperSize(level), floor, ceiling))
         yield* this.unlink(level as 4 | 5, mm, addr as VirtAddr, entry, word)
     }
@@ -226,14 +226,14 @@ export class FoldedTables extends UpperTables {
       const want = nr + geo.pagesIn(next - addr)
       const child = this.upperLockless(level, entry, word, addr)
       if (level > Level.pud) nr = yield* this.gupLevel(level - 1, child, addr, next, flags, pages, nr)
-      else nr = yield* this.#gupSegments(child, addr, next, flags, pages, nr)
+      else nr = yield* this.gupSegments(child, addr, next, flags, pages, nr)
       if (nr !== want) return nr
     }
     return nr
   }
 
   /** gup_fast_pmd_range(). */
-  *#gupSegments(
+  protected *gupSegments(
     first: PhysAddr,
     start: VirtAddr,
     end: VirtAddr,

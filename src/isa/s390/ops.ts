@@ -179,9 +179,9 @@ export class S390PtOps extends PtOps {
     old: PteWord,
     local: boolean,
   ): Step<void> {
-    if (level === Level.pmd && !this.#hasIdte) return yield* this.#compareAndSwapAndPurge(mm, addr, entry, old)
+    if (level === Level.pmd && !this.#hasIdte) return yield* this.compareAndSwapAndPurge(mm, addr, entry, old)
     const { geo } = this.k
-    const found = level === Level.pmd ? this.#idteOperand(addr, entry) : entry
+    const found = level === Level.pmd ? this.idteOperand(addr, entry) : entry
     if (found === entry) yield* this.setInvalid(level, mm, addr, entry, old)
     else yield* this.cpu.atomicFetchOr64(found, SEGMENT_INVALID)
     const vpn = Math.floor(addr / geo.pageSize)
@@ -190,7 +190,7 @@ export class S390PtOps extends PtOps {
   }
 
   /** Where IDTE looks: the origin is the pointer minus the address's index, rounded down to where a table can begin. */
-  #idteOperand(addr: VirtAddr, entry: PhysAddr): PhysAddr {
+  protected idteOperand(addr: VirtAddr, entry: PhysAddr): PhysAddr {
     const { geo, memmap } = this.k
     const offset = geo.pmdIndex(addr) * 8
     const bytes = geo.ptrsPerTable * 8
@@ -202,7 +202,7 @@ export class S390PtOps extends PtOps {
    * __pmdp_csp(): CSP on the half of the word that has the bit. It finds the entry by the pointer and not by the address,
    * and does nothing to one that has changed; the caller's lock keeps this one.
    */
-  *#compareAndSwapAndPurge(mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, old: PteWord): Step<void> {
+  protected *compareAndSwapAndPurge(mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, old: PteWord): Step<void> {
     const next = BigInt.asUintN(64, old | SEGMENT_INVALID) as PteWord
     this.k.observer.entryChanging(this.cpu, Level.pmd, mm, addr, entry, next)
     const swapped = yield* this.flush.csp(entry, lowHalf(old), lowHalf(next))

@@ -32,7 +32,7 @@ export class S390Mmu extends Mmu {
 
   /** disable_sacf_uaccess(). */
   override *userAccessEnd(): Step<void> {
-    this.#fetch()
+    this.fetch()
     this.cpu.localIrqSave()
     poke32(this.cpu.area + CPU_AREA.at.secondary, 0)
     yield* this.cpu.writeOnce32(
@@ -43,7 +43,7 @@ export class S390Mmu extends Mmu {
   }
 
   /** The next instruction of the kernel, in secondary-space mode, comes by the kernel's own tables. */
-  #fetch(): void {
+  protected fetch(): void {
     const { area } = this.cpu
     if (peek32(area + CPU_AREA.at.secondary) === 0 || peek32(area + CPU_AREA.at.primaryTop) === 0) return
     const at = phys(area + CPU_AREA.at.primaryTop)
@@ -53,13 +53,13 @@ export class S390Mmu extends Mmu {
   }
 
   protected override *translate(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
-    this.#fetch()
+    this.fetch()
     const hit: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, this.k.geo.hpagePmdNr, mm) ?? 0)
-    if (hit === 0) return yield* this.#walk(mm, addr, vpn, write)
+    if (hit === 0) return yield* this.walk(mm, addr, vpn, write)
     return write && (peek32(hit + TLB_ENTRY.at.flags) & TLB_WRITE) === 0 ? FAULT : hit
   }
 
-  *#walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
+  protected override *walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const { geo, memmap, observer } = this.k
     const stamp = this.cpu.clock
     const { area } = this.cpu
@@ -72,10 +72,10 @@ export class S390Mmu extends Mmu {
       const entry = (yield* this.cpu.readOnce64(at)) as PteWord
       observer.tableWalked(this.cpu, level, at)
       if ((entry & REGION_INVALID) !== 0n) return FAULT
-      if (tableType(entry) !== level) this.#specification(addr, at, `the entry says level ${tableType(entry)}`)
+      if (tableType(entry) !== level) this.specification(addr, at, `the entry says level ${tableType(entry)}`)
       protectedAbove |= entry & SEGMENT_PROTECT
       if (level === Level.pmd && pmdLeaf(entry))
-        return this.#fill(mm, vpn, pmdPfn(entry, geo.hpagePmdNr), geo.hpagePmdNr, protectedAbove, stamp, write)
+        return this.fill(mm, vpn, pmdPfn(entry, geo.hpagePmdNr), geo.hpagePmdNr, protectedAbove, stamp, write)
       table = memmap.table(entryTable(entry))
       if (level === Level.pmd) break
     }
@@ -83,11 +83,11 @@ export class S390Mmu extends Mmu {
     const pte = (yield* this.cpu.readOnce64(at)) as PteWord
     observer.tableWalked(this.cpu, Level.pte, at)
     if ((pte & PAGE_INVALID) !== 0n) return FAULT
-    if ((pte & PAGE_LARGE) !== 0n) this.#specification(addr, at, 'bit 52 of a valid PTE is set')
-    return this.#fill(mm, vpn, ptePfn(pte), 1, protectedAbove | (pte & PAGE_PROTECT), stamp, write)
+    if ((pte & PAGE_LARGE) !== 0n) this.specification(addr, at, 'bit 52 of a valid PTE is set')
+    return this.fill(mm, vpn, ptePfn(pte), 1, protectedAbove | (pte & PAGE_PROTECT), stamp, write)
   }
 
-  #fill(
+  protected fill(
     mm: number,
     vpn: number,
     pfn: number,
@@ -102,7 +102,7 @@ export class S390Mmu extends Mmu {
     return write && flags === 0 ? FAULT : at
   }
 
-  #specification(addr: number, at: PhysAddr, why: string): never {
+  protected specification(addr: number, at: PhysAddr, why: string): never {
     const what = `translation-specification exception at 0x${addr.toString(16)}`
     return this.cpu.report('entry-legal', what, at, [why, 'Two levels of tables disagree about which they are.'])
   }

@@ -67,7 +67,7 @@ export function kernelStack(trace: string): string[] {
     const frame = /^\s+at (?:async )?([\w.$#<>]+)(?: \[as [^\]]+\])? \((.*)\)$/.exec(line)
     if (frame === null) continue
     const [, name = '', file = ''] = frame
-    if (!/\/(?:sync|arch|mm|bug|program)\//.test(file) && !file.startsWith(USER_SCHEME)) continue
+    if (!/\/(?:sync|arch|mm|isa|bug|program)\//.test(file) && !file.startsWith(USER_SCHEME)) continue
     const clean = name.replace(/\.next$/, '').replace(/^_?class\d*\./, '')
     if (clean !== 'next' && names.at(-1) !== clean) names.push(clean)
   }

@@ -84,8 +84,8 @@ export abstract class Pgalloc extends Part {
    * newest is the head, and goes in behind the old head.
    */
   *pgtableTransHugeDeposit(_mm: PhysAddr, pmdp: PhysAddr, table: Table): Step<void> {
-    const list = this.#depositHead(pmdp)
-    const node = this.#depositNode(table)
+    const list = this.depositHead(pmdp)
+    const node = this.depositNode(table)
     const head = phys(yield* this.cpu.plainRead32(list))
     const next = head === 0 ? node : phys(peek32(head))
     poke32(node, next)
@@ -100,15 +100,15 @@ export abstract class Pgalloc extends Part {
 
   /** Takes the newest table back. */
   *pgtableTransHugeWithdraw(_mm: PhysAddr, pmdp: PhysAddr): Step<Table> {
-    const list = this.#depositHead(pmdp)
+    const list = this.depositHead(pmdp)
     const node = phys(yield* this.cpu.plainRead32(list))
-    if (node === 0) return this.#nothingDeposited(list)
+    if (node === 0) return this.nothingDeposited(list)
     const [next, prev] = [peek32(node), peek32(node + PREV)]
-    this.#checkRing(node, next, prev)
+    this.checkRing(node, next, prev)
     poke32(prev, next)
     poke32(next + PREV, prev)
     yield* this.cpu.plainWrite32(list, next === node ? 0 : next)
-    const table = this.#tableOfNode(node)
+    const table = this.tableOfNode(node)
     if (this.linksInTable) poke64(node, PTE_EMPTY)
     this.k.observer.tableDeposited(this.cpu, table, pmdp, false)
     return table
@@ -123,27 +123,27 @@ export abstract class Pgalloc extends Part {
     return false
   }
 
-  #depositNode(table: Table): PhysAddr {
+  protected depositNode(table: Table): PhysAddr {
     return this.linksInTable ? this.k.memmap.table(table) : phys(this.pageOf(table) + PAGE.at.lruNext)
   }
 
-  #tableOfNode(node: PhysAddr): Table {
+  protected tableOfNode(node: PhysAddr): Table {
     const { memmap } = this.k
     return this.linksInTable ? memmap.tableAt(node) : memmap.firstTable(memmap.pfnOf(node - PAGE.at.lruNext))
   }
 
-  #depositHead(pmdp: PhysAddr): PhysAddr {
+  protected depositHead(pmdp: PhysAddr): PhysAddr {
     return phys(this.k.memmap.page(this.k.memmap.upperPfnAt(pmdp)) + PAGE.at.pmdHugePte)
   }
 
-  #checkRing(node: number, next: number, prev: number): void {
+  protected checkRing(node: number, next: number, prev: number): void {
     if (peek32(next + PREV) === node && peek32(prev) === node) return
     this.cpu.report('list-corruption', `list_del corruption: deposit ring at 0x${node.toString(16)}`, node, [
       `next->prev is 0x${peek32(next + PREV).toString(16)}, prev->next is 0x${peek32(prev).toString(16)}`,
     ])
   }
 
-  #nothingDeposited(list: PhysAddr): never {
+  protected nothingDeposited(list: PhysAddr): never {
     return this.cpu.report('deposit', 'kernel BUG: withdraw from an empty deposit list', list)
   }
 }

@@ -160,7 +160,7 @@ export abstract class S390Bits extends FragmentPgalloc {
 
   protected *lock(mm: PhysAddr): Step<void> {
     yield* spinLock(this.cpu, phys(mm + MM.at.contextLock))
-    this.#checkAlive(mm)
+    this.checkAlive(mm)
   }
 
   protected *unlock(mm: PhysAddr): Step<void> {
@@ -168,7 +168,7 @@ export abstract class S390Bits extends FragmentPgalloc {
   }
 
   /** What KASAN would say of the lock: the mm has been freed. */
-  #checkAlive(mm: PhysAddr): void {
+  protected checkAlive(mm: PhysAddr): void {
     if (peek32(mm + MM.at.inUse) !== 0) return
     this.cpu.report('frame-state', 'BUG: KASAN: use-after-free: the mm whose context lock is taken is gone', mm)
   }

@@ -19,7 +19,7 @@ export class S390Pgste extends S390Bits {
 
   constructor(k: Kernel) {
     super(k)
-    this.#freeCallback = k.rcu.register({ rcu: (head) => this.#free(phys(head - PAGE.at.rcuNext)) })
+    this.#freeCallback = k.rcu.register({ rcu: (head) => this.free(phys(head - PAGE.at.rcuNext)) })
   }
 
   override *pteAllocOne(mm: PhysAddr): Step<Table> {
@@ -32,7 +32,7 @@ export class S390Pgste extends S390Bits {
 
   override *pteFree(_mm: PhysAddr, table: Table): Step<void> {
     this.k.observer.tableFreed(this.cpu, table)
-    yield* this.#free(this.pageOf(table))
+    yield* this.free(this.pageOf(table))
   }
 
   /** The pointer is tagged as that of a whole page, and nothing else happens before the gather is through. */
@@ -41,7 +41,7 @@ export class S390Pgste extends S390Bits {
   }
 
   override *tlbRemoveTable(table: Table): Step<void> {
-    yield* this.#free(this.pageOf(table))
+    yield* this.free(this.pageOf(table))
   }
 
   override *pteFreeDefer(_mm: PhysAddr, table: Table): Step<void> {
@@ -49,7 +49,7 @@ export class S390Pgste extends S390Bits {
     yield* this.k.rcu.callRcu(phys(this.pageOf(table) + PAGE.at.rcuNext), this.#freeCallback)
   }
 
-  *#free(page: PhysAddr): Step<void> {
+  protected *free(page: PhysAddr): Step<void> {
     yield* this.xorByte(page, BOTH)
     yield* this.release(page)
   }

@@ -52,10 +52,10 @@ abstract class S390Pphhaa extends S390Bits {
     const byte = yield* this.xorByte(page, (ALLOCATED | HEAD | PENDING) << part)
     yield* this.takeOff(page)
     yield* this.unlock(mm)
-    if ((byte & (HEAD << (1 - part))) === 0) yield* this.#queue(page, part)
+    if ((byte & (HEAD << (1 - part))) === 0) yield* this.queue(page, part)
   }
 
-  *#queue(page: PhysAddr, part: number): Step<void> {
+  protected *queue(page: PhysAddr, part: number): Step<void> {
     yield* this.k.rcu.callRcu(phys(page + PAGE.at.rcuNext), this.#callbacks[part] as number)
   }
 
@@ -64,7 +64,7 @@ abstract class S390Pphhaa extends S390Bits {
     const page = phys(head - PAGE.at.rcuNext)
     const other = (yield* this.xorByte(page, HEAD << part)) & (HEAD << (1 - part))
     yield* this.endOfWait(page, part)
-    if (other !== 0) yield* this.#queue(page, 1 - part)
+    if (other !== 0) yield* this.queue(page, 1 - part)
   }
 
   // ---- the list ---------------------------------------------------------------------------------------------------

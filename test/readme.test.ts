@@ -2,20 +2,17 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadBug, loadPatch, loadScenario } from '../dist/src/index.js'
+import { ROOT, documents } from './documents.js'
 
-// The README's TypeScript as a user has it: files in one project, named by their first lines, which are compiled and run.
+// The TypeScript of README and guide as a user has it: files in one project, named by their first lines, which are compiled
+// and run. Commands that are shown with their output run in that project.
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-const examples = [...readme.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].map(([, language = '', code = '']) => ({
-  language,
-  code,
-  name: /^\/\/ ([\w.]+)\n/.exec(code)?.[1] ?? '',
-}))
+const examples = documents.flatMap(({ path, blocks }) =>
+  blocks.map((block) => ({ ...block, path, name: /^\/\/ ([\w.]+)\n/.exec(block.code)?.[1] ?? '' })),
+)
 const written = examples.filter(({ language }) => language === 'ts')
 const containing = (text: string): string[] => written.filter(({ code }) => code.includes(text)).map(({ name }) => name)
 
@@ -29,18 +26,23 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(project, { recursive: true }))
 
-function node(...args: string[]): string {
+function ended(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const env = { ...process.env, VITEST: undefined, NODE_OPTIONS: undefined }
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: project, encoding: 'utf8', env })
+  return spawnSync(process.execPath, args, { cwd: project, encoding: 'utf8', env })
+}
+
+function node(...args: string[]): string {
+  const { status, stdout, stderr } = ended(...args)
   expect(status, stdout + stderr).toBe(0)
   return stdout
 }
 
-describe('the examples of the README', () => {
+describe('the examples of README and guide', () => {
   it('are in TypeScript, and each names its file in its first line', () => {
     expect(examples.filter(({ language }) => !['', 'ts'].includes(language))).toEqual([])
     expect(written.length).toBeGreaterThan(3)
     expect(written.filter(({ name }) => !name.endsWith('.ts'))).toEqual([])
+    expect(new Set(written.map(({ name }) => name)).size).toBe(written.length)
   })
 
   it('type-check as one project', () => {
@@ -89,4 +91,44 @@ describe('the examples of the README', () => {
       expect(node('program.js')).toMatch(/KASAN.* rw2-[^]*duration/)
     }
   })
+})
+
+// A block that begins with `$ npx racewalk …` shows that command's output. `…` on a line of its own stands for lines that are
+// left out. Times differ from run to run, and all figures of free runs do.
+const sessions = examples
+  .filter(({ code }) => code.startsWith('$ npx racewalk '))
+  .map(({ path, code }) => {
+    const [command = '', ...lines] = code.trimEnd().split('\n')
+    return { path, args: command.replace('$ npx racewalk ', '').split(' '), lines }
+  })
+
+const withoutTimes = (line: string): string =>
+  line
+    .replace(/in [\d.]+ s \([\d,.]+ a second\)/, 'in a time')
+    .replaceAll(/ +/g, ' ')
+    .trim()
+const withoutFigures = (line: string): string =>
+  line
+    .replaceAll(/\d[\d,.]*/g, 'N')
+    .replaceAll(/ +/g, ' ')
+    .trim()
+
+describe('the commands of README and guide that are shown with their output', () => {
+  it('are there', () => expect(sessions.length).toBeGreaterThan(5))
+
+  it.each(sessions.map((session) => [`${session.path}: racewalk ${session.args.join(' ')}`, session] as const))(
+    '%s',
+    (_, { args, lines }) => {
+      const same = args[0] === 'stress' ? withoutFigures : withoutTimes
+      const { status, stdout, stderr } = ended(join(ROOT, 'dist/src/cli/main.js'), ...args)
+      expect(status, stderr).toBeLessThan(2)
+      const real = stdout.split('\n').map(same)
+      let at = 0
+      for (const line of lines.map(same).filter((text) => text !== '' && text !== '…')) {
+        const found = real.indexOf(line, at)
+        expect(found, `${line}\nis not in the output after line ${at}:\n${stdout}`).toBeGreaterThanOrEqual(0)
+        at = found + 1
+      }
+    },
+  )
 })

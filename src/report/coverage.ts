@@ -107,7 +107,7 @@ function notSeen({ newChance, operations, accesses }: Insight): string[] {
 
 function leftOut({ bare, cpus, complete }: CoverageContext): string[] {
   const lines = ['a missing barrier: accesses are sequentially consistent here']
-  if (!bare) lines.push('what the model leaves out (README, "What is not modelled"), and what no oracle checks')
+  if (!bare) lines.push('what the model leaves out (racewalk guide model), and what no oracle checks')
   if (!bare || !complete) lines.push(`other programs than this scenario's, and more than ${cpus} CPUs`)
   return lines
 }

@@ -1,4 +1,4 @@
-/** The JSON documents of the commands, one type each. Their fields are documented in the README; scripts rely on them. */
+/** The JSON documents of the commands, one type each. Their fields are documented in src/guide/json.md; scripts rely on them. */
 import type { ArchId } from '../arch/archId.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'

@@ -1,4 +1,4 @@
-/** A recorded state as a JSON document; its fields are documented in the README. */
+/** A recorded state as a JSON document; its fields are documented in src/guide/json.md. */
 import type { PanelId } from './cell.js'
 import type { Change, History } from './recorder.js'
 

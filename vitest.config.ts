@@ -1,4 +1,5 @@
 import { defineConfig, type Plugin } from 'vitest/config'
+import { ProjectSeconds } from './test/projectSeconds.js'
 
 // Kernel functions that tests write themselves go through the same transform as the kernel (dist/ is built by then).
 const lowered: Plugin = {
@@ -13,15 +14,29 @@ const lowered: Plugin = {
   },
 }
 
+// A test file's project is in its name and its folder: threads are *.threads.test.ts; processes, browsers and the
+// command are *.command.test.ts and cli/; explorations are in explore/ and race/; the rest is the model.
+const ALL = 'test/**/*.test.ts'
+const THREADS = 'test/**/*.threads.test.ts'
+const COMMAND = ['test/**/*.command.test.ts', 'test/cli/**/*.test.ts']
+const EXPLORE = ['test/{explore,race}/**/*.test.ts']
+const ALONE = { setupFiles: ['./test/alone.ts'] }
+
 // The suites run the built files in dist/ (npm test builds first), so what is tested is what ships.
 // Two workers: the machine has two cores, and the free-running suites start threads of their own.
 export default defineConfig({
   plugins: [lowered],
   test: {
-    include: ['test/**/*.test.ts'],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     pool: 'forks',
     maxWorkers: 2,
+    reporters: ['default', new ProjectSeconds()],
+    projects: [
+      { extends: true, test: { name: 'model', include: [ALL], exclude: [THREADS, ...COMMAND, ...EXPLORE], ...ALONE } },
+      { extends: true, test: { name: 'explore', include: EXPLORE, exclude: [THREADS, ...COMMAND], ...ALONE } },
+      { extends: true, test: { name: 'threads', include: [THREADS] } },
+      { extends: true, test: { name: 'command', include: COMMAND, exclude: [THREADS] } },
+    ],
   },
 })

@@ -1,18 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse, type AnyNode } from 'acorn'
 import ts from 'typescript'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { UsageError } from '../../dist/src/base/errors.js'
 import { Prng } from '../../dist/src/base/prng.js'
 import {
   ACCESSES,
   LOWERED_MARK,
   accessKind,
-  isLowered,
   lowerControlled,
   lowerForLoad,
   lowerFree,
@@ -350,103 +347,6 @@ describe('a random kernel function', () => {
     const lines = (code: string): number => code.split('\n').length
     for (const { code } of outcomes)
       expect([lines(free(code)), lines(controlled(code))]).toEqual([lines(code), lines(code)])
-  })
-})
-
-describe('the build step', () => {
-  const script = join(ROOT, 'dist/src/boot/lowerTree.js')
-  const emitted = 'export function* f(cpu, p) {\n    return yield* cpu.readOnce32(p);\n}\n'
-  let project: string
-  const at = (path: string): string => join(project, path)
-  const read = (path: string): string => readFileSync(at(path), 'utf8')
-  const run = (): { status: number | null; stderr: string } =>
-    spawnSync('node', [script, at('dist')], { encoding: 'utf8' })
-
-  /** A file as tsc leaves it, with its declaration and its source. */
-  function emit(stem: string, code: string): void {
-    for (const path of [`dist/${stem}.js`, `dist/${stem}.d.ts`, `${stem}.ts`])
-      mkdirSync(dirname(at(path)), { recursive: true })
-    writeFileSync(at(`dist/${stem}.js`), code)
-    writeFileSync(at(`dist/${stem}.d.ts`), '')
-    writeFileSync(at(`${stem}.ts`), '')
-  }
-
-  beforeAll(() => expect(existsSync(script)).toBe(true))
-  beforeEach(() => {
-    if (project) rmSync(project, { recursive: true })
-    project = mkdtempSync(join(tmpdir(), 'racewalk-lower-'))
-    emit('src/mm/a', emitted)
-    emit('workers/w', 'export const w = 1;\n')
-  })
-  afterAll(() => rmSync(project, { recursive: true }))
-
-  it('writes the free form beside the tree and the controlled form in place, marked', () => {
-    expect(run()).toMatchObject({ status: 0, stderr: '' })
-    expect(read('dist/free/src/mm/a.js')).toBe(free(emitted))
-    expect(read('dist/src/mm/a.js')).toBe(`${controlled(emitted)}${LOWERED_MARK}\n`)
-    expect(read('dist/free/workers/w.js')).toBe('export const w = 1;\n')
-    expect(isLowered(read('dist/workers/w.js'))).toBe(true)
-    expect(existsSync(at('dist/free/src/mm/a.d.ts'))).toBe(false)
-  })
-
-  it('changes nothing when it runs again', () => {
-    run()
-    const before = [read('dist/free/src/mm/a.js'), read('dist/src/mm/a.js')]
-    expect(run().status).toBe(0)
-    expect([read('dist/free/src/mm/a.js'), read('dist/src/mm/a.js')]).toEqual(before)
-  })
-
-  it('lowers anew what tsc has written anew', () => {
-    run()
-    const changed = emitted.replace('readOnce32', 'loadAcquire32')
-    emit('src/mm/a', changed)
-    run()
-    expect([read('dist/free/src/mm/a.js'), isLowered(read('dist/src/mm/a.js'))]).toEqual([free(changed), true])
-  })
-
-  it('removes both forms of a module whose source is gone, and nothing that tsc did not write', () => {
-    writeFileSync(at('dist/src/generated.js'), 'export {};\n')
-    run()
-    rmSync(at('src/mm/a.ts'))
-    run()
-    const left = ['dist/src/mm/a.js', 'dist/free/src/mm/a.js', 'dist/src/mm/a.d.ts', 'dist/free/src/generated.js']
-    expect(left.map((path) => existsSync(at(path)))).toEqual([false, false, false, true])
-  })
-
-  it('removes the free form of a module that is no longer in the tree', () => {
-    run()
-    rmSync(at('dist/src/mm/a.js'))
-    run()
-    expect(existsSync(at('dist/free/src/mm/a.js'))).toBe(false)
-  })
-
-  it('names what it cannot lower, lowers the rest, and fails', () => {
-    run()
-    emit('src/mm/bad', 'function* f() {\n  yield 1;\n}\n')
-    emit('src/mm/a', emitted)
-    const { status, stderr } = run()
-    expect(status).toBe(2)
-    expect(stderr).toMatch(/dist\/src\/mm\/bad\.js:2: a schedule point carries no value/)
-    expect([existsSync(at('dist/free/src/mm/bad.js')), isLowered(read('dist/src/mm/bad.js'))]).toEqual([false, false])
-    expect(isLowered(read('dist/src/mm/a.js'))).toBe(true)
-  })
-
-  it('complains of a marked file whose free form is gone', () => {
-    run()
-    rmSync(at('dist/free'), { recursive: true })
-    const { status, stderr } = run()
-    expect([status, stderr]).toEqual([2, expect.stringContaining('a.js: its free form is gone; compile again')])
-  })
-
-  it('leaves modules that load, in both trees', () => {
-    run()
-    const print =
-      'import { f } from "MODULE"; const s = f({ at: () => false, readOnce32: (p) => p }, 7); console.log(s.next?.().value ?? s)'
-    for (const tree of ['dist', 'dist/free']) {
-      const code = print.replace('MODULE', `file://${at(`${tree}/src/mm/a.js`)}`)
-      writeFileSync(at('package.json'), '{ "type": "module" }')
-      expect(execFileSync('node', ['--input-type=module', '-e', code], { encoding: 'utf8' })).toBe('7\n')
-    }
   })
 })
 

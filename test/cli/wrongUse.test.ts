@@ -59,6 +59,16 @@ const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
     ['explore', 'mixed', '--preemptions', '2'],
     /--preemptions 2 with --strategy portfolio/,
   ],
+  [
+    'a delay of everything',
+    ['explore', 'retract-vs-gup', '--gp-delay', '100'],
+    /--gp-delay 100[^]*percentage from 0 to 99/,
+  ],
+  [
+    'a strategy that does not exist',
+    ['explore', 'mixed', '--strategy', 'pcd'],
+    /no strategy 'pcd'[^]*portfolio, random, pct, pos, urw, bounded[^]*did you mean 'pc?t?/,
+  ],
   ['no depth', ['explore', 'mixed', '--strategy', 'pct', '--depth', '0'], /--depth[^]*1 to 100/],
   ['every step of threads', ['stress', 'mixed', '--full'], /--full without --explore/],
   [

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { exploredCode, exploredFault } from '../../dist/src/cli/explored.js'
 import { explore } from '../../dist/src/explore/explore.js'
-import { exploreSharded } from '../../dist/src/explore/shards/shards.js'
 import { divergenceDocument, divergenceText } from '../../dist/src/report/divergence.js'
 import { scenarioById, scenarios } from '../../dist/src/scenario/catalog/index.js'
 
@@ -44,18 +43,6 @@ describe('a bug that keeps state in a variable', async () => {
   it('ends the command as a fault', () => {
     expect(exploredCode(result)).toBe(3)
     expect(exploredFault(result)).toContain('is not the same when it is run again')
-  })
-
-  it('is caught in a shard', async () => {
-    const { divergence } = await exploreSharded({
-      scenario,
-      bug,
-      modules: { bug: url },
-      check: true,
-      shards: 2,
-      executions: 5000,
-    })
-    expect(divergence).not.toBeNull()
   })
 
   it('goes unseen without the check', () => {

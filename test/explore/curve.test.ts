@@ -4,7 +4,6 @@ import { failureCurve, share, type Curve } from '../../dist/src/explore/insight/
 import { explore, replay } from '../../dist/src/explore/explore.js'
 import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
-import { document, racewalk } from '../cli/command.js'
 
 async function curveOf(scenarioId: string, bugId: string | null, stop = () => false): Promise<Curve> {
   const [scenario, bug] = [scenarioById(scenarioId), bugId === null ? null : bugById(bugId)]
@@ -42,23 +41,5 @@ describe('the curve of an execution that fails', () => {
     const { points, decisive } = await curveOf('gup-vs-collapse', 'gup-collapse-pmd', () => ++asked > 5)
     expect(points).toHaveLength(5)
     expect(decisive).toBeNull()
-  })
-})
-
-describe('--curve', () => {
-  const found = racewalk('explore', 'gup-fast-miniature', '--curve', '--json')
-  const result = document(found) as { curve: Curve; findings: { token: string }[] }
-
-  it('is a field of the document of explore, and of replay for the same token', () => {
-    expect(found.code).toBe(1)
-    expect(result.curve.points.at(-1)).toMatchObject({ failures: 100, runs: 100 })
-    const token = result.findings[0]?.token ?? ''
-    expect(document(racewalk('replay', token, '--curve', '--json'))['curve']).toEqual(result.curve)
-  })
-
-  it('is drawn, with the decisive step in words', () => {
-    const { out } = racewalk('replay', result.findings[0]?.token ?? '', '--curve')
-    expect(out).toMatch(/probability of failure .*\n\n +100 % │.*█\n/)
-    expect(out).toMatch(/decisive: step \d+, the turn of CPU \d, \w+ .*:\n {2}failures \d+ % before it, \d+ % after it/)
   })
 })

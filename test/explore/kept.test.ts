@@ -14,7 +14,6 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, type ExploreOptions, type ExploreResult } from '../../dist/src/explore/explore.js'
-import { exploreSharded } from '../../dist/src/explore/shards/shards.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 const scenario = scenarioById('message-passing')
@@ -47,16 +46,7 @@ describe('an exploration that is kept', () => {
     expect(said(last)).toEqual(said(explore({ scenario, executions: 3000 })))
   })
 
-  it('goes on with another number of threads', async () => {
-    explore({ scenario, resume, executions: 700 })
-    const more = await exploreSharded({ scenario, resume, shards: 2, executions: 5000 })
-    expect(more.resumed?.executions).toBe(700)
-    expect(said(more)).toEqual(said(explore({ scenario, executions: 5000 })))
-    const last = explore({ scenario, resume, executions: 6000 })
-    expect(said(last)).toEqual(said(explore({ scenario, executions: 6000 })))
-  })
-
-  it('finds what it would have found without the stop, and says so again when it is asked again', async () => {
+  it('finds what it would have found without the stop, and says so again when it is asked again', () => {
     const options = { scenario: scenarioById('gup-vs-split'), bug: bugById('no-recheck'), seed: 3, shrink: true }
     const alone = explore(options)
     explore({ ...options, resume, ...stopAfter(32) })
@@ -66,7 +56,6 @@ describe('an exploration that is kept', () => {
     const again = explore({ ...options, resume })
     expect(again.resumed?.executions).toBe(alone.executions)
     expect(said(again)).toEqual(said(alone))
-    expect(said(await exploreSharded({ ...options, resume, shards: 2 }))).toEqual(said(alone))
   })
 
   it('has nothing to do when it has done as much before', () => {

@@ -8,7 +8,6 @@ import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { Access } from '../../dist/src/machine/cpu/access.js'
 import { INTERRUPT } from '../../dist/src/machine/engine/controlled.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
-import { racewalk } from '../cli/command.js'
 
 const SAMPLED = STRATEGIES.map(({ id }) => id).filter((id) => id !== 'dpor')
 
@@ -149,19 +148,5 @@ describe('--gp-delay', () => {
     const token = decodeToken(finding?.token ?? '')
     expect(token.scenario).toBe('retract-vs-exit+gp-delay=60')
     expect(replay(token, scenarioById(token.scenario), bugById('ptmm-lock-uaf')).exact).toBe(true)
-  })
-
-  it('is a percentage below 100', () => {
-    const { code, err } = racewalk('explore', 'retract-vs-gup', '--gp-delay', '100')
-    expect(code).toBe(2)
-    expect(err).toMatch(/--gp-delay 100.*percentage from 0 to 99/s)
-  })
-})
-
-describe('--strategy', () => {
-  it('names what there is when there is none of that name', () => {
-    const { code, err } = racewalk('explore', 'mixed', '--strategy', 'pcd')
-    expect(code).toBe(2)
-    expect(err).toMatch(/no strategy 'pcd'.*portfolio, random, pct, pos, urw, bounded.*did you mean 'pc?t?/s)
   })
 })

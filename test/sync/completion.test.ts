@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Machine, name, runThreads, survey, type Task } from './machine.js'
+import { Machine, name, survey, type Task } from './machine.js'
 
 describe('completion, every schedule', () => {
   it('lets one waiter go for each complete(), after what was done', async () => {
@@ -46,25 +46,4 @@ describe('completion, every schedule', () => {
   it('is not waited for in a reader', async () => {
     expect(name((await Machine.boot(1, 'completion')).run(1, [['waitInReader']]))).toBe('sleep-in-atomic')
   })
-})
-
-describe('completion on threads', () => {
-  it.each(['free', 'perturb'] as const)('lets one waiter go for each complete() (%s)', async (form) => {
-    const tasks: Task[] = [
-      ['wait', 7],
-      ['wait', 7],
-      ['wait', 7],
-      ['finish', { data: 7, times: 3 }],
-    ]
-    const { findings, words } = await runThreads(form, 'completion', tasks)
-    expect([findings, words[2]]).toEqual([[], 3])
-  })
-
-  it.each(['free', 'perturb'] as const)(
-    'is done by an RCU callback of the CPU that sleeps on it (%s)',
-    async (form) => {
-      const { findings } = await runThreads(form, 'completion', [['ownCallback'], ['ownCallback'], ['dwell']])
-      expect(findings).toEqual([])
-    },
-  )
 })

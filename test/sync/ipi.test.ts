@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Machine, name, runThreads, survey, type Task } from './machine.js'
+import { Machine, name, survey, type Task } from './machine.js'
 
 const tasks = (cpus: number, task: Task): Task[] => Array.from({ length: cpus }, () => task)
 
@@ -53,41 +53,5 @@ describe('inter-processor interrupts, every schedule', () => {
   it('are reported when they are waited for with IRQs off', async () => {
     const machine = await Machine.boot(2, 'ipi')
     expect(name(machine.run(1, [['waitWithIrqsOff']]))).toBe('ipi-wait-irqs-off')
-  })
-})
-
-describe('inter-processor interrupts on threads', () => {
-  it.each([
-    ['free', 3000],
-    ['perturb', 300],
-  ] as const)('order what comes before and after a waited call (%s)', async (form, rounds) => {
-    const { findings } = await runThreads(form, 'ipi', [['ask', rounds], ['sections', rounds * 2], ['nothing']])
-    expect(findings).toEqual([])
-  })
-
-  it.each([
-    ['free', 3000],
-    ['perturb', 300],
-  ] as const)('wait for sections with IRQs off (%s)', async (form, rounds) => {
-    const { findings } = await runThreads(form, 'ipi', [
-      ['sections', rounds * 4],
-      ['outwait', rounds],
-      ['outwait', rounds],
-    ])
-    expect(findings).toEqual([])
-  })
-
-  it.each([
-    ['free', 4, 2000],
-    ['free', 64, 5],
-    ['perturb', 4, 200],
-  ] as const)('are waited for by all CPUs at once (%s, %i CPUs)', async (form, cpus, rounds) => {
-    const { findings } = await runThreads(form, 'ipi', tasks(cpus, ['allToAll', rounds]))
-    expect(findings).toEqual([])
-  })
-
-  it.each(['free', 'perturb'] as const)('run each request once and in order (%s)', async (form) => {
-    const { findings } = await runThreads(form, 'ipi', tasks(4, ['burst', 900]))
-    expect(findings).toEqual([])
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LIST_POISON1, LIST_POISON2 } from '../../dist/src/sync/list.js'
-import { Machine, name, runThreads, survey, type Task } from './machine.js'
+import { Machine, name, survey, type Task } from './machine.js'
 
 const tasks = (cpus: number, task: Task): Task[] => Array.from({ length: cpus }, () => task)
 
@@ -46,16 +46,5 @@ describe('lists, every schedule', () => {
     const machine = await Machine.boot(3, 'list', 6)
     const outcomes = survey(machine, 500, tasks(3, ['churn', { rounds: 5, locked: false }]))
     expect(outcomes['list-corruption']).toBeGreaterThan(0)
-  })
-})
-
-describe('lists on threads', () => {
-  it.each([
-    ['free', 20_001],
-    ['perturb', 401],
-  ] as const)('stay whole under a lock (%s)', async (form, rounds) => {
-    const churn: Task = ['churn', { rounds, locked: true }]
-    const { findings } = await runThreads(form, 'list', tasks(4, churn), { bootArgs: 8 })
-    expect(findings).toEqual([])
   })
 })

@@ -3,10 +3,9 @@
  *
  * The programs that CPUs run are in programs/*.js, written once as generators and lowered when they are loaded, so that
  * every guarantee is tested in both forms of the kernel: `Machine` runs them on the controlled engine, under a schedule
- * drawn from a seed; `runThreads` runs them on worker threads, free or perturbed.
+ * drawn from a seed; `runThreads` (threads.ts) runs them on worker threads, free or perturbed.
  */
 import { readFileSync } from 'node:fs'
-import { Worker } from 'node:worker_threads'
 import { Prng } from '../../dist/src/base/prng.js'
 import { cpuId, phys, type PhysAddr } from '../../dist/src/base/units.js'
 import { lowerForLoad } from '../../dist/src/boot/lower/lower.js'
@@ -52,8 +51,8 @@ const KIT = {
 }
 
 /** Words of the tests, each on a cache line of its own. */
-const WORD = struct('word', 64, { a: [0, 4], b: [4, 4], c: [8, 4], d: [12, 4] })
-const WORDS = 256
+export const WORD = struct('word', 64, { a: [0, 4], b: [4, 4], c: [8, 4], d: [12, 4] })
+export const WORDS = 256
 
 /** Addresses that every thread of a machine needs. */
 export interface Places {
@@ -87,12 +86,12 @@ export interface Programs {
 type Program = (cpu: Cpu, rcu: Rcu, args: unknown, own: unknown) => Step<unknown>
 
 /** A module of this text; the source URL keeps stack traces readable. */
-function urlOf(code: string, file: string): string {
+export function urlOf(code: string, file: string): string {
   const named = `${code}\n//# sourceURL=programs/${file}.js\n`
   return `data:text/javascript;base64,${Buffer.from(named).toString('base64')}`
 }
 
-const codeOf = (file: string): string => readFileSync(new URL(`programs/${file}.js`, import.meta.url), 'utf8')
+export const codeOf = (file: string): string => readFileSync(new URL(`programs/${file}.js`, import.meta.url), 'utf8')
 
 async function load(file: string, places: Places, bootArgs: unknown): Promise<Programs> {
   const code = lowerForLoad(codeOf(file), `${file}.js`, 'controlled')
@@ -228,44 +227,4 @@ export function survey(
 
 export function name(outcome: Outcome): string {
   return outcome.kind === 'panic' ? outcome.finding.oracle : outcome.kind
-}
-
-// ---- threads ------------------------------------------------------------------------------------------------------
-
-export interface ThreadsResult {
-  /** What each program returned; null where one panicked or halted. */
-  readonly results: readonly unknown[]
-  readonly findings: readonly Finding[]
-  /** First word of each test word. */
-  readonly words: Int32Array
-}
-
-/** Runs task c on worker thread c, all over one memory: `free` is the stripped form, `perturb` generators with pauses. */
-export async function runThreads(
-  form: 'free' | 'perturb',
-  file: string,
-  tasks: readonly Task[],
-  options: { seed?: number; bootArgs?: unknown } = {},
-): Promise<ThreadsResult> {
-  const places = place(tasks.length)
-  const memory = image.createMemory(places.bytes)
-  const code = lowerForLoad(codeOf(file), `${file}.js`, form === 'free' ? 'free' : 'controlled')
-  const shared = { form, memory, places, url: urlOf(code, file), seed: options.seed ?? 1, bootArgs: options.bootArgs }
-  const replies = await Promise.all(tasks.map((task, cpu) => runThread({ ...shared, cpu, task })))
-  const all = new Int32Array(memory.buffer)
-  return {
-    results: replies.map((reply) => reply.result ?? null),
-    findings: replies.flatMap((reply) => (reply.finding === undefined ? [] : [reply.finding])),
-    words: Int32Array.from({ length: WORDS }, (_, i) => all[(places.words + i * WORD.size) >>> 2] as number),
-  }
-}
-
-function runThread(workerData: object): Promise<{ result?: unknown; finding?: Finding }> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('worker.mjs', import.meta.url), { workerData })
-    let reply: { result?: unknown; finding?: Finding } | null = null
-    worker.on('message', (message) => (reply = message))
-    worker.on('error', reject)
-    worker.on('exit', (code) => (reply ? resolve(reply) : reject(new Error(`a CPU's thread ended with ${code}`))))
-  })
 }

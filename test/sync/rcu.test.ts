@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Machine, name, runThreads, survey, type Outcome, type Task } from './machine.js'
-
-const KINDS = ['rcu', 'nested', 'preempt', 'irqs', 'spinlock'] as const
-const reader = (kinds: readonly string[] = KINDS, rounds = 6): Task => ['reader', { kinds, rounds }]
-const updater = (how: 'call' | 'wait' | 'expedite', rounds = 4): Task => ['updater', { rounds, how }]
+import { Machine, name, survey, type Outcome, type Task } from './machine.js'
+import { KINDS, reader, updater } from './rcuTasks.js'
 
 /** Executions in which a mutant has to be seen. */
 const HUNT = 3000
@@ -177,36 +174,5 @@ describe('RCU, misused', () => {
   it('refuses readers of a CPU that it does not watch', async () => {
     const machine = await Machine.boot(1, 'rcu', {})
     expect(() => machine.run(1, [['unwatched']])).toThrow('eqsExit() comes before its first operation')
-  })
-})
-
-describe('RCU on threads', () => {
-  it.each([
-    ['free', 4, 4000],
-    ['free', 64, 30],
-    ['perturb', 4, 300],
-  ] as const)('outlives no reader and loses no callback (%s, %i CPUs)', async (form, cpus, rounds) => {
-    const tasks = Array.from({ length: cpus }, (_, cpu) =>
-      cpu < 2 ? (['recycler', rounds] as const) : reader(KINDS, rounds),
-    )
-    const { findings, results, words } = await runThreads(form, 'rcu', tasks, { bootArgs: {} })
-    expect(findings).toEqual([])
-    expect(words[1]).toBe((results[0] as number) + (results[1] as number))
-    expect(words[1]).toBeGreaterThan(0)
-  })
-
-  it.each(['free', 'perturb'] as const)('waits in synchronizeRcu() and rcuBarrier() (%s)', async (form) => {
-    const rounds = form === 'free' ? 1000 : 100
-    const tasks: Task[] = [
-      updater('wait', 40),
-      updater('wait', 40),
-      updater('expedite', 40),
-      updater('expedite', 40),
-      ['recycler', rounds],
-      reader(KINDS, rounds),
-      ['barrier', { rounds: 20 }],
-    ]
-    const { findings } = await runThreads(form, 'rcu', tasks, { bootArgs: {} })
-    expect(findings).toEqual([])
   })
 })

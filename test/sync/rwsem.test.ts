@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { peek32 } from '../../dist/src/machine/image/image.js'
-import { Machine, name, runThreads, survey, type Task } from './machine.js'
+import { Machine, name, survey, type Task } from './machine.js'
 
 const tasks = (cpus: number, task: Task): Task[] => Array.from({ length: cpus }, () => task)
 
@@ -68,22 +68,3 @@ describe('rwsem, misused', () => {
     expect(await misuse('write', call)).toMatch(/^lock-misuse: .* holds to write$/)
   })
 })
-
-describe('rwsem on threads', () => {
-  it.each([
-    ['free', 4, 10_000],
-    ['free', 32, 500],
-    ['perturb', 4, 500],
-  ] as const)('admits many readers or one writer (%s, %i CPUs)', async (form, cpus, rounds) => {
-    const { findings, words } = await runThreads(form, 'rwsem', tasks(cpus, ['mix', rounds]))
-    expect(findings).toEqual([])
-    const writes = tasks(cpus, ['']).reduce((sum, _, cpu) => sum + writesOf(cpu, rounds), 0)
-    expect(words[3]).toBe(writes)
-  })
-})
-
-/** Rounds of mix() in which CPU `cpu` writes. */
-function writesOf(cpu: number, rounds: number): number {
-  return Array.from({ length: rounds }, (_, round) => (cpu + round) % 5).filter((kind) => [0, 1, 3].includes(kind))
-    .length
-}

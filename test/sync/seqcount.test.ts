@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Machine, name, runThreads, survey } from './machine.js'
+import { Machine, name, survey } from './machine.js'
 
 describe('seqcount, every schedule', () => {
   it('lets no reader keep half of a write', async () => {
@@ -39,22 +39,5 @@ describe('seqcount, every schedule', () => {
     const outcomes = survey(machine, 500, [['writeUnlocked'], ['writeUnlocked']])
     expect(Object.keys(outcomes).sort()).toEqual(['done', 'lock-misuse'])
     expect(name(machine.run(1, [['endOnly']]))).toBe('lock-misuse')
-  })
-})
-
-describe('seqcount on threads', () => {
-  it.each([
-    ['free', 20_000],
-    ['perturb', 300],
-  ] as const)('lets no reader keep half of a write (%s)', async (form, rounds) => {
-    const tasks = [
-      ['writer', rounds],
-      ['writer', rounds],
-      ['reader', rounds],
-      ['rawReader', rounds],
-    ] as const
-    const { findings, words } = await runThreads(form, 'seqcount', tasks)
-    expect(findings).toEqual([])
-    expect([words[0], words[1]]).toEqual([4 * rounds, 2 * rounds])
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { peek32 } from '../../dist/src/machine/image/image.js'
 import { spinOwner } from '../../dist/src/sync/spinlock.js'
-import { Machine, name, runThreads, survey, type Task } from './machine.js'
+import { Machine, name, survey, type Task } from './machine.js'
 
 const tasks = (cpus: number, task: Task): Task[] => Array.from({ length: cpus }, () => task)
 
@@ -92,24 +92,5 @@ describe('queued spinlock, misused', () => {
 
   it('reports code that needs the lock and does not have it', async () => {
     expect(await misuse('needLock')).toBe('lock-misuse: BUG: CPU 0 needs a spinlock that it does not hold')
-  })
-})
-
-describe('queued spinlock on threads', () => {
-  it.each([
-    ['free', 4, 30_000],
-    ['free', 64, 600],
-    ['perturb', 4, 600],
-  ] as const)('admits one CPU at a time (%s, %i CPUs)', async (form, cpus, rounds) => {
-    const { findings, words } = await runThreads(form, 'spinlock', tasks(cpus, ['exclude', rounds]))
-    expect(findings).toEqual([])
-    expect(words[1]).toBe(cpus * rounds)
-  })
-
-  it.each(['free', 'perturb'] as const)('is taken by interrupts of CPUs that wait (%s)', async (form) => {
-    const rounds = form === 'free' ? 2000 : 200
-    const { findings, words } = await runThreads(form, 'spinlock', tasks(4, ['interrupted', rounds]))
-    expect(findings).toEqual([])
-    expect([words[1], words[4]]).toEqual([4 * 3 * rounds, 4 * rounds])
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Machine, name, runThreads, survey, type Task } from './machine.js'
+import { Machine, name, survey, type Task } from './machine.js'
 
 const wait = (more: object = {}): Task => ['wait', { queue: 0, data: 3, ...more }]
 const wake = (queue = 0): Task => ['wake', { queue, times: 3 }]
@@ -22,13 +22,5 @@ describe('a wait queue, every schedule', () => {
   it('keeps those asleep who are on another one', async () => {
     const seen = await outcomes([wait(), wake(1)], 500)
     expect(Object.keys(seen).sort()).toEqual(['deadlock 0 1', 'done 1 0'])
-  })
-})
-
-describe('a wait queue on threads', () => {
-  it.each(['free', 'perturb'] as const)('loses no wake-up (%s)', async (form) => {
-    const { findings, words } = await runThreads(form, 'waitQueue', [wait(), wait(), wait(), wake()], { bootArgs: {} })
-    expect(findings).toEqual([])
-    expect(words[3]).toBe(3)
   })
 })

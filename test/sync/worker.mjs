@@ -1,10 +1,10 @@
 /**
- * One CPU of runThreads() in machine.ts: boots, waits for the others, runs its program, and keeps taking interrupts until
- * all programs are done.
+ * One CPU of runThreads() in threads.ts. For each job it boots, waits for the others, runs its program, and keeps taking
+ * interrupts until all programs are done.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { form, memory, places, url, seed, bootArgs, cpu: id, task } = workerData
+const { form } = workerData
 const root = new URL(form === 'free' ? '../../dist/free/src/' : '../../dist/src/', import.meta.url)
 const MODULES = [
   'base/units',
@@ -28,38 +28,45 @@ const MODULES = [
 ]
 
 const image = await import(new URL('machine/image/image.js', root).href)
-image.attach(memory)
 const modules = await Promise.all(MODULES.map((name) => import(new URL(`${name}.js`, root).href)))
-const kit = Object.assign({}, image, ...modules)
-const programs = (await import(url)).default(kit, places, bootArgs)
 
-const { CONTROL, CPU_AREA } = kit
-const control = places.regions.control
-const engine = form === 'free' ? new kit.FreeEngine() : new kit.PerturbEngine(seed, id, control + CONTROL.at.phase + 4)
-const ring = new kit.EventRing(places.rings, id, 0, places.regions.cpus + id * CPU_AREA.size)
-const cpu = new kit.Cpu(id, places.cpuCount, places.regions, places.csds, ring, engine)
-const rcu = new (programs.Rcu ?? kit.Rcu)(cpu, places.rcu)
-const own = programs.boot?.(cpu, rcu, bootArgs)
-kit.poke32(cpu.area + CPU_AREA.at.prng, seed * 1000 + id + 1)
+parentPort.on('message', async (job) => parentPort.postMessage(await run(job)))
 
-const drive = (step) => (form === 'free' ? step : engine.drive(step))
+async function run({ memory, places, url, seed, bootArgs, cpu: id, task }) {
+  image.attach(memory)
+  // Only now: exports of the image are those of the memory that is attached.
+  const kit = Object.assign({}, image, ...modules)
+  const programs = (await import(url)).default(kit, places, bootArgs)
 
-function rendezvous(at) {
-  kit.add32(control + at, 1)
-  cpu.wakeWaiters(control + at)
-  drive(cpu.waitUntil(control + at, kit.isEqual, places.cpuCount))
-}
+  const { CONTROL, CPU_AREA } = kit
+  const control = places.regions.control
+  const engine =
+    form === 'free' ? new kit.FreeEngine() : new kit.PerturbEngine(seed, id, control + CONTROL.at.phase + 4)
+  const ring = new kit.EventRing(places.rings, id, 0, places.regions.cpus + id * CPU_AREA.size)
+  const cpu = new kit.Cpu(id, places.cpuCount, places.regions, places.csds, ring, engine)
+  const rcu = new (programs.Rcu ?? kit.Rcu)(cpu, places.rcu)
+  const own = programs.boot?.(cpu, rcu, bootArgs)
+  kit.poke32(cpu.area + CPU_AREA.at.prng, seed * 1000 + id + 1)
 
-try {
-  rendezvous(CONTROL.at.arrived)
-  const result = drive(programs[task[0]](cpu, rcu, task[1], own))
-  rendezvous(CONTROL.at.finished)
-  parentPort.postMessage({ result })
-} catch (error) {
-  if (error instanceof kit.Panic) {
-    kit.cmpxchg32(control + CONTROL.at.panic, 0, id + 1)
-    parentPort.postMessage({ finding: error.finding })
-  } else if (error instanceof kit.Halted) {
-    parentPort.postMessage({})
-  } else throw error
+  const drive = (step) => (form === 'free' ? step : engine.drive(step))
+
+  function rendezvous(at) {
+    kit.add32(control + at, 1)
+    cpu.wakeWaiters(control + at)
+    drive(cpu.waitUntil(control + at, kit.isEqual, places.cpuCount))
+  }
+
+  try {
+    rendezvous(CONTROL.at.arrived)
+    const result = drive(programs[task[0]](cpu, rcu, task[1], own))
+    rendezvous(CONTROL.at.finished)
+    return { result }
+  } catch (error) {
+    if (error instanceof kit.Panic) {
+      kit.cmpxchg32(control + CONTROL.at.panic, 0, id + 1)
+      return { finding: error.finding }
+    }
+    if (error instanceof kit.Halted) return {}
+    throw error
+  }
 }

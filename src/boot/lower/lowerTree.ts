@@ -1,10 +1,8 @@
 /**
- * The build's last step: makes two trees of what tsc emitted.
+ * Makes two trees of what tsc emitted; a step of the build (lowerDist.ts).
  *
  *   dist/{src,workers,bench}/x.js        lowered in place to the controlled form, with LOWERED_MARK as its last line
  *   dist/free/{src,workers,bench}/x.js   the free form, at the same path, so that relative imports work unchanged
- *
- *   node dist/src/boot/lowerTree.js [DIST]
  *
  * In both, the constants that a module takes from others are written out first (foldConstants.ts).
  *
@@ -14,7 +12,6 @@
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { UsageError } from '../../base/errors.js'
 import { ConstantFolder } from './foldConstants.js'
 import { LOWERED_MARK, isLowered, lowerControlled, lowerFree } from './lower.js'
@@ -22,7 +19,7 @@ import { LOWERED_MARK, isLowered, lowerControlled, lowerFree } from './lower.js'
 const ROOTS = ['src', 'workers', 'bench']
 
 /** Lowers all modules under `dist`; returns what was wrong with those that could not be. */
-function lowerTree(dist: string): string[] {
+export function lowerTree(dist: string): string[] {
   removeOrphans(dist)
   const modules = modulesOf(dist)
   removeStale(join(dist, 'free'), new Set(modules))
@@ -84,7 +81,3 @@ function modulesOf(tree: string): string[] {
       .sort(),
   )
 }
-
-const complaints = lowerTree(process.argv[2] ?? fileURLToPath(new URL('../../..', import.meta.url)))
-for (const complaint of complaints) console.error(complaint)
-if (complaints.length > 0) process.exitCode = 2

@@ -63,6 +63,46 @@ describe('shards', () => {
     expect(result.shards?.fault).toBeNull()
     expect(said(result)).toEqual(said(explore({ scenario, executions: result.executions })))
   })
+
+  it('catch what is not the same when it is run again', async () => {
+    const { default: bug } = (await import(module('fickleBug'))) as { default: ReturnType<typeof bugById> }
+    const { divergence } = await exploreSharded({
+      scenario: scenarioById('gup-vs-munmap'),
+      bug,
+      modules: { bug: module('fickleBug') },
+      check: true,
+      shards: 2,
+      executions: 5000,
+    })
+    expect(divergence).not.toBeNull()
+  })
+})
+
+describe('an exploration that is kept', () => {
+  let parent = ''
+  let resume = ''
+  beforeEach(() => {
+    parent = mkdtempSync(join(tmpdir(), 'racewalk-'))
+    resume = join(parent, 'kept')
+  })
+  afterEach(() => rmSync(parent, { recursive: true }))
+
+  it('goes on with another number of threads', async () => {
+    const scenario = scenarioById('message-passing')
+    explore({ scenario, resume, executions: 700 })
+    const more = await exploreSharded({ scenario, resume, shards: 2, executions: 5000 })
+    expect(more.resumed?.executions).toBe(700)
+    expect(said(more)).toEqual(said(explore({ scenario, executions: 5000 })))
+    const last = explore({ scenario, resume, executions: 6000 })
+    expect(said(last)).toEqual(said(explore({ scenario, executions: 6000 })))
+  })
+
+  it('says in shards what it found in one thread', async () => {
+    const options = { scenario: scenarioById('gup-vs-split'), bug: bugById('no-recheck'), seed: 3, shrink: true }
+    const alone = explore({ ...options, resume })
+    expect(alone.finding).not.toBeNull()
+    expect(said(await exploreSharded({ ...options, resume, shards: 2 }))).toEqual(said(alone))
+  })
 })
 
 describe('a shard whose thread', () => {

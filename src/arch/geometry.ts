@@ -3,8 +3,8 @@
  *
  * Source: PAGE_SHIFT … PGDIR_SHIFT, pXd_index() and pXd_addr_end() of Linux v7.0
  * (arch/x86/include/asm/pgtable_64_types.h, include/linux/pgtable.h). Four levels,
- * pgd → pud → pmd → pte; the p4d is folded into the pgd, as on x86-64 without 5-level paging. Or five, of which a process
- * has as many as it needs: s390, whose levels fold at run time (isa/s390/foldedTables.ts).
+ * pgd → pud → pmd → pte, with the p4d folded into the pgd. Or five, of which a process may have fewer: levels that fold at
+ * run time.
  *
  * The number of entries is a parameter, so that exploration can split a "huge" page of 4 or 8 base pages. A small table
  * still fills one page and uses the first entries of it; the code that walks, splits and frees is the same, so no race
@@ -24,13 +24,15 @@ export interface GeometryOptions {
   readonly indexBits: number
   /** log2 of the entries of a PTE table, `indexBits` unless given: less where several PTE tables share a page. */
   readonly pteBits?: number
-  /** log2 of the bytes of a page: 12, or 16 on powerpc. */
+  /** log2 of the bytes of a page. */
   readonly pageShift: 12 | 16
+  /** No process gets the last page of the user half. */
+  readonly lastPageFree?: true
 }
 
 const MIN_INDEX_BITS = 2 // two entries would make a huge page of which every page is head or last
 const MAX_INDEX_BITS = 9 // 512 entries of 8 bytes fill the page that a table is
-const MAX_INDEX_BITS_OF_FIVE = 11 // region and segment tables of s390 fill four pages
+const MAX_INDEX_BITS_OF_FIVE = 11 // and of these, tables fill four pages
 
 export class Geometry {
   // `declare`: a field that is first defined as undefined loses its number representation, and an index costs 2.2 ns
@@ -41,7 +43,7 @@ export class Geometry {
   /** log2 of the entries of a PTE table, and the entries. */
   declare readonly pteBits: number
   declare readonly ptrsPerPte: number
-  declare readonly pageShift: number
+  declare readonly pageShift: 12 | 16
   declare readonly pmdShift: number
   declare readonly pudShift: number
   declare readonly p4dShift: number
@@ -194,18 +196,6 @@ export class Geometry {
   }
 }
 
-/** Four levels of 512 entries: x86-64 as it ships without 5-level paging. */
-export const X86_64_4LEVEL = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS, pageShift: 12 })
-
-/** s390: 2048 entries in a region or segment table, 256 in a page table, up to five levels. */
-export const S390 = new Geometry({ levels: 5, indexBits: 11, pteBits: 8, pageShift: 12 })
-
-/**
- * powerpc radix with pages of 64 KiB: 32 entries in a PTE table, 512 in the others. The top has 8192 in fact, for
- * addresses beyond 2^48, which no process gets unless it asks.
- */
-export const POWERPC_64K = new Geometry({ levels: 4, indexBits: MAX_INDEX_BITS, pteBits: 5, pageShift: 16 })
-
 /** Four levels of 2^indexBits entries, for exploration. */
 export function smallGeometry(
   indexBits: number,
@@ -216,18 +206,15 @@ export function smallGeometry(
   return new Geometry({ levels, indexBits, pteBits, pageShift })
 }
 
-/** What five levels translate; of the 2^64 bytes of s390 a quarter, below which doubles and sums of them are exact. */
+/** The bytes that five levels translate; at most 2^62 of them, below which doubles and sums of them are exact. */
 function wholeTree(indexBits: number, p4dShift: number): number {
   return 2 ** Math.min(p4dShift + 2 * indexBits, 62)
 }
 
-/**
- * Half of what the tree can address. On real x86-64 the last page is kept free (a SYSCALL at its end would return to a
- * non-canonical address); powerpc has nothing like it, and a small tree has few pages and no such instruction, so it keeps them all.
- */
-function userHalf({ indexBits, pageShift }: GeometryOptions, bits: number): number {
+/** Half of what the tree can address. */
+function userHalf({ pageShift, lastPageFree }: GeometryOptions, bits: number): number {
   const half = 2 ** (bits - 1)
-  return indexBits === MAX_INDEX_BITS && pageShift === 12 ? half - 4096 : half
+  return lastPageFree === true ? half - 2 ** pageShift : half
 }
 
 function checkShape({ levels, indexBits, pageShift, pteBits = indexBits }: GeometryOptions): void {

@@ -14,13 +14,6 @@ export type FlushStyle = 'ipi' | 'broadcast'
 /** How unlinked page tables are given back: at once after the flush IPI, or after an RCU grace period. */
 export type TableFree = 'ipi' | 'rcu'
 
-/**
- * What an s390 may have beside IPTE, by its facility bits: IDTE (3), which invalidates one segment entry or one address
- * space; without it CSP purges every TLB of everything. Local clearing (51): IPTE and IDTE of this CPU alone. RDP (194).
- */
-export type S390Facility = 'idte' | 'localClearing' | 'rdp'
-export const S390_FACILITIES: readonly S390Facility[] = ['idte', 'localClearing', 'rdp']
-
 export interface ArchHost {
   readonly cpu: Cpu
   readonly geo: Geometry
@@ -30,7 +23,7 @@ export interface ArchHost {
   readonly config: {
     readonly flushStyle: FlushStyle
     readonly tableFree: TableFree
-    readonly s390Facilities: readonly S390Facility[]
+    readonly facilities?: readonly string[]
   }
   readonly regions: { readonly flushInfo: PhysAddr }
   readonly memmap: { frame(pfn: number): PhysAddr; table(nr: number): PhysAddr; readonly frameBytes: number }

@@ -2,15 +2,14 @@
  * What a machine is made of, as plain data: it crosses to worker threads and goes into tokens. Every thread lays the same
  * image out from it.
  */
-import type { ArchId } from '../arch/archId.js'
-import { S390_FACILITIES } from '../arch/host.js'
-import { POWERPC_64K, S390 } from '../arch/geometry.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import { exploredFragments, PGALLOC_DESIGNS, type PgallocDesign } from '../isa/designs.js'
+import { exploredFragments, pgallocDesign, type DesignOfArch } from '../isa/designs.js'
+import { architectureOf, DEFAULT_ARCH } from '../isa/index.js'
 
 export interface MachineConfig {
-  readonly arch: ArchId
+  /** Id of the architecture. */
+  readonly arch: string
   readonly cpus: number
   /** log2 of the entries of a table above the PTE: 9 on real x86-64, 11 on s390, 2 or 3 for exploration. */
   readonly indexBits: number
@@ -43,7 +42,7 @@ export const FRAMES_MAX = 1 << 19
 /** A machine in the real geometry: 2 MiB huge pages, `frames` frames of 4 KiB. */
 export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
   return {
-    arch: 'x86-64',
+    arch: DEFAULT_ARCH.id,
     cpus,
     indexBits: 9,
     frames,
@@ -60,7 +59,7 @@ export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
 /** A machine for exploration: 4-entry tables, huge pages of 4 base pages, 64-byte frames. */
 export function smallMachine(cpus: number, frames = 64): MachineConfig {
   return {
-    arch: 'x86-64',
+    arch: DEFAULT_ARCH.id,
     cpus,
     indexBits: 2,
     frames,
@@ -81,8 +80,7 @@ const KERNEL = {
   failNowait: 0,
   ptReclaim: false,
   gpDelay: 0,
-  pgalloc: 'one-page',
-  s390Facilities: S390_FACILITIES,
+  pgalloc: DEFAULT_ARCH.pgalloc,
 } as const
 
 /**
@@ -91,36 +89,33 @@ const KERNEL = {
  * large as their tables need.
  */
 export function withPgalloc(machine: MachineConfig): MachineConfig {
-  const { arch } = PGALLOC_DESIGNS[machine.kernel.pgalloc]
-  if (arch === 'x86-64') return machine
-  const broadcast = { ...machine, arch, kernel: { ...machine.kernel, ...BROADCAST } }
-  return { ...broadcast, ...(machine.indexBits < 9 ? smallPages(machine) : REAL_PAGES[arch](machine)) }
+  const design = pgallocDesign(machine.kernel.pgalloc)
+  const { id, config } = design.arch
+  const kernel = { ...machine.kernel, ...config }
+  return {
+    ...machine,
+    arch: id,
+    kernel,
+    ...(machine.indexBits < 9 ? smallPages(machine, design) : realPages(machine, design)),
+  }
 }
 
-function smallPages({ frameBytes, indexBits, kernel }: MachineConfig): Partial<MachineConfig> {
-  const { pmdFragments } = PGALLOC_DESIGNS[kernel.pgalloc] as PgallocDesign
-  const fragments = exploredFragments(kernel.pgalloc)
-  const pages = { fragments, frameBytes: Math.max(frameBytes, fragments * (8 << indexBits)) }
-  return pmdFragments === undefined ? pages : { ...pages, pmdFragments }
+function smallPages({ frameBytes, indexBits }: MachineConfig, design: DesignOfArch): Partial<MachineConfig> {
+  const fragments = exploredFragments(design.id)
+  return sharedPages(design, fragments, Math.max(frameBytes, fragments * (8 << indexBits)))
 }
 
-const REAL_PAGES = {
-  s390: () => ({ fragments: 2, indexBits: S390.indexBits, pteBits: S390.pteBits }),
-  // Pages are sixteen times as large, and huge pages as large as ever: half the huge pages in an eighth of the pages.
-  powerpc: ({ frames }: MachineConfig) => ({
-    fragments: 256,
-    pmdFragments: 16,
-    frameBytes: POWERPC_64K.pageSize,
-    frames: frames / 8,
-    pteBits: POWERPC_64K.pteBits,
-  }),
-} as const
+function realPages({ frames }: MachineConfig, design: DesignOfArch): Partial<MachineConfig> {
+  const { geometry, pagesPerFrame = 1 } = design.arch
+  const { indexBits, pteBits, pageSize } = geometry
+  const tables = pteBits === indexBits ? { indexBits } : { indexBits, pteBits }
+  return { ...sharedPages(design, design.fragments, pageSize), frames: frames / pagesPerFrame, ...tables }
+}
 
-/**
- * Architectures other than x86-64 invalidate by broadcast, and no interrupt holds up who walks without a lock. PT_RECLAIM is
- * x86-64's alone: it frees each table through the rcu_head of its own page.
- */
-const BROADCAST = { flushStyle: 'broadcast', tableFree: 'rcu', ptReclaim: false } as const
+function sharedPages({ pmdFragments }: DesignOfArch, fragments: number, frameBytes: number): Partial<MachineConfig> {
+  if (fragments === 1) return { frameBytes }
+  return pmdFragments === undefined ? { fragments, frameBytes } : { fragments, frameBytes, pmdFragments }
+}
 
 /** Throws UsageError for a machine that cannot be built. */
 export function checkConfig(config: MachineConfig): void {
@@ -130,7 +125,8 @@ export function checkConfig(config: MachineConfig): void {
   const least = Math.min(4 * (1 << pteBits), 4096)
   if (!Number.isInteger(config.frames) || config.frames < least || config.frames > FRAMES_MAX)
     throw new UsageError(`${config.frames} frames`, `memory has ${least} to ${FRAMES_MAX} frames in this geometry`)
-  const largest = config.arch === 's390' ? 8 << pteBits : 8 << config.indexBits
+  const { upperSpansFrames, facilities = [] } = architectureOf(config.arch)
+  const largest = upperSpansFrames === true ? 8 << pteBits : 8 << config.indexBits
   if (config.frameBytes < largest || config.frameBytes < 64)
     throw new UsageError(`frames of ${config.frameBytes} bytes`, 'a frame holds a page table and at least 64 bytes')
   if (!Number.isInteger(Math.log2(fragments)) || fragments < 1 || (8 << pteBits) * fragments > config.frameBytes)
@@ -141,7 +137,7 @@ export function checkConfig(config: MachineConfig): void {
   const { flushStyle, tableFree, pgalloc, gpDelay } = config.kernel
   if (!(gpDelay >= 0 && gpDelay <= GP_DELAY_MAX))
     throw new UsageError(`gp-delay ${gpDelay}`, `it is a percentage from 0 to ${GP_DELAY_MAX}`)
-  const design: PgallocDesign = PGALLOC_DESIGNS[pgalloc]
+  const design = pgallocDesign(pgalloc)
   const expected = config.indexBits < 9 ? exploredFragments(pgalloc) : design.fragments
   if (expected !== fragments || (design.pmdFragments ?? 1) !== pmdFragments)
     throw new UsageError(
@@ -154,5 +150,11 @@ export function checkConfig(config: MachineConfig): void {
       'tables freed after flush IPIs, with a flush that sends none',
       'broadcast invalidation protects no software walker',
       'use tableFree rcu with flushStyle broadcast',
+    )
+  const unknown = config.kernel.facilities?.find((name) => !facilities.includes(name))
+  if (unknown !== undefined)
+    throw new UsageError(
+      `the facility '${unknown}'`,
+      facilities.length === 0 ? `${config.arch} has none` : `${config.arch} has: ${facilities.join(', ')}`,
     )
 }

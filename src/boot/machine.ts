@@ -4,9 +4,8 @@
  * The thread that creates the memory boots it, on CPU 0 alone; other threads attach to it. Layout and registration order
  * depend on nothing but the configuration, so that all threads agree on every address and number.
  */
-import { useArch } from '../arch/entry.js'
-import { PAGE_SHIFT } from '../arch/archId.js'
-import { type Geometry, POWERPC_64K, S390, X86_64_4LEVEL, smallGeometry } from '../arch/geometry.js'
+import { isUsed, useArch } from '../arch/entry.js'
+import { type Geometry, smallGeometry } from '../arch/geometry.js'
 import { placeFlushInfo } from '../arch/generic/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
@@ -33,6 +32,8 @@ import { Interpreter } from '../program/interpret.js'
 import { placeProgramRegions, type ProgramRegions } from '../program/state.js'
 import { OPS, type Program } from '../program/op.js'
 import { placeRcu, Rcu } from '../sync/rcu.js'
+import type { Architecture } from '../isa/architecture.js'
+import { architectureOf } from '../isa/index.js'
 import { checkConfig, type MachineConfig } from './config.js'
 import { composeParts } from './parts.js'
 
@@ -55,6 +56,7 @@ export interface BootedCpu {
 
 export class Machine {
   readonly config: MachineConfig
+  readonly arch: Architecture
   readonly geo: Geometry
   readonly layout = new Layout()
   readonly regions: MachineRegions
@@ -67,7 +69,8 @@ export class Machine {
   constructor(config: MachineConfig, memory?: WebAssembly.Memory) {
     checkConfig(config)
     this.config = config
-    this.geo = geometryOf(config)
+    this.arch = architectureOf(config.arch)
+    this.geo = geometryOf(config, this.arch.geometry)
     this.regions = place(this.layout, config)
     this.memmap = new Memmap(
       this.regions.kernel.memmap,
@@ -80,12 +83,13 @@ export class Machine {
     )
     this.memory = memory ?? createMemory(this.layout.size)
     attach(this.memory)
-    useArch(config.arch)
+    useArch(this.arch.entry)
   }
 
   /** CPU `id` with the kernel that `change` makes of mainline, run by `engine`. */
   makeCpu(id: number, engine: Engine, change: KernelChange | null): BootedCpu {
     const { config, regions } = this
+    assert(isUsed(this.arch.entry), 'entries are of the architecture of this machine')
     const area = phys(regions.cpus.cpus + id * CPU_AREA.size)
     const ring = new EventRing(regions.rings, id, config.ringLength, area)
     const cpu = new Cpu(cpuId(id), config.cpus, regions.cpus, regions.csd, ring, engine)
@@ -100,7 +104,7 @@ export class Machine {
     )
     const { memmap, geo } = this
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
-    const kernel = new Kernel(hardware, composeParts(change, config.arch, kernelConfig.pgalloc))
+    const kernel = new Kernel(hardware, composeParts(change, kernelConfig.pgalloc))
     if (observer instanceof Oracles) observer.bind(kernel)
     cpu.locks = observer
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
@@ -154,11 +158,10 @@ export class Machine {
   }
 }
 
-function geometryOf({ arch, indexBits, pteBits = indexBits }: MachineConfig): Geometry {
-  if (arch === 's390') return indexBits === S390.indexBits ? S390 : smallGeometry(indexBits, pteBits, 5)
-  if (arch === 'powerpc')
-    return indexBits === POWERPC_64K.indexBits ? POWERPC_64K : smallGeometry(indexBits, pteBits, 4, PAGE_SHIFT[arch])
-  return indexBits === 9 && pteBits === 9 ? X86_64_4LEVEL : smallGeometry(indexBits, pteBits)
+/** The real tree, or one with smaller tables. */
+function geometryOf({ indexBits, pteBits = indexBits }: MachineConfig, real: Geometry): Geometry {
+  if (indexBits === real.indexBits && pteBits === real.pteBits) return real
+  return smallGeometry(indexBits, pteBits, real.levels, real.pageShift)
 }
 
 function place(layout: Layout, config: MachineConfig): MachineRegions {

@@ -1,15 +1,8 @@
 /**
  * Composes a kernel: mainline's parts, some replaced by those of a bug, some changed by a patch.
  */
-import type { ArchId } from '../arch/archId.js'
-import { PowerpcTlbFlush } from '../isa/powerpc/tlbFlush.js'
-import { PowerpcMmu } from '../isa/powerpc/walk.js'
-import { S390PtOps } from '../isa/s390/ops.js'
-import { S390TlbFlush } from '../isa/s390/tlbFlush.js'
-import { S390Mmu } from '../isa/s390/walk.js'
 import { TlbFlush } from '../arch/generic/tlbFlush.js'
 import { PtOps } from '../arch/generic/ops.js'
-import { Mmu } from '../arch/generic/mmu.js'
 import { UsageError } from '../base/errors.js'
 import { patchParts, type KernelChange } from '../bug/patch.js'
 import { ACCESSES } from '../machine/cpu/access.js'
@@ -19,7 +12,6 @@ import { Exit } from '../mm/exit.js'
 import { FaultHandler } from '../mm/fault.js'
 import { Files } from '../mm/file.js'
 import { Folios } from '../mm/folio.js'
-import { FoldedTables } from '../isa/s390/foldedTables.js'
 import { Fork } from '../mm/fork.js'
 import { Gup } from '../mm/gup.js'
 import { GupFast } from '../mm/gupFast.js'
@@ -35,12 +27,11 @@ import { Mprotect } from '../mm/mprotect.js'
 import { Mremap } from '../mm/mremap.js'
 import { PageAllocator } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../isa/designs.js'
-import { OnePage } from '../mm/pgalloc/onePage.js'
+import { pgallocDesign } from '../isa/designs.js'
+import { DEFAULT_ARCH } from '../isa/index.js'
 import { Reclaim } from '../mm/reclaim.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
-import { S390Gather } from '../isa/s390/gather.js'
 import { SplitFolio } from '../mm/splitFolio.js'
 import { TlbBatch } from '../mm/tlbBatch.js'
 import { UpperTables } from '../mm/upperTables.js'
@@ -49,19 +40,17 @@ import { Vmas } from '../mm/vma.js'
 import { Zap } from '../mm/zap.js'
 import { RcuExpedited } from '../sync/expedited.js'
 
-/** The fixed code. */
-export const MAINLINE: PartClasses = {
+/** Parts that architectures share unless they have their own. */
+const GENERIC: Omit<PartClasses, 'Mmu' | 'Pgalloc'> = {
   RcuExpedited,
   PtOps,
   TlbFlush,
-  Mmu,
   PageAllocator,
   Folios,
   Rmap,
   AnonVmas,
   PageTables,
   UpperTables,
-  Pgalloc: OnePage,
   MmuGather,
   TlbBatch,
   Zap,
@@ -87,10 +76,18 @@ export const MAINLINE: PartClasses = {
   Exit,
 }
 
-/** Mainline for `arch` over the design `pgalloc` of page tables, with the parts that `change` replaces. */
-export function composeParts(change: KernelChange | null, arch: ArchId, pgalloc: PgallocId): PartClasses {
-  if (change === null && arch === 'x86-64' && pgalloc === 'one-page') return MAINLINE
-  const parts = { ...MAINLINE, ...ARCH_PARTS[arch], Pgalloc: PGALLOC_DESIGNS[pgalloc].part, ...change?.parts }
+/** Mainline over the design `pgalloc` of page tables, for the architecture that has it. */
+function mainline(pgalloc: string): PartClasses {
+  const { arch, part } = pgallocDesign(pgalloc)
+  return { ...GENERIC, ...arch.parts, Pgalloc: part }
+}
+
+/** The fixed code, for the architecture of machines that name none. */
+export const MAINLINE: PartClasses = mainline(DEFAULT_ARCH.pgalloc)
+
+/** Mainline over the design `pgalloc` of page tables, with the parts that `change` replaces. */
+export function composeParts(change: KernelChange | null, pgalloc: string): PartClasses {
+  const parts = { ...mainline(pgalloc), ...change?.parts }
   const changed = patchParts(parts, change?.patch)
   if (change !== null) Object.values(changed).forEach(checkLowered)
   return changed
@@ -110,11 +107,4 @@ function checkLowered(part: object): void {
       'export the patch or the bug as the default of a module, and give its file, or what loadPatch() or loadBug() gives',
     )
   lowered.add(part)
-}
-
-/** What an architecture has in the place of x86-64's. */
-const ARCH_PARTS: Readonly<Record<ArchId, Partial<PartClasses>>> = {
-  'x86-64': {},
-  powerpc: { Mmu: PowerpcMmu, TlbFlush: PowerpcTlbFlush },
-  s390: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables, MmuGather: S390Gather },
 }

@@ -168,7 +168,7 @@ export const cspNoPurge = defineMutant({
   symptom: 'TLBs keep a huge translation whose entry is no longer valid',
   scenarios: ['fault-vs-split'],
   parts: { TlbFlush: SwapsWithoutPurge },
-  config: { ...config, s390Facilities: [] },
+  config: { ...config, facilities: [] },
 })
 
 class LeavesSpuriousFaults extends S390TlbFlush {

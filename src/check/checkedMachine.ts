@@ -2,20 +2,20 @@
  * What the oracles need to know of a machine. boot's Machine is one; the oracles know no more of it, and cannot start
  * one.
  */
-import type { ArchId } from '../arch/archId.js'
 import type { Geometry } from '../arch/geometry.js'
 import type { PhysAddr } from '../base/units.js'
+import type { Architecture } from '../isa/architecture.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Tlb } from '../machine/cpu/tlb.js'
 import type { KernelConfig, KernelRegions } from '../mm/kernel.js'
 import type { Memmap } from '../mm/page.js'
 
 export interface CheckedMachine {
+  readonly arch: Pick<Architecture, 'debts' | 'inUse' | 'reuse'>
   readonly geo: Geometry
   readonly memmap: Memmap
   readonly regions: { readonly shadow: PhysAddr; readonly rcu: PhysAddr; readonly kernel: KernelRegions }
   readonly config: {
-    readonly arch: ArchId
     readonly frames: number
     readonly kernel: Pick<KernelConfig, 'mms' | 'filePages'>
     /** 'full': keep the stack of each allocation and free, too. Costs microseconds each; not in threads. */

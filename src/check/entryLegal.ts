@@ -1,6 +1,6 @@
 /**
- * entry-legal: what page-table entries may say and what they may become in one store (isa/x86_64/legal.ts), and that
- * leaves name frames that can be mapped.
+ * entry-legal: what page-table entries may say and what they may become in one store (legal.ts of each architecture), and
+ * that leaves name frames that can be mapped.
  *
  * Sound in free runs: both words come from the atomic operation that made the change; a page that was just mapped, or
  * that a migration entry names, is kept by the mapping's or the migrator's reference while the lock of the table is
@@ -22,11 +22,10 @@ import {
   swpOffsetPfn,
   tableFrame,
 } from '../arch/entry.js'
-import { MM_CONTEXT } from '../arch/context.js'
-import type { PteWord } from '../base/units.js'
-import { load32 } from '../machine/image/image.js'
+import { phys, type PteWord } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { Level } from '../arch/level.js'
+import type { CheckedMachine } from './checkedMachine.js'
 import type { Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -34,10 +33,12 @@ import { hex, violation } from './violation.js'
 const ORACLE = 'entry-legal'
 
 export class EntryLegal {
+  readonly #arch: CheckedMachine['arch']
   readonly #shadow: Shadow
   readonly #sites: Sites
 
-  constructor(shadow: Shadow, sites: Sites) {
+  constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites) {
+    this.#arch = machine.arch
     this.#shadow = shadow
     this.#sites = sites
   }
@@ -49,16 +50,11 @@ export class EntryLegal {
     const reason =
       illegalEntry(level, judged(level, before as PteWord, after as PteWord), limit, hugePages) ??
       illegalChange(level, before as PteWord, after as PteWord, hugePages) ??
-      (this.#inUse(mm) ? illegalInUse(level, before as PteWord, after as PteWord) : null)
+      (this.#arch.inUse?.(phys(mm)) === true ? illegalInUse(level, before as PteWord, after as PteWord) : null)
     if (reason !== null) this.#report(cpu, level, reason, mm, addr, entry, before, after)
     const frame = this.#frameOf(level, after)
     if (frame < 0 || this.#shadow.isData(frame) || this.#shadow.isReserved(frame)) return
     this.#report(cpu, level, 'it names a frame that is no page', mm, addr, entry, before, after)
-  }
-
-  /** A CPU has the tables of `mm` loaded, or is about to. */
-  #inUse(mm: number): boolean {
-    return load32(mm + MM_CONTEXT.at.attachMask) !== 0 || load32(mm + MM_CONTEXT.at.attachMask + 4) !== 0
   }
 
   /** The frame that a leaf maps, or that a migration entry waits for; -1: none. */

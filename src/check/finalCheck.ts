@@ -5,6 +5,8 @@
  * Runs after each execution that changed anything, thousands of times a second on small images; nothing is allocated on
  * the way. An execution that never touched a page or an entry ends in the state that boot left, which was checked.
  */
+import { phys } from '../base/units.js'
+import type { LostPart } from '../isa/architecture.js'
 import { Panic, type Finding } from '../machine/engine/finding.js'
 import { peek32 } from '../machine/image/image.js'
 import { FrameKind } from '../arch/observer.js'
@@ -115,32 +117,18 @@ class FinalChecker {
     return true
   }
 
-  /**
-   * s390: only the first page of an mm's list is looked at for a part to hand out. With nothing under way, a part that is
-   * free must be within reach, or it is lost until its page goes.
-   */
+  /** With nothing under way, a free part of a page of tables is within reach of the allocator. */
   #checkReuse(): void {
-    const { memmap, regions, config } = this.#machine
-    const canBeHad = (page: number): boolean => {
-      const byte = peek32(page + PAGE.at.refcount) >>> 24
-      return ((byte | (byte >>> 4)) & 3) !== 3
-    }
-    if (config.arch !== 's390' || memmap.fragments !== 2) return
+    const { arch, memmap, regions, config } = this.#machine
+    if (arch.reuse === undefined) return
     for (let i = 0; i < config.kernel.mms; i++) {
-      const mm = regions.kernel.mms + i * MM.size
-      const head = mm + MM.at.pgtableList
-      const pages: number[] = []
-      if (peek32(mm + MM.at.inUse) !== 0 && peek32(head) !== 0)
-        for (let node = peek32(head); node !== head && pages.length < memmap.frameCount; node = peek32(node))
-          // One design has its nodes in the tables.
-          pages.push(node < memmap.frameBase ? node - PAGE.at.lruNext : memmap.page(memmap.pfnAt(node)))
-      if (pages.length === 0 || canBeHad(pages[0] as number)) continue
-      const lost = pages.find(canBeHad)
-      if (lost !== undefined) this.#unreachable(lost, pages[0] as number)
+      const mm = phys(regions.kernel.mms + i * MM.size)
+      const lost = peek32(mm + MM.at.inUse) === 0 ? null : arch.reuse(memmap, mm)
+      if (lost !== null) this.#unreachable(lost)
     }
   }
 
-  #unreachable(page: number, first: number): never {
+  #unreachable({ page, first }: LostPart): never {
     const { memmap } = this.#machine
     const pfn = memmap.pfnOf(page)
     this.#report(pfn, 'leak', `BUG: a free part of page of tables 0x${pfn.toString(16)} is never handed out`, [

@@ -52,7 +52,7 @@ export class Oracles extends Observer {
     this.#identity = new GupIdentity(machine, shadow, sites, this.#mappings)
     this.#pins = new PinExclusive(machine, shadow, sites, this.#mappings, this.#contents)
     this.#refcount = new Refcount(machine, shadow, sites)
-    this.#legal = new EntryLegal(shadow, sites)
+    this.#legal = new EntryLegal(machine, shadow, sites)
     this.#discard = new DiscardKept(machine, shadow, sites, this.#contents)
     this.#zero = new ZeroPage(machine, shadow, sites, this.#contents)
     this.#locks = new LockOrder(machine, shadow)

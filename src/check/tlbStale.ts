@@ -32,6 +32,7 @@
  *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
  */
+import { phys } from '../base/units.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
@@ -152,15 +153,9 @@ export class TlbStale {
     violation(cpu, ORACLE, 'page freed while a TLB translates to it', this.#machine.memmap.page(pfn), details)
   }
 
-  /**
-   * s390: the purge is noted as a debt of the address space, or somebody is paying it, with the lock that makes others
-   * wait. A CPU pays or waits before it uses the address space again; one that does not is found when it accesses the page.
-   * Or the address space has no user any more, so that no CPU can come back to it; its top table waits for the purge.
-   */
+  /** The architecture has put the purge off until somebody uses the address space again. */
   #isOwed(): boolean {
-    const { mm } = this.#view
-    if (this.#machine.config.arch === 's390' && load32(mm + MM.at.mmUsers) === 0) return true
-    return load32(mm + MM_CONTEXT.at.flushMm) !== 0 || load32(mm + MM_CONTEXT.at.contextLock) !== 0
+    return this.#machine.arch.debts?.(phys(this.#view.mm)) ?? false
   }
 
   #covers(pfn: number): boolean {

@@ -1,8 +1,8 @@
 /** Options that contradict each other, refused by name: the alternative is that one of them silently counts for nothing. */
-import { ARCHITECTURES } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../isa/designs.js'
+import { pgallocDesign } from '../isa/designs.js'
+import { ARCHITECTURES } from '../isa/index.js'
 import { isBare } from '../program/op.js'
 import { setUp } from '../scenario/scenario.js'
 import type { Subject, SubjectNames } from './subject.js'
@@ -47,14 +47,14 @@ function checkGpDelay({ id, gpDelay }: Asked, changes: readonly (readonly [strin
 }
 
 /** A design or an architecture behind the scenario's name, and another that a change brings with it. */
-function checkDesign(id: string, option: string, pgalloc: PgallocId | undefined): void {
+function checkDesign(id: string, option: string, pgalloc: string | undefined): void {
   const design = /@([\w-]+)(?:\+|$)/.exec(id)?.[1]
   if (design === undefined || pgalloc === undefined) return
-  const { arch } = PGALLOC_DESIGNS[pgalloc]
-  if ((ARCHITECTURES as readonly string[]).includes(design) ? design === arch : design === pgalloc) return
+  const { arch } = pgallocDesign(pgalloc)
+  if (ARCHITECTURES.some(({ id }) => id === design) ? design === arch.id : design === pgalloc) return
   throw new UsageError(
     `${id} with ${option}`,
-    `${option} is of ${pgalloc}, a design for ${arch}`,
+    `${option} is of ${pgalloc}, a design for ${arch.id}`,
     `leave @${design} out`,
   )
 }

@@ -1,9 +1,9 @@
 /** `racewalk list`: scenarios, bugs, architectures, designs, strategies. */
 import type { Command } from 'commander'
-import { ARCHITECTURES, type ArchId } from '../arch/archId.js'
 import { bugs } from '../bug/index.js'
 import { STRATEGIES } from '../explore/strategy/strategies.js'
-import { PGALLOC_DESIGNS } from '../isa/designs.js'
+import { pgallocDesigns } from '../isa/designs.js'
+import { ARCHITECTURES } from '../isa/index.js'
 import { scenarios } from '../scenario/catalog/index.js'
 import { jsonOption } from './options.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
@@ -16,22 +16,13 @@ export function addList(program: Command, done: (code: ExitCode) => void): void 
     .action((options: { json?: boolean }) => done(list(options.json === true)))
 }
 
-const ARCHITECTURE_SUMMARIES: Readonly<Record<ArchId, string>> = {
-  'x86-64': '4 levels; 512 entries per table when stressed, 4 when explored; flush by IPI or by broadcast',
-  powerpc:
-    'book3s64 radix, 4 levels; pages of 64 KiB with 256 PTE tables or 16 PMD tables, explored with 16; tlbie reaches all CPUs without IPI',
-  s390: '3 to 5 levels that fold at run time; 2048 entries, 256 in a PTE table, or 4; IPTE, IDTE and RDP purge without IPI; s390-csp: a machine that has only IPTE and CSP',
-}
-const SUMMARIES = ARCHITECTURES.map((id) => ({ id, summary: ARCHITECTURE_SUMMARIES[id] }))
-
-/** Designs that have room for two tables in a page and hand out one. */
-const WHOLE_PAGES = ['s390-full-page', 's390-pgste']
+const SUMMARIES = ARCHITECTURES.map(({ id, summary }) => ({ id, summary }))
 
 /** Where PTE tables come from and go to: any scenario runs with any, as SCENARIO@DESIGN. */
-const DESIGNS = Object.entries(PGALLOC_DESIGNS).map(([id, { arch, fragments }]) => ({
+const DESIGNS = pgallocDesigns().map(({ id, arch, fragments, wholePages }) => ({
   id,
-  arch,
-  tablesPerPage: WHOLE_PAGES.includes(id) ? 1 : fragments,
+  arch: arch.id,
+  tablesPerPage: wholePages === true ? 1 : fragments,
 }))
 
 function list(json: boolean): ExitCode {

@@ -6,7 +6,7 @@
  * Mainline follows Linux v6.12.
  */
 import type { Geometry } from '../arch/geometry.js'
-import type { FlushStyle, S390Facility, TableFree } from '../arch/host.js'
+import type { ArchHost, FlushStyle, TableFree } from '../arch/host.js'
 import type { Mmu } from '../arch/generic/mmu.js'
 import type { PtOps } from '../arch/generic/ops.js'
 import type { TlbFlush } from '../arch/generic/tlbFlush.js'
@@ -41,7 +41,6 @@ import type { PageAllocator } from './pageAllocator.js'
 import type { PageTables } from './pageTables.js'
 import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
-import type { PgallocId } from '../isa/designs.js'
 import type { Reclaim } from './reclaim.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
@@ -61,15 +60,15 @@ export interface KernelConfig {
   readonly tableFree: TableFree
   readonly thp: ThpEnabled
   /** Where PTE tables come from and go to; the machine's `fragments` are the design's. */
-  readonly pgalloc: PgallocId
+  readonly pgalloc: string
   /** Percentage of GFP_NOWAIT allocations (table batches) that fail; a choice of the engine in each case. */
   readonly failNowait: number
   /** CONFIG_PT_RECLAIM (v6.14): MADV_DONTNEED frees the tables it empties, which others may be walking under mmap_lock. */
   readonly ptReclaim: boolean
   /** Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each case. */
   readonly gpDelay: number
-  /** What an s390 has; others ignore it. */
-  readonly s390Facilities: readonly S390Facility[]
+  /** The optional instructions that the machine has: all that its architecture knows, unless given. */
+  readonly facilities?: readonly string[]
   /** Slots of the tables of mms, VMAs, anon_vmas, files and cached file pages. */
   readonly mms: number
   readonly vmas: number
@@ -97,7 +96,7 @@ export interface PartClasses {
   readonly RcuExpedited: typeof RcuExpedited
   readonly PtOps: typeof PtOps
   readonly TlbFlush: typeof TlbFlush
-  readonly Mmu: typeof Mmu
+  readonly Mmu: new (k: ArchHost) => Mmu
   readonly PageAllocator: typeof PageAllocator
   readonly Folios: typeof Folios
   readonly Rmap: typeof Rmap

@@ -1,5 +1,4 @@
 /** The JSON documents of the commands, one type each. Their fields are documented in src/guide/json.md; scripts rely on them. */
-import type { ArchId } from '../arch/archId.js'
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Insight } from '../explore/insight/insight.js'
@@ -40,7 +39,7 @@ export interface RunDocument {
   /** A patch of the user's: its file, and a hash of its contents; null for none. */
   readonly patch: { readonly file: string; readonly hash: string } | null
   readonly engine: 'controlled' | 'free' | 'perturbed'
-  readonly arch: ArchId
+  readonly arch: string
   readonly cpus: number
   readonly seed: number | null
   readonly executions?: number

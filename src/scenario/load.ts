@@ -1,10 +1,10 @@
 /** A scenario of the user's own, from a file. */
-import { ARCHITECTURES } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import { blame } from '../boot/module/blame.js'
 import type { CompiledModule } from '../boot/module/compiled.js'
 import { loadFrom } from '../boot/module/load.js'
 import { shown } from '../boot/module/places.js'
+import { ARCHITECTURES } from '../isa/index.js'
 import { OPS } from '../program/op.js'
 import { setUp, type Scenario } from './scenario.js'
 
@@ -28,8 +28,8 @@ export function checkScenario(value: unknown, { file }: CompiledModule): Scenari
     )
   if (typeof id !== 'string' || !/^[\w-]+$/.test(id)) throw missing('its id is a name of letters, digits and -')
   if (typeof summary !== 'string') throw missing('its summary is a line of text')
-  if (!(ARCHITECTURES as readonly unknown[]).includes(arch))
-    throw missing(`its arch is one of ${ARCHITECTURES.join(', ')}`)
+  if (!ARCHITECTURES.some(({ id }) => id === arch))
+    throw missing(`its arch is one of ${ARCHITECTURES.map(({ id }) => id).join(', ')}`)
   if (!Number.isInteger(cpus) || (cpus as number) < 1) throw missing('its cpus are a whole number')
   if (typeof build !== 'function') throw missing('its build is a function')
   checkPrograms(value as Scenario, file)

@@ -2,9 +2,9 @@
  * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored it
  * runs once in a small machine, stressed its programs repeat in the real geometry.
  */
-import { PAGE_SHIFT, type ArchId } from '../arch/archId.js'
 import { UsageError } from '../base/errors.js'
 import { fullMachine, smallMachine, withPgalloc, type MachineConfig } from '../boot/config.js'
+import { architectureOf } from '../isa/index.js'
 import type { KernelConfig } from '../mm/kernel.js'
 import type { Advice, Op, Program } from '../program/op.js'
 import { MAP, PROT } from '../program/op.js'
@@ -34,8 +34,8 @@ export interface Built {
 export interface Scenario {
   readonly id: string
   readonly summary: string
-  /** 'x86-64', or what a design behind an `@` asks for. */
-  readonly arch: ArchId
+  /** Id of the architecture that it is written for, or of the one that is named behind an `@`. */
+  readonly arch: string
   /** CPUs when nothing else is asked for. */
   readonly cpus: number
   /** 2 unless given. */
@@ -70,7 +70,7 @@ export function setUp(
 }
 
 function settingOf(machine: MachineConfig, repeated: boolean): Setting {
-  const pageSize = 2 ** PAGE_SHIFT[machine.arch]
+  const { pageSize } = architectureOf(machine.arch).geometry
   const hugeSize = pageSize << (machine.pteBits ?? machine.indexBits)
   const arena = hugeSize * 4
   return {

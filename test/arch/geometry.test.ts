@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LEVEL_NAMES } from '../../dist/src/arch/level.js'
-import { Geometry, type GeometryOptions, smallGeometry, X86_64_4LEVEL } from '../../dist/src/arch/geometry.js'
+import { Geometry, type GeometryOptions, smallGeometry } from '../../dist/src/arch/geometry.js'
+import { x86_64 } from '../../dist/src/isa/x86_64/arch.js'
 import { UsageError } from '../../dist/src/base/errors.js'
 import { Prng } from '../../dist/src/base/prng.js'
 import { virt } from '../../dist/src/base/units.js'
@@ -23,7 +24,7 @@ function addresses(geometry: Geometry): number[] {
 const pageNeighbours = (addr: number): number[] => [addr - 4096, addr, addr + 4096].filter((a) => a >= 0)
 
 describe('x86-64 with four levels', () => {
-  const g = X86_64_4LEVEL
+  const g = x86_64.geometry
 
   it('takes 0x00007f1234567000 apart as the manual does', () => {
     const addr = virt(0x7f1234567000)

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BootedCpu, Machine } from '../../dist/src/boot/machine.js'
 import { MAP, MREMAP, PROT, type Op, type Program } from '../../dist/src/program/op.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/isa/designs.js'
+import { pgallocDesigns } from '../../dist/src/isa/designs.js'
 import { Prng } from '../../dist/src/base/prng.js'
 
 const FORMS = { controlled: '../../dist', free: '../../dist/free' } as const
@@ -15,7 +15,7 @@ type Size = 'small' | 'full'
 async function boot(
   form: Form,
   size: Size,
-  pgalloc: PgallocId = 'one-page',
+  pgalloc: string = 'one-page',
 ): Promise<{ machine: Machine; cpu: BootedCpu; run: (program: Program) => void }> {
   const from = FORMS[form]
   const machines = (await import(
@@ -46,9 +46,9 @@ const anonymous = (addr: number, len: number): Op => ({
   flags: MAP.private | MAP.anonymous | MAP.fixed,
 })
 /** Those that are right with one CPU, which is all of them but the ones with two users of one list node or rcu_head. */
-const DESIGNS = (Object.keys(PGALLOC_DESIGNS) as PgallocId[]).filter(
-  (id) => id !== 's390-shared-head' && id !== 's390-list-node',
-)
+const DESIGNS = pgallocDesigns()
+  .map(({ id }) => id)
+  .filter((id) => id !== 's390-shared-head' && id !== 's390-list-node')
 
 /** Steps in the order in which a reader can follow what becomes of the pages; `huge` and `page` in bytes. */
 function everyStep(huge: number, page: number): Program {

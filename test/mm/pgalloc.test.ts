@@ -13,11 +13,11 @@ import { Level } from '../../dist/src/arch/level.js'
 import type { Kernel } from '../../dist/src/mm/kernel.js'
 import { MM } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../../dist/src/isa/designs.js'
+import { pgallocDesigns } from '../../dist/src/isa/designs.js'
 import type { Op } from '../../dist/src/program/op.js'
 
-const DESIGNS = Object.keys(PGALLOC_DESIGNS) as PgallocId[]
-const LISTED_BY_NODE: readonly PgallocId[] = ['s390-shared-head', 's390-active']
+const DESIGNS = pgallocDesigns().map(({ id }) => id)
+const LISTED_BY_NODE: readonly string[] = ['s390-shared-head', 's390-active']
 
 class Bench {
   readonly machine: Machine
@@ -25,7 +25,7 @@ class Bench {
   readonly k: Kernel
   readonly mm: PhysAddr
 
-  constructor(pgalloc: PgallocId, size: 'small' | 'real' = 'small') {
+  constructor(pgalloc: string, size: 'small' | 'real' = 'small') {
     const config = size === 'small' ? smallMachine(1) : fullMachine(1)
     this.machine = new Machine(withPgalloc({ ...config, kernel: { ...config.kernel, pgalloc } }))
     this.machine.boot([], null, [8])

@@ -1,42 +1,25 @@
 /**
- * The memory management unit: a user's load or store, through the TLB and the hardware walker.
- *
- * Source: Intel SDM vol. 3A, chapter "Paging", sections on 4-level paging, accessed and dirty flags, and TLBs.
+ * The memory management unit: a user's load or store, through the TLB and the hardware walker of the architecture.
  *
  * One access is one instruction: interrupts come before or after it, and a broadcast flush waits for it. The walk inside
  * is not atomic: each level is read with a point before it, so that entries change under the walker.
  *
- * A walk fills the caches for the access at hand; what the hardware walks to beside, because it speculates, is an
- * operation of its own (speculate()). Left out: accessed bits of table entries, execution, protection keys. A store sets
- * accessed and dirty in the live leaf by compare-exchange, and starts again when the leaf changed.
+ * A walk fills the caches for the access at hand; a walk that the hardware makes beside it, because it speculates, is an
+ * operation of its own (speculate()). Left out: execution.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
-import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
+import { TLB_DIRTY, TLB_ENTRY } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, peekF64 } from '../../machine/image/image.js'
-import { Level } from '../level.js'
-import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
-import {
-  entryTable,
-  PAGE_ACCESSED,
-  PAGE_DIRTY,
-  PAGE_PRESENT,
-  PAGE_PSE,
-  PAGE_RW,
-  PAGE_USER,
-  pmdPfn,
-  ptePfn,
-} from '../../isa/x86_64/pte.js'
 import { lockTlb, unlockTlb } from './tlbFlush.js'
-import type { PteWord } from '../../base/units.js'
 
 /** The access raised a page fault. */
 export const FAULT = -1
 
-export class Mmu {
+export abstract class Mmu {
   protected readonly k: ArchHost
   protected readonly cpu: Cpu
 
@@ -113,83 +96,16 @@ export class Mmu {
     return result
   }
 
-  /** Address of a TLB entry that translates `addr` and allows the access; 0 when it faults. */
+  /**
+   * Address of a TLB entry that translates `addr` of `mm` (page `vpn`) and allows the access; 0 when it faults. A store
+   * through a translation that does not allow it, or that has not set dirty, walks.
+   */
   protected *translate(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const hit: PhysAddr = phys(this.k.tlbs[this.cpu.id]?.lookup(vpn, this.k.geo.hpagePmdNr, mm) ?? 0)
     if (hit !== 0 && (!write || (peek32(hit + TLB_ENTRY.at.flags) & TLB_DIRTY) !== 0)) return hit
     return yield* this.walk(mm, addr, vpn, write)
   }
 
-  /**
-   * The page walk, from the table that the paging-structure cache has, or from the top. Fills a TLB entry and returns its
-   * address, 0 when the access faults. A table that does not allow the access is forgotten and the walk begins anew, as
-   * the fault would have it.
-   */
-  protected *walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
-    const tlb = this.k.tlbs[this.cpu.id]
-    const table = tlb?.lookupTable(Math.floor(addr / this.k.geo.pmdSize), mm) ?? 0
-    if (table !== 0) {
-      const found = yield* this.walkTable(table, mm, addr, vpn, write)
-      if (found !== 0) return found
-      tlb?.dropTables(mm)
-    }
-    return yield* this.walkTree(mm, addr, vpn, write)
-  }
-
-  protected *walkTable(table: number, mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
-    const stamp = this.cpu.clock
-    const leafp = phys(table + this.k.geo.pteIndex(addr) * 8)
-    for (;;) {
-      const leaf = yield* this.cpu.readOnce64(leafp)
-      this.k.observer.tableWalked(this.cpu, Level.pte, leafp)
-      if (!usable(leaf, write)) return phys(0)
-      const marked = leaf | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
-      if (marked !== leaf && (yield* this.cpu.cmpxchg64(leafp, leaf, marked)) !== leaf) continue
-      const flags = ((marked & PAGE_RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
-      return this.k.tlbs[this.cpu.id]?.fill(vpn, ptePfn(leaf as PteWord), 1, flags, stamp, mm) ?? phys(0)
-    }
-  }
-
-  protected *walkTree(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
-    const { geo, memmap, observer } = this.k
-    // The translation is as old as the walk's first read: an oracle that compares times needs the earlier end.
-    const stamp = this.cpu.clock
-    const pgdp = phys(peek32(mm + MM_CONTEXT.at.pgd) + geo.pgdIndex(addr) * 8)
-    const pgd = yield* this.cpu.readOnce64(pgdp)
-    observer.tableWalked(this.cpu, Level.pgd, pgdp)
-    if (!usable(pgd, write)) return phys(0)
-    const pudp = phys(memmap.table(entryTable(pgd as PteWord)) + geo.pudIndex(addr) * 8)
-    const pud = yield* this.cpu.readOnce64(pudp)
-    observer.tableWalked(this.cpu, Level.pud, pudp)
-    if (!usable(pud, write)) return phys(0)
-    const pmdp = phys(memmap.table(entryTable(pud as PteWord)) + geo.pmdIndex(addr) * 8)
-    for (;;) {
-      const pmd = yield* this.cpu.readOnce64(pmdp)
-      observer.tableWalked(this.cpu, Level.pmd, pmdp)
-      if (!usable(pmd, write)) return phys(0)
-      const huge = (pmd & PAGE_PSE) !== 0n
-      const leafp = huge ? pmdp : phys(memmap.table(entryTable(pmd as PteWord)) + geo.pteIndex(addr) * 8)
-      const leaf = huge ? pmd : yield* this.cpu.readOnce64(leafp)
-      if (!huge) observer.tableWalked(this.cpu, Level.pte, leafp)
-      if (!usable(leaf, write)) return phys(0)
-      const marked = leaf | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
-      if (marked !== leaf && (yield* this.cpu.cmpxchg64(leafp, leaf, marked)) !== leaf) continue
-      const flags = ((marked & PAGE_RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
-      const pages = huge ? geo.hpagePmdNr : 1
-      const pfn = huge ? pmdPfn(leaf as PteWord, geo.hpagePmdNr) : ptePfn(leaf as PteWord)
-      const first = vpn - (vpn % pages)
-      if (!huge) this.remember(addr, memmap.table(entryTable(pmd as PteWord)), mm)
-      return this.k.tlbs[this.cpu.id]?.fill(first, pfn, pages, flags, stamp, mm) ?? phys(0)
-    }
-  }
-
-  protected remember(addr: VirtAddr, table: number, mm: number): void {
-    this.k.tlbs[this.cpu.id]?.fillTable(Math.floor(addr / this.k.geo.pmdSize), table, mm)
-  }
-}
-
-/** Present, for users, and writable if need be: what the walker asks of an entry at any level. */
-function usable(entry: bigint, write: boolean): boolean {
-  const needed = PAGE_PRESENT | PAGE_USER | (write ? PAGE_RW : 0n)
-  return (entry & needed) === needed
+  /** The hardware walk of the tables: fills a TLB entry and returns its address, 0 when the access faults. */
+  protected abstract walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr>
 }

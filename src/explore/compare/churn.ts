@@ -12,7 +12,6 @@ import { peek32 } from '../../machine/image/image.js'
 import type { Kernel } from '../../mm/kernel.js'
 import { MM } from '../../mm/mmStruct.js'
 import { NO_TABLE, PAGE } from '../../mm/page.js'
-import type { PgallocId } from '../../isa/designs.js'
 
 export interface ChurnCounts {
   /** Tables handed out in all. */
@@ -37,7 +36,7 @@ const FRAMES = 512
  * `ROUNDS` operations drawn from `seed`: a table is made; or one ends at once, through a gather, or deferred. Every few
  * operations a grace period passes.
  */
-export function churn(pgalloc: PgallocId, seed: number): ChurnCounts {
+export function churn(pgalloc: string, seed: number): ChurnCounts {
   const life = new Churn(pgalloc)
   const prng = new Prng(seed)
   for (let round = 0; round < ROUNDS; round++) life.operation(prng, round)
@@ -63,7 +62,7 @@ class Churn {
   #idleTotal = 0
   #rounds = 0
 
-  constructor(pgalloc: PgallocId) {
+  constructor(pgalloc: string) {
     this.#k = solo(pgalloc)
     this.#mm = this.#k.mms.currentMm()
     this.#countCallRcu()
@@ -179,7 +178,7 @@ const TIMED_ROUNDS = 7
 const WARM_ROUNDS = 3
 
 /** Nanoseconds of one pteAllocOne() with its pteFree(), beside a table that stays: the median of several rounds. */
-export function allocFreeNs(pgalloc: PgallocId): number {
+export function allocFreeNs(pgalloc: string): number {
   const k = solo(pgalloc, false)
   const mm = k.mms.currentMm()
   drive(k.pgalloc.pteAllocOne(mm))
@@ -196,7 +195,7 @@ export function allocFreeNs(pgalloc: PgallocId): number {
 }
 
 /** A machine of one CPU, out of idle, with a process. */
-function solo(pgalloc: PgallocId, oracles = true): Kernel {
+function solo(pgalloc: string, oracles = true): Kernel {
   const config = smallMachine(1, FRAMES)
   const machine = new Machine(withPgalloc({ ...config, oracles, kernel: { ...config.kernel, pgalloc } }))
   machine.boot([], null)

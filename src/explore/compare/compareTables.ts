@@ -5,7 +5,7 @@
 import { Piscina } from 'piscina'
 import { allocFreeWorkerUrl } from '../../boot/threads/spawn.js'
 import { Panic } from '../../machine/engine/finding.js'
-import { exploredFragments, PGALLOC_DESIGNS, type PgallocId } from '../../isa/designs.js'
+import { exploredFragments, pgallocDesigns } from '../../isa/designs.js'
 import { scenarioById, tableScenarios } from '../../scenario/catalog/index.js'
 import { explore } from '../explore.js'
 import { churn, type ChurnCounts } from './churn.js'
@@ -20,7 +20,7 @@ export interface Verdict {
 }
 
 export interface Variant {
-  readonly id: PgallocId
+  readonly id: string
   /** PTE tables in a page of the machines that are compared. */
   readonly fragments: number
   /** `fails` in any scenario. */
@@ -36,7 +36,7 @@ export interface CompareOptions {
   readonly seed?: number
   /** For each design and scenario, unless it fails before; a tenth of it for a torture. */
   readonly executions?: number
-  readonly onProgress?: (variant: PgallocId, scenario: string) => void
+  readonly onProgress?: (variant: string, scenario: string) => void
   readonly signal?: AbortSignal
 }
 
@@ -47,7 +47,7 @@ const TORTURE = /torture/
 /** Every design through every scenario of page tables, in the order of the registry. Stops between two when aborted. */
 export async function compareTables(options: CompareOptions = {}): Promise<Variant[]> {
   const variants: Variant[] = []
-  for (const id of Object.keys(PGALLOC_DESIGNS) as PgallocId[]) {
+  for (const { id } of pgallocDesigns()) {
     if (options.signal?.aborted === true) break
     const scenarios = await verdictsOf(id, options)
     const fails = scenarios.some(({ verdict }) => verdict === 'fails')
@@ -63,7 +63,7 @@ export async function compareTables(options: CompareOptions = {}): Promise<Varia
   return variants
 }
 
-async function verdictsOf(id: PgallocId, options: CompareOptions): Promise<Verdict[]> {
+async function verdictsOf(id: string, options: CompareOptions): Promise<Verdict[]> {
   const { seed = 1, executions = COMPARE_EXECUTIONS, signal } = options
   const verdicts: Verdict[] = []
   for (const { id: name } of tableScenarios) {
@@ -85,7 +85,7 @@ async function verdictsOf(id: PgallocId, options: CompareOptions): Promise<Verdi
   return verdicts
 }
 
-function churnOf(id: PgallocId, seed: number): ChurnCounts | null {
+function churnOf(id: string, seed: number): ChurnCounts | null {
   try {
     return churn(id, seed)
   } catch (error) {
@@ -94,8 +94,8 @@ function churnOf(id: PgallocId, seed: number): ChurnCounts | null {
   }
 }
 
-async function timeOf(id: PgallocId): Promise<number> {
-  const pool = new Piscina<PgallocId, number>({ filename: allocFreeWorkerUrl().href, maxThreads: 1 })
+async function timeOf(id: string): Promise<number> {
+  const pool = new Piscina<string, number>({ filename: allocFreeWorkerUrl().href, maxThreads: 1 })
   try {
     return await pool.run(id)
   } finally {

@@ -10,7 +10,7 @@
  * by a store and leave the purge as a debt of the address space. When the address space dies nobody is attached, and the
  * "full" forms store the empty entry; the purge of the whole comes before its top table goes.
  *
- * What a machine has besides IPTE is a choice (S390Facility). Without IDTE a segment entry is made invalid by CSP, which
+ * What a machine has besides IPTE is a choice (facilities.ts). Without IDTE a segment entry is made invalid by CSP, which
  * changes a word as a compare-and-swap does and purges every TLB. Left out: gmap and pgste.
  */
 import { type PhysAddr, type PteWord, type VirtAddr, phys } from '../../base/units.js'
@@ -20,6 +20,7 @@ import { MM_CONTEXT } from '../../arch/context.js'
 import { lowHalf } from '../../arch/halves.js'
 import type { ArchHost } from '../../arch/host.js'
 import { PtOps } from '../../arch/generic/ops.js'
+import { hasFacility } from './facilities.js'
 import {
   PAGE_INVALID,
   PAGE_PROTECT,
@@ -46,10 +47,9 @@ export class S390PtOps extends PtOps {
   constructor(k: ArchHost) {
     super(k)
     this.flush = k.tlbFlush as S390TlbFlush
-    const { s390Facilities } = k.config
-    this.#hasIdte = s390Facilities.includes('idte')
-    this.#hasLocalClearing = s390Facilities.includes('localClearing')
-    this.#hasRdp = s390Facilities.includes('rdp')
+    this.#hasIdte = hasFacility(k, 'idte')
+    this.#hasLocalClearing = hasFacility(k, 'localClearing')
+    this.#hasRdp = hasFacility(k, 'rdp')
   }
 
   // ---- PTE --------------------------------------------------------------------------------------------------------

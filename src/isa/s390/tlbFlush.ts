@@ -23,6 +23,7 @@ import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import type { ArchHost } from '../../arch/host.js'
 import { lockTlb, TlbFlush, unlockTlb } from '../../arch/generic/tlbFlush.js'
+import { hasFacility } from './facilities.js'
 import { PAGE_PROTECT } from './pte.js'
 
 const AT = MM_CONTEXT.at
@@ -35,8 +36,8 @@ export class S390TlbFlush extends TlbFlush {
 
   constructor(k: ArchHost) {
     super(k)
-    this.#hasIdte = k.config.s390Facilities.includes('idte')
-    this.#hasRdp = k.config.s390Facilities.includes('rdp')
+    this.#hasIdte = hasFacility(k, 'idte')
+    this.#hasRdp = hasFacility(k, 'rdp')
   }
 
   // ---- instructions -----------------------------------------------------------------------------------------------

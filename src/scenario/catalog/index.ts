@@ -3,7 +3,8 @@ import { UsageError } from '../../base/errors.js'
 import { GP_DELAY_MAX } from '../../boot/config.js'
 import { nearest } from '../../base/names.js'
 import type { KernelConfig } from '../../mm/kernel.js'
-import { PGALLOC_DESIGNS, type PgallocId } from '../../isa/designs.js'
+import { pgallocDesign, pgallocDesigns } from '../../isa/designs.js'
+import { ARCHITECTURES } from '../../isa/index.js'
 import type { Scenario } from '../scenario.js'
 import * as gup from './gup.js'
 import * as lazy from './lazy.js'
@@ -106,11 +107,14 @@ export function scenarioOf(name: string, known: readonly Scenario[]): Scenario {
   const [id = '', design] = name.split('@')
   const scenario = nearest('scenario', id, known)
   if (design === undefined) return scenario
-  const { id: chosen, pgalloc, config } = nearest('architecture or design of page tables', design, DESIGNS)
-  const { arch } = PGALLOC_DESIGNS[pgalloc]
-  if (arch !== 'x86-64' && (scenario.config?.flushStyle === 'ipi' || scenario.config?.tableFree === 'ipi'))
-    throw new UsageError(`${id} on ${arch}`, 'it is about flushes that interrupt, and that architecture has none')
-  return { ...scenario, id: `${id}@${chosen}`, arch, config: { ...scenario.config, ...config, pgalloc } }
+  const { id: chosen, pgalloc, config } = nearest('architecture or design of page tables', design, machines())
+  const { arch } = pgallocDesign(pgalloc)
+  if (
+    arch.config.flushStyle === 'broadcast' &&
+    (scenario.config?.flushStyle === 'ipi' || scenario.config?.tableFree === 'ipi')
+  )
+    throw new UsageError(`${id} on ${arch.id}`, 'it is about flushes that interrupt, and that architecture has none')
+  return { ...scenario, id: `${id}@${chosen}`, arch: arch.id, config: { ...scenario.config, ...config, pgalloc } }
 }
 
 const DELAY = '+gp-delay='
@@ -125,16 +129,18 @@ export function withGpDelay(scenario: Scenario, percent: number): Scenario {
   return { ...scenario, id, config: { ...scenario.config, gpDelay: percent } }
 }
 
-/** What may stand behind the `@`: a design, or an architecture for the one that its mainline has. */
-const DESIGNS: readonly {
+/** A machine that a scenario can be put on, by the name behind the `@`. */
+interface NamedMachine {
   readonly id: string
-  readonly pgalloc: PgallocId
+  readonly pgalloc: string
   readonly config?: Partial<KernelConfig>
-}[] = [
-  { id: 'x86-64', pgalloc: 'one-page' },
-  { id: 's390', pgalloc: 's390-full-page' },
-  // The oldest machine: no IDTE, no local clearing, no RDP.
-  { id: 's390-csp', pgalloc: 's390-full-page', config: { s390Facilities: [] } },
-  { id: 'powerpc', pgalloc: 'powerpc-fragments' },
-  ...(Object.keys(PGALLOC_DESIGNS) as PgallocId[]).map((id) => ({ id, pgalloc: id })),
+}
+
+/** An architecture, for the design that its mainline has; one of its variants; a design. */
+const machines = (): readonly NamedMachine[] => [
+  ...ARCHITECTURES.flatMap(({ id, pgalloc, variants = [] }) => [
+    { id, pgalloc },
+    ...variants.map((variant) => ({ ...variant, pgalloc })),
+  ]),
+  ...pgallocDesigns().map(({ id }) => ({ id, pgalloc: id })),
 ]

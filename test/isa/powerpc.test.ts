@@ -3,7 +3,7 @@
  * a huge page bears while it is changed.
  */
 import { describe, expect, it } from 'vitest'
-import { POWERPC_64K } from '../../dist/src/arch/geometry.js'
+import { powerpc } from '../../dist/src/isa/powerpc/arch.js'
 import * as p from '../../dist/src/isa/powerpc/pte.js'
 import * as s from '../../dist/src/isa/powerpc/swap.js'
 import { brief, hugeFrame, isInvalidated, pteFrame, tableFrame } from '../../dist/src/isa/powerpc/word.js'
@@ -20,7 +20,7 @@ const huge = p.pfnPmd(pfn(0x4000), SHARED, 32)
 
 describe('radix with pages of 64 KiB', () => {
   it('takes 0x00007f1234567000 apart as the manual does', () => {
-    const [g, addr] = [POWERPC_64K, virt(0x7f1234567000)]
+    const [g, addr] = [powerpc.geometry, virt(0x7f1234567000)]
     expect([g.pgdIndex(addr), g.pudIndex(addr), g.pmdIndex(addr), g.pteIndex(addr)]).toEqual([0xfe, 0x48, 0x1a2, 0x16])
   })
 

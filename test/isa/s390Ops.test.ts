@@ -6,7 +6,7 @@ import { TLB_ENTRY } from '../../dist/src/machine/cpu/tlb.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import { peek32, peek64, poke64 } from '../../dist/src/machine/image/image.js'
-import { S390_FACILITIES } from '../../dist/src/arch/host.js'
+import { FACILITIES } from '../../dist/src/isa/s390/facilities.js'
 import { pmdLeaf } from '../../dist/src/isa/s390/pte.js'
 import type { S390TlbFlush } from '../../dist/src/isa/s390/tlbFlush.js'
 import { MM_CONTEXT } from '../../dist/src/arch/context.js'
@@ -17,7 +17,7 @@ const HUGE = 256 * 4096
 const AT = 5 * HUGE
 
 /** An s390 machine of two CPUs in one process, with a huge page at AT; no oracles, since what is done here is wrong. */
-function boot(s390Facilities = S390_FACILITIES): {
+function boot(facilities: readonly string[] = FACILITIES): {
   machine: Machine
   cpu: BootedCpu
   vma: PhysAddr
@@ -25,7 +25,7 @@ function boot(s390Facilities = S390_FACILITIES): {
   mm: PhysAddr
 } {
   const base = fullMachine(2)
-  const kernel = { ...base.kernel, pgalloc: 's390-full-page', s390Facilities } as const
+  const kernel = { ...base.kernel, pgalloc: 's390-full-page', facilities } as const
   const machine = new Machine(withPgalloc({ ...base, oracles: false, kernel }))
   machine.boot([mapAnonymous(AT, 2 * HUGE), store(AT)], null)
   const cpu = machine.makeCpu(0, new SoloEngine(), null)

@@ -5,14 +5,11 @@
 import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
-import { type Answer, print } from './harness.js'
-
-const PARTS = ['kernel', 'fragments', 'ipi'] as const
-export type BenchPart = (typeof PARTS)[number]
+import { type Answer, BENCH_PARTS, type BenchPart, print } from './harness.js'
 
 if (isMainThread) {
   const answers: Answer[] = []
-  for (const part of PARTS) {
+  for (const part of BENCH_PARTS) {
     const thread = new Worker(new URL(import.meta.url), { argv: [part], workerData: null })
     answers.push(...((await once(thread, 'message'))[0] as Answer[]))
   }

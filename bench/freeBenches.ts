@@ -27,9 +27,8 @@ import { wordAt } from '../src/program/state.js'
 import { ptePfn } from '../src/isa/x86_64/pte.js'
 import type { PteWord } from '../src/base/units.js'
 import { CPU_AREA } from '../src/machine/cpu/area.js'
-import type { BenchPart } from './free.js'
 import { ipiRoundTrip } from './ipi.js'
-import { ask, type Answer, type Question } from './harness.js'
+import { ask, type Answer, type BenchPart, type Question } from './harness.js'
 
 const BATCH = 200
 const ARENA = 0x80_0000 as VirtAddr

@@ -26,6 +26,10 @@ export interface Answer {
   readonly ratio: number
 }
 
+/** The machines of the free-running benches, each in a thread of its own. */
+export const BENCH_PARTS = ['kernel', 'fragments', 'ipi'] as const
+export type BenchPart = (typeof BENCH_PARTS)[number]
+
 export const SMOKE = process.env['RACEWALK_BENCH'] === 'smoke'
 const ROUNDS = SMOKE ? 1 : 5
 const ROUND_MS = SMOKE ? 5 : 200

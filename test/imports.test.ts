@@ -76,6 +76,55 @@ describe('imports between the rooms of src/', () => {
   })
 })
 
+// Modules that import each other's values run in an order that depends on who is loaded first. `import type` is erased, and
+// import() runs later, so neither counts; `import { type X }` stays as an import of nothing, and does.
+const ROOT = dirname(SRC)
+const VALUES = /^(?:import|export)\s+(?!type\b)(?:[^'";]*?\sfrom\s+)?'(\.[^']+)\.js'/gm
+
+function valueImports(): Map<string, string[]> {
+  const paths = ['src', 'workers', 'bench'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
+  )
+  const files = paths.filter((path) => path.endsWith('.ts'))
+  const targets = (file: string): string[] =>
+    [...readFileSync(join(ROOT, file), 'utf8').matchAll(VALUES)].map(([, to]) => join(dirname(file), `${to}.ts`))
+  return new Map(files.map((file) => [file, targets(file).filter((to) => files.includes(to))]))
+}
+
+/** Takes away files that import no file that is left, until none does: what stays is in a circle, or leads into one. */
+function inCircles(imports: Map<string, string[]>): string[] {
+  const left = new Map(imports)
+  for (let before = -1; before !== left.size;) {
+    before = left.size
+    for (const [file, targets] of left) if (!targets.some((to) => left.has(to))) left.delete(file)
+  }
+  return [...left].map(([file, targets]) => `${file} imports ${targets.filter((to) => left.has(to)).join(', ')}`)
+}
+
+describe('imports of values', () => {
+  const imports = valueImports()
+
+  it('are found in src/, workers/ and bench/', () => {
+    expect(imports.size).toBeGreaterThan(250)
+    expect(imports.get('bench/free.ts')).toEqual(['bench/harness.ts'])
+    expect(imports.get('src/machine/cpu/cpu.ts')).toContain('src/machine/cpu/ipi.ts')
+  })
+
+  it('make no circle', () => {
+    expect(
+      inCircles(
+        new Map([
+          ['a', ['b']],
+          ['b', ['c']],
+          ['c', ['b']],
+          ['d', []],
+        ]),
+      ),
+    ).toHaveLength(3)
+    expect(inCircles(imports)).toEqual([])
+  })
+})
+
 function said({ file, from, to }: Edge): string {
   return `${file}: ${from} imports ${to}`
 }

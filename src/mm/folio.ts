@@ -5,8 +5,7 @@
  * head page; a reference to any of its pages is counted there, and tail pages have refcount 0 for ever (R3).
  */
 import { phys, type PhysAddr } from '../base/units.js'
-import type { WaitCondition } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Step, WaitCondition } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/image.js'
 import { Part } from './kernel.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_HEAD, PG_LOCKED } from './page.js'

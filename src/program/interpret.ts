@@ -4,8 +4,7 @@
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import { CONTROL, CPU_AREA } from '../machine/cpu/area.js'
-import { isEqual, isNonZero, type WaitCondition } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import { isEqual, isNonZero, type Step, type WaitCondition } from '../machine/engine/engine.js'
 import { load32, peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { EventKind } from '../machine/trace/ring.js'
 import { pmdLeaf, pmdNone, vmGetPageProt } from '../arch/entry.js'

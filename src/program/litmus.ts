@@ -1,8 +1,8 @@
 /** The operations of litmus tests: accesses to a few words that the kernel knows nothing of, and locks on such words. */
 import { fail } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
-import { isEqual, type Cpu } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { isEqual, type Step } from '../machine/engine/engine.js'
 import { peekF64, pokeF64 } from '../machine/image/image.js'
 import { mcsSpinLock, mcsSpinUnlock } from '../sync/mcsSpinlock.js'
 import { queuedSpinLock, queuedSpinUnlock } from '../sync/spinlock.js'

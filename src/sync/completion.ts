@@ -5,8 +5,8 @@
  * calls; which of them wakes is the schedule's choice, so every order the kernel allows comes about.
  */
 import type { PhysAddr } from '../base/units.js'
-import { isNonZero, type Cpu } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { isNonZero, type Step } from '../machine/engine/engine.js'
 import { poke32 } from '../machine/image/image.js'
 import { mightSleep } from './mightSleep.js'
 import type { Rcu } from './rcu.js'

@@ -20,9 +20,9 @@
  * The protected methods are what a bug would have wrong; subclasses override them.
  */
 import { phys, type PhysAddr } from '../base/units.js'
-import { isNonZero, isZero, type Cpu } from '../machine/cpu/cpu.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
 import type { IpiHandler } from '../machine/cpu/ipi.js'
-import type { Step } from '../machine/engine/engine.js'
+import { isNonZero, isZero, type Step } from '../machine/engine/engine.js'
 import { load32, peek32, poke32 } from '../machine/image/image.js'
 import { describeContext, inRcuReader } from './mightSleep.js'
 import type { ExpeditedWork, Rcu } from './rcu.js'

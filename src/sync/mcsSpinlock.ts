@@ -6,8 +6,8 @@
  * it stands alone, for exhaustive exploration. Addresses of nodes stand for the kernel's pointers.
  */
 import { phys, type PhysAddr } from '../base/units.js'
-import { isNonZero, type Cpu } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { isNonZero, type Step } from '../machine/engine/engine.js'
 
 /** Words of a node: `next` at + 0, `locked` at + 4. The node is the caller's until mcsSpinUnlock() returns. */
 const LOCKED = 4

@@ -12,8 +12,8 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import { LOCK_NODES } from '../machine/cpu/area.js'
-import { isNonZero, type Cpu } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { isNonZero, type Step } from '../machine/engine/engine.js'
 import { load32, peek32, poke32 } from '../machine/image/image.js'
 import { mightSleep } from './mightSleep.js'
 import type { Rcu } from './rcu.js'

@@ -7,8 +7,8 @@
  * that begins during a write waits; the kernel's spins, which is the same here.
  */
 import type { PhysAddr } from '../base/units.js'
-import type { Cpu, WaitCondition } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import type { Step, WaitCondition } from '../machine/engine/engine.js'
 
 // ---- the word -----------------------------------------------------------------------------------------------------
 //

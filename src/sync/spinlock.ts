@@ -13,8 +13,8 @@
 import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import { LOCK_NODES } from '../machine/cpu/area.js'
-import { isNonZero, type Cpu, type WaitCondition } from '../machine/cpu/cpu.js'
-import type { Step } from '../machine/engine/engine.js'
+import type { Cpu } from '../machine/cpu/cpu.js'
+import { isNonZero, type Step, type WaitCondition } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/image.js'
 
 // ---- the words ----------------------------------------------------------------------------------------------------

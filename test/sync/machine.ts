@@ -10,10 +10,10 @@ import { Prng } from '../../dist/src/base/prng.js'
 import { cpuId, phys, type PhysAddr } from '../../dist/src/base/units.js'
 import { lowerForLoad } from '../../dist/src/boot/lower/lower.js'
 import * as area from '../../dist/src/machine/cpu/area.js'
-import * as cpuModule from '../../dist/src/machine/cpu/cpu.js'
 import { Cpu } from '../../dist/src/machine/cpu/cpu.js'
 import { placeIpiRegions } from '../../dist/src/machine/cpu/ipi.js'
 import { ControlledEngine, INTERRUPT, type RunEnd, type Strategy } from '../../dist/src/machine/engine/controlled.js'
+import * as engineModule from '../../dist/src/machine/engine/engine.js'
 import type { Engine, Step } from '../../dist/src/machine/engine/engine.js'
 import { Panic, type Finding } from '../../dist/src/machine/engine/finding.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
@@ -35,7 +35,7 @@ import * as waitQueue from '../../dist/src/sync/waitQueue.js'
 
 const KIT = {
   ...area,
-  ...cpuModule,
+  ...engineModule,
   ...image,
   ...completion,
   ...expedited,

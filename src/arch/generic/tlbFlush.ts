@@ -16,9 +16,9 @@
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
-import { isZero, type Cpu } from '../../machine/cpu/cpu.js'
+import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { IpiCondition, IpiHandler } from '../../machine/cpu/ipi.js'
-import type { Step } from '../../machine/engine/engine.js'
+import { isZero, type Step } from '../../machine/engine/engine.js'
 import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/image.js'
 import type { Layout } from '../../machine/image/layout.js'
 import { struct } from '../../machine/image/struct.js'

@@ -13,7 +13,7 @@
  */
 import { assert, fail } from '../../base/assert.js'
 import { phys, type CpuId, type PhysAddr } from '../../base/units.js'
-import type { Engine, Step, WaitCondition } from '../engine/engine.js'
+import { isEqual, type Engine, type Step, type WaitCondition } from '../engine/engine.js'
 import { Halted, Panic, kernelStack } from '../engine/finding.js'
 import * as image from '../image/image.js'
 import {
@@ -35,13 +35,6 @@ import { Access } from './access.js'
 import { CONTROL, CPU_AREA, type CpuRegions } from './area.js'
 import { Ipi } from './ipi.js'
 import { NO_LOCK_WATCHER, type LockWatcher } from './lockWatcher.js'
-
-export type { WaitCondition } from '../engine/engine.js'
-
-export const isZero: WaitCondition = (seen) => seen === 0
-export const isNonZero: WaitCondition = (seen) => seen !== 0
-export const isEqual: WaitCondition = (seen, operand) => seen === operand
-export const isDifferent: WaitCondition = (seen, operand) => seen !== operand
 
 /** Looks before a waiting thread sleeps. More would burn cores that the CPU waited for may need. */
 const SPINS_BEFORE_SLEEP = 60

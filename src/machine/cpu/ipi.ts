@@ -10,12 +10,12 @@
  */
 import { assert } from '../../base/assert.js'
 import { phys, type PhysAddr } from '../../base/units.js'
-import type { Step } from '../engine/engine.js'
+import { isZero, type Step } from '../engine/engine.js'
 import { load32, peek32, poke32 } from '../image/image.js'
 import type { Layout } from '../image/layout.js'
 import { struct } from '../image/struct.js'
 import { CPU_AREA } from './area.js'
-import { isZero, type Cpu } from './cpu.js'
+import type { Cpu } from './cpu.js'
 
 export const CSD = struct('csd', 64, {
   lock: [0, 4], // 1 from the sender's claim to the target's release

@@ -13,6 +13,11 @@ export type Step<T> = Generator<void, T, void>
 /** Looks at a waited-for word (signed 32 bits) and an operand of the caller's; true ends the wait. */
 export type WaitCondition = (seen: number, operand: number) => boolean
 
+export const isZero: WaitCondition = (seen) => seen === 0
+export const isNonZero: WaitCondition = (seen) => seen !== 0
+export const isEqual: WaitCondition = (seen, operand) => seen === operand
+export const isDifferent: WaitCondition = (seen, operand) => seen !== operand
+
 export interface Engine {
   /**
    * True: CPUs are threads; they poll for interrupts at safe points and sleep on their doorbells.

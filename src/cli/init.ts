@@ -2,9 +2,9 @@
 import type { Command } from 'commander'
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { UsageError } from '../base/errors.js'
 import { jsonOption } from './options.js'
+import { PACKAGE_ROOT } from './packageRoot.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
 
 export function addInit(program: Command, done: (code: ExitCode) => void): void {
@@ -16,8 +16,7 @@ export function addInit(program: Command, done: (code: ExitCode) => void): void 
     .action((name: string, options: { json?: boolean }) => done(init(name, new Terminal(options.json === true))))
 }
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-const TEMPLATE = join(ROOT, 'src/cli/template')
+const TEMPLATE = join(PACKAGE_ROOT, 'src/cli/template')
 
 function init(name: string, terminal: Terminal): ExitCode {
   const folder = resolve(name)
@@ -70,8 +69,10 @@ interface Manifest {
 
 /** With the versions that this racewalk was tested with. A clone is used as it stands. */
 function withDependencies(text: string): string {
-  const own = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest
-  const racewalk = ROOT.includes('node_modules') ? `^${own.version}` : `file:${ROOT.replace(/[\\/]$/, '')}`
+  const own = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as Manifest
+  const racewalk = PACKAGE_ROOT.includes('node_modules')
+    ? `^${own.version}`
+    : `file:${PACKAGE_ROOT.replace(/[\\/]$/, '')}`
   const devDependencies = {
     racewalk,
     typescript: own.dependencies['typescript'],

@@ -8,6 +8,7 @@ import { paletteFor } from '../report/palette.js'
 import { addCompare } from './compare.js'
 import { addDemo } from './demo.js'
 import { addExplore } from './explore.js'
+import { addGuide } from './guide.js'
 import { addInit } from './init.js'
 import { addList } from './list.js'
 import { addReplay } from './replay.js'
@@ -36,7 +37,7 @@ function makeProgram(done: (code: ExitCode) => void): Command {
       writeOut: writeOutput,
       outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')),
     })
-  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addInit, addDemo])
+  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addInit, addGuide, addDemo])
     add(program, done)
   for (const command of program.commands) {
     command.exitOverride().copyInheritedSettings(program)

@@ -1,0 +1,96 @@
+/** The guide as a site of files: a page each, which needs no script, no network and no server. */
+import { Marked } from 'marked'
+import { escaped } from '../escape.js'
+import { Anchors } from './anchors.js'
+import type { Guide, GuidePage } from './pages.js'
+import { STYLE } from './style.js'
+
+/** A mark of the pages that racewalk wrote. */
+export const GENERATOR = '<meta name="generator" content="racewalk guide">'
+
+export interface SiteFile {
+  readonly name: string
+  readonly html: string
+}
+
+export function guideSite({ index, pages }: Guide): SiteFile[] {
+  const all = [{ ...index, id: 'index' }, ...pages]
+  return all.map((page, i) => ({
+    name: fileOf(page),
+    html: pageHtml(page, all, { before: all[i - 1], after: all[i + 1] }),
+  }))
+}
+
+const fileOf = ({ id }: GuidePage): string => `${id}.html`
+
+interface Neighbours {
+  readonly before: GuidePage | undefined
+  readonly after: GuidePage | undefined
+}
+
+function pageHtml(page: GuidePage, all: readonly GuidePage[], neighbours: Neighbours): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+${GENERATOR}
+<title>${escaped(page.question)} – racewalk</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header><a href="index.html">racewalk</a> <a class="jump" href="#pages">all pages</a></header>
+<main>
+${bodyHtml(page)}
+${neighboursHtml(neighbours)}
+</main>
+<nav id="pages" aria-label="pages">
+<ul>
+${all.map((other) => itemHtml(other, other.id === page.id)).join('\n')}
+</ul>
+</nav>
+</body>
+</html>
+`
+}
+
+function itemHtml(page: GuidePage, isCurrent: boolean): string {
+  const current = isCurrent ? ' aria-current="page"' : ''
+  return `<li><a href="${fileOf(page)}"${current}>${escaped(page.question)}</a></li>`
+}
+
+function neighboursHtml({ before, after }: Neighbours): string {
+  const link = (rel: string, arrow: string, page: GuidePage | undefined): string =>
+    page === undefined ? '' : `<a rel="${rel}" href="${fileOf(page)}">${arrow} ${escaped(page.question)}</a>`
+  return `<footer>${link('prev', '←', before)} ${link('next', '→', after)}</footer>`
+}
+
+function bodyHtml({ markdown }: GuidePage): string {
+  const anchors = new Anchors()
+  const marked = new Marked({
+    renderer: {
+      heading({ tokens, depth, text }) {
+        const inner = this.parser.parseInline(tokens)
+        return `<h${depth} id="${escaped(anchors.next(text))}">${inner}</h${depth}>\n`
+      },
+      link({ href, tokens }) {
+        return `<a href="${escaped(siteAddress(href))}">${this.parser.parseInline(tokens)}</a>`
+      },
+      code({ text }) {
+        return `<pre tabindex="0"><code>${escaped(text)}</code></pre>\n`
+      },
+      table(token) {
+        const row = (cells: readonly { tokens: (typeof token.header)[number]['tokens'] }[], tag: string): string =>
+          `<tr>${cells.map(({ tokens }) => `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`).join('')}</tr>`
+        const body = token.rows.map((cells) => row(cells, 'td')).join('\n')
+        return `<div class="wide" tabindex="0"><table>\n<thead>${row(token.header, 'th')}</thead>\n<tbody>\n${body}\n</tbody>\n</table></div>\n`
+      },
+    },
+  })
+  return marked.parse(markdown, { async: false })
+}
+
+/** Links between pages lead to their files of the site. */
+const siteAddress = (href: string): string =>
+  href.replace(/^README\.md/, 'index.html').replace(/^([\w-]+)\.md(?=#|$)/, '$1.html')

@@ -7,6 +7,7 @@ export { scenarioById, scenarios } from './scenario/catalog/index.js'
 export { loadScenario } from './scenario/load.js'
 export { ADVICE, MAP, MREMAP, PROT } from './program/op.js'
 export type { Advice, Op, OpName, Pick, Program } from './program/op.js'
+export { programSchema } from './program/checkProgram.js'
 
 // ---- bugs and patches
 export { defineBug } from './bug/bug.js'

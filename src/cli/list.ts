@@ -1,9 +1,11 @@
-/** `racewalk list`: scenarios, bugs, architectures, designs, strategies. */
+/** `racewalk list`: scenarios, operations of their programs, bugs, architectures, designs, strategies. */
 import type { Command } from 'commander'
 import { bugs } from '../bug/index.js'
 import { STRATEGIES } from '../explore/strategy/strategies.js'
 import { pgallocDesigns } from '../isa/designs.js'
 import { ARCHITECTURES } from '../isa/index.js'
+import { programSchema } from '../program/checkProgram.js'
+import { OPERATIONS } from '../program/operations/table.js'
 import { scenarios } from '../scenario/catalog/index.js'
 import { jsonOption } from './options.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
@@ -11,7 +13,7 @@ import { EXIT, Terminal, type ExitCode } from './terminal.js'
 export function addList(program: Command, done: (code: ExitCode) => void): void {
   program
     .command('list')
-    .description('scenarios, bugs, architectures, designs of page tables, strategies')
+    .description('scenarios, bugs, architectures, designs of page tables, strategies, operations of programs')
     .addOption(jsonOption())
     .action((options: { json?: boolean }) => done(list(options.json === true)))
 }
@@ -26,6 +28,7 @@ const DESIGNS = pgallocDesigns().map(({ id, arch, fragments, wholePages }) => ({
 }))
 
 function list(json: boolean): ExitCode {
+  const operations = [...OPERATIONS.values()]
   const terminal = new Terminal(json)
   terminal.document({
     scenarios: scenarios.map(({ id, arch, cpus, summary, exploreOnly }) => ({
@@ -48,6 +51,8 @@ function list(json: boolean): ExitCode {
     architectures: SUMMARIES,
     designs: DESIGNS,
     strategies: STRATEGIES,
+    operations: operations.map(({ name, summary }) => ({ id: name, summary })),
+    programSchema: programSchema(),
   })
   const { strong, dim } = terminal.palette
   terminal.print(strong('scenarios'))
@@ -71,5 +76,7 @@ function list(json: boolean): ExitCode {
     )
   terminal.print(`\n${strong('strategies')} ${dim('(explore --strategy)')}`)
   for (const { id, summary } of STRATEGIES) terminal.print(`  ${id.padEnd(26)} ${summary}`)
+  terminal.print(`\n${strong('operations')} ${dim('(of programs; list --json has their fields as a JSON schema)')}`)
+  for (const { name, summary } of operations) terminal.print(`  ${name.padEnd(26)} ${summary}`)
   return EXIT.clean
 }

@@ -8,7 +8,8 @@
  * does not do.
  */
 import { UsageError } from '../base/errors.js'
-import { SIZES, type Op, type Pick, type Program } from './op.js'
+import { OPERATIONS } from './operations/table.js'
+import type { Op, Pick, Program } from './op.js'
 
 /** One operation that is run, by its place in the program. */
 export interface Kept {
@@ -16,7 +17,7 @@ export interface Kept {
   readonly path: readonly number[]
   /** Which of its addresses, where it has several; else 0. */
   readonly choice: number
-  /** How much, in pages (SIZES), where that is less than the program says; else 0. */
+  /** How much, in pages (the operation's sizes), where that is less than the program says; else 0. */
   readonly size: number
 }
 
@@ -111,7 +112,7 @@ function sized(op: Op, size: number, pageSize: number): Op | null {
 
 function fieldsOf(op: Op, pageSize: number): [name: string, pages: number][] {
   const values = op as unknown as Readonly<Record<string, number | undefined>>
-  return (SIZES[op.op] ?? []).map((name) => [name, (values[name] ?? 1) / unitOf(name, pageSize)])
+  return (OPERATIONS.get(op.op)?.sizes ?? []).map((name) => [name, (values[name] ?? 1) / unitOf(name, pageSize)])
 }
 
 const unitOf = (name: string, pageSize: number): number => (name === 'pages' ? 1 : pageSize)

@@ -4,23 +4,22 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
-import { OPS } from './op.js'
 
 export const REGISTERS = 16
 export const HELD_MAX = 64
 export const SLOTS = 64
 export const LITMUS_WORDS = 16
+export const KINDS_MAX = 64
 
-export const PROGRAM_CPU = struct('program', 128 + 64 + HELD_MAX * 4 + 256, {
+export const PROGRAM_CPU = struct('program', 128 + 64 + HELD_MAX * 4 + KINDS_MAX * 4, {
   regs: [0, REGISTERS * 8], //   doubles
   held: [128, 4], //             pages that gup returned and that are still held
   heldPages: [192, HELD_MAX * 4], // frame * 2 + (1: pinned)
-  counts: [192 + HELD_MAX * 4, 256], // operations done, by kind
+  counts: [192 + HELD_MAX * 4, KINDS_MAX * 4], // operations done, by kind
 })
 
 const SLOT = struct('slot', 4, { mm: [0, 4] })
 const LITMUS = struct('word', 64, { value: [0, 4], locked: [4, 4] }) // locked: of an MCS node
-if (OPS.length > 64) throw new Error('PROGRAM_CPU.counts has room for 64 kinds of operations')
 
 export interface ProgramRegions {
   readonly cpus: PhysAddr

@@ -43,7 +43,8 @@ export function named(finding: Finding, names: Names): Finding {
   return { ...finding, title, details: namedDetails(finding.details, names), stack: stack.map(names) }
 }
 
-const isProgram = (name: string): boolean => name.startsWith('Interpreter.')
+/** The program called the kernel in an operation. */
+const isProgram = (name: string): boolean => /^(?:Operation|Task|Litmus|Interpreter)\./.test(name)
 
 /** Details that are deeper indented are stacks: who allocated, who freed. */
 function namedDetails(details: readonly string[], names: Names): string[] {

@@ -145,7 +145,7 @@ export class StepTable implements ReplayRecorder {
     const frames = (new Error().stack ?? '').split('\n')
     const kernel = frames.filter((frame) => !frame.includes('/program/'))
     const stack = kernelStack(kernel.join('\n')).map((name) => this.#names(name))
-    const inOperation = frames.some((frame) => /\b(?:execute|Litmus\.run)\b.*\/program\//.test(frame))
+    const inOperation = frames.some((frame) => /\b(?:Operation|Litmus)\.run\b/.test(frame))
     return { stack, interrupt: kernel.length === frames.length, inOperation }
   }
 

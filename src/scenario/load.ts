@@ -5,7 +5,7 @@ import type { CompiledModule } from '../boot/module/compiled.js'
 import { loadFrom } from '../boot/module/load.js'
 import { shown } from '../boot/module/places.js'
 import { ARCHITECTURES } from '../isa/index.js'
-import { OPS } from '../program/op.js'
+import { checkProgram } from '../program/checkProgram.js'
 import { setUp, type Scenario } from './scenario.js'
 
 /**
@@ -44,7 +44,5 @@ function checkPrograms(scenario: Scenario, file: string): void {
       'it returns { boot, programs }, with one program for each CPU of the setting',
       'roles() makes them',
     )
-  for (const { op } of [boot, ...programs].flat())
-    if (!(OPS as readonly string[]).includes(op))
-      throw new UsageError(`${shown(file)}: there is no operation '${op}'`, `there are: ${OPS.join(', ')}`)
+  for (const program of [boot, ...programs]) checkProgram(program, shown(file))
 }

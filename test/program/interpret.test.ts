@@ -5,7 +5,8 @@ import { drive } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import { peek32 } from '../../dist/src/machine/image/image.js'
 import { Interpreter } from '../../dist/src/program/interpret.js'
-import { MAP, OP_NUMBER, PROT, type Op, type Program } from '../../dist/src/program/op.js'
+import { MAP, PROT, type Op, type Program } from '../../dist/src/program/op.js'
+import { OPERATIONS } from '../../dist/src/program/operations/table.js'
 import { PROGRAM_CPU, programCpu, wordAt } from '../../dist/src/program/state.js'
 
 const AT = 0x10_000
@@ -25,7 +26,7 @@ describe('a program', () => {
   const register = (reg: number): number => Interpreter.register(machine.regions.program, 0, reg)
   const word = (index: number): number => peek32(wordAt(machine.regions.program, index))
   const count = (op: Op['op']): number =>
-    peek32(programCpu(machine.regions.program, 0) + PROGRAM_CPU.at.counts + (OP_NUMBER.get(op) ?? 0) * 4)
+    peek32(programCpu(machine.regions.program, 0) + PROGRAM_CPU.at.counts + (OPERATIONS.get(op)?.number ?? 0) * 4)
 
   beforeEach(() => {
     machine = new Machine(smallMachine(1))

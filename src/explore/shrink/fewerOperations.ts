@@ -13,7 +13,8 @@
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Strategy } from '../../machine/engine/controlled.js'
-import { WAITING, type Op } from '../../program/op.js'
+import type { Op } from '../../program/op.js'
+import { OPERATIONS } from '../../program/operations/table.js'
 import { leaves, misuses, sizeOf, type Kept, type Reduction } from '../../program/reduction.js'
 import { Budget } from './budget.js'
 import { Carried, Marking, type Mark } from './rebased.js'
@@ -29,7 +30,9 @@ const SWITCHES_STEPS = 60_000
 
 export function canLoseOperations({ bare, scenario, wholePrograms }: Session, { oracle }: Finding): boolean {
   if (bare || scenario.outcome !== undefined) return false
-  const waits = wholePrograms.flatMap((program) => leaves(program)).some(([{ op }]) => WAITING.has(op))
+  const waits = wholePrograms
+    .flatMap((program) => leaves(program))
+    .some(([{ op }]) => OPERATIONS.get(op)?.waits === true)
   return !(waits && (oracle === 'deadlock' || oracle === 'livelock'))
 }
 

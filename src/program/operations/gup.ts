@@ -1,0 +1,62 @@
+/** get_user_pages, and writes through what it returned. */
+import { phys } from '../../base/units.js'
+import { FOLL_FAST_ONLY, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../../mm/gupFast.js'
+import { PG_DIRTY } from '../../mm/page.js'
+import { flag, whole } from '../fields.js'
+import { operation } from '../operation.js'
+import { addr, pages } from './arguments.js'
+
+const pin = flag('FOLL_PIN instead of FOLL_GET')
+const hold = flag('The references are kept until unpin')
+
+export const GUP = {
+  gup: operation({
+    summary: 'get_user_pages_fast(): takes `pages` pages and gives them back, or keeps them until unpin.',
+    fields: { addr, pages, write: flag('FOLL_WRITE'), pin, fastOnly: flag('FOLL_FAST_ONLY'), hold },
+    sizes: ['pages'],
+    *run(task, op) {
+      const flags =
+        (op.pin === true ? FOLL_PIN : FOLL_GET) |
+        (op.write === true ? FOLL_WRITE : 0) |
+        (op.fastOnly === true ? FOLL_FAST_ONLY : 0)
+      const got = yield* task.k.gupFast.getUserPagesFast(task.pick(op.addr), op.pages, flags, task.pages)
+      for (let i = 0; i < got; i++) {
+        if (op.hold === true && task.hold(task.pages[i] as number, flags)) continue
+        yield* task.k.gup.release(task.pages[i] as number, flags)
+      }
+      return got
+    },
+  }),
+  unpin: operation({
+    summary: 'Gives back all pages that this CPU holds.',
+    fields: {},
+    *run(task) {
+      return yield* task.releaseAll()
+    },
+  }),
+  gupWrite: operation({
+    summary: 'Writes a word through a page that get_user_pages returned, as a device or ptrace does.',
+    fields: { addr, value: whole('Written value'), force: flag('FOLL_FORCE'), pin, hold },
+    *run(task, op) {
+      const { k, cpu, mm } = task
+      const addr = task.pick(op.addr)
+      const flags = (op.pin === true ? FOLL_PIN : FOLL_GET) | FOLL_WRITE | (op.force === true ? FOLL_FORCE : 0)
+      const page = k.geo.pageAlignDown(addr)
+      const got =
+        op.force === true
+          ? yield* k.gup.getUserPages(mm, page, 1, flags, task.pages, 0)
+          : yield* k.gupFast.getUserPagesFast(page, 1, flags, task.pages)
+      if (got !== 1) return got
+      const pfn = task.pages[0] as number
+      const offset = (addr - page) & (k.memmap.frameBytes - 1)
+      yield* cpu.writeOnce32(phys(k.memmap.frame(pfn) + offset), op.value)
+      k.observer.kernelAccessed(cpu, pfn, true)
+      k.observer.privateWrite(cpu, mm, page, pfn)
+      // As unpin_user_pages_dirty_lock(): before the reference goes.
+      const written = k.memmap.page(pfn)
+      if (!k.folios.isAnonPage(written)) yield* k.folios.setFlag(written, PG_DIRTY)
+      if (op.hold !== true || !task.hold(pfn, flags)) yield* k.gup.release(pfn, flags)
+      return 0
+    },
+  }),
+}

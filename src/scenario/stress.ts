@@ -1,5 +1,6 @@
 /** A scenario at full speed: its programs again and again in the real geometry, one thread for each CPU. */
 import { CPUS_MAX } from '../boot/config.js'
+import type { CpuThreads } from '../boot/threads/cpuThreads.js'
 import { freeRun, type FreeRunResult, type Progress } from '../boot/threads/freeRun.js'
 import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
@@ -18,6 +19,8 @@ export interface StressOptions {
   readonly seed?: number
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
+  /** Threads of this form that stay afterwards (boot/threads/freeRun.ts). */
+  readonly threads?: CpuThreads
 }
 
 /** Throws UsageError for a scenario that is only explored and for CPUs that it cannot have. */

@@ -46,6 +46,8 @@ export interface FreeRunOptions {
    * CPUs share a core.
    */
   readonly stallMs?: number
+  /** The clock that stallMs is measured by, in milliseconds: performance.now() unless given. */
+  readonly clock?: () => number
   /** Aborting asks the CPUs to stop; the run ends as at its deadline. */
   readonly signal?: AbortSignal
   /** Called about ten times a second. */
@@ -54,6 +56,8 @@ export interface FreeRunOptions {
   readonly prepare?: (machine: Machine) => void
   /** Entry file of the threads, for a CPU of one's own. */
   readonly entry?: URL
+  /** Threads of this form that stay afterwards, at least one for each CPU: many short runs start them once. */
+  readonly threads?: CpuThreads
 }
 
 export type OperationCounts = Partial<Record<OpName, number>>
@@ -111,12 +115,13 @@ interface ThreadsRun {
 async function runThreads(machine: Machine, change: ChangeOrder | null, options: FreeRunOptions): Promise<ThreadsRun> {
   const { perturb = false, repeat = true, seed = 1 } = options
   const watch = new Watch(machine, watchOptions(options))
-  const threads = new CpuThreads(machine.config.cpus, options.entry ?? cpuWorkerUrl(perturb))
+  const { cpus } = machine.config
+  const threads = options.threads ?? new CpuThreads(cpus, options.entry ?? cpuWorkerUrl(perturb))
   const order = { config: machine.config, memory: machine.memory, change, seed }
   let watched: Watched = { seconds: 0, stopped: 'fault', stall: null, fault: null, panicBy: -1 }
   try {
-    await threads.all((cpu, id) => cpu.boot({ ...order, cpu: id }))
-    const reports = threads.all((cpu, id) => cpu.run(options.programs[id] ?? [], repeat))
+    await threads.all(cpus, (cpu, id) => cpu.boot({ ...order, cpu: id }))
+    const reports = threads.all(cpus, (cpu, id) => cpu.run(options.programs[id] ?? [], repeat))
     watched = await watch.over(reports)
     if (watched.stall !== null || watched.fault !== null)
       return {
@@ -132,13 +137,14 @@ async function runThreads(machine: Machine, change: ChangeOrder | null, options:
     const fault = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { ...watched, stopped: 'fault', finding: null, fault, mismatches: [] }
   } finally {
-    await threads.destroy()
+    if (options.threads === undefined) await threads.destroy()
   }
 }
 
 function watchOptions(options: FreeRunOptions): ConstructorParameters<typeof Watch>[1] {
   const { repeat = true, stallMs = STALL_MS, signal, onProgress } = options
-  return { durationMs: options.durationMs ?? (repeat ? DURATION_MS : Infinity), stallMs, signal, onProgress }
+  const clock = options.clock ?? (() => performance.now())
+  return { durationMs: options.durationMs ?? (repeat ? DURATION_MS : Infinity), stallMs, clock, signal, onProgress }
 }
 
 /** What went wrong first counts; the rest may have come of it. */

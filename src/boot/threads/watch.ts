@@ -25,6 +25,8 @@ export interface WatchOptions {
   readonly durationMs: number
   /** No operation of any CPU, or of one while others go on, for this long is a stall. Scaled up where CPUs share cores. */
   readonly stallMs: number
+  /** What stallMs counts: milliseconds, of any beginning. */
+  readonly clock: () => number
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
@@ -97,10 +99,10 @@ export class Watch {
   }
 
   async #running(end: Promise<unknown>, settled: () => boolean): Promise<string | null> {
-    const { onProgress } = this.#options
+    const { onProgress, clock } = this.#options
     const start = performance.now()
-    const starvation = new Starvation(this.#machine, this.#stallMs, start)
-    let [signs, signsAt, panicAt] = ['', start, Infinity]
+    const starvation = new Starvation(this.#machine, this.#stallMs, clock())
+    let [signs, signsAt, panicAt] = ['', clock(), Infinity]
     for (;;) {
       await Promise.race([end, sleep(this.#pollMs(performance.now() - start))])
       attach(this.#machine.memory)
@@ -109,11 +111,11 @@ export class Watch {
       onProgress?.({ seconds: (now - start) / 1000, perCpu: this.#progress() })
       if (settled()) return null
       this.#askToStop(now - start)
-      const seen = this.#signs()
-      if (seen !== signs) [signs, signsAt] = [seen, now]
+      const [seen, seenAt] = [this.#signs(), clock()]
+      if (seen !== signs) [signs, signsAt] = [seen, seenAt]
       if (this.#word(CONTROL.at.panic) !== 0) panicAt = Math.min(panicAt, now)
-      else if (now - signsAt > this.#stallMs) await this.#panicOnStall()
-      else await this.#panicOnStarvation(starvation.look(now))
+      else if (seenAt - signsAt > this.#stallMs) await this.#panicOnStall()
+      else await this.#panicOnStarvation(starvation.look(seenAt))
       if (now - panicAt > GRACE_MS * this.#patience)
         return this.#stall === null ? 'CPUs did not halt after a panic' : null
     }

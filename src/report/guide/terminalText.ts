@@ -11,9 +11,11 @@ export interface TextOptions {
 
 /** Headings begin in the first column, everything else further right. */
 const MARGIN = '  '
+/** A narrower terminal breaks the lines itself. */
+const WIDTH_MIN = 16
 
 export function terminalText(markdown: string, options: TextOptions): string {
-  const width = Math.max(20, options.width - MARGIN.length)
+  const width = Math.max(WIDTH_MIN, options.width - MARGIN.length)
   const page = new TerminalPage({ ...options, width })
   return page.blocks(lexer(markdown)).join('\n')
 }

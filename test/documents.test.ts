@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { bugs } from '../dist/src/bug/index.js'
 import { STRATEGIES } from '../dist/src/explore/strategy/strategies.js'
+import { ARCHITECTURES } from '../dist/src/isa/index.js'
 import { Anchors } from '../dist/src/report/guide/anchors.js'
 import { scenarios } from '../dist/src/scenario/catalog/index.js'
 import { GUIDE, ROOT, documents, guideIndex, guidePages, nameOf, readme, type Document } from './documents.js'
@@ -174,6 +175,11 @@ describe('the page of the strategies', () => {
     })
     expect(wrong).toEqual([])
   })
+})
+
+it('the page of the architectures has each of them', () => {
+  const text = guidePages.find((page) => nameOf(page) === 'architectures')?.text ?? ''
+  for (const { id } of ARCHITECTURES) expect(text).toContain(`\n- \`${id}\`: `)
 })
 
 it('the folder of the guide has pages and nothing else', () => {

@@ -1,7 +1,7 @@
 /** Which classes of equivalent executions a search comes to, how often, and with how many preemptions at least. */
 import type { Search } from '../../dist/src/explore/strategy/search.js'
 import { Session } from '../../dist/src/explore/session/session.js'
-import type { ControlledEngine, Strategy, Tracer } from '../../dist/src/machine/engine/controlled.js'
+import type { ControlledEngine, SchedulePoint, Strategy, Tracer } from '../../dist/src/machine/engine/controlled.js'
 import { Prng } from '../../dist/src/base/prng.js'
 import type { Op } from '../../dist/src/program/op.js'
 import { defineScenario, type Scenario } from '../../dist/src/scenario/scenario.js'
@@ -54,8 +54,9 @@ class Counting implements Strategy {
     this.#names = names
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    const action = this.#strategy.pick(current, runnable, interruptible, kind, addr)
+  pick(point: SchedulePoint): number {
+    const { current } = point
+    const action = this.#strategy.pick(point)
     // Before the first event CPUs only come to their first access.
     if (this.#names.events > 0 && current >= 0 && action !== current) this.preemptions++
     return action

@@ -95,7 +95,7 @@ describe('coverage', () => {
     const scenario = scenarioById('gup-vs-split')
     const session = new Session(scenario, null, scenario.cpus)
     const coverage = new Coverage(session.machine, session.bare, true)
-    const recorder = coverage.begin(0, 0, { pick: (current) => current, choose: () => 0 })
+    const recorder = coverage.begin(0, 0, { pick: ({ current }) => current, choose: () => 0 })
     for (const addr of [0x7fff_fff8, -8, session.machine.layout.size]) recorder?.step(0, Access.readOnce64, addr)
     recorder?.end()
     coverage.ended(1)

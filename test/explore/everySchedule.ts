@@ -2,10 +2,12 @@
  * The yardstick of systematic search: every schedule there is, one after the other, without reduction; and the name of the
  * equivalence class that an execution belongs to.
  */
-import { ControlledEngine, INTERRUPT, type Strategy, type Tracer } from '../../dist/src/machine/engine/controlled.js'
+import { isGoOn } from '../../dist/src/machine/engine/actions.js'
+import type { ControlledEngine, SchedulePoint, Strategy, Tracer } from '../../dist/src/machine/engine/controlled.js'
 import type { WaitCondition } from '../../dist/src/machine/engine/engine.js'
 import type { Search } from '../../dist/src/explore/strategy/search.js'
 import { Trace } from '../../dist/src/explore/systematic/trace.js'
+import { membersOf } from '../machine/points.js'
 
 export class EverySchedule implements Search, Strategy {
   readonly #engine: ControlledEngine
@@ -39,15 +41,11 @@ export class EverySchedule implements Search, Strategy {
     return true
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    const actions: number[] = []
-    for (let cpu = 0; cpu < 30; cpu++) {
-      // A CPU comes to its first access without anybody noticing: no choice.
-      if ((runnable >>> cpu) & 1 && cpu !== current && this.#engine.pending(cpu)?.kind === 0) return cpu
-      if ((runnable >>> cpu) & 1) actions.push(cpu)
-      if ((interruptible >>> cpu) & 1) actions.push(INTERRUPT + cpu)
-    }
-    return actions[this.choose(actions.length)] as number
+  pick({ current, actions }: SchedulePoint): number {
+    const members = membersOf(actions)
+    // A CPU comes to its first access without anybody noticing: no choice.
+    const unbegun = members.find((cpu) => isGoOn(cpu) && cpu !== current && this.#engine.pending(cpu)?.kind === 0)
+    return unbegun ?? (members[this.choose(members.length)] as number)
   }
 
   choose(count: number): number {

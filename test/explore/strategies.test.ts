@@ -6,8 +6,9 @@ import { STRATEGIES, strategyOf } from '../../dist/src/explore/strategy/strategi
 import type { Profile } from '../../dist/src/explore/strategy/profile.js'
 import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { Access } from '../../dist/src/machine/cpu/access.js'
-import { INTERRUPT } from '../../dist/src/machine/engine/controlled.js'
+import { actionOf, ActionKind, cpuOf } from '../../dist/src/machine/engine/actions.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
+import { pointAt } from '../machine/points.js'
 
 const SAMPLED = STRATEGIES.map(({ id }) => id).filter((id) => id !== 'dpor')
 
@@ -49,11 +50,11 @@ describe.each(['random', 'pct', 'pos', 'urw'] as const)('an execution under %s t
       const seen = new Set<number>()
       for (let at = 0; at < 4000; at++) {
         const interruptible = at % 100 === 0 ? 0b1 : 0
-        const action = strategy.pick(current, 0b111, interruptible, ...ACCESS)
+        const action = strategy.pick(pointAt(current, [0b111, interruptible], ...ACCESS))
         if (at > 2000) seen.add(action)
-        current = action % INTERRUPT
+        current = cpuOf(action)
       }
-      expect(seen, `index ${index}`).toEqual(new Set([0, 1, 2, INTERRUPT]))
+      expect(seen, `index ${index}`).toEqual(new Set([0, 1, 2, actionOf(ActionKind.interrupt, 0)]))
     }
   })
 })
@@ -75,10 +76,10 @@ describe('PCT', () => {
   it('keeps the CPU with the highest priority, but for its change points', () => {
     const strategy = new PctStrategy(1, 0, ofLength(1))
     // All change points are the first point, so from the second on nothing changes.
-    strategy.pick(0, 0b111, 0, ...ACCESS)
-    const first = strategy.pick(0, 0b111, 0, ...ACCESS)
-    for (let i = 0; i < 100; i++) expect(strategy.pick(first, 0b111, 0, ...ACCESS)).toBe(first)
-    const next = strategy.pick(-1, 0b111 & ~(1 << first), 0, 0, 0)
+    strategy.pick(pointAt(0, [0b111], ...ACCESS))
+    const first = strategy.pick(pointAt(0, [0b111], ...ACCESS))
+    for (let i = 0; i < 100; i++) expect(strategy.pick(pointAt(first, [0b111], ...ACCESS))).toBe(first)
+    const next = strategy.pick(pointAt(-1, [0b111 & ~(1 << first)]))
     expect(next).not.toBe(first)
   })
 
@@ -86,8 +87,8 @@ describe('PCT', () => {
     const strategy = new PctStrategy(3, 0, ofLength(10))
     const seen = new Set<number>()
     let current = 0
-    for (let i = 0; i < 5000; i++) seen.add((current = strategy.pick(current % INTERRUPT, 0b11, 0b10, ...ACCESS)))
-    expect(seen).toEqual(new Set([0, 1, INTERRUPT + 1]))
+    for (let i = 0; i < 5000; i++) seen.add((current = strategy.pick(pointAt(cpuOf(current), [0b11, 0b10], ...ACCESS))))
+    expect(seen).toEqual(new Set([0, 1, actionOf(ActionKind.interrupt, 1)]))
   })
 })
 

@@ -3,6 +3,7 @@ import { Prng } from '../../dist/src/base/prng.js'
 import type { Profile } from '../../dist/src/explore/strategy/profile.js'
 import { SelectiveStrategy, UrwStrategy } from '../../dist/src/explore/strategy/urw.js'
 import type { Strategy } from '../../dist/src/machine/engine/controlled.js'
+import { pointAt } from '../machine/points.js'
 
 const SHARED = 100
 /** By CPU, the words that it goes to. */
@@ -32,7 +33,7 @@ function interleaving(strategy: Strategy, words: Words, only?: number): string {
     if (runnable === 0) return order.join('')
     const arrived = current >= 0 && ((runnable >>> current) & 1) === 1 ? current : -1
     const addr = arrived < 0 ? 0 : 8 * (words[arrived]?.[next[arrived] as number] as number)
-    const cpu = strategy.pick(arrived, runnable, 0, 1, addr)
+    const cpu = strategy.pick(pointAt(arrived, [runnable], 1, addr))
     const at = next[cpu] as number
     const word = words[cpu]?.[at]
     if (only === undefined || word === only) order.push(cpu)

@@ -3,7 +3,8 @@ import { cpuId, phys } from '../../dist/src/base/units.js'
 import { placeCpuRegions } from '../../dist/src/machine/cpu/area.js'
 import { Cpu } from '../../dist/src/machine/cpu/cpu.js'
 import { placeIpiRegions } from '../../dist/src/machine/cpu/ipi.js'
-import { ControlledEngine, INTERRUPT, type Strategy } from '../../dist/src/machine/engine/controlled.js'
+import { FIRST_EVENT } from '../../dist/src/machine/engine/actions.js'
+import { ControlledEngine, type Strategy } from '../../dist/src/machine/engine/controlled.js'
 import { isEqual, type Step } from '../../dist/src/machine/engine/engine.js'
 import { Panic } from '../../dist/src/machine/engine/finding.js'
 import * as image from '../../dist/src/machine/image/image.js'
@@ -12,8 +13,7 @@ import { struct } from '../../dist/src/machine/image/struct.js'
 import { EventRing, placeRings } from '../../dist/src/machine/trace/ring.js'
 
 const stay: Strategy = {
-  pick: (current, runnable, irq) =>
-    current >= 0 ? current : runnable ? 31 - Math.clz32(runnable) : INTERRUPT + 31 - Math.clz32(irq),
+  pick: ({ current, actions }) => (current >= 0 ? current : actions.from(0)),
   choose: () => 0,
 }
 
@@ -120,7 +120,10 @@ describe('ControlledEngine', () => {
     }
     // Prefer the sender and interrupts: the handler still cannot run before IRQs are on.
     engine.strategy = {
-      pick: (_c, runnable, irq) => (irq !== 0 ? INTERRUPT + 31 - Math.clz32(irq) : runnable & 2 ? 1 : 0),
+      pick: ({ actions }) => {
+        const event = actions.from(FIRST_EVENT)
+        return event >= 0 ? event : actions.has(1) ? 1 : 0
+      },
       choose: () => 0,
     }
     expect(engine.run([target(), sender()])).toEqual({ kind: 'done' })

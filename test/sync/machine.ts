@@ -12,10 +12,16 @@ import { lowerForLoad } from '../../dist/src/boot/lower/lower.js'
 import * as area from '../../dist/src/machine/cpu/area.js'
 import { Cpu } from '../../dist/src/machine/cpu/cpu.js'
 import { placeIpiRegions } from '../../dist/src/machine/cpu/ipi.js'
-import { ControlledEngine, INTERRUPT, type RunEnd, type Strategy } from '../../dist/src/machine/engine/controlled.js'
+import {
+  ControlledEngine,
+  type RunEnd,
+  type SchedulePoint,
+  type Strategy,
+} from '../../dist/src/machine/engine/controlled.js'
 import * as engineModule from '../../dist/src/machine/engine/engine.js'
 import type { Engine, Step } from '../../dist/src/machine/engine/engine.js'
 import { Panic, type Finding } from '../../dist/src/machine/engine/finding.js'
+import { cpuOf } from '../../dist/src/machine/engine/actions.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import * as image from '../../dist/src/machine/image/image.js'
 import { Layout } from '../../dist/src/machine/image/layout.js'
@@ -32,6 +38,7 @@ import * as rwsem from '../../dist/src/sync/rwsem.js'
 import * as seqcount from '../../dist/src/sync/seqcount.js'
 import * as spinlock from '../../dist/src/sync/spinlock.js'
 import * as waitQueue from '../../dist/src/sync/waitQueue.js'
+import { membersOf } from '../machine/points.js'
 
 const KIT = {
   ...area,
@@ -111,14 +118,10 @@ export class RandomStrategy implements Strategy {
     this.#every = 1 + this.#prng.below(16)
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    if (current >= 0 && ((runnable >>> current) & 1) === 1 && this.#prng.below(this.#every) !== 0) return current
-    const actions: number[] = []
-    for (let cpu = 0; cpu < 30; cpu++) {
-      if ((runnable >>> cpu) & 1) actions.push(cpu)
-      if ((interruptible >>> cpu) & 1) actions.push(INTERRUPT + cpu)
-    }
-    return actions[this.#prng.below(actions.length)] as number
+  pick({ current, actions }: SchedulePoint): number {
+    if (current >= 0 && actions.has(current) && this.#prng.below(this.#every) !== 0) return current
+    const byCpu = membersOf(actions).sort((a, b) => cpuOf(a) - cpuOf(b) || a - b)
+    return byCpu[this.#prng.below(byCpu.length)] as number
   }
 
   choose(n: number): number {

@@ -13,10 +13,12 @@
  * its accesses.
  */
 import { assert } from '../../base/assert.js'
+import { countBits } from '../../base/bits.js'
 import { OPS } from '../../program/op.js'
 import type { Machine } from '../../boot/machine.js'
 import { accessName, accessWidth, mayWrite } from '../../machine/cpu/access.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
+import { ActionKind } from '../../machine/engine/actions.js'
 import type { StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import { peek32 } from '../../machine/image/image.js'
 import { PctStrategy } from '../strategy/pct.js'
@@ -52,7 +54,7 @@ export interface CoverageData {
   readonly pct: ReadonlyMap<number, number>
   /** Places with more than one action, in the longest execution. */
   readonly points: number
-  /** Actions that PCT gave priorities: CPUs, and as many interrupts where there were any. */
+  /** Actions that PCT chose from: as many as there are CPUs, of each kind that was taken. */
   readonly actions: number
   /** How often each class of equivalent executions was seen, by its hash. */
   readonly classes: ReadonlyMap<number, number>
@@ -180,7 +182,8 @@ export class Coverage implements StepRecorder {
   // Of all executions, and of all that were recorded.
   #executions = 0
   #points = 0
-  #interrupts = false
+  /** Kinds of actions that were taken, as a mask. */
+  #kinds = 1 << ActionKind.goOn
   #pct = new Map<number, number>()
   #recorded = 0
   #beyond = 0
@@ -245,7 +248,7 @@ export class Coverage implements StepRecorder {
   }
 
   interrupt(cpu: number): void {
-    this.#interrupts = true
+    this.#kinds |= 1 << ActionKind.interrupt
     this.#advance(cpu, 0x5bd1e995, 0, 0)
   }
 
@@ -275,7 +278,7 @@ export class Coverage implements StepRecorder {
       executions: this.#executions,
       pct: this.#pct,
       points: this.#points,
-      actions: this.#interrupts ? 2 * this.#cpus : this.#cpus,
+      actions: countBits(this.#kinds) * this.#cpus,
     }
     if (this.#recorded === 0) return { ...NOTHING, ...counts }
     const key = (site: number): string => siteKey(this.#site(site))

@@ -11,7 +11,8 @@
  *
  * Deterministic: the same picks give the same answer.
  */
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { cpuOf } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import { Sampler, share } from './curve.js'
 import { ReplayStrategy } from '../schedule/replay.js'
@@ -69,9 +70,9 @@ class Noting implements Strategy {
     this.#inner = new ReplayStrategy(picks)
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    const action = this.#inner.pick(current, runnable, interruptible)
-    const cpu = action % INTERRUPT
+  pick(point: SchedulePoint): number {
+    const action = this.#inner.pick(point)
+    const cpu = cpuOf(action)
     if (this.#last >= 0 && cpu !== this.#last) this.switches.push({ turns: this.#taken, cpu })
     this.#last = cpu
     this.#taken++

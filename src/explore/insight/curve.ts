@@ -5,7 +5,8 @@
  * Deterministic: the same picks, seed and sizes give the same curve.
  */
 import type { KernelChange } from '../../bug/patch.js'
-import { INTERRUPT, type StepRecorder, type Strategy } from '../../machine/engine/controlled.js'
+import { cpuOf } from '../../machine/engine/actions.js'
+import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import type { Reduction } from '../../program/reduction.js'
 import type { Scenario } from '../../scenario/scenario.js'
@@ -73,7 +74,7 @@ export async function failureCurve(options: CurveOptions): Promise<Curve> {
     const middle = await sample((jump.before.turns + jump.after.turns) >> 1)
     jump = largestJump([jump.before, middle, jump.after])
   }
-  const decisive = jump === null ? null : { ...jump, cpu: (picks[jump.before.turns] as number) % INTERRUPT }
+  const decisive = jump === null ? null : { ...jump, cpu: cpuOf(picks[jump.before.turns] as number) }
   return { points: sorted(), decisive }
 }
 
@@ -136,8 +137,8 @@ class Begun implements Strategy {
     return this.#stepsBegun < 0 ? this.#steps : this.#stepsBegun
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    return this.#next().pick(current, runnable, interruptible, kind, addr)
+  pick(point: SchedulePoint): number {
+    return this.#next().pick(point)
   }
 
   choose(n: number, cpu: number): number {

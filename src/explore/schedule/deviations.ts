@@ -9,11 +9,12 @@
 import { fnv1a } from '../../base/hash.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { ACCESSES, accessName } from '../../machine/cpu/access.js'
-import { INTERRUPT, type StepRecorder, type Strategy } from '../../machine/engine/controlled.js'
+import { cpuOf } from '../../machine/engine/actions.js'
+import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import { peek32 } from '../../machine/image/image.js'
 import type { Layout } from '../../machine/image/layout.js'
-import { goOn, possible, ReplayStrategy } from './replay.js'
+import { defaultAction, ReplayStrategy } from './replay.js'
 import type { Session } from '../session/session.js'
 
 export interface Point {
@@ -48,22 +49,23 @@ class Points {
     this.#cpus = machine.regions.cpus.cpus
   }
 
-  access(cpu: number, kind: number, addr: number): Point {
+  /** The name of the engine's point; `last`: the CPU that ran last. */
+  at({ current, kind, addr }: SchedulePoint, last: number): Point {
+    return current < 0 ? this.#named(last, hash24(STOPPED)) : this.#access(current, kind, addr)
+  }
+
+  #access(cpu: number, kind: number, addr: number): Point {
     const key = addr * ACCESSES.length + kind
     let what = this.#kinds.get(key)
     if (what === undefined) this.#kinds.set(key, (what = accessHash(kind, addr, this.#layout)))
-    return this.#at(cpu, what)
-  }
-
-  stopped(cpu: number): Point {
-    return this.#at(cpu, hash24(STOPPED))
+    return this.#named(cpu, what)
   }
 
   choice(cpu: number): Point {
-    return this.#at(cpu, hash24(CHOICE))
+    return this.#named(cpu, hash24(CHOICE))
   }
 
-  #at(cpu: number, what: number): Point {
+  #named(cpu: number, what: number): Point {
     const operation = peek32(this.#cpus + cpu * CPU_AREA.size + CPU_AREA.at.opsDone)
     if (this.#operation.get(cpu) !== operation) {
       this.#operation.set(cpu, operation)
@@ -98,11 +100,11 @@ class Noting implements Strategy {
     this.#inner = inner
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    const point = current < 0 ? this.#points.stopped(this.#last) : this.#points.access(current, kind, addr)
-    const action = this.#inner.pick(current, runnable, interruptible, kind, addr)
-    if (action !== goOn(current, runnable, interruptible)) this.deviations.push({ ...point, action })
-    this.#last = action % INTERRUPT
+  pick(point: SchedulePoint): number {
+    const named = this.#points.at(point, this.#last)
+    const action = this.#inner.pick(point)
+    if (action !== defaultAction(point)) this.deviations.push({ ...named, action })
+    this.#last = cpuOf(action)
     return action
   }
 
@@ -146,22 +148,20 @@ export class DeviationStrategy implements Strategy {
     return this.#deviations[this.taken] ?? null
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    if (current >= 0) this.#onPoint?.(current)
-    const action = this.#action(current, runnable, interruptible, kind, addr)
-    this.#last = action % INTERRUPT
+  pick(point: SchedulePoint): number {
+    if (point.current >= 0) this.#onPoint?.(point.current)
+    const action = this.#action(point)
+    this.#last = cpuOf(action)
     return action
   }
 
-  #action(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    if (this.#then !== null && this.missed === null)
-      return this.#then.pick(current, runnable, interruptible, kind, addr)
-    const point = current < 0 ? this.#points.stopped(this.#last) : this.#points.access(current, kind, addr)
-    const action = this.#take(point)
-    if (action === null) return goOn(current, runnable, interruptible)
-    if (possible(action, runnable, interruptible)) return action
+  #action(point: SchedulePoint): number {
+    if (this.#then !== null && this.missed === null) return this.#then.pick(point)
+    const action = this.#take(this.#points.at(point, this.#last))
+    if (action === null) return defaultAction(point)
+    if (point.actions.has(action)) return action
     this.#refuse()
-    return goOn(current, runnable, interruptible)
+    return defaultAction(point)
   }
 
   choose(n: number, cpu: number): number {

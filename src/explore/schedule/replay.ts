@@ -1,6 +1,5 @@
 /** Follows recorded picks; where they end or no longer fit, it stays on the current CPU and says so. */
-import { lowestBit } from '../../base/bits.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 
 export class ReplayStrategy implements Strategy {
   readonly #picks: readonly number[]
@@ -20,12 +19,12 @@ export class ReplayStrategy implements Strategy {
     return this.divergedAt < 0 && this.#at === this.#picks.length
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    if (current >= 0) this.#onPoint?.(current)
+  pick(point: SchedulePoint): number {
+    if (point.current >= 0) this.#onPoint?.(point.current)
     const wanted = this.#picks[this.#at++]
-    if (wanted !== undefined && possible(wanted, runnable, interruptible)) return wanted
+    if (wanted !== undefined && point.actions.has(wanted)) return wanted
     if (this.divergedAt < 0) this.divergedAt = this.#at - 1
-    return goOn(current, runnable, interruptible)
+    return defaultAction(point)
   }
 
   choose(n: number): number {
@@ -36,14 +35,5 @@ export class ReplayStrategy implements Strategy {
   }
 }
 
-/** Whether `action`, a CPU or INTERRUPT + CPU, is one of those that can be taken. */
-export function possible(action: number, runnable: number, interruptible: number): boolean {
-  const mask = action >= INTERRUPT ? interruptible : runnable
-  return ((mask >>> (action % INTERRUPT)) & 1) === 1
-}
-
-/** The default action: the CPU that runs, then the lowest that can, then the lowest interrupt. */
-export function goOn(current: number, runnable: number, interruptible: number): number {
-  if (current >= 0) return current
-  return runnable !== 0 ? lowestBit(runnable) : INTERRUPT + lowestBit(interruptible)
-}
+/** The action of the default schedule: the CPU that runs goes on, or the lowest action is taken, CPUs before interrupts. */
+export const defaultAction = ({ current, actions }: SchedulePoint): number => (current >= 0 ? current : actions.from(0))

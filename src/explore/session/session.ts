@@ -63,7 +63,7 @@ export class Session {
         { length: cpus },
         (_, cpu) => () => (handlers[cpu] as () => ReturnType<BootedCpu['cpu']['ipi']['handle']>)(),
       ),
-      { pick: (current) => current, choose: () => 0 },
+      { pick: ({ current }) => current, choose: () => 0 },
     )
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())

@@ -6,7 +6,7 @@
  * is planned can be explored before its turn; what cannot is explored when it comes.
  */
 import { assert } from '../../base/assert.js'
-import { INTERRUPT } from '../../machine/engine/controlled.js'
+import { actionName } from '../../machine/engine/actions.js'
 import type { SearchProgress } from '../strategy/search.js'
 import { dporProgress, type DporDone, type DporPart } from '../systematic/dpor.js'
 import { DporTree, plainBranch, type Node, type Sleeper, type StepNode, type TreeData } from '../systematic/dporTree.js'
@@ -128,8 +128,8 @@ export class DporParts implements Parts {
       if (!isFirst) nodes.push({ ...node })
       return
     }
-    const { proc, event, runnable, interruptible } = node
-    const own = isFirst ? steps[steps.length - 1] : this.#tree.enter(proc, runnable, interruptible)
+    const { proc, event, left } = node
+    const own = isFirst ? steps[steps.length - 1] : this.#tree.enter(proc, left)
     assert(own !== undefined && own !== null, 'what was planned is not asleep')
     own.event = event
   }
@@ -156,8 +156,7 @@ export class DporParts implements Parts {
   }
 }
 
-const decisionOf = (node: Node): string =>
-  node.kind === 'choice' ? `=${node.value}` : node.proc < INTERRUPT ? `${node.proc}` : `i${node.proc - INTERRUPT}`
+const decisionOf = (node: Node): string => (node.kind === 'choice' ? `=${node.value}` : actionName(node.proc))
 
 const firstEvent = ({ rest }: DporDone): StepNode['event'] => {
   const [node] = rest.nodes
@@ -186,7 +185,6 @@ const begun = (node: StepNode, next: Branch[]): StepNode => ({
   next,
   sleep: [...node.sleep],
   explored: 0,
-  runnable: 0,
-  interruptible: 0,
+  left: [],
   cut: false,
 })

@@ -7,11 +7,12 @@
  * did; so the same is done over the places at which the schedule leaves the default one, by name (rebased.ts). Each candidate
  * is run, so nothing is believed.
  */
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { cpuOf, isGoOn } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import type { Budget } from './budget.js'
 import { Carried, Marking, type Mark } from './rebased.js'
-import { goOn, possible, ReplayStrategy } from '../schedule/replay.js'
+import { defaultAction, ReplayStrategy } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
 
 /** Turns of a schedule up to which two things are tried at once. */
@@ -175,11 +176,11 @@ class Turns implements Strategy {
     this.#choices = choices
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
+  pick(point: SchedulePoint): number {
     for (;;) {
       const turn = this.#stretches[this.#turn]
-      if (turn === undefined) return goOn(current, runnable, interruptible)
-      if (this.#gone < turn.points && possible(turn.action, runnable, interruptible)) {
+      if (turn === undefined) return defaultAction(point)
+      if (this.#gone < turn.points && point.actions.has(turn.action)) {
         this.#gone++
         return turn.action
       }
@@ -204,8 +205,8 @@ class Recorder implements Strategy {
     this.#inner = inner
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    const action = this.#inner.pick(current, runnable, interruptible, kind, addr)
+  pick(point: SchedulePoint): number {
+    const action = this.#inner.pick(point)
     this.actions.push(action)
     return action
   }
@@ -224,7 +225,7 @@ function stretches(actions: readonly number[]): Stretch[] {
 /** With one turn joined with the next or the last one of its CPU, in every way. */
 function joined(turns: readonly Stretch[]): Stretch[][] {
   return turns.flatMap((turn, index) => {
-    if (turn.action >= INTERRUPT) return []
+    if (!isGoOn(turn.action)) return []
     const later = turns.findIndex(({ action }, i) => i > index && action === turn.action)
     const earlier = turns.findLastIndex(({ action }, i) => i < index && action === turn.action)
     return [later, earlier]
@@ -243,7 +244,7 @@ function merged(turns: readonly Stretch[]): Stretch[] {
   const result: Stretch[] = []
   for (const turn of turns) {
     const last = result[result.length - 1]
-    if (last !== undefined && last.action === turn.action && turn.action < INTERRUPT)
+    if (last !== undefined && last.action === turn.action && isGoOn(turn.action))
       result[result.length - 1] = { action: last.action, points: last.points + turn.points }
     else result.push(turn)
   }
@@ -254,7 +255,7 @@ function merged(turns: readonly Stretch[]): Stretch[] {
 function switchesIn(turns: readonly Stretch[]): number {
   let [count, last] = [0, -1]
   for (const { action } of turns) {
-    const cpu = action % INTERRUPT
+    const cpu = cpuOf(action)
     if (last >= 0 && cpu !== last) count++
     last = cpu
   }

@@ -9,12 +9,13 @@
  */
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { ACCESSES } from '../../machine/cpu/access.js'
-import { INTERRUPT, type StepRecorder, type Strategy } from '../../machine/engine/controlled.js'
+import { cpuOf } from '../../machine/engine/actions.js'
+import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import { peek32 } from '../../machine/image/image.js'
 import type { ProgramListener } from '../../program/task.js'
 import type { Op } from '../../program/op.js'
 import { accessHash } from '../schedule/deviations.js'
-import { goOn, possible } from '../schedule/replay.js'
+import { defaultAction } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
 
 /** Where the schedule leaves the default one, and for what. */
@@ -109,14 +110,15 @@ export class Marking implements Strategy, ProgramListener {
     this.runs = session.programs.map(() => [])
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
+  pick(point: SchedulePoint): number {
+    const { current, kind, addr } = point
     const progress = this.#progress
-    const action = this.#inner.pick(current, runnable, interruptible, kind, addr)
+    const action = this.#inner.pick(point)
     const cpu = current < 0 ? this.#last : current
-    if (action !== goOn(current, runnable, interruptible))
+    if (action !== defaultAction(point))
       this.#mark(cpu, current < 0 ? progress.next(cpu, STOPPED) : progress.access(cpu, kind, addr), action)
     if (current < 0) progress.count(cpu, STOPPED)
-    this.#last = action % INTERRUPT
+    this.#last = cpuOf(action)
     return action
   }
 
@@ -160,15 +162,15 @@ export class Carried implements Strategy {
     }
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
+  pick(point: SchedulePoint): number {
+    const { current, kind, addr, actions } = point
     const progress = this.#progress
     const cpu = current < 0 ? this.#last : current
     const next = current < 0 ? progress.next(cpu, STOPPED) : progress.access(cpu, kind, addr)
     if (current < 0) progress.count(cpu, STOPPED)
     const wanted = this.#take(cpu, next) ?? this.#take(cpu, null)
-    const fits = wanted !== null && possible(wanted, runnable, interruptible)
-    const action = fits ? wanted : goOn(current, runnable, interruptible)
-    this.#last = action % INTERRUPT
+    const action = wanted !== null && actions.has(wanted) ? wanted : defaultAction(point)
+    this.#last = cpuOf(action)
     return action
   }
 

@@ -2,8 +2,8 @@
  * What a random strategy does with an execution that does not end: from some length on the CPUs take turns. A CPU that
  * tries again until another one has done something ends then, whatever the odds were.
  */
-import { lowestBit } from '../../base/bits.js'
-import { INTERRUPT } from '../../machine/engine/controlled.js'
+import { FIRST_EVENT, isGoOn } from '../../machine/engine/actions.js'
+import type { SchedulePoint } from '../../machine/engine/controlled.js'
 
 /**
  * An execution is fair from this many times the expected length on, never before FAIR_LEAST points, and never so late that it
@@ -24,13 +24,14 @@ export class RoundRobin {
   #left = TURN
   #interrupted = false
 
-  /** As Strategy.pick: CPUs in order of their numbers; an interrupt at once, but not two without an access between them. */
-  pick(current: number, runnable: number, interruptible: number): number {
-    this.#interrupted = interruptible !== 0 && (!this.#interrupted || runnable === 0)
-    if (this.#interrupted) return INTERRUPT + lowestBit(interruptible)
+  /** As Strategy.pick: CPUs in order of their numbers; an event at once, but not two without an access between them. */
+  pick({ current, actions }: SchedulePoint): number {
+    const event = actions.from(FIRST_EVENT)
+    this.#interrupted = event >= 0 && (!this.#interrupted || actions.runnable === 0)
+    if (this.#interrupted) return event
     if (current >= 0 && --this.#left > 0) return current
     this.#left = TURN
-    const above = runnable & ~((2 << current) - 1)
-    return lowestBit(above === 0 ? runnable : above)
+    const next = actions.from(current + 1)
+    return next >= 0 && isGoOn(next) ? next : actions.from(0)
   }
 }

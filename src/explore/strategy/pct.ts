@@ -10,9 +10,9 @@
  * execution or of any of them, since paths that end early would see few change points; and an execution that goes on for
  * several times the expected length becomes fair (fair.ts), since strict priorities would let a CPU try in vain for ever.
  */
-import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { placeOf, placesFor, type Actions } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Lengths, Profile } from './profile.js'
 import { drawWords } from './sharedWords.js'
@@ -26,7 +26,7 @@ export class PctStrategy implements Strategy {
   readonly anywhere: boolean
   readonly #prng: Prng
   readonly #cpus: number
-  /** By CPU, and behind those of all CPUs those of their interrupts. */
+  /** By place of the action. */
   readonly #priority: number[] = []
   /** Points, in any order. */
   readonly #changes: number[] = []
@@ -42,7 +42,7 @@ export class PctStrategy implements Strategy {
   constructor(seed: number, index: number, profile: Profile, depth: number | null = null) {
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
-    for (let place = 0; place < 2 * this.#cpus; place++) this.#priority.push(1 + this.#prng.next())
+    for (let place = 0; place < placesFor(this.#cpus); place++) this.#priority.push(1 + this.#prng.next())
     this.#words = drawWords(this.#prng, profile)
     const one = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
     this.anywhere = this.#words === null && this.#prng.below(2) === 0
@@ -52,24 +52,19 @@ export class PctStrategy implements Strategy {
     this.#fairFrom = fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
-    if (++this.#points > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
-    const at = this.#words === null || (current >= 0 && this.#words.has(addr >>> 3)) ? this.#at++ : -1
+  pick(point: SchedulePoint): number {
+    if (++this.#points > this.#fairFrom) return this.#fair.pick(point)
+    const { current } = point
+    const at = this.#words === null || (current >= 0 && this.#words.has(point.addr >>> 3)) ? this.#at++ : -1
     if (current >= 0) for (const change of this.#changes) if (change === at) this.#priority[current] = --this.#low
-    return this.#best(runnable, interruptible)
+    return this.#best(point.actions)
   }
 
-  #best(runnable: number, interruptible: number): number {
+  #best(actions: Actions): number {
     let best = -1
     let priority = -Infinity
-    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
-      const cpu = lowestBit(rest)
-      const own = this.#priority[cpu] as number
-      if (own > priority) [best, priority] = [cpu, own]
-    }
-    for (let rest = interruptible; rest !== 0; rest &= rest - 1) {
-      const action = INTERRUPT + lowestBit(rest)
-      const own = this.#priority[this.#cpus + action - INTERRUPT] as number
+    for (let action = actions.from(0); action >= 0; action = actions.from(action + 1)) {
+      const own = this.#priority[placeOf(action, this.#cpus)] as number
       if (own > priority) [best, priority] = [action, own]
     }
     return best

@@ -10,7 +10,8 @@
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { placeOf, placesFor } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { drawWords } from './sharedWords.js'
@@ -20,7 +21,7 @@ const NOWHERE = -1
 export class PosStrategy implements Strategy {
   readonly #prng: Prng
   readonly #cpus: number
-  /** By CPU, and behind those of all CPUs those of their interrupts. */
+  /** By place of the action. */
   readonly #priority: number[] = []
   readonly #pending: number[] = []
   /** Words whose accesses have priorities, all others being made at once; null: all. */
@@ -36,23 +37,23 @@ export class PosStrategy implements Strategy {
     this.#words = drawWords(this.#prng, profile)
     this.#fairFrom = fairFrom(profile.length)
     this.#cpus = profile.accesses.length
-    for (let place = 0; place < 2 * this.#cpus; place++) {
+    for (let place = 0; place < placesFor(this.#cpus); place++) {
       this.#priority.push(this.#prng.next())
       this.#pending.push(NOWHERE)
     }
   }
 
-  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
-    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
+  pick(point: SchedulePoint): number {
+    const { current, addr, actions } = point
+    if (++this.#at > this.#fairFrom) return this.#fair.pick(point)
     if (current >= 0 && this.#words?.has(addr >>> 3) === false) return (this.#taken = current)
     if (current >= 0) {
       this.#pending[current] = addr >>> 3
       this.#draw(current)
     } else if (this.#taken >= 0) this.#draw(this.#taken)
     let best = -1
-    for (let rest = runnable; rest !== 0; rest &= rest - 1) best = this.#higher(best, lowestBit(rest))
-    for (let rest = interruptible; rest !== 0; rest &= rest - 1) best = this.#higher(best, INTERRUPT + lowestBit(rest))
-    this.#race(best, runnable)
+    for (let action = actions.from(0); action >= 0; action = actions.from(action + 1)) best = this.#higher(best, action)
+    this.#race(best, actions.runnable)
     this.#taken = best
     return best
   }
@@ -76,7 +77,7 @@ export class PosStrategy implements Strategy {
   }
 
   #place(action: number): number {
-    return action < INTERRUPT ? action : this.#cpus + action - INTERRUPT
+    return placeOf(action, this.#cpus)
   }
 
   choose(n: number): number {

@@ -1,6 +1,6 @@
 /** What executions of a scenario are like, from a few random walks; and the strategy that measures it. */
 import { mayWrite } from '../../machine/cpu/access.js'
-import type { StepRecorder, Strategy } from '../../machine/engine/controlled.js'
+import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import { FAIR_FROM_UNKNOWN } from './fair.js'
 
 /** Plain data. The numbers are the largest of any measured execution, but for those of `lengths`. */
@@ -86,9 +86,10 @@ export class Measuring implements Strategy {
     this.recorder = new AccessCounts(cpus)
   }
 
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number {
-    if (current >= 0) this.before.set(addr >>> 3, 1 + (this.before.get(addr >>> 3) ?? 0))
-    return this.#inner.pick(current, runnable, interruptible, kind, addr)
+  pick(point: SchedulePoint): number {
+    const word = point.addr >>> 3
+    if (point.current >= 0) this.before.set(word, 1 + (this.before.get(word) ?? 0))
+    return this.#inner.pick(point)
   }
 
   choose(n: number, cpu: number): number {

@@ -4,9 +4,9 @@
  * CPU is left only before accesses to some words (sharedWords.ts). An execution that goes on for several times the expected length
  * becomes fair (fair.ts).
  */
-import { countBits, nthBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import type { Actions } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { drawWords } from './sharedWords.js'
@@ -31,10 +31,11 @@ export class RandomStrategy implements Strategy {
     this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
-    if (++this.#at > this.#fairFrom) return (this.#fair ??= new RoundRobin()).pick(current, runnable, interruptible)
-    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return current
-    return randomAction(this.#prng, this.#odds, current, runnable, interruptible)
+  pick(point: SchedulePoint): number {
+    if (++this.#at > this.#fairFrom) return (this.#fair ??= new RoundRobin()).pick(point)
+    const { current } = point
+    if (current >= 0 && this.#words?.has(point.addr >>> 3) === false) return current
+    return randomAction(this.#prng, this.#odds, current, point.actions)
   }
 
   choose(n: number): number {
@@ -46,18 +47,8 @@ export class RandomStrategy implements Strategy {
 export const leaveOdds = (prng: Prng): number => ODDS[prng.below(ODDS.length)] as number
 
 /** Stays on `current` (-1: it cannot go on) unless `odds` say otherwise; then any other action, by equal chances. */
-export function randomAction(
-  prng: Prng,
-  odds: number,
-  current: number,
-  runnable: number,
-  interruptible: number,
-): number {
+export function randomAction(prng: Prng, odds: number, current: number, actions: Actions): number {
   if (current >= 0 && prng.next() >= odds) return current
-  const others = current >= 0 ? runnable & ~(1 << current) : runnable
-  const count = countBits(others)
-  const all = count + countBits(interruptible)
-  if (all === 0) return current
-  const choice = prng.below(all)
-  return choice < count ? nthBit(others, choice) : INTERRUPT + nthBit(interruptible, choice - count)
+  const others = current >= 0 ? actions.count - 1 : actions.count
+  return others === 0 ? current : actions.nthBut(current, prng.below(others))
 }

@@ -2,8 +2,8 @@
  * One CPU after the other: from `first` on, each runs until it has ended or waits. An interrupt comes when nobody can go on.
  * An execution in which somebody tries again for ever, for what another CPU should do, becomes fair (fair.ts).
  */
-import { lowestBit } from '../../base/bits.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { actionOf, ActionKind, FIRST_EVENT } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { FAIR_FROM_UNKNOWN, RoundRobin } from './fair.js'
 
 export class SerialStrategy implements Strategy {
@@ -17,14 +17,15 @@ export class SerialStrategy implements Strategy {
     this.#cpus = cpus
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    if (++this.#at > FAIR_FROM_UNKNOWN) return this.#fair.pick(current, runnable, interruptible)
+  pick(point: SchedulePoint): number {
+    const { current, actions } = point
+    if (++this.#at > FAIR_FROM_UNKNOWN) return this.#fair.pick(point)
     if (current >= 0) return current
     for (let next = 0; next < this.#cpus; next++) {
-      const cpu = (this.#first + next) % this.#cpus
-      if (((runnable >>> cpu) & 1) === 1) return cpu
+      const action = actionOf(ActionKind.goOn, (this.#first + next) % this.#cpus)
+      if (actions.has(action)) return action
     }
-    return INTERRUPT + lowestBit(interruptible)
+    return actions.from(FIRST_EVENT)
   }
 
   choose(): number {

@@ -13,7 +13,8 @@
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import { actionOf, ActionKind, Actions, isGoOn } from '../../machine/engine/actions.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { leaveOdds, randomAction } from './random.js'
@@ -44,10 +45,11 @@ export class UrwStrategy implements Strategy {
     this.#fairFrom = fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    if (++this.#at > this.#fairFrom) return this.#fair.pick(current, runnable, interruptible)
-    const action = drawn(this.#prng, this.#left, runnable, runnable, interruptible)
-    if (action < INTERRUPT) this.#left[action] = (this.#left[action] as number) - 1
+  pick(point: SchedulePoint): number {
+    if (++this.#at > this.#fairFrom) return this.#fair.pick(point)
+    const { actions } = point
+    const action = drawn(this.#prng, this.#left, actions.runnable, actions, EVENT_WEIGHT)
+    if (isGoOn(action)) this.#left[action] = (this.#left[action] as number) - 1
     return action
   }
 
@@ -68,6 +70,8 @@ export class SelectiveStrategy implements Strategy {
   readonly #leaves: ReadonlySet<number> | null
   readonly #fairFrom: number
   readonly #fair = new RoundRobin()
+  /** Scratch: actions of which none makes an access that counts out of turn. */
+  readonly #free = new Actions()
   /** Whose access is to be the next that counts; -1: not drawn yet. */
   #intended = -1
   #patience = 0
@@ -87,13 +91,11 @@ export class SelectiveStrategy implements Strategy {
     this.#fairFrom = fairFrom(profile.length)
   }
 
-  pick(current: number, runnable: number, interruptible: number, _kind: number, addr: number): number {
-    if (current >= 0) this.#pending[current] = addr >>> 3
-    const action =
-      ++this.#at > this.#fairFrom
-        ? this.#fair.pick(current, runnable, interruptible)
-        : this.#draw(current, runnable, interruptible)
-    if (action < INTERRUPT) this.#takes(action)
+  pick(point: SchedulePoint): number {
+    const { current } = point
+    if (current >= 0) this.#pending[current] = point.addr >>> 3
+    const action = ++this.#at > this.#fairFrom ? this.#fair.pick(point) : this.#draw(current, point.actions)
+    if (isGoOn(action)) this.#takes(action)
     return action
   }
 
@@ -101,17 +103,25 @@ export class SelectiveStrategy implements Strategy {
     return this.#prng.below(n)
   }
 
-  #draw(current: number, runnable: number, interruptible: number): number {
+  #draw(current: number, actions: Actions): number {
+    const { runnable } = actions
     let held = this.#held(runnable)
     if (held !== 0) {
-      if (!this.#mayGoOn(runnable, held)) this.#intended = this.#drawIntended(runnable, held)
+      if (!this.#mayGoOn(runnable, held)) this.#intended = this.#drawIntended(actions, held)
       held &= ~(1 << this.#intended)
     }
-    const free = runnable & ~held
-    const stays = current >= 0 && ((free >>> current) & 1) === 1
+    const free = held === 0 ? actions : this.#without(actions, held)
+    const stays = current >= 0 && free.has(current)
     if (stays && this.#leaves?.has(this.#pending[current] as number) === false) return current
-    if ((free | interruptible) === 0) return lowestBit(runnable)
-    return randomAction(this.#prng, this.#odds, stays ? current : -1, free, interruptible)
+    if (free.count === 0) return actions.from(0)
+    return randomAction(this.#prng, this.#odds, stays ? current : -1, free)
+  }
+
+  #without(actions: Actions, held: number): Actions {
+    const free = this.#free
+    free.copy(actions)
+    for (let rest = held; rest !== 0; rest &= rest - 1) free.delete(actionOf(ActionKind.goOn, lowestBit(rest)))
+    return free
   }
 
   /** CPUs that are about to make an access that counts. */
@@ -130,9 +140,9 @@ export class SelectiveStrategy implements Strategy {
     return ((held >>> this.#intended) & 1) === 1 || ++this.#patience < this.#fairFrom / 4
   }
 
-  #drawIntended(runnable: number, held: number): number {
+  #drawIntended(actions: Actions, held: number): number {
     this.#patience = 0
-    return drawn(this.#prng, this.#left, held, runnable, 0)
+    return drawn(this.#prng, this.#left, held, actions, 0)
   }
 
   #takes(cpu: number): void {
@@ -144,23 +154,24 @@ export class SelectiveStrategy implements Strategy {
   }
 }
 
+/** An event counts as one access. */
+const EVENT_WEIGHT = 1
+
 /**
- * One of the actions, in proportion to what is left of each CPU's accesses. Those of `certain` have one to make whatever the
- * profile says; an interrupt is one.
+ * One of the actions, in proportion to their weights: of a CPU, the accesses that it has still to make. CPUs of `certain` have
+ * one to make whatever the profile says. `eventWeight`: of an event, 0 for none.
  */
-function drawn(prng: Prng, left: readonly number[], certain: number, runnable: number, interruptible: number): number {
+function drawn(prng: Prng, left: readonly number[], certain: number, actions: Actions, eventWeight: 0 | 1): number {
   let total = 0
-  for (let rest = runnable; rest !== 0; rest &= rest - 1) total += weight(left, certain, lowestBit(rest))
-  for (let rest = interruptible; rest !== 0; rest &= rest - 1) total++
+  for (let action = actions.from(0); action >= 0; action = actions.from(action + 1))
+    total += weight(left, certain, action, eventWeight)
   let at = prng.below(total)
-  for (let rest = runnable; rest !== 0; rest &= rest - 1) {
-    const cpu = lowestBit(rest)
-    at -= weight(left, certain, cpu)
-    if (at < 0) return cpu
+  for (let action = actions.from(0); action >= 0; action = actions.from(action + 1)) {
+    at -= weight(left, certain, action, eventWeight)
+    if (at < 0) return action
   }
-  for (let rest = interruptible; rest !== 0; rest &= rest - 1) if (--at < 0) return INTERRUPT + lowestBit(rest)
-  return lowestBit(runnable)
+  return actions.from(0)
 }
 
-const weight = (left: readonly number[], certain: number, cpu: number): number =>
-  Math.max((certain >>> cpu) & 1, left[cpu] as number)
+const weight = (left: readonly number[], certain: number, action: number, eventWeight: number): number =>
+  isGoOn(action) ? Math.max((certain >>> action) & 1, left[action] as number) : eventWeight

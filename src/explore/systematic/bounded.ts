@@ -10,8 +10,7 @@
  * instead of being remembered. So memory holds the branches of one execution and no more, whatever the bound.
  */
 import { assert } from '../../base/assert.js'
-import { countBits, nthBit } from '../../base/bits.js'
-import { INTERRUPT, type Strategy } from '../../machine/engine/controlled.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { RoundRobin } from '../strategy/fair.js'
 import { markOf, withAtMost, type SearchProgress, type SystematicSearch } from '../strategy/search.js'
 
@@ -189,15 +188,14 @@ export class BoundedSearch implements SystematicSearch, Strategy {
 
   // ---- the execution at hand --------------------------------------------------------------------------------------
 
-  pick(current: number, runnable: number, interruptible: number): number {
+  pick(point: SchedulePoint): number {
+    const { current, actions } = point
     if (current !== this.#last) this.#streak = 0
     if (++this.#streak > PATIENCE) this.#takeTurns()
-    if (this.#fair !== null) return this.#fair.pick(current, runnable, interruptible)
+    if (this.#fair !== null) return this.#fair.pick(point)
     const stays = current >= 0
-    const others = stays ? runnable & ~(1 << current) : runnable
-    const ways = countBits(others) + countBits(interruptible) + (stays ? 1 : 0)
-    const way = this.#way(ways, stays ? 1 : 0)
-    const action = stays && way === 0 ? current : actionAt(others, interruptible, stays ? way - 1 : way)
+    const way = this.#way(actions.count, stays ? 1 : 0)
+    const action = stays && way === 0 ? current : actions.nthBut(current, stays ? way - 1 : way)
     this.#last = action
     return action
   }
@@ -251,9 +249,3 @@ export class BoundedSearch implements SystematicSearch, Strategy {
 }
 
 const noCounts = (): BoundedCounts => ({ executions: 0, atBound: 0, beyond: 0, cut: false })
-
-/** The `n`-th of the CPUs of `runnable` and then of the interrupts of `interruptible`, from 0. */
-function actionAt(runnable: number, interruptible: number, n: number): number {
-  const count = countBits(runnable)
-  return n < count ? nthBit(runnable, n) : INTERRUPT + nthBit(interruptible, n - count)
-}

@@ -20,10 +20,11 @@
  */
 import { assert } from '../../base/assert.js'
 import { lowestBit } from '../../base/bits.js'
+import { actionOf, ActionKind, type ActionMasks, type Actions } from '../../machine/engine/actions.js'
 import {
-  INTERRUPT,
   Pruned,
   type ControlledEngine,
+  type SchedulePoint,
   type Strategy,
   type Tracer,
 } from '../../machine/engine/controlled.js'
@@ -31,7 +32,6 @@ import type { WaitCondition } from '../../machine/engine/engine.js'
 import { DporTree, plainBranch, plainNode, type Node, type StepNode, type TreeData } from './dporTree.js'
 import { effectOf, type Effect } from './effect.js'
 import { Preemptions } from './preemptions.js'
-import { possible } from '../schedule/replay.js'
 import { markOf, withAtMost, type SearchProgress, type SystematicSearch } from '../strategy/search.js'
 import { Trace, type Event } from './trace.js'
 import type { Branch } from './wakeupTree.js'
@@ -87,7 +87,7 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
   /** The bound gave the execution up. */
   #gaveUp = false
   /** From what the event to come, number `at`, can be chosen. */
-  readonly #possible = { at: -1, runnable: 0, interruptible: 0 }
+  #possible: { readonly at: number; readonly actions: ActionMasks } = NOWHERE
   #part: DporPart = { way: [], chain: 0, rest: null }
   /** Events before the part's own states. */
   #outerEvents = 0
@@ -186,7 +186,7 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     this.#preemptions.begin()
     this.#depth = this.#choices = 0
     this.#gaveUp = false
-    this.#possible.at = -1
+    this.#possible = NOWHERE
     return this
   }
 
@@ -238,17 +238,17 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
 
   // ---- Strategy -----------------------------------------------------------------------------------------------------
 
-  pick(current: number, runnable: number, interruptible: number): number {
-    const unknown = this.#unknown(current, runnable)
+  pick(point: SchedulePoint): number {
+    const { actions } = point
+    const unknown = this.#unknown(point)
     if (unknown >= 0) return unknown
     const at = this.#trace.events.length
     const node = this.#tree.steps[at]
-    if (node !== undefined && node === this.#tree.nodes[this.#depth])
-      return this.#feasible(node.proc, runnable, interruptible)
-    Object.assign(this.#possible, { at, runnable, interruptible })
+    if (node !== undefined && node === this.#tree.nodes[this.#depth]) return this.#feasible(node.proc, actions)
+    this.#possible = { at, actions: actions.toMasks() }
     const { sleep, planned } = this.#tree.frontier()
-    for (const { event } of planned) if (possible(event.proc, runnable, interruptible)) return event.proc
-    const action = awake(current, runnable, interruptible, sleep)
+    for (const { event } of planned) if (actions.has(event.proc)) return event.proc
+    const action = awake(point, sleep)
     if (action < 0) throw this.#prune()
     return action
   }
@@ -262,16 +262,16 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
   }
 
   /** A CPU whose next access is not known yet. Letting it come to it is no event. */
-  #unknown(current: number, runnable: number): number {
-    for (let rest = runnable; rest !== 0; rest &= rest - 1) {
+  #unknown({ current, actions }: SchedulePoint): number {
+    for (let rest = actions.runnable; rest !== 0; rest &= rest - 1) {
       const cpu = lowestBit(rest)
       if (cpu !== current && this.#engine.pending(cpu)?.kind === 0) return cpu
     }
     return -1
   }
 
-  #feasible(proc: number, runnable: number, interruptible: number): number {
-    if (possible(proc, runnable, interruptible)) return proc
+  #feasible(proc: number, actions: Actions): number {
+    if (actions.has(proc)) return proc
     throw this.#pruneBehind()
   }
 
@@ -295,7 +295,7 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
   }
 
   interrupt(cpu: number): void {
-    const node = this.#enter(INTERRUPT + cpu)
+    const node = this.#enter(actionOf(ActionKind.interrupt, cpu))
     this.#trace.interrupt(cpu)
     this.#noteEvent(node)
   }
@@ -326,15 +326,14 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     if (this.#exceeds()) throw this.#giveUp()
     const at = this.#trace.events.length
     if (at < this.#outerEvents && this.#tree.plannedAt(at)[0]?.event.proc !== proc) throw this.#prune()
-    const { runnable, interruptible } = this.#possible.at === at ? this.#possible : NOTHING
-    const node = this.#tree.enter(proc, runnable, interruptible)
+    const node = this.#tree.enter(proc, this.#possible.at === at ? this.#possible.actions : [])
     if (node === null) throw this.#prune()
     this.#depth++
     return node
   }
 }
 
-const NOTHING = { runnable: 0, interruptible: 0 }
+const NOWHERE = { at: -1, actions: [] }
 
 /** Where the last node of the way is among the nodes. */
 const base = (way: readonly Node[]): number => Math.max(0, way.length - 1)
@@ -360,11 +359,10 @@ export function dporProgress(tree: DporTree, over: boolean, bound: number): Sear
 const percent = (share: number): string => `${(100 * share).toPrecision(2)} %`
 
 /** An action that is not asleep, -1 when there is none: the CPU that runs, then the lowest, interrupts last. */
-function awake(current: number, runnable: number, interruptible: number, sleep: readonly Effect[]): number {
+function awake({ current, actions }: SchedulePoint, sleep: readonly Effect[]): number {
   const asleep = (proc: number): boolean => sleep.some((event) => event.proc === proc)
   if (current >= 0 && !asleep(current)) return current
-  for (let rest = runnable; rest !== 0; rest &= rest - 1) if (!asleep(lowestBit(rest))) return lowestBit(rest)
-  for (let rest = interruptible; rest !== 0; rest &= rest - 1)
-    if (!asleep(INTERRUPT + lowestBit(rest))) return INTERRUPT + lowestBit(rest)
-  return -1
+  let action = actions.from(0)
+  while (action >= 0 && asleep(action)) action = actions.from(action + 1)
+  return action
 }

@@ -3,8 +3,7 @@
  * decision to its last, and at each state on it what was explored, what is asleep and what is planned. It runs nothing
  * itself (dpor.ts does), and is plain data but for its methods.
  */
-import { lowestBit } from '../../base/bits.js'
-import { INTERRUPT } from '../../machine/engine/controlled.js'
+import { actionsIn, masksWithout, type ActionMasks } from '../../machine/engine/actions.js'
 import { dependent, effectOf, unknownEffect, type Effect } from './effect.js'
 import { insert, isWeakInitial, type Branch } from './wakeupTree.js'
 
@@ -27,9 +26,8 @@ export interface StepNode {
   readonly sleep: Sleeper[]
   /** Branches that were explored to their end. */
   explored: number
-  /** CPUs that can go on here, and those whose interrupt can come, as far as they were not explored. Where there is a bound. */
-  runnable: number
-  interruptible: number
+  /** Actions that the state has and that were not explored, where there is a bound. */
+  left: ActionMasks
   /** Some execution below was given up because of the bound. */
   cut: boolean
 }
@@ -92,7 +90,7 @@ export class DporTree {
   }
 
   /** Process `proc` takes a step at the last state; null when that is asleep. */
-  enter(proc: number, runnable: number, interruptible: number): StepNode | null {
+  enter(proc: number, actions: ActionMasks): StepNode | null {
     const { sleep } = this.frontier()
     if (sleep.some((event) => event.proc === proc)) return null
     const planned = this.plannedAt(this.steps.length)
@@ -105,8 +103,7 @@ export class DporTree {
       next,
       sleep,
       explored: 0,
-      runnable,
-      interruptible,
+      left: actions,
       cut: false,
     }
     this.push([node])
@@ -140,8 +137,7 @@ export class DporTree {
   #nextBranch(node: StepNode): boolean {
     if (node.event !== null) node.sleep.push({ ...effectOf(node.event), cut: node.cut })
     node.explored++
-    if (node.proc < INTERRUPT) node.runnable &= ~(1 << node.proc)
-    else node.interruptible &= ~(1 << (node.proc - INTERRUPT))
+    node.left = masksWithout(node.left, node.proc)
     const planned = this.plannedAt(this.steps.length - 1)
     if (planned.length === 0 && (node.cut || node.sleep.some(({ cut }) => cut))) widen(node, planned)
     const branch = planned.shift()
@@ -186,11 +182,8 @@ export class DporTree {
  * stead: what they would have planned may be missing. So every other action is explored that the state has.
  */
 function widen(node: StepNode, planned: Branch[]): void {
-  const add = (proc: number): void => {
+  for (const proc of actionsIn(node.left))
     if (!node.sleep.some((event) => event.proc === proc)) planned.push({ event: unknownEffect(proc), next: [] })
-  }
-  for (let rest = node.runnable; rest !== 0; rest &= rest - 1) add(lowestBit(rest))
-  for (let rest = node.interruptible; rest !== 0; rest &= rest - 1) add(INTERRUPT + lowestBit(rest))
 }
 
 export function plainNode(node: Node): Node {

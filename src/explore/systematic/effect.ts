@@ -2,10 +2,10 @@
  * What there is to know of an event once it is over: all that decides which other events depend on it. Plain data, so that
  * what is planned can be sent to threads and kept in files.
  */
-import { INTERRUPT } from '../../machine/engine/controlled.js'
+import { cpuOf, isInterrupt } from '../../machine/engine/actions.js'
 
 export interface Effect {
-  /** The action: a CPU, or INTERRUPT + CPU. */
+  /** The process, which is the action that its steps are. */
   readonly proc: number
   readonly cpu: number
   /** 32-bit words it goes to: number of the word * 2, + 1 when it writes. */
@@ -18,14 +18,14 @@ export interface Effect {
 export const effectOf = ({ proc, cpu, words, raises }: Effect): Effect => ({ proc, cpu, words, raises })
 
 /** The step of an action that nothing is known of yet. */
-export const unknownEffect = (proc: number): Effect => ({ proc, cpu: proc % INTERRUPT, words: [], raises: 0 })
+export const unknownEffect = (proc: number): Effect => ({ proc, cpu: cpuOf(proc), words: [], raises: 0 })
 
 /** Whether the order of the two matters. */
 export function dependent(a: Effect, b: Effect): boolean {
   return a.cpu === b.cpu || conflict(a, b) || raises(a, b) || raises(b, a)
 }
 
-const raises = (a: Effect, b: Effect): boolean => b.proc >= INTERRUPT && ((a.raises >>> b.cpu) & 1) === 1
+const raises = (a: Effect, b: Effect): boolean => isInterrupt(b.proc) && ((a.raises >>> b.cpu) & 1) === 1
 
 /** Whether both go to a word and one writes it. */
 export function conflict(a: Effect, b: Effect): boolean {

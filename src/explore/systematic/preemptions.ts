@@ -10,7 +10,7 @@
  * for a word, the stores to that word which were left out are not before it, so it could go on in both or in neither. Hence
  * giving up an execution that needs more than the bound gives up only what needs more than the bound.
  */
-import { INTERRUPT } from '../../machine/engine/controlled.js'
+import { isGoOn, isInterrupt } from '../../machine/engine/actions.js'
 import type { Event, Trace } from './trace.js'
 
 /** Orders are searched as places on each CPU and the CPU that was last; more than these cannot be numbered. */
@@ -68,7 +68,7 @@ export class Preemptions {
   /** At the end of the order that is known: what goes on again may have been left when it could go on. */
   #append(event: Event): void {
     const { proc, cpu } = event
-    const goesOn = cpu === this.#last && proc < INTERRUPT && event.depth === this.#level[cpu]
+    const goesOn = cpu === this.#last && isGoOn(proc) && event.depth === this.#level[cpu]
     if (!goesOn && ((this.#begun >>> cpu) & 1) === 1) this.#known++
     this.#last = cpu
     this.#level[cpu] = levelOf(event)
@@ -138,7 +138,7 @@ class Orders {
     for (let cpu = 0; cpu < places.length; cpu++) {
       const at = this.#of[cpu]?.[places[cpu] as number]
       if (at === undefined || !this.#mayCome(at, cpu, places)) continue
-      const goesOn = cpu === last && (this.#trace.events[at] as Event).proc < INTERRUPT
+      const goesOn = cpu === last && isGoOn((this.#trace.events[at] as Event).proc)
       const state = { places: places.with(cpu, (places[cpu] as number) + 1), last: cpu }
       if (goesOn) same = state
       else (owed ? dearer : layer).push(state)
@@ -194,13 +194,13 @@ class Orders {
       this.#goesOnWith[at] = byLevel[levelOf(event)] ?? null
       // What comes later and deeper belongs to another handler.
       byLevel.length = event.depth + 1
-      if (event.proc < INTERRUPT) byLevel[event.depth] = event
+      if (isGoOn(event.proc)) byLevel[event.depth] = event
     }
   }
 }
 
 /** Of the coroutine that goes on after it: the program, or an interrupt handler. */
-const levelOf = ({ depth, proc }: Event): number => depth + (proc >= INTERRUPT ? 1 : 0)
+const levelOf = ({ depth, proc }: Event): number => depth + (isInterrupt(proc) ? 1 : 0)
 
 /** Events of each CPU that came, and the CPU of the last one. */
 interface State {

@@ -11,7 +11,8 @@
  */
 import { lowestBit } from '../../base/bits.js'
 import { accessWidth, mayWrite } from '../../machine/cpu/access.js'
-import { INTERRUPT, type ControlledEngine, type Tracer } from '../../machine/engine/controlled.js'
+import { actionOf, ActionKind, isInterrupt } from '../../machine/engine/actions.js'
+import type { ControlledEngine, Tracer } from '../../machine/engine/controlled.js'
 import type { WaitCondition } from '../../machine/engine/engine.js'
 import { peek32 } from '../../machine/image/image.js'
 import { conflict, type Effect } from './effect.js'
@@ -92,7 +93,7 @@ export class Trace implements Tracer {
   }
 
   interrupt(cpu: number): void {
-    this.events.push(this.#event(INTERRUPT + cpu, cpu, [], 0, 0, null, 0))
+    this.events.push(this.#event(actionOf(ActionKind.interrupt, cpu), cpu, [], 0, 0, null, 0))
   }
 
   wrote(addr: number): void {
@@ -163,7 +164,7 @@ export class Trace implements Tracer {
     const clock = new Int32Array(this.#cpus)
     join(clock, this.#clocks, this.#last[cpu] as number)
     const races: Race[] = []
-    if (event.proc >= INTERRUPT) {
+    if (isInterrupt(event.proc)) {
       const raisedBy = this.#raisedBy[cpu] as number
       this.#raceOfInterrupt(at, raisedBy, races)
       join(clock, this.#clocks, raisedBy)
@@ -185,7 +186,7 @@ export class Trace implements Tracer {
   #note({ proc, cpu, raises }: Event, at: number): void {
     this.#count[cpu] = (this.#count[cpu] as number) + 1
     this.#last[cpu] = at
-    if (proc >= INTERRUPT) this.#raisedBy[cpu] = -1
+    if (isInterrupt(proc)) this.#raisedBy[cpu] = -1
     for (let mask = raises; mask !== 0; mask &= mask - 1)
       if ((this.#raisedBy[lowestBit(mask)] as number) < 0) this.#raisedBy[lowestBit(mask)] = at
   }
@@ -253,7 +254,7 @@ export class Trace implements Tracer {
     for (let earlier = at - 1; earlier >= 0; earlier--) {
       const other = this.events[earlier] as Event
       if (other.cpu !== event.cpu) continue
-      if (other.proc >= INTERRUPT || (raisedBy > earlier && !this.independentOf(earlier, raisedBy))) return
+      if (isInterrupt(other.proc) || (raisedBy > earlier && !this.independentOf(earlier, raisedBy))) return
       if (!other.unmasked) continue
       races.push({ first: earlier, second: event })
       return
@@ -265,8 +266,8 @@ export class Trace implements Tracer {
     for (let earlier = at - 1; earlier >= 0; earlier--) {
       const other = this.events[earlier] as Event
       if (other.cpu !== event.cpu) continue
-      if (other.proc < INTERRUPT && other.depth <= event.depth) return
-      if (other.proc < INTERRUPT || other.depth !== event.depth) continue
+      if (!isInterrupt(other.proc) && other.depth <= event.depth) return
+      if (!isInterrupt(other.proc) || other.depth !== event.depth) continue
       if (event.until === null || other.ready || this.#wasWokenBeside(event, earlier))
         races.push({ first: earlier, second: event })
       return

@@ -1,47 +1,60 @@
 /**
- * The accesses a CPU can make, by name and number. The list is data for three readers: Cpu declares one method for each
- * name, the build (boot/lower/lower.ts) inlines their schedule points at the call sites, and traces name a step by its number.
+ * The accesses a CPU can make. The rows are data for four readers: Cpu declares one method for each name, the build
+ * (boot/lower/lower.ts) inlines their schedule points at the call sites, traces name a step by its number, and engine and
+ * searches ask for the properties. The number of an access is its place, from 1; 0 is no access.
  */
-export const ACCESSES = [
-  'readOnce32',
-  'readOnce64',
-  'writeOnce32',
-  'writeOnce64',
-  'loadAcquire32',
-  'loadAcquire64',
-  'storeRelease32',
-  'storeRelease64',
-  'xchg32',
-  'xchg64',
-  'cmpxchg32',
-  'cmpxchg64',
-  'atomicAdd32',
-  'atomicAddReturn32',
-  'atomicAnd32',
-  'atomicOr32',
-  'atomicXor32',
-  'atomicFetchAdd32',
-  'atomicFetchAnd32',
-  'atomicFetchOr32',
-  'atomicFetchXor32',
-  'atomicAnd64',
-  'atomicOr64',
-  'atomicFetchAnd64',
-  'atomicFetchOr64',
-  'atomicAddUnless32',
-  'plainRead32',
-  'plainRead64',
-  'plainWrite32',
-  'plainWrite64',
-  'smpMb',
-  'smpRmb',
-  'smpWmb',
-  'touch',
-] as const
+interface AccessRow {
+  readonly name: string
+  /** Width of the word that it goes to; 0 for what goes to none, and for a user's access, which goes to a page. */
+  readonly bytes: 0 | 4 | 8
+  /** It may change its word: all that does more than load, a cmpxchg that fails and `touch` among them. */
+  readonly writes: boolean
+  /** It orders other accesses and makes none. */
+  readonly barrier?: true
+}
 
-export type AccessName = (typeof ACCESSES)[number]
+const ROWS = [
+  { name: 'readOnce32', bytes: 4, writes: false },
+  { name: 'readOnce64', bytes: 8, writes: false },
+  { name: 'writeOnce32', bytes: 4, writes: true },
+  { name: 'writeOnce64', bytes: 8, writes: true },
+  { name: 'loadAcquire32', bytes: 4, writes: false },
+  { name: 'loadAcquire64', bytes: 8, writes: false },
+  { name: 'storeRelease32', bytes: 4, writes: true },
+  { name: 'storeRelease64', bytes: 8, writes: true },
+  { name: 'xchg32', bytes: 4, writes: true },
+  { name: 'xchg64', bytes: 8, writes: true },
+  { name: 'cmpxchg32', bytes: 4, writes: true },
+  { name: 'cmpxchg64', bytes: 8, writes: true },
+  { name: 'atomicAdd32', bytes: 4, writes: true },
+  { name: 'atomicAddReturn32', bytes: 4, writes: true },
+  { name: 'atomicAnd32', bytes: 4, writes: true },
+  { name: 'atomicOr32', bytes: 4, writes: true },
+  { name: 'atomicXor32', bytes: 4, writes: true },
+  { name: 'atomicFetchAdd32', bytes: 4, writes: true },
+  { name: 'atomicFetchAnd32', bytes: 4, writes: true },
+  { name: 'atomicFetchOr32', bytes: 4, writes: true },
+  { name: 'atomicFetchXor32', bytes: 4, writes: true },
+  { name: 'atomicAnd64', bytes: 8, writes: true },
+  { name: 'atomicOr64', bytes: 8, writes: true },
+  { name: 'atomicFetchAnd64', bytes: 8, writes: true },
+  { name: 'atomicFetchOr64', bytes: 8, writes: true },
+  { name: 'atomicAddUnless32', bytes: 4, writes: true },
+  { name: 'plainRead32', bytes: 4, writes: false },
+  { name: 'plainRead64', bytes: 8, writes: false },
+  { name: 'plainWrite32', bytes: 4, writes: true },
+  { name: 'plainWrite64', bytes: 8, writes: true },
+  { name: 'smpMb', bytes: 0, writes: false, barrier: true },
+  { name: 'smpRmb', bytes: 0, writes: false, barrier: true },
+  { name: 'smpWmb', bytes: 0, writes: false, barrier: true },
+  { name: 'touch', bytes: 0, writes: true },
+] as const satisfies readonly AccessRow[]
 
-/** Number of an access, from 1; 0 is no access. */
+export type AccessName = (typeof ROWS)[number]['name']
+
+export const ACCESSES: readonly AccessName[] = ROWS.map(({ name }) => name)
+
+/** Number of an access. */
 export const Access = Object.fromEntries(ACCESSES.map((name, index) => [name, index + 1])) as Readonly<
   Record<AccessName, number>
 >
@@ -49,12 +62,15 @@ export const Access = Object.fromEntries(ACCESSES.map((name, index) => [name, in
 /** Name of access `kind`; `step` for numbers that are none. */
 export const accessName = (kind: number): string => ACCESSES[kind - 1] ?? 'step'
 
+const BYTES = ROWS.map(({ bytes }) => bytes)
+const WRITES = ROWS.map(({ writes }) => writes)
+const BARRIERS = ROWS.map((row: AccessRow) => row.barrier === true)
+
 /** Width in bytes of the word that access `kind` goes to; 0 for barriers. */
-export const accessWidth = (kind: number): 0 | 4 | 8 => WIDTHS[kind - 1] ?? 0
+export const accessWidth = (kind: number): 0 | 4 | 8 => BYTES[kind - 1] ?? 0
 
-const WIDTHS = ACCESSES.map((name) => (name.endsWith('64') ? 8 : name.endsWith('32') ? 4 : 0))
-
-const WRITES = ACCESSES.map((name) => !/^(?:readOnce|loadAcquire|plainRead|smp)/.test(name))
-
-/** Whether access `kind` may change its word: all that does more than load, a cmpxchg that fails and `touch` among them. */
+/** Whether access `kind` may change its word. */
 export const mayWrite = (kind: number): boolean => WRITES[kind - 1] === true
+
+/** Whether access `kind` is a barrier. */
+export const isBarrier = (kind: number): boolean => BARRIERS[kind - 1] === true

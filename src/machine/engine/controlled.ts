@@ -2,31 +2,34 @@
  * The controlled engine: all CPUs are coroutines of one thread, and a strategy decides at every schedule point which of
  * them goes on, or on which an interrupt comes in.
  *
- * An action is a number: c lets CPU c go on, INTERRUPT + c delivers the pending interrupt of CPU c. A step that does not
- * switch does not suspend: decide() answers inline and the generators stay on the stack. A CPU that waits is runnable
- * while the word it waits for is as it wants it, so waiting costs no steps, and a deadlock is seen the moment it is
- * complete.
+ * What can happen next is a set of actions (actions.ts) that the engine keeps up to date. A step that does not switch does not
+ * suspend: decide() answers inline and the generators stay on the stack. A CPU that waits is runnable while the word it
+ * waits for is as it wants it, so waiting costs no steps, and a deadlock is seen the moment it is complete.
  *
  * Deterministic: the same image, programs and actions give the same execution. No clock, no host order.
  */
 import { assert } from '../../base/assert.js'
-import { Access } from '../cpu/access.js'
+import { isBarrier } from '../cpu/access.js'
 import { peek32 } from '../image/image.js'
+import { actionOf, ActionKind, Actions, CONTROLLED_CPUS_MAX, cpuOf, isInterrupt } from './actions.js'
 import type { Engine, Step, WaitCondition } from './engine.js'
 import { chooseFrom } from './solo.js'
 
-export const INTERRUPT = 64
-/** CPUs that one controlled machine can have: sets of them are 32-bit masks. */
-export const CONTROLLED_CPUS_MAX = 30
+/** A point at which an action is picked. The engine has one object for all points: it holds until the strategy returns. */
+export interface SchedulePoint {
+  /** The CPU at the point; -1 when it cannot go on. */
+  readonly current: number
+  /** Access that `current` is about to make, and its address; 0 when `current` is -1. */
+  readonly kind: number
+  readonly addr: number
+  /** What can happen next, `current` going on included. Not empty. */
+  readonly actions: Actions
+}
 
 /** The policy above the mechanism. One implementation a file in explore/. */
 export interface Strategy {
-  /**
-   * Picks an action. `current` is the CPU at the point, or -1 when it cannot go on. `runnable` and `interruptible` are
-   * bit masks of CPUs that can go on and of CPUs whose pending interrupt can be delivered; not both empty. `kind` and
-   * `addr` are the access that `current` is about to make.
-   */
-  pick(current: number, runnable: number, interruptible: number, kind: number, addr: number): number
+  /** Picks one of the point's actions. */
+  pick(point: SchedulePoint): number
   /** A choice that is not the schedule, on CPU `cpu`: 0 … n-1. */
   choose(n: number, cpu: number): number
   /** Hears every step, for a strategy that learns from them. */
@@ -76,16 +79,16 @@ class StepLimit extends Error {}
 export class Pruned extends Error {}
 
 /** A coroutine on a CPU: the program, or an interrupt handler above it. */
-class Frame implements PendingAccess {
+class Activation implements PendingAccess {
   step: Step<void>
   /** What it interrupted; null for a program. */
-  readonly below: Frame | null
+  readonly below: Activation | null
   kind = 0
   addr = 0
   until: WaitCondition | null = null
   operand = 0
 
-  constructor(step: Step<void>, below: Frame | null) {
+  constructor(step: Step<void>, below: Activation | null) {
     this.step = step
     this.below = below
   }
@@ -107,14 +110,22 @@ class Frame implements PendingAccess {
 export class ControlledEngine implements Engine {
   readonly threads = false
   /** By CPU: the innermost coroutine; null when its program has ended. */
-  readonly #tops: (Frame | null)[] = []
+  readonly #tops: (Activation | null)[] = []
   readonly #handlers: (() => Step<void>)[]
   #strategy: Strategy
   #recorder: StepRecorder | null = null
   #tracer: Tracer | null = null
   #stepLimit = 20_000
 
-  #runnable = 0
+  /** The point at hand, with all actions that can be taken now. */
+  readonly #point: { current: number; kind: number; addr: number; readonly actions: Actions } = {
+    current: -1,
+    kind: 0,
+    addr: 0,
+    actions: new Actions(),
+  }
+  readonly #actions = this.#point.actions
+  /** As masks of CPUs: an interrupt is pending, interrupts are off, the program or handler waits. */
   #pending = 0
   #masked = 0
   #blocked = 0
@@ -130,8 +141,8 @@ export class ControlledEngine implements Engine {
 
   #picks = new Int32Array(1024)
   #pickCount = 0
-  /** By CPU: the frame of its program. */
-  readonly #programs: Frame[] = []
+  /** By CPU: the activation of its program. */
+  readonly #programs: Activation[] = []
 
   /** `handlers[c]` makes the interrupt handler of CPU c. */
   constructor(handlers: (() => Step<void>)[], strategy: Strategy) {
@@ -161,13 +172,8 @@ export class ControlledEngine implements Engine {
   /** Interrupt handlers and the program under way on CPU `cpu`: 1 in the program, 0 after it. */
   depth(cpu: number): number {
     let depth = 0
-    for (let frame = this.#tops[cpu] ?? null; frame !== null; frame = frame.below) depth++
+    for (let top = this.#tops[cpu] ?? null; top !== null; top = top.below) depth++
     return depth
-  }
-
-  /** CPUs whose interrupt could be delivered now. */
-  get interruptible(): number {
-    return this.#pending & ~this.#masked
   }
 
   /** CPUs that take no interrupts now. */
@@ -177,7 +183,7 @@ export class ControlledEngine implements Engine {
 
   /** CPUs that can go on. */
   get runnable(): number {
-    return this.#runnable
+    return this.#actions.runnable
   }
 
   /** Accesses that one execution may make before it counts as a livelock. */
@@ -221,32 +227,33 @@ export class ControlledEngine implements Engine {
   }
 
   #reset(programs: readonly (Step<void> | null)[]): void {
-    this.#runnable = this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
+    this.#actions.clear()
+    this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.#pickCount = 0
     this.#until = null
     this.#running = true
     for (let cpu = 0; cpu < this.#tops.length; cpu++) {
       const step = programs[cpu] ?? null
-      this.#tops[cpu] = step === null ? null : (this.#programs[cpu] ??= new Frame(step, null)).begin(step)
-      if (step !== null) this.#runnable |= 1 << cpu
+      this.#tops[cpu] = step === null ? null : (this.#programs[cpu] ??= new Activation(step, null)).begin(step)
+      if (step !== null) this.#actions.add(actionOf(ActionKind.goOn, cpu))
     }
   }
 
   #loop(): RunEnd {
     let action = this.#pickAny()
     for (;;) {
-      const cpu = action & (INTERRUPT - 1)
-      if (action >= INTERRUPT) this.#enterInterrupt(cpu)
+      const cpu = cpuOf(action)
+      if (isInterrupt(action)) this.#enterInterrupt(cpu)
       this.#current = cpu
       this.#next = -1
-      const top = this.#tops[cpu] as Frame
+      const top = this.#tops[cpu] as Activation
       if (top.kind !== 0) this.#resume(cpu, top)
       if (top.step.next().done === true) this.#leave(cpu, top)
       if (this.#next >= 0) {
         action = this.#next
         continue
       }
-      if ((this.#runnable | this.interruptible) === 0)
+      if (this.#actions.count === 0)
         return this.#blocked === 0 ? { kind: 'done' } : { kind: 'deadlock', waiting: this.#waiting() }
       action = this.#pickAny()
     }
@@ -257,12 +264,10 @@ export class ControlledEngine implements Engine {
   decide(cpu: number, kind: number, addr: number): boolean {
     if (!this.#running) return false
     // Under sequential consistency a switch at a barrier is a switch at the access after it.
-    if (kind >= Access.smpMb && kind <= Access.smpWmb) return false
+    if (isBarrier(kind)) return false
     if (this.#until !== null && !this.#canGoOn(cpu, kind, addr)) return true
-    const interruptible = this.#pending & ~this.#masked
-    if (this.#runnable !== 1 << cpu || interruptible !== 0) {
-      const action = this.#strategy.pick(cpu, this.#runnable, interruptible, kind, addr)
-      this.#note(action)
+    if (this.#actions.count !== 1) {
+      const action = this.#pick(cpu, kind, addr)
       if (action !== cpu) {
         this.#next = action
         this.#suspend(cpu, kind, addr)
@@ -280,7 +285,7 @@ export class ControlledEngine implements Engine {
     if (this.#tracer !== null && this.#running) this.#tracer.wrote(addr)
     if (this.#waits === 0) return
     for (let cpu = 0; cpu < this.#tops.length; cpu++) {
-      const top = this.#tops[cpu] as Frame | null
+      const top = this.#tops[cpu] as Activation | null
       if (top !== null && top.until !== null && top.addr >>> 3 === addr >>> 3) this.#block(cpu, !top.ready)
     }
   }
@@ -294,11 +299,13 @@ export class ControlledEngine implements Engine {
     if (pending) this.#tracer?.raised(cpu)
     if (pending) this.#pending |= 1 << cpu
     else this.#pending &= ~(1 << cpu)
+    this.#offerInterrupt(cpu)
   }
 
   interruptsEnabled(cpu: number, enabled: boolean): void {
     if (enabled) this.#masked &= ~(1 << cpu)
     else this.#masked |= 1 << cpu
+    if (((this.#pending >>> cpu) & 1) === 1) this.#offerInterrupt(cpu)
   }
 
   choose(cpu: number, n: number, prngAt: number): number {
@@ -306,6 +313,23 @@ export class ControlledEngine implements Engine {
     const choice = this.#strategy.choose(n, cpu)
     this.#note(choice)
     return choice
+  }
+
+  /** The interrupt of CPU `cpu` can be taken while it is pending and interrupts are on. */
+  #offerInterrupt(cpu: number): void {
+    const action = actionOf(ActionKind.interrupt, cpu)
+    if ((((this.#pending & ~this.#masked) >>> cpu) & 1) === 1) this.#actions.add(action)
+    else this.#actions.delete(action)
+  }
+
+  #pick(current: number, kind: number, addr: number): number {
+    const point = this.#point
+    point.current = current
+    point.kind = kind
+    point.addr = addr
+    const action = this.#strategy.pick(point)
+    this.#note(action)
+    return action
   }
 
   #note(pick: number): void {
@@ -316,12 +340,8 @@ export class ControlledEngine implements Engine {
   // ---- coroutines -------------------------------------------------------------------------------------------------
 
   #pickAny(): number {
-    const interruptible = this.interruptible
-    const action = single(this.#runnable, interruptible)
-    if (action >= 0) return action
-    const picked = this.#strategy.pick(-1, this.#runnable, interruptible, 0, 0)
-    this.#note(picked)
-    return picked
+    const action = this.#actions.only()
+    return action >= 0 ? action : this.#pick(-1, 0, 0)
   }
 
   /** Looks at the condition of the access to come; a CPU that has to wait for it is suspended. */
@@ -333,7 +353,7 @@ export class ControlledEngine implements Engine {
   }
 
   #suspend(cpu: number, kind: number, addr: number): void {
-    const top = this.#tops[cpu] as Frame
+    const top = this.#tops[cpu] as Activation
     top.kind = kind
     top.addr = addr
     if (this.#until === null) return
@@ -343,7 +363,7 @@ export class ControlledEngine implements Engine {
     this.#waits++
   }
 
-  #resume(cpu: number, top: Frame): void {
+  #resume(cpu: number, top: Activation): void {
     if (++this.#steps > this.#stepLimit) throw new StepLimit()
     if (this.#recorder !== null) this.#recorder.step(cpu, top.kind, top.addr)
     if (this.#tracer !== null) this.#tracer.step(cpu, top.kind, top.addr, top.until, top.operand)
@@ -357,20 +377,22 @@ export class ControlledEngine implements Engine {
     this.#recorder?.interrupt(cpu)
     this.#tracer?.interrupt(cpu)
     const handler = this.#handlers[cpu] as () => Step<void>
-    this.#tops[cpu] = new Frame(handler(), this.#tops[cpu] as Frame | null)
+    this.#tops[cpu] = new Activation(handler(), this.#tops[cpu] as Activation | null)
     this.#block(cpu, false)
   }
 
-  #leave(cpu: number, { below }: Frame): void {
+  #leave(cpu: number, { below }: Activation): void {
     this.#tops[cpu] = below
-    if (below === null) this.#runnable &= ~(1 << cpu)
+    if (below === null) this.#actions.delete(actionOf(ActionKind.goOn, cpu))
     else this.#block(cpu, !below.ready)
   }
 
   #block(cpu: number, blocked: boolean): void {
     const bit = 1 << cpu
     this.#blocked = blocked ? this.#blocked | bit : this.#blocked & ~bit
-    this.#runnable = blocked ? this.#runnable & ~bit : this.#runnable | bit
+    const goOn = actionOf(ActionKind.goOn, cpu)
+    if (blocked) this.#actions.delete(goOn)
+    else this.#actions.add(goOn)
   }
 
   #waiting(): { cpu: number; addr: number }[] {
@@ -382,11 +404,4 @@ function grown(picks: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   const larger = new Int32Array(2 * picks.length)
   larger.set(picks)
   return larger
-}
-
-/** The only action there is, or -1. */
-function single(runnable: number, interruptible: number): number {
-  if (interruptible === 0 && (runnable & (runnable - 1)) === 0) return 31 - Math.clz32(runnable)
-  if (runnable === 0 && (interruptible & (interruptible - 1)) === 0) return INTERRUPT + 31 - Math.clz32(interruptible)
-  return -1
 }

@@ -1,0 +1,144 @@
+/**
+ * The vocabulary of actions: all that can happen next on a controlled machine. An action is of a kind and on a CPU, and is one
+ * number, kind · 64 + CPU. Recorded schedules hold these numbers, so a kind keeps its place in the list.
+ *
+ * A kind that is added here is offered and performed by the engine (controlled.ts). Strategies, replay and searches ask this
+ * file, so that they handle every kind alike: they draw among all, or keep a priority for each place (placeOf).
+ */
+import { lowestBit } from '../../base/bits.js'
+
+/** `goOn`: the CPU makes its next access. `interrupt`: the CPU takes its pending interrupt. */
+export const ACTION_KINDS = ['goOn', 'interrupt'] as const
+
+export type ActionKindName = (typeof ACTION_KINDS)[number]
+
+/** Number of a kind, from 0. */
+export const ActionKind = Object.fromEntries(ACTION_KINDS.map((name, kind) => [name, kind])) as Readonly<
+  Record<ActionKindName, number>
+>
+
+/** CPUs that one controlled machine can have: sets of them are masks of 32 bits. */
+export const CONTROLLED_CPUS_MAX = 30
+
+const KIND_SHIFT = 6
+const CPU_MASK = (1 << KIND_SHIFT) - 1
+
+export const actionOf = (kind: number, cpu: number): number => (kind << KIND_SHIFT) | cpu
+export const kindOf = (action: number): number => action >>> KIND_SHIFT
+export const cpuOf = (action: number): number => action & CPU_MASK
+
+/** The lowest action at which something comes to a CPU; the actions below it let a CPU go on, and are the CPU's number. */
+export const FIRST_EVENT = actionOf(1, 0)
+
+/** Whether the action lets a CPU go on. */
+export const isGoOn = (action: number): boolean => action < FIRST_EVENT
+export const isInterrupt = (action: number): boolean => kindOf(action) === ActionKind.interrupt
+
+/** Place of an action among all that a machine of `cpus` CPUs can have, from 0: kind after kind. */
+export const placeOf = (action: number, cpus: number): number => kindOf(action) * cpus + cpuOf(action)
+/** Actions that a machine of `cpus` CPUs can have. */
+export const placesFor = (cpus: number): number => ACTION_KINDS.length * cpus
+
+/** An action in words: `2` lets CPU 2 go on, `interrupt 2` is an interrupt of CPU 2. */
+export const actionName = (action: number): string =>
+  isGoOn(action) ? `${cpuOf(action)}` : `${ACTION_KINDS[kindOf(action)] ?? 'action'} ${cpuOf(action)}`
+
+/** A set of actions as plain data: by kind, a mask of CPUs. */
+export type ActionMasks = readonly number[]
+
+/** A set of actions, in the order of their numbers. No method allocates but toMasks(). */
+export class Actions {
+  /** By kind: a mask of CPUs. */
+  readonly masks: number[] = []
+  /** Actions in the set. */
+  count = 0
+
+  /** An empty set. */
+  constructor(kinds: number = ACTION_KINDS.length) {
+    for (let kind = 0; kind < kinds; kind++) this.masks.push(0)
+  }
+
+  clear(): void {
+    this.masks.fill(0)
+    this.count = 0
+  }
+
+  /** The members of `other`. */
+  copy(other: Actions): void {
+    for (let kind = 0; kind < this.masks.length; kind++) this.masks[kind] = other.masks[kind] as number
+    this.count = other.count
+  }
+
+  add(action: number): void {
+    const [kind, bit] = [kindOf(action), 1 << cpuOf(action)]
+    const mask = this.masks[kind] as number
+    if ((mask & bit) !== 0) return
+    this.masks[kind] = mask | bit
+    this.count++
+  }
+
+  delete(action: number): void {
+    const [kind, bit] = [kindOf(action), 1 << cpuOf(action)]
+    const mask = this.masks[kind] as number
+    if ((mask & bit) === 0) return
+    this.masks[kind] = mask & ~bit
+    this.count--
+  }
+
+  /** Whether the action is a member; false for numbers that are no action. */
+  has(action: number): boolean {
+    const [kind, cpu] = [kindOf(action), cpuOf(action)]
+    return kind < this.masks.length && cpu < 32 && (((this.masks[kind] as number) >>> cpu) & 1) === 1
+  }
+
+  /** CPUs that can go on, as a mask. */
+  get runnable(): number {
+    return this.masks[0] as number
+  }
+
+  /** The lowest member from `action` on, -1 when there is none. A walk: `for (let a = s.from(0); a >= 0; a = s.from(a + 1))`. */
+  from(action: number): number {
+    let beyond = -1 << cpuOf(action)
+    for (let kind = kindOf(action); kind < this.masks.length; kind++) {
+      const mask = (this.masks[kind] as number) & beyond
+      if (mask !== 0) return actionOf(kind, lowestBit(mask))
+      beyond = -1
+    }
+    return -1
+  }
+
+  /** The `n`-th member, from 0; -1 when there are not so many. */
+  nth(n: number): number {
+    let action = this.from(0)
+    for (let i = 0; i < n && action >= 0; i++) action = this.from(action + 1)
+    return action
+  }
+
+  /** The `n`-th of the members other than `action`, from 0. */
+  nthBut(action: number, n: number): number {
+    const nth = this.nth(n)
+    return action >= 0 && nth >= action && this.has(action) ? this.nth(n + 1) : nth
+  }
+
+  /** The only member; -1 when there are none or several. */
+  only(): number {
+    return this.count === 1 ? this.from(0) : -1
+  }
+
+  toMasks(): ActionMasks {
+    return [...this.masks]
+  }
+}
+
+/** The actions of a set that is plain data, in order. */
+export function actionsIn(masks: ActionMasks): number[] {
+  return masks.flatMap((mask, kind) => {
+    const actions: number[] = []
+    for (let rest = mask; rest !== 0; rest &= rest - 1) actions.push(actionOf(kind, lowestBit(rest)))
+    return actions
+  })
+}
+
+/** `masks` without an action. */
+export const masksWithout = (masks: ActionMasks, action: number): ActionMasks =>
+  masks.map((mask, kind) => (kind === kindOf(action) ? mask & ~(1 << cpuOf(action)) : mask))

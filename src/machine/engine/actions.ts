@@ -49,17 +49,17 @@ export type ActionMasks = readonly number[]
 /** A set of actions, in the order of their numbers. No method allocates but toMasks(). */
 export class Actions {
   /** By kind: a mask of CPUs. */
-  readonly masks: number[] = []
+  readonly masks: Int32Array
   /** Actions in the set. */
   count = 0
 
   /** An empty set. */
   constructor(kinds: number = ACTION_KINDS.length) {
-    for (let kind = 0; kind < kinds; kind++) this.masks.push(0)
+    this.masks = new Int32Array(kinds)
   }
 
   clear(): void {
-    this.masks.fill(0)
+    for (let kind = 0; kind < this.masks.length; kind++) this.masks[kind] = 0
     this.count = 0
   }
 
@@ -70,25 +70,29 @@ export class Actions {
   }
 
   add(action: number): void {
-    const [kind, bit] = [kindOf(action), 1 << cpuOf(action)]
+    const kind = kindOf(action)
     const mask = this.masks[kind] as number
-    if ((mask & bit) !== 0) return
-    this.masks[kind] = mask | bit
+    const more = mask | (1 << cpuOf(action))
+    if (more === mask) return
+    this.masks[kind] = more
     this.count++
   }
 
   delete(action: number): void {
-    const [kind, bit] = [kindOf(action), 1 << cpuOf(action)]
+    const kind = kindOf(action)
     const mask = this.masks[kind] as number
-    if ((mask & bit) === 0) return
-    this.masks[kind] = mask & ~bit
+    const fewer = mask & ~(1 << cpuOf(action))
+    if (fewer === mask) return
+    this.masks[kind] = fewer
     this.count--
   }
 
   /** Whether the action is a member; false for numbers that are no action. */
   has(action: number): boolean {
-    const [kind, cpu] = [kindOf(action), cpuOf(action)]
-    return kind < this.masks.length && cpu < 32 && (((this.masks[kind] as number) >>> cpu) & 1) === 1
+    const cpu = cpuOf(action)
+    return (
+      cpu < 32 && kindOf(action) < this.masks.length && (((this.masks[kindOf(action)] as number) >>> cpu) & 1) === 1
+    )
   }
 
   /** CPUs that can go on, as a mask. */
@@ -109,15 +113,18 @@ export class Actions {
 
   /** The `n`-th member, from 0; -1 when there are not so many. */
   nth(n: number): number {
-    let action = this.from(0)
-    for (let i = 0; i < n && action >= 0; i++) action = this.from(action + 1)
-    return action
+    return this.nthBut(-1, n)
   }
 
-  /** The `n`-th of the members other than `action`, from 0. */
+  /** The `n`-th of the members other than `action`, from 0; -1 when there are not so many. */
   nthBut(action: number, n: number): number {
-    const nth = this.nth(n)
-    return action >= 0 && nth >= action && this.has(action) ? this.nth(n + 1) : nth
+    let left = n
+    for (let kind = 0; kind < this.masks.length; kind++) {
+      let rest = this.masks[kind] as number
+      if (kind === kindOf(action)) rest &= ~(1 << cpuOf(action))
+      for (; rest !== 0; rest &= rest - 1) if (left-- === 0) return actionOf(kind, lowestBit(rest))
+    }
+    return -1
   }
 
   /** The only member; -1 when there are none or several. */

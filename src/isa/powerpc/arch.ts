@@ -30,3 +30,9 @@ export const powerpc = defineArch({
   ],
   pgalloc: 'powerpc-fragments',
 })
+
+// Parts that a bug or a patch changes.
+export * from './deferCount.js'
+export * from './fragments.js'
+export { PowerpcTlbFlush } from './tlbFlush.js'
+export { PowerpcMmu } from './walk.js'

@@ -49,3 +49,18 @@ export const s390 = defineArch({
   inUse,
   reuse,
 })
+
+// Parts that a bug or a patch changes.
+export * from './foldedTables.js'
+export * from './gather.js'
+export { S390PtOps } from './ops.js'
+export * from './pgalloc/active.js'
+export * from './pgalloc/bits.js'
+export * from './pgalloc/fullPage.js'
+export * from './pgalloc/listNode.js'
+export * from './pgalloc/mmKept.js'
+export * from './pgalloc/pgste.js'
+export * from './pgalloc/pphhaa.js'
+export * from './pgalloc/sharedHead.js'
+export { S390TlbFlush } from './tlbFlush.js'
+export { S390Mmu } from './walk.js'

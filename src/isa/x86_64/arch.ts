@@ -19,3 +19,6 @@ export const x86_64 = defineArch({
   designs: [{ id: 'one-page', part: OnePage, fragments: 1 }],
   pgalloc: 'one-page',
 })
+
+// Parts that a bug or a patch changes.
+export { X86Mmu } from './walk.js'

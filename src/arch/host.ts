@@ -30,5 +30,5 @@ export interface ArchHost {
   /** The mm that the VMA at `vma` belongs to. */
   mmOf(vma: PhysAddr): PhysAddr
   /** mm_tlb_flush_pending(): a gather or a protection change of `mm` has changed entries and may not have flushed yet. */
-  tlbFlushPending(mm: PhysAddr): boolean
+  mmTlbFlushPending(mm: PhysAddr): boolean
 }

@@ -128,12 +128,12 @@ export class Machine {
     for (const pages of files) drive(kernel.files.openFile(pages))
     const mm = drive(kernel.mms.mmAlloc())
     assert(mm !== 0, 'the first process has memory')
-    drive(kernel.tlbFlush.switchMm(mm))
+    drive(kernel.tlbFlush.switchMmIrqsOff(mm))
     drive(kernel.rcu.eqsEnter())
     drive(first.interpreter.runOnce(program))
     for (const other of solo.slice(1)) {
       drive(kernel.mms.mmget(mm))
-      drive(other.kernel.tlbFlush.switchMm(mm))
+      drive(other.kernel.tlbFlush.switchMmIrqsOff(mm))
     }
     if (this.config.oracles) settle(this)
   }

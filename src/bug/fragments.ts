@@ -116,7 +116,7 @@ class CountsInRefcount extends PowerpcFragments {
 
   /** The last part's reference is gone: nobody else may have one. */
   protected override *freeTablePage(page: PhysAddr): Step<void> {
-    yield* this.k.folios.freeUnref(page)
+    yield* this.k.folios.freeUnrefFolios(page)
   }
 }
 

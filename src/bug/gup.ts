@@ -50,16 +50,22 @@ export const gupHeadRecheck = defineBug({
  * The split of 2011 had no freeze; here the freeze allows for the tails' counts. Its BUG_ON() is upstream's of then.
  */
 class CountsTailsFast extends GupFast {
-  override *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
-    const got = yield* super.gupRange(mm, start, end, flags, pages)
+  override *gupFastPgdRange(
+    mm: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    flags: number,
+    pages: Int32Array,
+  ): Step<number> {
+    const got = yield* super.gupFastPgdRange(mm, start, end, flags, pages)
     for (let i = 0; i < got; i++) yield* getHugePageTail(this, this.k.memmap.page(pages[i] as number))
     return got
   }
 }
 
 class CountsTails extends Gup {
-  protected override *followPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
-    const pfn = yield* super.followPage(mm, vma, addr, flags)
+  protected override *followPageMask(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
+    const pfn = yield* super.followPageMask(mm, vma, addr, flags)
     if (pfn >= 0) yield* getHugePageTail(this, this.k.memmap.page(pfn))
     return pfn
   }

@@ -47,11 +47,11 @@ export const gupFolded = defineBug({
 })
 
 class ClearsWithoutLock extends S390TlbFlush {
-  override *flushMmLazy(mm: PhysAddr): Step<void> {
+  override *tlbFlushMmLazy(mm: PhysAddr): Step<void> {
     const debt = phys(mm + MM_CONTEXT.at.flushMm)
     if ((yield* this.cpu.readOnce32(debt)) === 0) return
     yield* this.cpu.writeOnce32(debt, 0)
-    yield* this.purgeMm(mm)
+    yield* this.tlbFlushMm(mm)
   }
 }
 
@@ -68,7 +68,7 @@ export const s390FlushMm = defineBug({
 })
 
 class CopiesAfterPurge extends S390TlbFlush {
-  override *purgeMm(mm: PhysAddr): Step<void> {
+  override *tlbFlushMm(mm: PhysAddr): Step<void> {
     this.cpu.preemptDisable()
     yield* this.flushBegins(mm)
     yield* this.purgeAsce(mm)
@@ -220,7 +220,7 @@ export const asceUpgradeIpi = defineBug({
 })
 
 class TakesInvalidated extends GupFast {
-  protected override pmdPermitted(pmd: PteWord, write: boolean): boolean {
+  protected override pmdAccessPermitted(pmd: PteWord, write: boolean): boolean {
     return pmdPresent(pmd) && (!write || pmdWrite(pmd))
   }
 }

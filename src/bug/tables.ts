@@ -53,7 +53,7 @@ export const collapseFlushRange = defineBug({
 })
 
 class FreesTablesUnflushed extends MmuGather {
-  protected override *invalidateForTables(): Step<void> {}
+  protected override *tlbTableInvalidate(): Step<void> {}
 }
 
 export const tableBatchNoInvalidate = defineBug({
@@ -195,7 +195,7 @@ export const tableIpiForGrace = defineMutant({
 })
 
 class FreesTablesAtOnce extends MmuGather {
-  protected override *freeTableBatch(batch: PhysAddr): Step<void> {
+  protected override *tlbRemoveTableFree(batch: PhysAddr): Step<void> {
     yield* this.tlbRemoveTableRcu(phys(batch))
   }
 }
@@ -212,7 +212,7 @@ export const tableNoGracePeriod = defineMutant({
 class FallsBackWithoutSync extends MmuGather {
   protected override *tlbRemoveTableOne(table: Pfn): Step<void> {
     yield* this.tlbFlushMmuTlbonly()
-    yield* this.tlbRemoveTableFree(table)
+    yield* this.__tlbRemoveTable(table)
   }
 }
 

@@ -40,8 +40,8 @@ export const zapZapTlb = defineBug({
 
 /** A DSB: it completes the TLBIs of the CPU that executes it, and of no other. */
 class WaitsForItsOwn extends TlbFlush {
-  override *flushTlbBatchedPending(): Step<void> {
-    yield* this.tlbbatchFlush()
+  override *archFlushTlbBatchedPending(): Step<void> {
+    yield* this.archTlbbatchFlush()
   }
 }
 
@@ -163,9 +163,9 @@ export const retractWrongLocks = defineBug({
 
 /** tlb_remove_table() up to v4.18. A kernel thread is no user: it holds mm_count. */
 class FreesWhenAlone extends MmuGather {
-  protected override *queueTable(mm: PhysAddr, token: number): Step<void> {
-    if ((yield* this.cpu.readOnce32(phys(mm + MM.at.mmUsers))) < 2) return yield* this.tlbRemoveTableFree(token)
-    yield* super.queueTable(mm, token)
+  protected override *tlbRemoveTable(mm: PhysAddr, token: number): Step<void> {
+    if ((yield* this.cpu.readOnce32(phys(mm + MM.at.mmUsers))) < 2) return yield* this.__tlbRemoveTable(token)
+    yield* super.tlbRemoveTable(mm, token)
   }
 }
 

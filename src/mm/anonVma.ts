@@ -43,7 +43,7 @@ export class AnonVmas extends Part {
    */
   *anonVmaPrepare(vma: PhysAddr): Step<number> {
     if ((yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) !== 0) return 0
-    const found = yield* this.findMergeable(vma)
+    const found = yield* this.findMergeableAnonVma(vma)
     const anonVma = found !== 0 ? found : yield* this.takeSlot()
     if (anonVma === 0) return -ENOMEM
     const taken = yield* this.publish(vma, anonVma)
@@ -51,10 +51,10 @@ export class AnonVmas extends Part {
     return 0
   }
 
-  /** False when another fault was first. */
+  /** Part of __anon_vma_prepare(): false when another fault was first. */
   protected *publish(vma: PhysAddr, anonVma: PhysAddr): Step<boolean> {
     const lock = phys(peek32(vma + VMA.at.mm) + MM.at.pageTableLock)
-    yield* this.lockWrite(anonVma)
+    yield* this.anonVmaLockWrite(anonVma)
     yield* spinLock(this.cpu, lock)
     const first = (yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) === 0
     if (first) {
@@ -63,26 +63,27 @@ export class AnonVmas extends Part {
       yield* this.cpu.atomicAdd32(phys(anonVma + ANON_VMA.at.refcount), 1)
     }
     yield* spinUnlock(this.cpu, lock)
-    yield* this.unlockWrite(anonVma)
+    yield* this.anonVmaUnlockWrite(anonVma)
     return first
   }
 
   /** find_mergeable_anon_vma(): a neighbour's, so that the two can be merged later. */
-  protected *findMergeable(vma: PhysAddr): Step<PhysAddr> {
+  protected *findMergeableAnonVma(vma: PhysAddr): Step<PhysAddr> {
     const next = phys(peek32(vma + VMA.at.next))
-    const fromNext = next === 0 ? NONE : yield* this.reusable(next, vma, next)
+    const fromNext = next === 0 ? NONE : yield* this.reusableAnonVma(next, vma, next)
     if (fromNext !== 0) return fromNext
     const prev = phys(peek32(vma + VMA.at.prev))
-    return prev === 0 ? NONE : yield* this.reusable(prev, prev, vma)
+    return prev === 0 ? NONE : yield* this.reusableAnonVma(prev, prev, vma)
   }
 
   /** reusable_anon_vma(): that of `old`, if `a` and `b` differ in access rights only. Another fault may just set it. */
-  protected *reusable(old: PhysAddr, a: PhysAddr, b: PhysAddr): Step<PhysAddr> {
-    if (!this.compatible(a, b) || peek32(old + VMA.at.anonForked) !== 0) return NONE
+  protected *reusableAnonVma(old: PhysAddr, a: PhysAddr, b: PhysAddr): Step<PhysAddr> {
+    if (!this.anonVmaCompatible(a, b) || peek32(old + VMA.at.anonForked) !== 0) return NONE
     return phys(yield* this.cpu.readOnce32(phys(old + VMA.at.anonVma)))
   }
 
-  protected compatible(a: PhysAddr, b: PhysAddr): boolean {
+  /** anon_vma_compatible(). */
+  protected anonVmaCompatible(a: PhysAddr, b: PhysAddr): boolean {
     const [start, end] = [peekF64(a + VMA.at.start), peekF64(a + VMA.at.end)]
     const differing = peek32(a + VMA.at.flags) ^ peek32(b + VMA.at.flags)
     if (end !== peekF64(b + VMA.at.start) || (differing & ~(VM_READ | VM_WRITE | VM_EXEC)) !== 0) return false
@@ -90,16 +91,16 @@ export class AnonVmas extends Part {
     return peekF64(b + VMA.at.pgoff) === peekF64(a + VMA.at.pgoff) + (end - start) / this.k.geo.pageSize
   }
 
-  /** `dst`, which is linked nowhere yet, joins the anon_vma of `src`. Caller: mmap_lock for write. */
+  /** anon_vma_clone(): `dst`, which is linked nowhere yet, joins the anon_vma of `src`. Caller: mmap_lock for write. */
   *anonVmaClone(dst: PhysAddr, src: PhysAddr): Step<void> {
     const anonVma = phys(peek32(src + VMA.at.anonVma))
     poke32(dst + VMA.at.anonForked, peek32(src + VMA.at.anonForked))
     if (anonVma === 0) return
-    yield* this.lockWrite(anonVma)
+    yield* this.anonVmaLockWrite(anonVma)
     poke32(dst + VMA.at.anonVma, anonVma)
     this.insertVma(anonVma, dst)
     yield* this.cpu.atomicAdd32(phys(anonVma + ANON_VMA.at.refcount), 1)
-    yield* this.unlockWrite(anonVma)
+    yield* this.anonVmaUnlockWrite(anonVma)
   }
 
   /** anon_vma_fork(): as anonVmaClone(), for a VMA of a child, which inherits the pages. */
@@ -109,12 +110,12 @@ export class AnonVmas extends Part {
   }
 
   /** unlink_anon_vmas(): no rmap walk finds `vma` any more. Caller: mmap_lock for write, or the mm's last user. */
-  *unlinkAnonVma(vma: PhysAddr): Step<void> {
+  *unlinkAnonVmas(vma: PhysAddr): Step<void> {
     const anonVma = phys(peek32(vma + VMA.at.anonVma))
     if (anonVma === 0) return
-    yield* this.lockWrite(anonVma)
+    yield* this.anonVmaLockWrite(anonVma)
     this.removeVma(anonVma, vma)
-    yield* this.unlockWrite(anonVma)
+    yield* this.anonVmaUnlockWrite(anonVma)
     poke32(vma + VMA.at.anonVma, 0)
     poke32(vma + VMA.at.anonForked, 0)
     yield* this.putAnonVma(anonVma)
@@ -148,31 +149,35 @@ export class AnonVmas extends Part {
 
   // ---- lock and references --------------------------------------------------------------------------------------------
 
-  *lockRead(anonVma: PhysAddr): Step<void> {
+  /** anon_vma_lock_read(). */
+  *anonVmaLockRead(anonVma: PhysAddr): Step<void> {
     yield* downRead(this.cpu, this.k.rcu, anonVma)
   }
 
-  *unlockRead(anonVma: PhysAddr): Step<void> {
+  /** anon_vma_unlock_read(). */
+  *anonVmaUnlockRead(anonVma: PhysAddr): Step<void> {
     yield* upRead(this.cpu, anonVma)
   }
 
-  *lockWrite(anonVma: PhysAddr): Step<void> {
+  /** anon_vma_lock_write(). */
+  *anonVmaLockWrite(anonVma: PhysAddr): Step<void> {
     yield* downWrite(this.cpu, this.k.rcu, anonVma)
   }
 
-  *unlockWrite(anonVma: PhysAddr): Step<void> {
+  /** anon_vma_unlock_write(). */
+  *anonVmaUnlockWrite(anonVma: PhysAddr): Step<void> {
     yield* upWrite(this.cpu, anonVma)
   }
 
-  /** Drops a reference; the slot is free with the last one. */
+  /** put_anon_vma(): drops a reference; the slot is free with the last one. */
   *putAnonVma(anonVma: PhysAddr): Step<void> {
     if ((yield* this.cpu.atomicAddReturn32(phys(anonVma + ANON_VMA.at.refcount), -1)) !== 0) return
     // A walker may still be between its trylock and its look at the mapcount: wait for it, so that an anon_vma that is
     // locked by somebody who found it through a mapped folio is not freed. The full barrier above: count before lock.
     // Pairs with the trylock in folioLockAnonVmaRead().
     if (isReadLocked(anonVma) || isWriteLocked(anonVma)) {
-      yield* this.lockWrite(anonVma)
-      yield* this.unlockWrite(anonVma)
+      yield* this.anonVmaLockWrite(anonVma)
+      yield* this.anonVmaUnlockWrite(anonVma)
     }
     yield* this.freeSlot(anonVma)
   }
@@ -200,7 +205,7 @@ export class AnonVmas extends Part {
       // Still mapped: then this is still its anon_vma, and the lock keeps it from being freed.
       const mapped = anonVma !== 0 && (yield* this.k.folios.folioMapcount(folio)) > 0
       this.k.rcu.rcuReadUnlock()
-      if (anonVma !== 0 && !mapped) yield* this.unlockRead(anonVma)
+      if (anonVma !== 0 && !mapped) yield* this.anonVmaUnlockRead(anonVma)
       return mapped ? anonVma : NONE
     }
     const counted = yield* this.tryGet(anonVma)
@@ -212,10 +217,10 @@ export class AnonVmas extends Part {
 
   /** Sleeps for the lock of an anon_vma that a reference keeps, and drops the reference: the lock is enough now. */
   protected *lockReferenced(anonVma: PhysAddr): Step<PhysAddr> {
-    yield* this.lockRead(anonVma)
+    yield* this.anonVmaLockRead(anonVma)
     if ((yield* this.cpu.atomicAddReturn32(phys(anonVma + ANON_VMA.at.refcount), -1)) !== 0) return anonVma
     // It was the last one. putAnonVma() would wait for our own lock.
-    yield* this.unlockRead(anonVma)
+    yield* this.anonVmaUnlockRead(anonVma)
     yield* this.freeSlot(anonVma)
     return NONE
   }

@@ -13,8 +13,8 @@ import { MM, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from './mm
 const HEAP = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
 export class Brk extends Part {
-  /** The system call: sets the end of the heap if it can; returns where it is now. Takes and releases mmap_lock. */
-  *doBrk(mm: PhysAddr, brk: number): Step<number> {
+  /** sys_brk(): sets the end of the heap if it can; returns where it is now. Takes and releases mmap_lock. */
+  *sysBrk(mm: PhysAddr, brk: number): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapWriteLock(mm)
     const old = peekF64(mm + MM.at.brk)
@@ -28,18 +28,20 @@ export class Brk extends Part {
     return now
   }
 
+  /** Part of sys_brk(). */
   protected *resize(mm: PhysAddr, from: number, to: number): Step<boolean> {
     if (to === from) return true
-    return to < from ? yield* this.shrink(mm, to, from) : yield* this.grow(mm, from, to)
+    return to < from ? yield* this.shrink(mm, to, from) : yield* this.doBrkFlags(mm, from, to)
   }
 
+  /** Part of sys_brk(). */
   protected *shrink(mm: PhysAddr, from: number, to: number): Step<boolean> {
     if (this.k.vmas.findVmaIntersection(mm, from, to) === 0) return false
-    return (yield* this.k.mmap.unmapRange(mm, from, to)) === 0
+    return (yield* this.k.mmap.doVmiAlignMunmap(mm, from, to)) === 0
   }
 
   /** do_brk_flags(): a page must stay free behind the heap, and a gap below a stack. */
-  protected *grow(mm: PhysAddr, from: number, to: number): Step<boolean> {
+  protected *doBrkFlags(mm: PhysAddr, from: number, to: number): Step<boolean> {
     const { pageSize, taskSize } = this.k.geo
     if (to > taskSize) return false
     const next = this.k.vmas.findVmaIntersection(mm, from, to + pageSize + STACK_GUARD_GAP * pageSize)

@@ -61,23 +61,23 @@ export abstract class CollapseScan extends Part {
   }
 
   /** hugepage_vma_revalidate(): may the range at `haddr` be huge, as far as mm and VMA go? Caller: mmap_lock. */
-  protected *revalidate(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
-    if (yield* this.testExit(mm)) return Scan.anyProcess
+  protected *hugepageVmaRevalidate(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
+    if (yield* this.hpageCollapseTestExit(mm)) return Scan.anyProcess
     const vma = this.k.vmas.vmaLookup(mm, haddr)
     if (vma === 0) return Scan.vmaNull
-    const allowed = cc.isKhugepaged ? this.k.huge.thpAllowed(vma, haddr) : this.k.huge.thpSuitable(vma, haddr)
+    const allowed = cc.isKhugepaged ? this.k.huge.thpVmaAllowableOrder(vma, haddr) : this.k.huge.thpSuitable(vma, haddr)
     if (!allowed) return Scan.vmaCheck
     // Never faulted on: there is nothing to collapse, and no anon_vma to lock.
     return peek32(vma + VMA.at.anonVma) === 0 ? Scan.pageAnon : Scan.succeed
   }
 
   /** hpage_collapse_test_exit(): the last user has gone; exit_mmap() frees tables without waiting for anybody (BUG-10). */
-  protected *testExit(mm: PhysAddr): Step<boolean> {
+  protected *hpageCollapseTestExit(mm: PhysAddr): Step<boolean> {
     return (yield* this.cpu.readOnce32(phys(mm + MM.at.mmUsers))) === 0
   }
 
   /** check_pmd_state(): does the entry point to a table that could be collapsed? Read once (BUG-50). */
-  protected *checkPmd(pmdp: PhysAddr): Step<Scan> {
+  protected *checkPmdState(pmdp: PhysAddr): Step<Scan> {
     if (pmdp === 0) return Scan.pmdNull
     const pmd = yield* this.k.ops.pmdpGetLockless(pmdp)
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
@@ -87,12 +87,12 @@ export abstract class CollapseScan extends Part {
     return pmdBad(pmd) ? Scan.pmdNull : Scan.succeed
   }
 
-  /** The scan of one range. Caller: mmap_lock for read. */
-  protected *scanPmd(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
-    const valid = yield* this.revalidate(mm, haddr, cc)
+  /** Part of hpage_collapse_scan_pmd(): the scan of one range. Caller: mmap_lock for read. */
+  protected *scanRange(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
+    const valid = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
     if (valid !== Scan.succeed) return valid
-    const pmdp = yield* this.k.upper.findPmd(mm, haddr)
-    const state = yield* this.checkPmd(pmdp)
+    const pmdp = yield* this.k.upper.mmFindPmd(mm, haddr)
+    const state = yield* this.checkPmdState(pmdp)
     if (state !== Scan.succeed) return state
     const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, haddr)
     if (first === 0) return Scan.pmdNull
@@ -101,7 +101,7 @@ export abstract class CollapseScan extends Part {
     return result
   }
 
-  /** Caller: PTE lock. */
+  /** Part of hpage_collapse_scan_pmd(): caller: PTE lock. */
   protected *scanPtes(first: PhysAddr, cc: CollapseControl): Step<Scan> {
     const tally = new Tally(cc)
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) {
@@ -118,7 +118,7 @@ export abstract class CollapseScan extends Part {
     return tally.verdict()
   }
 
-  /** Would isolation find the folio usable? */
+  /** Part of hpage_collapse_scan_pmd(): would isolation find the folio usable? */
   protected *scanFolio(folio: PhysAddr): Step<Scan> {
     if (!this.k.folios.isAnon(folio)) return Scan.pageAnon
     if (yield* this.k.folios.testFlag(folio, PG_LOCKED)) return Scan.pageLock
@@ -133,7 +133,10 @@ export abstract class CollapseScan extends Part {
     if ((yield* this.k.folios.folioMapcount(folio)) > this.k.folios.folioNrPages(folio)) tally.shared()
   }
 
-  /** Every reference is a mapping's. During a collapse the real test, so it runs after new gup references became impossible. */
+  /**
+   * is_refcount_suitable(): every reference is a mapping's. During a collapse the real test, so it runs after new gup
+   * references became impossible.
+   */
   protected *isRefcountSuitable(folio: PhysAddr): Step<boolean> {
     return (yield* this.k.folios.folioRefCount(folio)) === (yield* this.k.folios.folioMapcount(folio))
   }

@@ -51,10 +51,10 @@ export const VM_FAULT_FALLBACK = 0x800
 
 export class FaultHandler extends Part {
   /**
-   * A fault of this CPU's user code at `addr`: 0 to try the access again, or VM_FAULT_SIGSEGV, SIGBUS, OOM.
-   * Takes and releases mmap_lock for read.
+   * do_user_addr_fault(): a fault of this CPU's user code at `addr`: 0 to try the access again, or VM_FAULT_SIGSEGV,
+   * SIGBUS, OOM. Takes and releases mmap_lock for read.
    */
-  *userFault(addr: VirtAddr, write: boolean): Step<number> {
+  *doUserAddrFault(addr: VirtAddr, write: boolean): Step<number> {
     const mm = this.k.mms.currentMm()
     if (mm === 0) return VM_FAULT_SIGSEGV
     yield* this.k.mms.mmapReadLock(mm)
@@ -67,27 +67,31 @@ export class FaultHandler extends Part {
     return result
   }
 
-  /** Caller: mmap_lock held, in some mode; `addr` in `vma`; access rights checked. 0: handled, or to be tried again. */
+  /**
+   * handle_mm_fault(): caller: mmap_lock held, in some mode; `addr` in `vma`; access rights checked. 0: handled, or to
+   * be tried again.
+   */
   *handleMmFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
     const page = this.k.geo.pageAlignDown(addr)
-    const pmdp = yield* this.k.upper.allocPmd(mm, page)
+    const pmdp = yield* this.k.upper.mmAllocPmd(mm, page)
     if (pmdp === 0) return VM_FAULT_OOM
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pmdNone(pmd)) {
-      if (!this.k.huge.thpAllowed(vma, this.k.geo.pmdAlignDown(page)))
-        return yield* this.ptes(mm, vma, page, pmdp, flags)
+      if (!this.k.huge.thpVmaAllowableOrder(vma, this.k.geo.pmdAlignDown(page)))
+        return yield* this.handlePteFault(mm, vma, page, pmdp, flags)
       const result = yield* this.k.huge.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
-      return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.ptes(mm, vma, page, pmdp, flags)
+      return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.handlePteFault(mm, vma, page, pmdp, flags)
     }
     if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
-      const result = yield* this.hugePmd(mm, vma, page, pmdp, pmd, flags)
+      const result = yield* this.handleHugePmd(mm, vma, page, pmdp, pmd, flags)
       if ((result & VM_FAULT_FALLBACK) === 0) return result
     }
-    return yield* this.ptes(mm, vma, page, pmdp, flags)
+    return yield* this.handlePteFault(mm, vma, page, pmdp, flags)
   }
 
-  protected *hugePmd(
+  /** Part of __handle_mm_fault(): the PMD is a huge page or a migration entry. */
+  protected *handleHugePmd(
     mm: PhysAddr,
     vma: PhysAddr,
     addr: VirtAddr,
@@ -107,22 +111,23 @@ export class FaultHandler extends Part {
   }
 
   /** handle_pte_fault(). */
-  protected *ptes(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  protected *handlePteFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     if (!(yield* this.k.tables.pteAlloc(mm, pmdp, addr))) return VM_FAULT_OOM
     const ptep = yield* this.k.tables.pteOffsetMap(pmdp, addr)
     if (ptep === 0) return 0
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pte, ptep)
     this.k.tables.pteUnmap()
-    if (pteNone(pte)) return yield* this.missing(mm, vma, addr, pmdp, flags)
+    if (pteNone(pte)) return yield* this.doPteMissing(mm, vma, addr, pmdp, flags)
     if (!ptePresent(pte)) {
       if (isMigrationEntry(pte)) yield* this.k.migrate.migrationEntryWait(mm, pmdp, addr)
       return 0
     }
-    return yield* this.present(mm, vma, addr, pmdp, pte, flags)
+    return yield* this.handlePresentPte(mm, vma, addr, pmdp, pte, flags)
   }
 
-  protected *present(
+  /** Part of handle_pte_fault(). */
+  protected *handlePresentPte(
     mm: PhysAddr,
     vma: PhysAddr,
     addr: VirtAddr,
@@ -136,7 +141,7 @@ export class FaultHandler extends Part {
       yield* this.k.tables.pteUnmapUnlock(ptep)
       return 0
     }
-    if (pteProtnone(pte)) return yield* this.numa(vma, addr, ptep, pte)
+    if (pteProtnone(pte)) return yield* this.doNumaPage(vma, addr, ptep, pte)
     if (flags !== 0 && !pteWrite(pte)) return yield* this.doWpPage(mm, vma, addr, pmdp, ptep, pte, flags)
     const write = (flags & FAULT_FLAG_WRITE) !== 0
     const entry = write ? pteMkdirty(pteMkyoung(pte)) : pteMkyoung(pte)
@@ -148,7 +153,7 @@ export class FaultHandler extends Part {
   }
 
   /** do_numa_page() without the migration: the entry gets its access rights back. */
-  protected *numa(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
+  protected *doNumaPage(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
     const entry = pfnPte(ptePfn(pte), this.pageProt(vma))
     yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
     yield* this.k.ops.ptepModifyProtCommit(vma, addr, ptep, pte, pteMkyoung(entry))
@@ -156,16 +161,24 @@ export class FaultHandler extends Part {
     return 0
   }
 
-  protected *missing(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
-    if (peek32(vma + VMA.at.file) !== 0) return yield* this.fileFault(mm, vma, addr, pmdp, flags)
-    const write = (flags & FAULT_FLAG_WRITE) !== 0
-    return write ? yield* this.anonWrite(mm, vma, addr, pmdp) : yield* this.anonRead(mm, vma, addr, pmdp)
+  /** do_pte_missing(). */
+  protected *doPteMissing(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+    return peek32(vma + VMA.at.file) !== 0
+      ? yield* this.doFault(mm, vma, addr, pmdp, flags)
+      : yield* this.doAnonymousPage(mm, vma, addr, pmdp, flags)
   }
 
   // ---- anonymous memory -------------------------------------------------------------------------------------------
 
-  /** do_anonymous_page() for a read: the zero page, read-only and special (no counts). */
-  protected *anonRead(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+  /** do_anonymous_page(). */
+  protected *doAnonymousPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+    return (flags & FAULT_FLAG_WRITE) !== 0
+      ? yield* this.mapAnonPage(mm, vma, addr, pmdp)
+      : yield* this.mapZeroPage(mm, vma, addr, pmdp)
+  }
+
+  /** Part of do_anonymous_page(), for a read: the zero page, read-only and special (no counts). */
+  protected *mapZeroPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const entry = pteMkspecial(pfnPte(this.k.pages.zeroPfn, this.pageProt(vma)))
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return 0
@@ -174,9 +187,10 @@ export class FaultHandler extends Part {
     return 0
   }
 
-  protected *anonWrite(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
+  /** Part of do_anonymous_page(), for a write. */
+  protected *mapAnonPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     if ((yield* this.k.anonVmas.anonVmaPrepare(vma)) !== 0) return VM_FAULT_OOM
-    const pfn = yield* this.newZeroedPage()
+    const pfn = yield* this.allocAnonFolio()
     if (pfn === NO_PAGE) return VM_FAULT_OOM
     const page = this.k.memmap.page(pfn)
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
@@ -187,25 +201,29 @@ export class FaultHandler extends Part {
     return 0
   }
 
-  /** A cleared page with one reference, uptodate; NO_PAGE without memory. */
-  protected *newZeroedPage(): Step<Pfn> {
+  /** alloc_anon_folio(): a cleared page with one reference, uptodate; NO_PAGE without memory. */
+  protected *allocAnonFolio(): Step<Pfn> {
     const pfn = yield* this.k.pages.allocPage(FrameKind.data)
     if (pfn === NO_PAGE) return NO_PAGE
     yield* this.k.pages.clearPage(pfn)
-    yield* this.setUptodate(this.k.memmap.page(pfn))
+    yield* this.folioMarkUptodate(this.k.memmap.page(pfn))
     return pfn
   }
 
   /**
-   * Write barrier: the contents before the flag, and so before the entry that is stored later (P2). Without it another
-   * CPU could find the page and read what its last owner left. A reader reaches the data through the entry (dependency).
+   * __folio_mark_uptodate(): write barrier: the contents before the flag, and so before the entry that is stored later
+   * (P2). Without it another CPU could find the page and read what its last owner left. A reader reaches the data
+   * through the entry (dependency).
    */
-  protected *setUptodate(page: PhysAddr): Step<void> {
+  protected *folioMarkUptodate(page: PhysAddr): Step<void> {
     yield* this.cpu.smpWmb()
     yield* this.k.folios.setFlag(page, PG_UPTODATE)
   }
 
-  /** Maps a new anonymous page, whose allocation reference becomes the mapping's. Caller: the table's lock. */
+  /**
+   * Part of do_anonymous_page(), do_cow_fault() and wp_page_copy(): maps a new anonymous page, whose allocation
+   * reference becomes the mapping's. Caller: the table's lock.
+   */
   protected *mapNewAnon(
     mm: PhysAddr,
     vma: PhysAddr,
@@ -224,13 +242,25 @@ export class FaultHandler extends Part {
 
   // ---- files ------------------------------------------------------------------------------------------------------
 
-  /** do_fault(): read faults and shared mappings map the page cache; private writes get a copy at once. */
-  protected *fileFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  /** do_fault(). The page is looked up here, by __do_fault(), for all three kinds of fault. */
+  protected *doFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     const page = yield* this.k.files.filemapFault(vma, this.k.rmap.linearPageIndex(vma, addr))
     if (page === 0) return VM_FAULT_SIGBUS
-    const shared = (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
-    if ((flags & FAULT_FLAG_WRITE) !== 0 && !shared) return yield* this.cowFault(mm, vma, addr, pmdp, page)
-    yield* this.finishFault(mm, vma, addr, pmdp, page, (flags & FAULT_FLAG_WRITE) !== 0)
+    if ((flags & FAULT_FLAG_WRITE) === 0) return yield* this.doReadFault(mm, vma, addr, pmdp, page)
+    return (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
+      ? yield* this.doSharedFault(mm, vma, addr, pmdp, page)
+      : yield* this.doCowFault(mm, vma, addr, pmdp, page)
+  }
+
+  /** do_read_fault(): maps the page of the cache. */
+  protected *doReadFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
+    yield* this.finishFault(mm, vma, addr, pmdp, page, false)
+    return 0
+  }
+
+  /** do_shared_fault(): maps the page of the cache, writable. */
+  protected *doSharedFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
+    yield* this.finishFault(mm, vma, addr, pmdp, page, true)
     return 0
   }
 
@@ -265,9 +295,9 @@ export class FaultHandler extends Part {
   }
 
   /** do_cow_fault(): `page` comes with a reference, which is dropped. */
-  protected *cowFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
+  protected *doCowFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
     const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
-    const copy = prepared === 0 ? yield* this.copyOf(this.k.memmap.pfnOf(page)) : NO_PAGE
+    const copy = prepared === 0 ? yield* this.allocCopy(this.k.memmap.pfnOf(page)) : NO_PAGE
     yield* this.k.folios.folioPut(page, 1)
     if (copy === NO_PAGE) return VM_FAULT_OOM
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
@@ -278,12 +308,13 @@ export class FaultHandler extends Part {
     return 0
   }
 
-  protected *copyOf(pfn: Pfn): Step<Pfn> {
+  /** Part of do_cow_fault() and wp_page_copy(). */
+  protected *allocCopy(pfn: Pfn): Step<Pfn> {
     const copy = yield* this.k.pages.allocPage(FrameKind.data)
     if (copy === NO_PAGE) return NO_PAGE
     if (this.k.pages.isZeroPfn(pfn)) yield* this.k.pages.clearPage(copy)
     else yield* this.k.pages.copyPage(copy, pfn)
-    yield* this.setUptodate(this.k.memmap.page(copy))
+    yield* this.folioMarkUptodate(this.k.memmap.page(copy))
     return copy
   }
 
@@ -302,10 +333,10 @@ export class FaultHandler extends Part {
     const unshare = (flags & FAULT_FLAG_UNSHARE) !== 0
     const page = this.k.memmap.page(ptePfn(pte))
     if (!pteSpecial(pte) && (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0)
-      return yield* this.reuse(vma, addr, ptep, pte)
+      return yield* this.wpPageReuse(vma, addr, ptep, pte)
     if (!pteSpecial(pte) && this.k.folios.isAnonPage(page)) {
       if (yield* this.anonReusable(page)) {
-        if (!unshare) return yield* this.reuse(vma, addr, ptep, pte)
+        if (!unshare) return yield* this.wpPageReuse(vma, addr, ptep, pte)
         yield* this.k.tables.pteUnmapUnlock(ptep)
         return 0
       }
@@ -315,7 +346,10 @@ export class FaultHandler extends Part {
     return yield* this.wpPageCopy(mm, vma, addr, pmdp, pte, unshare)
   }
 
-  /** A4: an exclusive page is never copied; another one is reused only if this mapping is its only reference. */
+  /**
+   * Part of do_wp_page(): A4: an exclusive page is never copied; another one is reused only if this mapping is its only
+   * reference.
+   */
   protected *anonReusable(page: PhysAddr): Step<boolean> {
     const { folios } = this.k
     if (yield* folios.testFlag(page, PG_ANON_EXCLUSIVE)) return true
@@ -328,7 +362,7 @@ export class FaultHandler extends Part {
   }
 
   /** wp_page_reuse(): the page stays, the entry becomes writable. Unlocks the table. */
-  protected *reuse(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
+  protected *wpPageReuse(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<number> {
     let entry = pteMkdirty(pteMkyoung(pte))
     if ((peek32(vma + VMA.at.flags) & VM_WRITE) !== 0) entry = pteMkwrite(entry)
     yield* this.k.ops.ptepSetAccessFlags(vma, addr, ptep, entry, true)
@@ -347,7 +381,7 @@ export class FaultHandler extends Part {
   ): Step<number> {
     const old = pteSpecial(pte) ? phys(0) : this.k.memmap.page(ptePfn(pte))
     const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
-    const copy = prepared === 0 ? yield* this.copyOf(ptePfn(pte)) : NO_PAGE
+    const copy = prepared === 0 ? yield* this.allocCopy(ptePfn(pte)) : NO_PAGE
     const ptep = copy === NO_PAGE ? phys(0) : yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const same = ptep !== 0 && (yield* this.cpu.readOnce64(ptep)) === pte
     if (same) yield* this.replace(mm, vma, addr, ptep, old, this.k.memmap.page(copy), unshare)
@@ -358,6 +392,7 @@ export class FaultHandler extends Part {
     return copy === NO_PAGE ? VM_FAULT_OOM : 0
   }
 
+  /** Part of wp_page_copy(). */
   protected *replace(
     mm: PhysAddr,
     vma: PhysAddr,
@@ -379,7 +414,10 @@ export class FaultHandler extends Part {
     if (old !== 0) yield* this.k.rmap.folioRemoveRmapPte(old)
   }
 
-  /** Protection bits of `vma` for a page that is not (or not yet) writable: private mappings never start writable. */
+  /**
+   * Part of do_anonymous_page() and finish_fault(): protection bits of `vma` for a page that is not (or not yet)
+   * writable: private mappings never start writable.
+   */
   protected pageProt(vma: PhysAddr): bigint {
     return vmGetPageProt(peek32(vma + VMA.at.flags))
   }

@@ -39,13 +39,19 @@ export class Folios extends Part {
 
   // ---- references -------------------------------------------------------------------------------------------------
 
-  /** Adds `n` references. Caller: something keeps the count above zero (a lock under which a mapping cannot vanish). */
+  /**
+   * folio_get(): adds `n` references. Caller: something keeps the count above zero (a lock under which a mapping cannot
+   * vanish).
+   */
   *folioGet(folio: PhysAddr, n = 1): Step<void> {
     const before = yield* this.cpu.atomicFetchAdd32(phys(folio + PAGE.at.refcount), n)
     this.k.observer.referenced(this.cpu, this.k.memmap.pfnOf(folio), before, n)
   }
 
-  /** Adds `n` references unless there is none: a zero count is final (R2). Full barrier when it succeeds. */
+  /**
+   * folio_try_get(): adds `n` references unless there is none: a zero count is final (R2). Full barrier when it
+   * succeeds.
+   */
   *folioTryGet(folio: PhysAddr, n = 1): Step<boolean> {
     return yield* this.cpu.atomicAddUnless32(phys(folio + PAGE.at.refcount), n, 0)
   }
@@ -63,12 +69,15 @@ export class Folios extends Part {
     }
   }
 
-  /** The re-check of tryGetFolio(), ordered after the reference by its full barrier (BUG-23 had none). */
+  /**
+   * Part of try_get_folio(): the re-check of tryGetFolio(), ordered after the reference by its full barrier (BUG-23 had
+   * none).
+   */
   protected *headUnchanged(page: PhysAddr, folio: PhysAddr): Step<boolean> {
     return (yield* this.compoundHead(page)) === folio
   }
 
-  /** Drops `n` references; frees the folio with the last one. */
+  /** folio_put(): drops `n` references; frees the folio with the last one. */
   *folioPut(folio: PhysAddr, n = 1): Step<void> {
     const after = yield* this.cpu.atomicAddReturn32(phys(folio + PAGE.at.refcount), -n)
     this.k.observer.referenced(this.cpu, this.k.memmap.pfnOf(folio), after + n, -n)
@@ -93,7 +102,7 @@ export class Folios extends Part {
   }
 
   /** free_unref_folios(): of a folio whose count was frozen and stays zero. */
-  *freeUnref(folio: PhysAddr): Step<void> {
+  *freeUnrefFolios(folio: PhysAddr): Step<void> {
     yield* this.freeFolio(folio)
   }
 
@@ -146,7 +155,7 @@ export class Folios extends Part {
     return ((yield* this.cpu.atomicFetchOr32(phys(folio + PAGE.at.flags), PG_LOCKED)) & PG_LOCKED) === 0
   }
 
-  /** Sleeps until the folio lock is this CPU's. Caller: a reference; no spinlock. */
+  /** folio_lock(): sleeps until the folio lock is this CPU's. Caller: a reference; no spinlock. */
   *folioLock(folio: PhysAddr): Step<void> {
     this.cpu.locks.lockAcquires(this.cpu, folio)
     while (!(yield* this.tryLock(folio))) yield* this.folioWaitLocked(folio)
@@ -179,13 +188,13 @@ export class Folios extends Part {
     return this.isAnon((head & 1) !== 0 ? phys(head - 1) : page)
   }
 
-  /** The anon_vma of an anonymous folio, 0 for others. */
-  anonVmaOf(folio: PhysAddr): PhysAddr {
+  /** folio_anon_vma(): the anon_vma of an anonymous folio, 0 for others. */
+  folioAnonVma(folio: PhysAddr): PhysAddr {
     const mapping = peek32(folio + PAGE.at.mapping)
     return phys((mapping & PAGE_MAPPING_ANON) !== 0 ? mapping - PAGE_MAPPING_ANON : 0)
   }
 
-  /** All mappings of the folio: of the one page, or of a large folio by PTEs and PMDs together. */
+  /** folio_mapcount(): all mappings of the folio: of the one page, or of a large folio by PTEs and PMDs together. */
   *folioMapcount(folio: PhysAddr): Step<number> {
     if (this.isLarge(folio)) return yield* this.cpu.readOnce32(phys(folio + FIRST_TAIL + PAGE.at.largeMapcount))
     return (yield* this.cpu.readOnce32(phys(folio + PAGE.at.mapcount))) + 1

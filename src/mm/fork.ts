@@ -78,13 +78,14 @@ export class Fork extends Part {
   }
 
   /**
-   * The parent's writable translations go before fork returns: a store through one would change a page that the child
-   * shares. Before mmap_lock goes, since faults from then on rely on what the entries say.
+   * Part of dup_mmap(): the parent's writable translations go before fork returns: a store through one would change a
+   * page that the child shares. Before mmap_lock goes, since faults from then on rely on what the entries say.
    */
   protected *flushParent(mm: PhysAddr): Step<void> {
     yield* this.k.tlbFlush.flushTlbMm(mm)
   }
 
+  /** Part of dup_mmap(). */
   protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr): Step<number> {
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return -ENOMEM
@@ -94,14 +95,14 @@ export class Fork extends Part {
     if (!wipe) yield* this.k.anonVmas.anonVmaFork(copy, vma)
     poke32(copy + VMA.at.flags, flags & ~VM_LOCKED_MASK)
     this.k.vmas.linkVma(copy)
-    yield* this.k.vmas.linkFile(copy)
+    yield* this.k.vmas.vmaLinkFile(copy)
     if (peek32(oldMm + MM.at.stackVma) === vma) poke32(mm + MM.at.stackVma, copy)
     return wipe ? 0 : yield* this.copyPageRange(copy, vma)
   }
 
   // ---- copy_page_range() --------------------------------------------------------------------------------------------
 
-  /** 0 or -ENOMEM. Caller: both mmap_locks for write. */
+  /** copy_page_range(): 0 or -ENOMEM. Caller: both mmap_locks for write. */
   *copyPageRange(dstVma: PhysAddr, srcVma: PhysAddr): Step<number> {
     // Without anonymous pages faults fill the child just as well.
     if (peek32(srcVma + VMA.at.anonVma) === 0) return 0
@@ -114,22 +115,25 @@ export class Fork extends Part {
   }
 
   /**
-   * gup_fast pins without mmap_lock. Inside this section it gives its pins up again, so that a page found unpinned here
-   * stays so until it is write-protected and shared (BUG-19). Pairs with GupFast's look at the count.
+   * Part of copy_page_range(): gup_fast pins without mmap_lock. Inside this section it gives its pins up again, so that
+   * a page found unpinned here stays so until it is write-protected and shared (BUG-19). Pairs with GupFast's look at
+   * the count.
    */
   protected *beginWriteProtect(mm: PhysAddr): Step<void> {
     yield* writeSeqcountBegin(this.cpu, phys(mm + MM.at.writeProtectSeq))
   }
 
+  /** Part of copy_page_range(). */
   protected *endWriteProtect(mm: PhysAddr): Step<void> {
     yield* writeSeqcountEnd(this.cpu, phys(mm + MM.at.writeProtectSeq))
   }
 
+  /** Part of copy_page_range(). */
   protected *copyRange(dstVma: PhysAddr, srcVma: PhysAddr): Step<number> {
     const { geo } = this.k
     const end = peekF64(srcVma + VMA.at.end) as VirtAddr
     for (let addr = peekF64(srcVma + VMA.at.start) as VirtAddr; addr < end; addr = geo.pmdAddrEnd(addr, end)) {
-      const srcPmdp = yield* this.k.upper.findPmd(this.k.mmOf(srcVma), addr)
+      const srcPmdp = yield* this.k.upper.mmFindPmd(this.k.mmOf(srcVma), addr)
       if (srcPmdp === 0 || pmdNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) continue
       const error = yield* this.copyPmd(dstVma, srcVma, srcPmdp, addr, geo.pmdAddrEnd(addr, end))
       if (error !== 0) return error
@@ -137,6 +141,7 @@ export class Fork extends Part {
     return 0
   }
 
+  /** Part of copy_pmd_range(). */
   protected *copyPmd(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
@@ -145,7 +150,7 @@ export class Fork extends Part {
     end: VirtAddr,
   ): Step<number> {
     const [dstMm, srcMm] = [this.k.mmOf(dstVma), this.k.mmOf(srcVma)]
-    const dstPmdp = yield* this.k.upper.allocPmd(dstMm, addr)
+    const dstPmdp = yield* this.k.upper.mmAllocPmd(dstMm, addr)
     if (dstPmdp === 0) return -ENOMEM
     const pmd = (yield* this.cpu.readOnce64(srcPmdp)) as PteWord
     if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
@@ -154,11 +159,11 @@ export class Fork extends Part {
       if (error !== -EAGAIN) return error
       if (pmdNone((yield* this.cpu.readOnce64(srcPmdp)) as PteWord)) return 0
     }
-    return yield* this.copyPtes(dstVma, srcVma, dstPmdp, srcPmdp, addr, end)
+    return yield* this.copyPteRange(dstVma, srcVma, dstPmdp, srcPmdp, addr, end)
   }
 
   /** copy_pte_range(). A page to copy needs memory, which is not taken under the locks: drop them, allocate, go on. */
-  protected *copyPtes(
+  protected *copyPteRange(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
     dstPmdp: PhysAddr,
@@ -179,7 +184,10 @@ export class Fork extends Part {
     return 0
   }
 
-  /** Copies entries until the end, or until one needs a page and there is no spare one. Returns the spare page left. */
+  /**
+   * Part of copy_pte_range(): copies entries until the end, or until one needs a page and there is no spare one.
+   * Returns the spare page left.
+   */
   protected *copyLocked(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
@@ -217,6 +225,7 @@ export class Fork extends Part {
 
   // ---- one entry, both locks held ------------------------------------------------------------------------------------
 
+  /** Part of copy_pte_range(). */
   protected *copyEntry(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
@@ -227,7 +236,7 @@ export class Fork extends Part {
   ): Step<number> {
     const pte = (yield* this.cpu.readOnce64(src)) as PteWord
     if (pteNone(pte)) return COPIED
-    if (!ptePresent(pte)) return yield* this.copyNonPresent(dstVma, srcVma, dst, src, addr, pte)
+    if (!ptePresent(pte)) return yield* this.copyNonpresentPte(dstVma, srcVma, dst, src, addr, pte)
     if (!pteSpecial(pte) && !(yield* this.sharePage(dstVma, ptePfn(pte)))) {
       if (spare === NO_PAGE) return NEEDS_PAGE
       yield* this.copyPresentPage(dstVma, dst, addr, ptePfn(pte), spare)
@@ -243,7 +252,10 @@ export class Fork extends Part {
     return COPIED
   }
 
-  /** Reference, then mapcount (R1), for the child's mapping. False: may be pinned, nothing done. */
+  /**
+   * Part of copy_present_ptes(): reference, then mapcount (R1), for the child's mapping. False: may be pinned, nothing
+   * done.
+   */
   protected *sharePage(dstVma: PhysAddr, pfn: Pfn): Step<boolean> {
     const { folios, rmap, tables } = this.k
     const page = this.k.memmap.page(pfn)
@@ -273,8 +285,8 @@ export class Fork extends Part {
     yield* this.k.ops.setPteAt(mm, addr, dst, (flags & VM_WRITE) !== 0 ? pteMkwrite(entry) : entry)
   }
 
-  /** A page on its way arrives read-only and shared in both. It has no references to take. */
-  protected *copyNonPresent(
+  /** copy_nonpresent_pte(): a page on its way arrives read-only and shared in both. It has no references to take. */
+  protected *copyNonpresentPte(
     dstVma: PhysAddr,
     srcVma: PhysAddr,
     dst: PhysAddr,

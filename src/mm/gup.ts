@@ -33,8 +33,8 @@ const UNSHARE = -2
 
 export class Gup extends Part {
   /**
-   * Pages addr … addr + n pages of `mm` under mmap_lock for read, into `pages` from index `from`. Returns how many, or a
-   * negative errno when the first fails.
+   * get_user_pages(): pages addr … addr + n pages of `mm` under mmap_lock for read, into `pages` from index `from`.
+   * Returns how many, or a negative errno when the first fails.
    */
   *getUserPages(mm: PhysAddr, addr: VirtAddr, n: number, flags: number, pages: Int32Array, from: number): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
@@ -62,13 +62,13 @@ export class Gup extends Part {
     return got > 0 ? got : error
   }
 
-  /** One page: look, and fault it in until it is there. */
+  /** Part of __get_user_pages(): one page: look, and fault it in until it is there. */
   protected *getOne(mm: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
     let remaining = flags
     for (;;) {
       const vma = this.k.vmas.vmaLookup(mm, addr)
-      if (vma === 0 || !this.allowed(vma, flags)) return -EFAULT
-      const pfn = yield* this.followPage(mm, vma, addr, remaining)
+      if (vma === 0 || !this.checkVmaFlags(vma, flags)) return -EFAULT
+      const pfn = yield* this.followPageMask(mm, vma, addr, remaining)
       if (pfn >= 0) return pfn
       const unshare = pfn === UNSHARE
       const fault = unshare ? FAULT_FLAG_UNSHARE : (remaining & FOLL_WRITE) !== 0 ? FAULT_FLAG_WRITE : 0
@@ -81,13 +81,16 @@ export class Gup extends Part {
     }
   }
 
-  /** What the next look asks for, after a fault was handled: the same. Until 2016 FOLL_WRITE was dropped here (BUG-15). */
+  /**
+   * Part of faultin_page(): what the next look asks for, after a fault was handled: the same. Until 2016 FOLL_WRITE was
+   * dropped here (BUG-15).
+   */
   protected afterFault(_vma: PhysAddr, flags: number): number {
     return flags
   }
 
   /** check_vma_flags(): FOLL_FORCE writes to private mappings that may be made writable, and reads likewise. */
-  protected allowed(vma: PhysAddr, flags: number): boolean {
+  protected checkVmaFlags(vma: PhysAddr, flags: number): boolean {
     const vm = peek32(vma + VMA.at.flags)
     const force = (flags & FOLL_FORCE) !== 0
     if ((flags & FOLL_WRITE) === 0) return (vm & VM_READ) !== 0 || (force && (vm & VM_MAYREAD) !== 0)
@@ -99,18 +102,19 @@ export class Gup extends Part {
    * follow_page_mask(): a referenced or pinned frame, NO_PFN, or UNSHARE. PROT_NONE entries are followed, as upstream does
    * without FOLL_HONOR_NUMA_FAULT: a NUMA hint is for the CPU's own accesses, and the VMA has been asked before.
    */
-  protected *followPage(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
-    const pmdp = yield* this.k.upper.findPmd(mm, addr)
+  protected *followPageMask(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
+    const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
     if (pmdp === 0) return NO_PFN
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pmdNone(pmd) || !pmdPresent(pmd)) return NO_PFN
     return pmdLeaf(pmd)
-      ? yield* this.followHuge(vma, addr, pmdp, flags)
-      : yield* this.followPte(mm, vma, addr, pmdp, flags)
+      ? yield* this.followHugePmd(vma, addr, pmdp, flags)
+      : yield* this.followPagePte(mm, vma, addr, pmdp, flags)
   }
 
-  protected *followPte(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  /** follow_page_pte(). */
+  protected *followPagePte(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return NO_PFN
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
@@ -123,7 +127,8 @@ export class Gup extends Part {
     return pfn
   }
 
-  protected *followHuge(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
+  /** follow_huge_pmd(). */
+  protected *followHugePmd(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     const { geo } = this.k
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -137,10 +142,14 @@ export class Gup extends Part {
     return pfn
   }
 
-  /** Rights and the reference, under the lock of the entry: a plain add, since the mapping keeps the count above zero. */
+  /**
+   * Part of follow_page_pte() and follow_huge_pmd(): rights and the reference, under the lock of the entry: a plain
+   * add, since the mapping keeps the count above zero.
+   */
   protected *take(vma: PhysAddr, pfn: number, zero: boolean, writable: boolean, flags: number): Step<number> {
     const page = this.k.memmap.page(pfn)
-    if ((flags & FOLL_WRITE) !== 0 && !writable && !(yield* this.canFollowWrite(vma, page, zero, flags))) return NO_PFN
+    if ((flags & FOLL_WRITE) !== 0 && !writable && !(yield* this.canFollowWritePte(vma, page, zero, flags)))
+      return NO_PFN
     if (zero) return pfn
     const folio = yield* this.k.folios.compoundHead(page)
     if ((flags & FOLL_PIN) !== 0 && !writable && this.k.folios.isAnon(folio) && !(yield* this.exclusive(page)))
@@ -156,13 +165,15 @@ export class Gup extends Part {
    * can_follow_write_pte(): a FOLL_FORCE write through a read-only entry is right only when COW is surely broken: the page
    * is anonymous and exclusive.
    */
-  protected *canFollowWrite(vma: PhysAddr, page: PhysAddr, zero: boolean, flags: number): Step<boolean> {
+  protected *canFollowWritePte(vma: PhysAddr, page: PhysAddr, zero: boolean, flags: number): Step<boolean> {
     const vm = peek32(vma + VMA.at.flags)
     if ((flags & FOLL_FORCE) === 0 || (vm & VM_SHARED) !== 0 || (vm & VM_WRITE) !== 0) return false
     return !zero && this.k.folios.isAnonPage(page) && (yield* this.exclusive(page))
   }
 
-  /** PageAnonExclusive: of the page, or of the head when the folio is mapped as a whole. */
+  /**
+   * Part of can_follow_write_pte(): PageAnonExclusive: of the page, or of the head when the folio is mapped as a whole.
+   */
   protected *exclusive(page: PhysAddr): Step<boolean> {
     if (yield* this.k.folios.testFlag(page, PG_ANON_EXCLUSIVE)) return true
     const folio = yield* this.k.folios.compoundHead(page)
@@ -171,7 +182,7 @@ export class Gup extends Part {
 
   // ---- giving back ------------------------------------------------------------------------------------------------
 
-  /** put_page() or unpin_user_page() of a page that gup returned, at the end of its use. */
+  /** Drops a page that gup returned, at the end of its use: put_page() or unpin_user_page(). */
   *release(pfn: number, flags: number): Step<void> {
     this.k.observer.gupReleased(this.cpu, pfn, (flags & FOLL_PIN) !== 0)
     yield* this.putPage(pfn, flags)

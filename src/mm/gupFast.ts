@@ -39,16 +39,17 @@ export const FOLL_LONGTERM = 0x100000
 
 export class GupFast extends Part {
   /**
-   * Fills `pages` with the frame numbers of up to `n` pages from `addr` (page aligned), each with a reference (FOLL_GET)
-   * or a pin (FOLL_PIN); returns how many, or a negative errno when there is none. What the fast walk does not get, the
-   * slow one does, unless FOLL_FAST_ONLY.
+   * get_user_pages_fast(), and pin_user_pages_fast() with FOLL_PIN; gup_fast_fallback() is in it. Fills `pages` with
+   * the frame numbers of up to `n` pages from `addr` (page aligned), each with a reference (FOLL_GET) or a pin; returns
+   * how many, or a negative errno when there is none. The slow walk takes the pages that the fast one does not get,
+   * unless FOLL_FAST_ONLY.
    */
   *getUserPagesFast(addr: VirtAddr, n: number, flags: number, pages: Int32Array): Step<number> {
     const mm = this.k.mms.currentMm()
     const end = (addr + n * this.k.geo.pageSize) as VirtAddr
     if (mm === 0 || addr < 0 || end > this.k.geo.taskSize) return -14
-    if ((flags & FOLL_PIN) !== 0) yield* this.setHasPinned(mm)
-    const got = yield* this.lockless(mm, addr, end, flags, pages)
+    if ((flags & FOLL_PIN) !== 0) yield* this.mmSetHasPinnedFlag(mm)
+    const got = yield* this.gupFast(mm, addr, end, flags, pages)
     if (got === n || (flags & FOLL_FAST_ONLY) !== 0) return got
     const from = (addr + got * this.k.geo.pageSize) as VirtAddr
     const more = yield* this.k.gup.getUserPages(mm, from, n - got, flags, pages, got)
@@ -56,21 +57,21 @@ export class GupFast extends Part {
     return got + more
   }
 
-  /** MMF_HAS_PINNED, before the walk: a fork that starts later must look for pins. */
-  protected *setHasPinned(mm: PhysAddr): Step<void> {
+  /** mm_set_has_pinned_flag(): MMF_HAS_PINNED, before the walk: a fork that starts later must look for pins. */
+  protected *mmSetHasPinnedFlag(mm: PhysAddr): Step<void> {
     const at = phys(mm + MM.at.hasPinned)
     if ((yield* this.cpu.readOnce32(at)) === 0) yield* this.cpu.writeOnce32(at, 1)
   }
 
   /** gup_fast(): the walk with IRQs off, and for pins the bracket that detects a fork. */
-  protected *lockless(mm: PhysAddr, addr: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
+  protected *gupFast(mm: PhysAddr, addr: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
     const pin = (flags & FOLL_PIN) !== 0
     const seq = phys(mm + MM.at.writeProtectSeq)
     const start = pin ? yield* rawReadSeqcount(this.cpu, seq) : 0
     if ((start & 1) !== 0 || !(yield* this.k.upper.gupFastPermitted(mm, end))) return 0
     this.k.observer.gupBegins()
     this.cpu.localIrqSave()
-    const got = yield* this.gupRange(mm, addr, end, flags, pages)
+    const got = yield* this.gupFastPgdRange(mm, addr, end, flags, pages)
     yield* this.cpu.localIrqRestore()
     // A fork that write-protects meanwhile may have judged the pages unpinned: the pins are worth nothing.
     if (pin && got > 0 && (yield* this.forkRaced(seq, start))) {
@@ -80,10 +81,12 @@ export class GupFast extends Part {
     return yield* this.done(mm, addr, got, flags, pages)
   }
 
+  /** Part of gup_fast(): a fork that write-protects meanwhile may have judged the pages unpinned. */
   protected *forkRaced(seq: PhysAddr, start: number): Step<boolean> {
     return yield* readSeqcountRetry(this.cpu, seq, start)
   }
 
+  /** Part of gup_fast(): tells the oracles of each page. */
   protected *done(mm: PhysAddr, addr: VirtAddr, got: number, flags: number, pages: Int32Array): Step<number> {
     const stamp = this.k.observer.gupStamp()
     for (let i = 0; i < got; i++) {
@@ -96,13 +99,16 @@ export class GupFast extends Part {
 
   // ---- the walk, IRQs off -----------------------------------------------------------------------------------------
 
-  /** The walk: fills `pages`, returns how many. IRQs are off. */
-  *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
-    return yield* this.k.upper.gupRange(mm, start, end, flags, pages)
+  /** gup_fast_pgd_range(): the walk: fills `pages`, returns how many. IRQs are off. */
+  *gupFastPgdRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
+    return yield* this.k.upper.gupFastPgdRange(mm, start, end, flags, pages)
   }
 
-  /** One step of gup_fast_pmd_range(): pages of start … end, within one PMD entry, from pages[from]; the new count. */
-  *gupPmd(
+  /**
+   * Part of gup_fast_pmd_range(), one step of its loop: pages of start … end, within one PMD entry, from pages[from];
+   * the new count.
+   */
+  *gupFastPmdEntry(
     pmdp: PhysAddr,
     start: VirtAddr,
     end: VirtAddr,
@@ -113,12 +119,12 @@ export class GupFast extends Part {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (!pmdPresent(pmd)) return from
-    if (pmdLeaf(pmd)) return yield* this.gupHugePmd(pmd, pmdp, start, end, flags, pages, from)
-    return yield* this.gupPteRange(pmd, pmdp, start, end, flags, pages, from)
+    if (pmdLeaf(pmd)) return yield* this.gupFastPmdLeaf(pmd, pmdp, start, end, flags, pages, from)
+    return yield* this.gupFastPteRange(pmd, pmdp, start, end, flags, pages, from)
   }
 
   /** gup_fast_pte_range(). */
-  protected *gupPteRange(
+  protected *gupFastPteRange(
     pmd: PteWord,
     pmdp: PhysAddr,
     start: VirtAddr,
@@ -153,9 +159,9 @@ export class GupFast extends Part {
   }
 
   /**
-   * The second look, ordered after the reference by its full barrier. The PTE meets reclaim, migration, zap; the PMD meets
-   * collapse, which leaves the entries of the detached table in place (BUG-02). Pairs with the order "change the entry,
-   * full barrier, read the count" of every updater.
+   * Part of gup_fast_pte_range(): the second look, ordered after the reference by its full barrier. The PTE meets
+   * reclaim, migration, zap; the PMD meets collapse, which leaves the entries of the detached table in place (BUG-02).
+   * Pairs with the order "change the entry, full barrier, read the count" of every updater.
    */
   protected *pteUnchanged(pmd: PteWord, pmdp: PhysAddr, pte: PteWord, ptep: PhysAddr): Step<boolean> {
     const pmdNow = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -167,7 +173,7 @@ export class GupFast extends Part {
   }
 
   /** gup_fast_pmd_leaf(). */
-  protected *gupHugePmd(
+  protected *gupFastPmdLeaf(
     pmd: PteWord,
     pmdp: PhysAddr,
     start: VirtAddr,
@@ -177,7 +183,7 @@ export class GupFast extends Part {
     from: number,
   ): Step<number> {
     const { geo, memmap } = this.k
-    if (pmdProtnone(pmd) || !this.pmdPermitted(pmd, (flags & FOLL_WRITE) !== 0)) return from
+    if (pmdProtnone(pmd) || !this.pmdAccessPermitted(pmd, (flags & FOLL_WRITE) !== 0)) return from
     const first = pmdPfn(pmd, geo.hpagePmdNr) + geo.pteIndex(start)
     if (this.k.pages.isHugeZeroPfn(first)) return from
     const refs = geo.pagesIn(end - start)
@@ -194,10 +200,11 @@ export class GupFast extends Part {
   }
 
   /** pmd_access_permitted(). */
-  protected pmdPermitted(pmd: PteWord, write: boolean): boolean {
+  protected pmdAccessPermitted(pmd: PteWord, write: boolean): boolean {
     return pmdAccessPermitted(pmd, write)
   }
 
+  /** Part of gup_fast_pmd_leaf(). */
   protected *pmdUnchanged(pmd: PteWord, pmdp: PhysAddr): Step<boolean> {
     const now = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
@@ -213,6 +220,7 @@ export class GupFast extends Part {
     return folio
   }
 
+  /** gup_put_folio(). */
   *gupPutFolio(folio: PhysAddr, refs: number, flags: number): Step<void> {
     if ((flags & FOLL_PIN) !== 0) yield* this.k.folios.dropPins(folio, refs)
     else yield* this.k.folios.folioPut(folio, refs)

@@ -23,14 +23,14 @@ import { HugePmdSplit, pageProt } from './splitHugePmd.js'
 
 export abstract class HugePmdFault extends HugePmdSplit {
   /** thp_vma_allowable_order() for a fault: may the huge range at `haddr` be mapped huge? Caller: mmap_lock. */
-  thpAllowed(vma: PhysAddr, haddr: VirtAddr): boolean {
+  thpVmaAllowableOrder(vma: PhysAddr, haddr: VirtAddr): boolean {
     const { thp } = this.k.config
     if (thp === 'never') return false
     if (thp === 'madvise' && (peek32(vma + VMA.at.flags) & VM_HUGEPAGE) === 0) return false
     return this.thpSuitable(vma, haddr)
   }
 
-  /** The part of it that no setting overrides: what MADV_COLLAPSE asks. */
+  /** Part of thp_vma_allowable_order(): the rules that no setting overrides, which MADV_COLLAPSE asks. */
   thpSuitable(vma: PhysAddr, haddr: VirtAddr): boolean {
     if (peek32(vma + VMA.at.file) !== 0 || (peek32(vma + VMA.at.flags) & VM_NOHUGEPAGE) !== 0) return false
     return haddr >= peekF64(vma + VMA.at.start) && haddr + this.k.geo.pmdSize <= peekF64(vma + VMA.at.end)
@@ -44,12 +44,13 @@ export abstract class HugePmdFault extends HugePmdSplit {
    */
   *doHugePmdAnonymousPage(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, write: boolean): Step<number> {
     const haddr = this.k.geo.pmdAlignDown(addr)
-    if (!this.thpAllowed(vma, haddr)) return VM_FAULT_FALLBACK
+    if (!this.thpVmaAllowableOrder(vma, haddr)) return VM_FAULT_FALLBACK
     if ((yield* this.k.anonVmas.anonVmaPrepare(vma)) !== 0) return VM_FAULT_OOM
-    return write ? yield* this.mapNewHuge(vma, haddr, pmdp) : yield* this.mapHugeZero(vma, haddr, pmdp)
+    return write ? yield* this.__doHugePmdAnonymousPage(vma, haddr, pmdp) : yield* this.mapHugeZero(vma, haddr, pmdp)
   }
 
-  protected *mapNewHuge(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<number> {
+  /** __do_huge_pmd_anonymous_page(). */
+  protected *__doHugePmdAnonymousPage(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const { geo, pages, tables } = this.k
     const mm = this.k.mmOf(vma)
     const pfn = yield* pages.allocPages(geo.hpagePmdOrder, FrameKind.data)
@@ -60,13 +61,13 @@ export abstract class HugePmdFault extends HugePmdSplit {
       yield* this.k.folios.folioPut(folio, 1)
       return VM_FAULT_OOM
     }
-    yield* pages.clearHuge(pfn)
-    yield* this.setUptodate(folio)
+    yield* pages.folioZeroUser(pfn)
+    yield* this.folioMarkUptodate(folio)
     yield* tables.pmdLock(pmdp)
     // Looked at without a lock before: another fault may have mapped a huge page or a table meanwhile (P1).
     const none = pmdNone((yield* this.cpu.readOnce64(pmdp)) as PteWord)
     if (none) {
-      yield* this.mapAnonHugePmd(vma, haddr, pmdp, pfn, table)
+      yield* this.mapAnonFolioPmd(vma, haddr, pmdp, pfn, table)
       tables.addCounter(phys(mm + MM.at.rssAnon), geo.hpagePmdNr)
       tables.mmIncNrPtes(mm)
     }
@@ -77,6 +78,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
     return 0
   }
 
+  /** Part of do_huge_pmd_anonymous_page(), for a read: the huge zero page. */
   protected *mapHugeZero(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<number> {
     const { tables } = this.k
     const mm = this.k.mmOf(vma)
@@ -98,7 +100,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
    * map_anon_folio_pmd() with the deposit: maps a new folio, which nobody else knows, over an empty PMD. The allocation's
    * reference becomes the mapping's. Caller: PMD lock; contents and PG_uptodate are set. Also ends a collapse.
    */
-  *mapAnonHugePmd(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, table: Table): Step<void> {
+  *mapAnonFolioPmd(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, table: Table): Step<void> {
     const mm = this.k.mmOf(vma)
     const entry = maybePmdMkwrite(pmdMkdirty(this.mkHugePmd(pfn, vma)), vma)
     yield* this.k.rmap.folioAddNewAnonRmap(this.k.memmap.page(pfn), vma, haddr)
@@ -108,17 +110,18 @@ export abstract class HugePmdFault extends HugePmdSplit {
   }
 
   /**
-   * Write barrier: the contents before the flag, and so before the entry that is stored later (P2). Without it another
-   * CPU could find the folio and read what its last owner left. A reader gets to the data through the entry (dependency).
+   * __folio_mark_uptodate(): write barrier: the contents before the flag, and so before the entry that is stored later
+   * (P2). Without it another CPU could find the folio and read what its last owner left. A reader gets to the data
+   * through the entry (dependency).
    */
-  *setUptodate(folio: PhysAddr): Step<void> {
+  *folioMarkUptodate(folio: PhysAddr): Step<void> {
     yield* this.cpu.smpWmb()
     yield* this.k.folios.setFlag(folio, PG_UPTODATE)
   }
 
   // ---- present, but not as the access needs it --------------------------------------------------------------------
 
-  /** Sets accessed and, for a write, dirty in a huge entry that already allows the access. */
+  /** huge_pmd_set_accessed(): sets accessed and, for a write, dirty in a huge entry that already allows the access. */
   *hugePmdSetAccessed(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, orig: PteWord, write: boolean): Step<void> {
     yield* this.k.tables.pmdLock(pmdp)
     if (yield* this.pmdUnchanged(pmdp, orig)) {
@@ -150,8 +153,8 @@ export abstract class HugePmdFault extends HugePmdSplit {
   }
 
   /**
-   * A4: an exclusive folio is never copied; another one is reused only if this mapping is its only reference. Caller: PMD
-   * lock, which may be dropped and retaken to wait for the folio lock.
+   * Part of do_huge_pmd_wp_page(): A4: an exclusive folio is never copied; another one is reused only if this mapping
+   * is its only reference. Caller: PMD lock, which may be dropped and retaken to wait for the folio lock.
    */
   protected *wpReusable(pmdp: PhysAddr, orig: PteWord): Step<Reuse> {
     const { folios, tables } = this.k
@@ -176,14 +179,15 @@ export abstract class HugePmdFault extends HugePmdSplit {
   }
 
   /**
-   * With the folio lock: nobody migrates or splits the folio, so one reference is the mapping that is about to become
-   * writable. The exclusive flag may have been set while the PMD lock was dropped.
+   * Part of do_huge_pmd_wp_page(): with the folio lock: nobody migrates or splits the folio, so one reference is the
+   * mapping that is about to become writable. The exclusive flag may have been set while the PMD lock was dropped.
    */
   protected *ownedAlone(folio: PhysAddr): Step<boolean> {
     if (yield* this.k.folios.testFlag(folio, PG_ANON_EXCLUSIVE)) return true
     return (yield* this.k.folios.folioRefCount(folio)) === 1
   }
 
+  /** Part of do_huge_pmd_wp_page(). */
   protected *reuseHuge(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, orig: PteWord): Step<void> {
     const entry = maybePmdMkwrite(pmdMkdirty(pmdMkyoung(orig)), vma)
     yield* this.k.ops.pmdpSetAccessFlags(vma, haddr, pmdp, entry, true)
@@ -211,7 +215,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
 
   // ---- parts ------------------------------------------------------------------------------------------------------
 
-  /** pmd_same() under the lock: what the fault was decided from still stands (P1). */
+  /** The fault was decided from an entry that still stands: pmd_same() under the lock (P1). */
   protected *pmdUnchanged(pmdp: PhysAddr, orig: PteWord): Step<boolean> {
     return pmdSame((yield* this.cpu.readOnce64(pmdp)) as PteWord, orig)
   }
@@ -226,6 +230,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
 const Reuse = { no: 0, yes: 1, retry: 2 } as const
 type Reuse = (typeof Reuse)[keyof typeof Reuse]
 
+/** maybe_pmd_mkwrite(). */
 function maybePmdMkwrite(pmd: PteWord, vma: PhysAddr): PteWord {
   return (peek32(vma + VMA.at.flags) & VM_WRITE) !== 0 ? pmdMkwrite(pmd) : pmd
 }

@@ -65,7 +65,7 @@ export class HugeMemory extends HugePmdFault {
     const old = yield* this.k.ops.pmdpHugeGetAndClearFull(mm, addr, pmdp, this.k.gather.fullmm)
     // Noted before the lock goes (M2): whoever finds the entry empty may rely on a flush being on its way.
     gather.tlbFlushPmdRange(addr, geo.pmdSize)
-    const zero = this.isHugeZero(old)
+    const zero = this.isHugeZeroPmd(old)
     const mapped = pmdPresent(old) && !zero
     if (mapped) yield* this.k.rmap.folioRemoveRmapPmd(this.folioOfPmd(old))
     yield* this.zapDepositedTable(mm, pmdp)
@@ -76,12 +76,18 @@ export class HugeMemory extends HugePmdFault {
     return true
   }
 
-  /** Z1: the mapping's reference is dropped only after every TLB that may hold the translation was flushed. */
+  /**
+   * Part of zap_huge_pmd(): Z1: the mapping's reference is dropped only after every TLB that may hold the translation
+   * was flushed.
+   */
   protected *releaseHuge(folio: PhysAddr): Step<void> {
     yield* this.k.gather.tlbRemoveFolio(folio)
   }
 
-  /** At once, without grace period (D4): no walker can be in a deposited table. See Khugepaged.excludeGupFast(). */
+  /**
+   * zap_deposited_table(): at once, without grace period (D4): no walker can be in a deposited table. See
+   * Khugepaged.excludeGupFast().
+   */
   protected *zapDepositedTable(mm: PhysAddr, pmdp: PhysAddr): Step<void> {
     const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(mm, pmdp)
     yield* this.k.pgalloc.pteFree(mm, table)
@@ -115,7 +121,7 @@ export class HugeMemory extends HugePmdFault {
       tables.mmIncNrPtes(dstMm)
       yield* this.k.pgalloc.pgtableTransHugeDeposit(dstMm, dstPmdp, table)
       yield* this.k.ops.setPmdAt(dstMm, addr, dstPmdp, child)
-      if (!this.isHugeZero(child)) tables.addCounter(phys(dstMm + MM.at.rssAnon), this.k.geo.hpagePmdNr)
+      if (!this.isHugeZeroPmd(child)) tables.addCounter(phys(dstMm + MM.at.rssAnon), this.k.geo.hpagePmdNr)
     }
     yield* spinUnlock(this.cpu, tables.pmdLockptr(srcPmdp))
     yield* tables.pmdUnlock(dstPmdp)
@@ -127,12 +133,15 @@ export class HugeMemory extends HugePmdFault {
     return -EAGAIN
   }
 
-  /** The child's entry, with the parent's write-protected; none when the range has to be copied by PTEs. Both locks held. */
+  /**
+   * Part of copy_huge_pmd(): the child's entry, with the parent's write-protected; none when the range has to be copied
+   * by PTEs. Both locks held.
+   */
   protected *entryForChild(srcMm: PhysAddr, srcPmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const pmd = (yield* this.cpu.readOnce64(srcPmdp)) as PteWord
     if (isMigrationEntry(pmd)) return yield* this.shareMigrationEntry(srcMm, srcPmdp, addr, pmd)
     if (!pmdTransHuge(pmd)) return PMD_EMPTY
-    if (!this.isHugeZero(pmd)) {
+    if (!this.isHugeZeroPmd(pmd)) {
       const folio = this.folioOfPmd(pmd)
       yield* this.k.folios.folioGet(folio, 1)
       if (!(yield* this.k.rmap.folioTryDupAnonRmapPmd(folio))) {
@@ -144,7 +153,10 @@ export class HugeMemory extends HugePmdFault {
     return pmdMkold(pmdWrprotect(pmd))
   }
 
-  /** Shared from now on: neither may get a writable or exclusive page back when the migration ends. */
+  /**
+   * Part of copy_huge_pmd(): shared from now on: neither may get a writable or exclusive page back when the migration
+   * ends.
+   */
   protected *shareMigrationEntry(srcMm: PhysAddr, srcPmdp: PhysAddr, addr: VirtAddr, pmd: PteWord): Step<PteWord> {
     if (isReadableMigrationEntry(pmd)) return pmd
     const readable = swpToPmd(makeReadableMigrationEntry(swpOffset(pmd)))
@@ -165,12 +177,13 @@ export class HugeMemory extends HugePmdFault {
     let changed = 1
     if (isMigrationEntry(pmd)) yield* this.protectMigrationEntry(vma, pmdp, addr, pmd)
     // Faults on the zero page would say nothing about where the process runs.
-    else if (!numa || !(this.isHugeZero(pmd) || pmdProtnone(pmd)))
+    else if (!numa || !(this.isHugeZeroPmd(pmd) || pmdProtnone(pmd)))
       changed = yield* this.changePresentPmd(vma, pmdp, addr, newProt, numa)
     yield* this.k.tables.pmdUnlock(pmdp)
     return changed
   }
 
+  /** Part of change_huge_pmd(). */
   protected *changePresentPmd(
     vma: PhysAddr,
     pmdp: PhysAddr,
@@ -187,13 +200,15 @@ export class HugeMemory extends HugePmdFault {
   }
 
   /**
-   * Takes the old entry with its final accessed and dirty bits. In the invalidated state, not in none: a NUMA hint holds
-   * mmap_lock for read, and so does a MADV_DONTNEED that peeks at the entry and skips what is none (BUG-26).
+   * Part of change_huge_pmd(): takes the old entry with its final accessed and dirty bits. In the invalidated state,
+   * not in none: a NUMA hint holds mmap_lock for read, and so does a MADV_DONTNEED that peeks at the entry and skips
+   * what is none (BUG-26).
    */
   protected *takeForChange(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
     return yield* this.k.ops.pmdpInvalidateAd(vma, addr, pmdp)
   }
 
+  /** Part of change_huge_pmd(). */
   protected *protectMigrationEntry(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, pmd: PteWord): Step<void> {
     if (!isWritableMigrationEntry(pmd)) return
     const readable = swpToPmd(makeReadableExclusiveMigrationEntry(swpOffset(pmd)))
@@ -236,8 +251,8 @@ export class HugeMemory extends HugePmdFault {
   }
 
   /**
-   * Before the locks go: whoever takes the new one next may unmap the folio at its new address, flush that address only,
-   * and free the folio, while a TLB still translates the old one (BUG-12).
+   * Part of move_huge_pmd(): before the locks go: whoever takes the new one next may unmap the folio at its new
+   * address, flush that address only, and free the folio, while a TLB still translates the old one (BUG-12).
    */
   protected *flushMovedPmd(vma: PhysAddr, oldAddr: VirtAddr): Step<void> {
     yield* this.k.tlbFlush.flushTlbRange(vma, oldAddr, (oldAddr + this.k.geo.pmdSize) as VirtAddr)
@@ -246,7 +261,7 @@ export class HugeMemory extends HugePmdFault {
   // ---- parts ------------------------------------------------------------------------------------------------------
 
   /** is_huge_zero_pmd(): of a huge leaf; a migration entry is none. */
-  protected isHugeZero(pmd: PteWord): boolean {
+  protected isHugeZeroPmd(pmd: PteWord): boolean {
     return pmdTransHuge(pmd) && this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr))
   }
 }

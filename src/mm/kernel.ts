@@ -241,7 +241,7 @@ export class Kernel {
    * mm_tlb_flush_pending(). Caller: the lock of the entry's table, which whoever raised the count took later, to change
    * the entry; so a change that the caller sees is counted.
    */
-  tlbFlushPending(mm: PhysAddr): boolean {
+  mmTlbFlushPending(mm: PhysAddr): boolean {
     return load32(mm + MM.at.tlbFlushPending) > 0
   }
 }

@@ -25,24 +25,27 @@ import { NO_PAGE, PAGE } from './page.js'
 export { Scan } from './collapseScan.js'
 
 export class Khugepaged extends CollapseScan {
-  /** One pass of khugepaged over `mm`; returns how many ranges it collapsed. Caller: a user of the mm; no locks. */
-  *scanMm(mm: PhysAddr): Step<number> {
+  /**
+   * khugepaged_scan_mm_slot(): one pass of khugepaged over `mm`; returns how many ranges it collapsed. Caller: a user
+   * of the mm; no locks.
+   */
+  *khugepagedScanMmSlot(mm: PhysAddr): Step<number> {
     let collapsed = 0
     for (let haddr = yield* this.nextRange(mm, 0); haddr >= 0;) {
-      if ((yield* this.collapseHugePage(mm, haddr)) === Scan.succeed) collapsed++
+      if ((yield* this.hpageCollapseScanPmd(mm, haddr)) === Scan.succeed) collapsed++
       haddr = yield* this.nextRange(mm, haddr + this.k.geo.pmdSize)
     }
     return collapsed
   }
 
-  /** First aligned range from `from` that a VMA allows to be huge, -1 for none. */
+  /** Part of khugepaged_scan_mm_slot(): first aligned range from `from` that a VMA allows to be huge, -1 for none. */
   protected *nextRange(mm: PhysAddr, from: number): Step<VirtAddr> {
     yield* this.k.mms.mmapReadLock(mm)
     let found = -1
     for (let vma = this.k.vmas.findVma(mm, from as VirtAddr); vma !== 0 && found < 0;) {
       const start = Math.max(from, peekF64(vma + VMA.at.start)) as VirtAddr
       const haddr = this.k.geo.pmdAlignUp(start)
-      if (this.k.huge.thpAllowed(vma, haddr)) found = haddr
+      if (this.k.huge.thpVmaAllowableOrder(vma, haddr)) found = haddr
       vma = phys(peek32(vma + VMA.at.next))
     }
     yield* this.k.mms.mmapReadUnlock(mm)
@@ -50,16 +53,19 @@ export class Khugepaged extends CollapseScan {
   }
 
   /**
-   * Scans the huge range around `addr` and collapses it if that is worth it. Returns a Scan; all but `succeed` leave
-   * everything as it was. Caller: a user of the mm; no locks.
+   * hpage_collapse_scan_pmd(): scans the huge range around `addr` and collapses it if that is worth it. Returns a Scan; all
+   * but `succeed` leave everything as it was. Caller: a user of the mm; no locks.
    */
-  *collapseHugePage(mm: PhysAddr, addr: VirtAddr, cc: CollapseControl = this.khugepagedControl): Step<Scan> {
+  *hpageCollapseScanPmd(mm: PhysAddr, addr: VirtAddr, cc: CollapseControl = this.khugepagedControl): Step<Scan> {
     const haddr = this.k.geo.pmdAlignDown(addr)
     yield* this.k.mms.mmapReadLock(mm)
-    const worth = yield* this.scanPmd(mm, haddr, cc)
+    const worth = yield* this.scanRange(mm, haddr, cc)
     yield* this.k.mms.mmapReadUnlock(mm)
-    if (worth !== Scan.succeed) return worth
-    // Without mmap_lock: an allocation may take long. What the scan saw is a hint from here on.
+    return worth === Scan.succeed ? yield* this.collapseHugePage(mm, haddr, cc) : worth
+  }
+
+  /** collapse_huge_page(). The allocation may take long, so mmap_lock is not held: the scan's result is a hint from here on. */
+  protected *collapseHugePage(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
     const pfn = yield* this.k.pages.allocPages(this.k.geo.hpagePmdOrder, FrameKind.data)
     if (pfn === NO_PAGE) return Scan.allocHugePageFail
     const result = yield* this.collapseInto(mm, haddr, pfn, cc)
@@ -67,12 +73,15 @@ export class Khugepaged extends CollapseScan {
     return result
   }
 
-  /** Revalidates twice: under mmap_lock for read, where upstream swaps in, and for write, which is what counts. */
+  /**
+   * Part of collapse_huge_page(): revalidates twice: under mmap_lock for read, where upstream swaps in, and for write,
+   * which is what counts.
+   */
   protected *collapseInto(mm: PhysAddr, haddr: VirtAddr, pfn: Pfn, cc: CollapseControl): Step<Scan> {
     yield* this.k.mms.mmapReadLock(mm)
-    const readable = yield* this.revalidate(mm, haddr, cc)
-    const pmdp = readable === Scan.succeed ? yield* this.k.upper.findPmd(mm, haddr) : phys(0)
-    const state = readable === Scan.succeed ? yield* this.checkPmd(pmdp) : readable
+    const readable = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
+    const pmdp = readable === Scan.succeed ? yield* this.k.upper.mmFindPmd(mm, haddr) : phys(0)
+    const state = readable === Scan.succeed ? yield* this.checkPmdState(pmdp) : readable
     yield* this.k.mms.mmapReadUnlock(mm)
     if (state !== Scan.succeed) return state
     // For write: no fault, zap or gup slow path is in this mm from here to the unlock.
@@ -82,15 +91,16 @@ export class Khugepaged extends CollapseScan {
     return result
   }
 
+  /** Part of collapse_huge_page(). */
   protected *collapseLocked(mm: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, cc: CollapseControl): Step<Scan> {
-    const valid = yield* this.revalidate(mm, haddr, cc)
+    const valid = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
     if (valid !== Scan.succeed) return valid
     const state = yield* this.checkPmdStillValid(mm, haddr, pmdp)
     if (state !== Scan.succeed) return state
     const vma = this.k.vmas.vmaLookup(mm, haddr)
     const anonVma = phys(peek32(vma + VMA.at.anonVma))
     // For write: no rmap walk is in the table that is about to be detached, and none begins.
-    yield* this.k.anonVmas.lockWrite(anonVma)
+    yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
     const table = yield* this.detachTable(vma, haddr, pmdp)
     yield* this.excludeGupFast()
     const first = this.k.tables.pteOffset(table, haddr)
@@ -98,22 +108,26 @@ export class Khugepaged extends CollapseScan {
     if (result !== Scan.succeed) yield* this.reattachTable(vma, haddr, pmdp, table)
     // Succeeded, all folios are locked: whoever walks the rmap for one of them needs its lock first, or finds the PMD
     // none and nothing to do.
-    yield* this.k.anonVmas.unlockWrite(anonVma)
+    yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
     if (result === Scan.succeed) yield* this.installHuge(vma, haddr, pmdp, first, pfn)
     return result
   }
 
-  /** The tables may have been freed and built anew while mmap_lock was not held: the same entry must lead there. */
+  /**
+   * check_pmd_still_valid(): the tables may have been freed and built anew while mmap_lock was not held: the same entry
+   * must lead there.
+   */
   protected *checkPmdStillValid(mm: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<Scan> {
-    const now = yield* this.k.upper.findPmd(mm, haddr)
-    return now === pmdp ? yield* this.checkPmd(now) : Scan.fail
+    const now = yield* this.k.upper.mmFindPmd(mm, haddr)
+    return now === pmdp ? yield* this.checkPmdState(now) : Scan.fail
   }
 
   // ---- the table is taken away ------------------------------------------------------------------------------------
 
   /**
-   * pmdp_collapse_flush(): table → none, and a flush. After it no TLB leads to the small pages through this mm, so nobody
-   * writes to them while they are copied, and no huge translation can meet a small one.
+   * Part of collapse_huge_page(): pmdp_collapse_flush(): table → none, and a flush. After it no TLB leads to the small
+   * pages through this mm, so nobody writes to them while they are copied, and no huge translation can meet a small
+   * one.
    */
   protected *detachTable(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
     yield* this.k.tables.pmdLock(pmdp)
@@ -123,16 +137,19 @@ export class Khugepaged extends CollapseScan {
   }
 
   /**
-   * tlb_remove_table_sync_one(): waits until every gup_fast that found the table before it was detached has left its
-   * IRQ-off section. The flush does not: it may be a broadcast that interrupts nobody. After this, all references such
-   * walkers took are visible to isRefcountSuitable(), and nobody is in the table, which will be deposited and may then
-   * be freed at once (D2, D4; BUG-02, BUG-03).
+   * Part of collapse_huge_page(): tlb_remove_table_sync_one(): waits until every gup_fast that found the table before
+   * it was detached has left its IRQ-off section. The flush does not: it may be a broadcast that interrupts nobody.
+   * After this, all references such walkers took are visible to isRefcountSuitable(), and nobody is in the table, which
+   * will be deposited and may then be freed at once (D2, D4; BUG-02, BUG-03).
    */
   protected *excludeGupFast(): Step<void> {
     yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
   }
 
-  /** Rollback: none → the table as it was. Caller: anon_vma lock still held, so nobody has acted on the none. */
+  /**
+   * Part of collapse_huge_page(): rollback: none → the table as it was. Caller: anon_vma lock still held, so nobody has
+   * acted on the none.
+   */
   protected *reattachTable(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, table: PteWord): Step<void> {
     yield* this.k.tables.pmdLock(pmdp)
     yield* this.checkStillNone(pmdp)
@@ -142,17 +159,18 @@ export class Khugepaged extends CollapseScan {
 
   // ---- the pages are isolated -------------------------------------------------------------------------------------
 
-  /** __collapse_huge_page_isolate(): all folios locked and referenced, on the list of page `pfn`; or none of them. */
+  /** Part of collapse_huge_page(): all folios locked and referenced, on the list of page `pfn`; or none of them. */
   protected *isolateLocked(first: PhysAddr, pfn: Pfn, cc: CollapseControl): Step<Scan> {
     yield* this.k.tables.pteLock(first)
-    const result = yield* this.isolate(first, this.k.memmap.page(pfn), cc)
+    const result = yield* this.collapseHugePageIsolate(first, this.k.memmap.page(pfn), cc)
     yield* this.k.tables.pteUnlock(first)
     // Before the table is back: harmless while the anon_vma lock is held, since only an rmap walk could want them.
-    if (result !== Scan.succeed) yield* this.releaseFolios(this.k.memmap.page(pfn))
+    if (result !== Scan.succeed) yield* this.releasePtePages(this.k.memmap.page(pfn))
     return result
   }
 
-  protected *isolate(first: PhysAddr, list: PhysAddr, cc: CollapseControl): Step<Scan> {
+  /** __collapse_huge_page_isolate(). */
+  protected *collapseHugePageIsolate(first: PhysAddr, list: PhysAddr, cc: CollapseControl): Step<Scan> {
     const tally = new Tally(cc)
     poke32(list + PAGE.at.lruNext, 0)
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) {
@@ -170,7 +188,10 @@ export class Khugepaged extends CollapseScan {
     return tally.verdict()
   }
 
-  /** A folio that somebody else uses must not be copied: writes through that reference would be lost. */
+  /**
+   * Part of __collapse_huge_page_isolate(): a folio that somebody else uses must not be copied: writes through that
+   * reference would be lost.
+   */
   protected *isolateFolio(list: PhysAddr, folio: PhysAddr): Step<Scan> {
     const { folios } = this.k
     if (!folios.isAnon(folio)) return Scan.pageAnon
@@ -186,7 +207,7 @@ export class Khugepaged extends CollapseScan {
   }
 
   /** release_pte_pages(): unlocks the folios of the list and drops the references that isolated them. */
-  protected *releaseFolios(list: PhysAddr): Step<void> {
+  protected *releasePtePages(list: PhysAddr): Step<void> {
     for (let folio = phys(peek32(list + PAGE.at.lruNext)); folio !== 0;) {
       const next = phys(peek32(folio + PAGE.at.lruNext))
       yield* this.k.folios.folioUnlock(folio)
@@ -198,23 +219,29 @@ export class Khugepaged extends CollapseScan {
 
   // ---- the huge page takes over -----------------------------------------------------------------------------------
 
-  /** From here on nothing can fail. Caller: mmap_lock for write; the folios of the table are locked. */
+  /**
+   * Part of collapse_huge_page(): from here on nothing can fail. Caller: mmap_lock for write; the folios of the table
+   * are locked.
+   */
   protected *installHuge(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, first: PhysAddr, pfn: Pfn): Step<void> {
     const { huge, memmap, tables } = this.k
     const folio = memmap.page(pfn)
-    yield* this.copyPages(first, pfn)
-    yield* this.clearPtes(vma, haddr, first)
-    yield* this.releaseFolios(folio)
-    yield* huge.setUptodate(folio)
+    yield* this.collapseHugePageCopy(first, pfn)
+    yield* this.collapseHugePageCopySucceeded(vma, haddr, first)
+    yield* this.releasePtePages(folio)
+    yield* huge.folioMarkUptodate(folio)
     yield* tables.pmdLock(pmdp)
     yield* this.checkStillNone(pmdp)
     // The table is empty, and since excludeGupFast() nobody is in it: it may wait for a split, or be freed.
-    yield* huge.mapAnonHugePmd(vma, haddr, pmdp, pfn, memmap.tableAt(first))
+    yield* huge.mapAnonFolioPmd(vma, haddr, pmdp, pfn, memmap.tableAt(first))
     yield* tables.pmdUnlock(pmdp)
   }
 
-  /** Nobody can write to the pages: there is no TLB entry and no path for them in this mm, and other mms copy on write. */
-  protected *copyPages(first: PhysAddr, pfn: Pfn): Step<void> {
+  /**
+   * __collapse_huge_page_copy(): nobody can write to the pages: there is no TLB entry and no path for them in this mm,
+   * and other mms copy on write.
+   */
+  protected *collapseHugePageCopy(first: PhysAddr, pfn: Pfn): Step<void> {
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) {
       const pte = (yield* this.cpu.readOnce64(phys(first + i * 8))) as PteWord
       if (this.isHole(pte)) yield* this.k.pages.clearPage((pfn + i) as Pfn)
@@ -223,7 +250,7 @@ export class Khugepaged extends CollapseScan {
   }
 
   /** __collapse_huge_page_copy_succeeded(): the small mappings go, and their references with them. */
-  protected *clearPtes(vma: PhysAddr, haddr: VirtAddr, first: PhysAddr): Step<void> {
+  protected *collapseHugePageCopySucceeded(vma: PhysAddr, haddr: VirtAddr, first: PhysAddr): Step<void> {
     const { geo, tables } = this.k
     const mm = this.k.mmOf(vma)
     for (let i = 0; i < geo.hpagePmdNr; i++) {
@@ -234,6 +261,7 @@ export class Khugepaged extends CollapseScan {
     }
   }
 
+  /** Part of __collapse_huge_page_copy_succeeded(). */
   protected *clearPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
     const { folios, tables } = this.k
     const page = this.isHole(pte) ? phys(0) : this.k.memmap.page(ptePfn(pte))
@@ -244,7 +272,7 @@ export class Khugepaged extends CollapseScan {
     if (page !== 0) yield* folios.folioPut(yield* folios.compoundHead(page), 1)
   }
 
-  /** BUG_ON(!pmd_none(*pmd)). */
+  /** Part of collapse_huge_page(): BUG_ON(!pmd_none(*pmd)). */
   protected *checkStillNone(pmdp: PhysAddr): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     if (pmdNone(pmd)) return
@@ -265,15 +293,15 @@ export class Khugepaged extends CollapseScan {
     const [first, last] = [geo.pmdAlignUp(start), geo.pmdAlignDown(end)]
     let [huge, result]: [number, Scan] = [0, Scan.fail]
     for (let addr = first; addr < last; addr = (addr + geo.pmdSize) as VirtAddr) {
-      const one = yield* this.collapseHugePage(mm, addr, this.madviseControl)
+      const one = yield* this.hpageCollapseScanPmd(mm, addr, this.madviseControl)
       if (one === Scan.succeed || one === Scan.pmdMapped) huge++
       else result = one
       if (endsMadvise(one)) break
     }
-    return huge * geo.pmdSize === last - first ? 0 : madviseErrno(result)
+    return huge * geo.pmdSize === last - first ? 0 : madviseCollapseErrno(result)
   }
 
-  /** thp_vma_allowable_order(): could the VMA hold any huge page at all? Its last range stands for the others. */
+  /** Part of madvise_collapse(): could the VMA hold any huge page at all? Its last range stands for the others. */
   protected *madviseAllowed(mm: PhysAddr, start: VirtAddr): Step<boolean> {
     const { geo, huge, mms, vmas } = this.k
     yield* mms.mmapReadLock(mm)
@@ -302,7 +330,7 @@ const ENDS_MADVISE: readonly Scan[] = [
 const endsMadvise = (result: Scan): boolean => ENDS_MADVISE.includes(result)
 
 /** madvise_collapse_errno(): out of memory, busy for good, worth another try, or not possible. */
-function madviseErrno(result: Scan): number {
+function madviseCollapseErrno(result: Scan): number {
   if (result === Scan.allocHugePageFail) return -ENOMEM
   if (result === Scan.exceedNonePte) return -EBUSY
   return result === Scan.pageCount || result === Scan.pageLock ? -EAGAIN : -EINVAL

@@ -77,7 +77,7 @@ const PAGE_ADVICE: readonly number[] = [
 ]
 
 export class Madvise extends Part {
-  /** The system call. 0 or a negative errno; over a hole it goes on and returns -ENOMEM at the end. */
+  /** do_madvise(). 0 or a negative errno; over a hole it goes on and returns -ENOMEM at the end. */
   *doMadvise(mm: PhysAddr, start: number, len: number, advice: number): Step<number> {
     const populate = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE
     if (!populate && !PAGE_ADVICE.includes(advice) && !FLAG_CHANGES.has(advice)) return -EINVAL
@@ -85,7 +85,7 @@ export class Madvise extends Part {
     const end = start + this.k.mmap.pageAlign(len)
     if (end < start) return -EINVAL
     if (end === start) return 0
-    if (populate) return yield* this.populate(mm, start, end, advice === MADV_POPULATE_WRITE)
+    if (populate) return yield* this.madvisePopulate(mm, start, end, advice === MADV_POPULATE_WRITE)
     return FLAG_CHANGES.has(advice)
       ? yield* this.adviseFlags(mm, start, end, advice)
       : yield* this.advisePages(mm, start, end, advice)
@@ -93,6 +93,7 @@ export class Madvise extends Part {
 
   // ---- flags --------------------------------------------------------------------------------------------------------
 
+  /** Part of do_madvise(). */
   protected *adviseFlags(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
     yield* this.k.mms.mmapWriteLock(mm)
     let [at, error, unmapped] = [start, 0, 0]
@@ -102,7 +103,7 @@ export class Madvise extends Part {
       if (vma === 0 || peekF64(vma + VMA.at.start) >= end) break
       const from = Math.max(at, peekF64(vma + VMA.at.start))
       const to = Math.min(end, peekF64(vma + VMA.at.end))
-      error = yield* this.updateVma(vma, from, to, advice)
+      error = yield* this.madviseUpdateVma(vma, from, to, advice)
       at = to
     }
     yield* this.k.mms.mmapWriteUnlock(mm)
@@ -110,7 +111,7 @@ export class Madvise extends Part {
   }
 
   /** madvise_update_vma(). */
-  protected *updateVma(vma: PhysAddr, start: number, end: number, advice: number): Step<number> {
+  protected *madviseUpdateVma(vma: PhysAddr, start: number, end: number, advice: number): Step<number> {
     const old = peek32(vma + VMA.at.flags)
     const change = FLAG_CHANGES.get(advice)
     const shared = peek32(vma + VMA.at.file) !== 0 || (old & VM_SHARED) !== 0
@@ -126,6 +127,7 @@ export class Madvise extends Part {
 
   // ---- pages --------------------------------------------------------------------------------------------------------
 
+  /** Part of do_madvise(). */
   protected *advisePages(mm: PhysAddr, start: number, end: number, advice: number): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapReadLock(mm)
@@ -143,7 +145,10 @@ export class Madvise extends Part {
     return error !== 0 ? error : unmapped
   }
 
-  /** `stamp`: when the call began. A hole promises nothing: a munmap() that made it may still be about to zap. */
+  /**
+   * Part of madvise_vma_behavior(): `stamp`: when the call began. A hole promises nothing: a munmap() that made it may
+   * still be about to zap.
+   */
   protected *adviseVma(
     mm: PhysAddr,
     vma: PhysAddr,
@@ -158,12 +163,12 @@ export class Madvise extends Part {
       case MADV_DONTNEED:
       case MADV_DONTNEED_LOCKED:
         if (locked && advice === MADV_DONTNEED) return -EINVAL
-        yield* this.k.zap.zapPageRange(mm, vma, start, end)
+        yield* this.k.zap.zapPageRangeSingle(mm, vma, start, end)
         this.k.observer.callReturns(this.cpu, 'discard', mm, start, end, stamp)
         return 0
       case MADV_FREE:
         if (locked || file) return -EINVAL
-        yield* this.freeRange(mm, start, end)
+        yield* this.madviseFreeSingleVma(mm, start, end)
         return 0
       case MADV_COLD:
       case MADV_PAGEOUT:
@@ -175,7 +180,7 @@ export class Madvise extends Part {
     }
   }
 
-  /** madvise_collapse() gives mmap_lock away: the caller looks its VMA up again. */
+  /** Part of madvise_vma_behavior(): madvise_collapse() gives mmap_lock away, and the caller looks its VMA up again. */
   protected *collapse(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
     yield* this.k.mms.mmapReadUnlock(mm)
     const result = yield* this.k.khugepaged.madviseCollapse(mm, start, end)
@@ -185,19 +190,21 @@ export class Madvise extends Part {
 
   // ---- MADV_FREE ----------------------------------------------------------------------------------------------------
 
-  protected *freeRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+  /** madvise_free_single_vma(). */
+  protected *madviseFreeSingleVma(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     const { gather, geo } = this.k
     yield* gather.tlbGatherMmu(mm, false)
     for (let addr = start; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end)
-      const pmdp = yield* this.k.upper.findPmd(mm, addr)
-      if (pmdp !== 0) yield* this.freePmd(mm, pmdp, addr, next)
+      const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
+      if (pmdp !== 0) yield* this.madviseFreePteRange(mm, pmdp, addr, next)
       addr = next
     }
     yield* gather.tlbFinishMmu()
   }
 
-  protected *freePmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
+  /** madvise_free_pte_range(). */
+  protected *madviseFreePteRange(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     if (pmdNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
     const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
@@ -212,8 +219,8 @@ export class Madvise extends Part {
   }
 
   /**
-   * Clean and old. Taken out in between, so that the hardware sets no bit that gets lost; flushed by the gather, or the
-   * next store would go through a dirty translation and leave the entry clean.
+   * Part of madvise_free_pte_range(): clean and old. Taken out in between, so that the hardware sets no bit that gets
+   * lost; flushed by the gather, or the next store would go through a dirty translation and leave the entry clean.
    */
   protected *freePte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
@@ -226,7 +233,7 @@ export class Madvise extends Part {
   // ---- MADV_POPULATE ------------------------------------------------------------------------------------------------
 
   /** madvise_populate(): up to the first hole (-ENOMEM) or wrong right (-EINVAL). */
-  protected *populate(mm: PhysAddr, start: number, end: number, write: boolean): Step<number> {
+  protected *madvisePopulate(mm: PhysAddr, start: number, end: number, write: boolean): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
     let error = 0
     for (let at = start; at < end && error === 0;) {

@@ -23,17 +23,18 @@ const MIGRATED_FLAGS = PG_REFERENCED | PG_UPTODATE | PG_DIRTY | PG_SWAPBACKED
 
 export class Migrate extends MigrationEntries {
   /**
-   * Compaction of one frame, whatever it is used for by now: isolates the folio at `pfn` and moves it. 0, or -EBUSY when
-   * there is nothing that could be moved, or what migrateFolio() returns.
+   * Compaction of one frame, whatever it is used for by now: isolates the folio at `pfn` and moves it. 0, or -EBUSY
+   * when there is nothing that could be moved, or the result of migrateIsolated().
    */
   *migratePfn(pfn: Pfn): Step<number> {
     const folio = yield* this.isolateByPfn(pfn)
-    return folio === 0 ? -EBUSY : yield* this.migrateFolio(folio)
+    return folio === 0 ? -EBUSY : yield* this.migrateIsolated(folio)
   }
 
   /**
-   * A pfn walker's look at a frame: the anonymous folio that starts there, with a reference; 0 for anything else. The frame
-   * may be free, a page table, or part of a folio that is being split; folio_try_get() decides (R2, R3).
+   * Part of isolate_migratepages_block(): a pfn walker's look at a frame: the anonymous folio that starts there, with a
+   * reference; 0 for anything else. The frame may be free, a page table, or part of a folio that is being split;
+   * folio_try_get() decides (R2, R3).
    */
   *isolateByPfn(pfn: Pfn): Step<PhysAddr> {
     const { folios } = this.k
@@ -46,19 +47,22 @@ export class Migrate extends MigrationEntries {
     return phys(0)
   }
 
-  /** More references than mappings and this one explain: a cheap filter, the count is judged again when it is decisive. */
+  /**
+   * Part of isolate_migratepages_block(): more references than mappings and this one explain: a cheap filter, the count
+   * is judged again when it is decisive.
+   */
   protected *looksPinned(folio: PhysAddr): Step<boolean> {
     return (yield* this.k.folios.folioRefCount(folio)) > (yield* this.k.folios.folioMapcount(folio)) + 1
   }
 
   /**
-   * Moves an isolated folio to new frames: 0, -EAGAIN when somebody else has a reference, -ENOMEM. Consumes the reference
-   * that isolated it, which also keeps it from being split. Caller: no locks.
+   * Part of migrate_pages(): moves an isolated folio to new frames: 0, -EAGAIN when somebody else has a reference,
+   * -ENOMEM. Consumes the reference that isolated it, which also keeps it from being split. Caller: no locks.
    */
-  *migrateFolio(src: PhysAddr): Step<number> {
+  *migrateIsolated(src: PhysAddr): Step<number> {
     const { folios } = this.k
     const pfn = yield* this.k.pages.allocPages(folios.folioOrder(src), FrameKind.data)
-    if (pfn === NO_PAGE) return yield* this.splitInstead(src)
+    if (pfn === NO_PAGE) return yield* this.trySplitFolio(src)
     yield* folios.folioLock(src)
     const result = yield* this.migrateLocked(src, this.k.memmap.page(pfn))
     yield* folios.folioUnlock(src)
@@ -69,7 +73,7 @@ export class Migrate extends MigrationEntries {
   }
 
   /** try_split_folio(): without a huge page to move to, the pieces can be moved by the next scan. */
-  protected *splitInstead(src: PhysAddr): Step<number> {
+  protected *trySplitFolio(src: PhysAddr): Step<number> {
     if (this.k.folios.isLarge(src) && (yield* this.k.folios.folioTrylock(src))) {
       yield* this.k.splitFolio.splitFolio(src)
       yield* this.k.folios.folioUnlock(src)
@@ -78,6 +82,7 @@ export class Migrate extends MigrationEntries {
     return -ENOMEM
   }
 
+  /** Part of migrate_pages(). */
   protected *migrateLocked(src: PhysAddr, dst: PhysAddr): Step<number> {
     const { anonVmas, folios } = this.k
     // Keeps the anon_vma while nothing maps the folio: its last VMA may go away meanwhile.
@@ -88,7 +93,7 @@ export class Migrate extends MigrationEntries {
     assert(locked, 'nobody else knows the new folio')
     yield* this.tryToMigrate(src)
     const unmapped = (yield* folios.folioMapcount(src)) === 0
-    const result = unmapped ? yield* this.moveToNewFolio(dst, src) : -EAGAIN
+    const result = unmapped ? yield* this.migrateFolio(dst, src) : -EAGAIN
     yield* this.removeMigrationPtes(src, result === 0 ? dst : src)
     yield* folios.folioUnlock(dst)
     yield* anonVmas.putAnonVma(anonVma)
@@ -96,28 +101,33 @@ export class Migrate extends MigrationEntries {
   }
 
   /** __migrate_folio(): copies the contents, unless somebody else has a reference and could be reading or writing them. */
-  protected *moveToNewFolio(dst: PhysAddr, src: PhysAddr): Step<number> {
+  protected *migrateFolio(dst: PhysAddr, src: PhysAddr): Step<number> {
     if (!(yield* this.onlyIsolated(src))) return -EAGAIN
     yield* this.copyContents(dst, src)
     // Again: copying takes long, and a pfn walker may have taken a reference. A gup_fast can not: the entries changed
     // before the first look at the count (G3), so its second look at them fails.
     if (!(yield* this.onlyIsolated(src))) return -EAGAIN
-    yield* this.migrateMapping(dst, src)
+    yield* this.folioMigrateMapping(dst, src)
     return 0
   }
 
+  /** Part of __migrate_folio(). */
   protected *onlyIsolated(src: PhysAddr): Step<boolean> {
     return (yield* this.k.folios.folioRefCount(src)) === 1
   }
 
+  /** Part of __migrate_folio(). */
   protected *copyContents(dst: PhysAddr, src: PhysAddr): Step<void> {
     const [to, from] = [this.k.memmap.pfnOf(dst), this.k.memmap.pfnOf(src)]
     for (let i = 0; i < this.k.folios.folioNrPages(src); i++)
       yield* this.k.pages.copyPage((to + i) as Pfn, (from + i) as Pfn)
   }
 
-  /** The new folio becomes what the old one was. Nobody else knows it: it is locked, and mapped nowhere. */
-  protected *migrateMapping(dst: PhysAddr, src: PhysAddr): Step<void> {
+  /**
+   * folio_migrate_mapping(): the new folio becomes what the old one was. Nobody else knows it: it is locked, and mapped
+   * nowhere.
+   */
+  protected *folioMigrateMapping(dst: PhysAddr, src: PhysAddr): Step<void> {
     poke32(dst + PAGE.at.mapping, peek32(src + PAGE.at.mapping))
     pokeF64(dst + PAGE.at.index, peekF64(src + PAGE.at.index))
     yield* this.k.folios.setFlag(dst, peek32(src + PAGE.at.flags) & MIGRATED_FLAGS)

@@ -48,27 +48,27 @@ export const TTU_RMAP_LOCKED = 0x80
 
 export abstract class MigrationEntries extends PageVmaMapped {
   /**
-   * Replaces the mappings of an anonymous folio by migration entries, as far as its pages are not pinned; the folio's
-   * mapcount tells how far. Caller: folio lock and a reference; something keeps the anon_vma.
+   * try_to_migrate(): replaces the mappings of an anonymous folio by migration entries, as far as its pages are not
+   * pinned; the folio's mapcount tells how far. Caller: folio lock and a reference; something keeps the anon_vma.
    */
   *tryToMigrate(folio: PhysAddr, flags = 0): Step<void> {
-    const anonVma = this.k.folios.anonVmaOf(folio)
+    const anonVma = this.k.folios.folioAnonVma(folio)
     const locked = (flags & TTU_RMAP_LOCKED) !== 0
-    if (!locked) yield* this.k.anonVmas.lockRead(anonVma)
+    if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
     const walk = (flags & TTU_SYNC) !== 0 ? PVMW_SYNC : 0
     yield* this.rmapWalk(anonVma, walk | (flags & TTU_SPLIT_HUGE_PMD), folio, folio)
-    if (!locked) yield* this.k.anonVmas.unlockRead(anonVma)
+    if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
   /**
-   * Turns the migration entries of `src` back into mappings, of `dst`; both may be the same folio. Caller: the lock of
-   * both; `locked`: the anon_vma lock too.
+   * remove_migration_ptes(): turns the migration entries of `src` back into mappings, of `dst`; both may be the same
+   * folio. Caller: the lock of both; `locked`: the anon_vma lock too.
    */
   *removeMigrationPtes(src: PhysAddr, dst: PhysAddr, locked = false): Step<void> {
-    const anonVma = this.k.folios.anonVmaOf(dst)
-    if (!locked) yield* this.k.anonVmas.lockRead(anonVma)
+    const anonVma = this.k.folios.folioAnonVma(dst)
+    if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
     yield* this.rmapWalk(anonVma, PVMW_SYNC | PVMW_MIGRATION, dst, src)
-    if (!locked) yield* this.k.anonVmas.unlockRead(anonVma)
+    if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
   // ---- the walk's visits ------------------------------------------------------------------------------------------
@@ -115,14 +115,16 @@ export abstract class MigrationEntries extends PageVmaMapped {
     return true
   }
 
-  /** try_to_migrate() is done when nothing maps the folio; only a complete walk knows that of migration entries. */
+  /**
+   * Ends try_to_migrate() when nothing maps the folio any more; only a complete walk knows that of migration entries.
+   */
   protected override *visitedVma(flags: number, folio: PhysAddr): Step<boolean> {
     return (flags & PVMW_MIGRATION) !== 0 || (yield* this.k.folios.folioMapcount(folio)) > 0
   }
 
   // ---- mapping to migration entry ---------------------------------------------------------------------------------
 
-  /** The loop's body of try_to_migrate_one(). False: the page may be pinned, its mapping is as it was. */
+  /** Part of try_to_migrate_one(), the body of its loop. False: the page may be pinned, its mapping is as it was. */
   protected *setPteMigrationEntry(
     vma: PhysAddr,
     addr: VirtAddr,
@@ -148,6 +150,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
     return true
   }
 
+  /** set_pmd_migration_entry(). */
   protected *setPmdMigrationEntry(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, folio: PhysAddr): Step<boolean> {
     const { folios, ops, rmap } = this.k
     const mm = this.k.mmOf(vma)
@@ -168,7 +171,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
 
   // ---- migration entry to mapping ---------------------------------------------------------------------------------
 
-  /** No flush: no TLB holds a translation of an entry that was not present. */
+  /** remove_migration_pte(): no flush: no TLB holds a translation of an entry that was not present. */
   protected *removeMigrationPte(
     vma: PhysAddr,
     addr: VirtAddr,
@@ -188,6 +191,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
     yield* ops.setPteAt(this.k.mmOf(vma), addr, ptep, entry)
   }
 
+  /** remove_migration_pmd(). */
   protected *removeMigrationPmd(
     vma: PhysAddr,
     haddr: VirtAddr,
@@ -216,14 +220,15 @@ export abstract class MigrationEntries extends PageVmaMapped {
     if (ptep === 0) return
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     yield* this.k.tables.pteUnmapUnlock(ptep)
-    if (!pteNone(pte) && isMigrationEntry(pte)) yield* this.waitOnLocked(pte)
+    if (!pteNone(pte) && isMigrationEntry(pte)) yield* this.migrationEntryWaitOnLocked(pte)
   }
 
+  /** pmd_migration_entry_wait(). */
   *pmdMigrationEntryWait(_mm: PhysAddr, pmdp: PhysAddr): Step<void> {
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     yield* this.k.tables.pmdUnlock(pmdp)
-    if (isMigrationEntry(pmd)) yield* this.waitOnLocked(pmd)
+    if (isMigrationEntry(pmd)) yield* this.migrationEntryWaitOnLocked(pmd)
   }
 
   /**
@@ -233,7 +238,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
    * lock and so never waits for a later owner; no lock is held across both here, and none is needed for progress, since
    * whoever holds a folio lock never waits for a fault.
    */
-  protected *waitOnLocked(entry: PteWord): Step<void> {
+  protected *migrationEntryWaitOnLocked(entry: PteWord): Step<void> {
     const page = this.k.memmap.page(swpOffsetPfn(entry))
     yield* this.k.folios.folioWaitLocked(yield* this.k.folios.compoundHead(page))
   }

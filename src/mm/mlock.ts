@@ -31,7 +31,7 @@ export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT
 export class Mlock extends Part {
   // ---- the system calls -----------------------------------------------------------------------------------------------
 
-  /** mlock2(): `onfault` for MLOCK_ONFAULT. 0 or a negative errno. */
+  /** do_mlock(), of mlock2(): `onfault` for MLOCK_ONFAULT. 0 or a negative errno. */
   *doMlock(mm: PhysAddr, start: number, len: number, onfault: boolean): Step<number> {
     const first = this.k.geo.pageAlignDown(start as VirtAddr)
     const end = first + this.k.mmap.pageAlign(len + (start - first))
@@ -47,6 +47,7 @@ export class Mlock extends Part {
     return yield* this.lockRange(mm, first, first + this.k.mmap.pageAlign(len + (start - first)), 0)
   }
 
+  /** Part of do_mlock(). */
   protected *lockRange(mm: PhysAddr, start: number, end: number, flags: number): Step<number> {
     if (end < start) return -EINVAL
     if (end === start) return 0
@@ -98,7 +99,10 @@ export class Mlock extends Part {
     return yield* this.faultinRange(vma, start, end, (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE)
   }
 
-  /** Faults until every page of start … end, all in `vma`, can be read or written. mmap_lock held. */
+  /**
+   * Part of populate_vma_page_range(): faults until every page of start … end, all in `vma`, can be read or written.
+   * mmap_lock held.
+   */
   *faultinRange(vma: PhysAddr, start: number, end: number, write: boolean): Step<number> {
     const mm = this.k.mmOf(vma)
     for (let at = start; at < end;) {
@@ -118,7 +122,7 @@ export class Mlock extends Part {
   /** End of the page, base or huge, that is usable at `addr`; `addr` when there is none. */
   protected *mappedUpTo(mm: PhysAddr, addr: VirtAddr, write: boolean): Step<number> {
     const { geo, tables } = this.k
-    const pmdp = yield* this.k.upper.findPmd(mm, addr)
+    const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
     if (pmdp === 0) return addr
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     if (pmdLeaf(pmd)) {

@@ -35,8 +35,8 @@ export class Mmap extends UnmappedArea {
   // ---- mmap -------------------------------------------------------------------------------------------------------
 
   /**
-   * The system call: maps `len` bytes of `file` (0: anonymous) from page `pgoff`. Returns the address or a negative
-   * errno. Takes and releases mmap_lock, then populates if asked to.
+   * do_mmap(): the system call: maps `len` bytes of `file` (0: anonymous) from page `pgoff`. Returns the address or a
+   * negative errno. Takes and releases mmap_lock, then populates if asked to.
    */
   *doMmap(
     mm: PhysAddr,
@@ -62,7 +62,7 @@ export class Mmap extends UnmappedArea {
     return result
   }
 
-  /** Where the mapping goes, or a negative errno. */
+  /** Part of do_mmap(): where the mapping goes, or a negative errno. */
   protected place(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
     const at = this.getUnmappedArea(mm, addr, len, flags, file, pgoff)
     if (at < 0) return at
@@ -71,6 +71,7 @@ export class Mmap extends UnmappedArea {
     return (flags & MAP_TYPE) === 0 || (flags & MAP_TYPE) === MAP_TYPE ? -EINVAL : at
   }
 
+  /** Part of do_mmap(). */
   protected *mapAt(mm: PhysAddr, at: number, len: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
     const shared = (flags & VM_SHARED) !== 0
     const anonPgoff = shared ? 0 : at / this.k.geo.pageSize
@@ -81,7 +82,7 @@ export class Mmap extends UnmappedArea {
   /** mmap_region(): makes the VMA, over whatever is there. 0 or a negative errno. mmap_lock for write. */
   *mmapRegion(mm: PhysAddr, at: number, len: number, vmFlags: number, file: PhysAddr, pgoff: number): Step<number> {
     const end = at + len
-    const error = yield* this.unmapRange(mm, at, end)
+    const error = yield* this.doVmiAlignMunmap(mm, at, end)
     if (error < 0) return error
     const accountable = (vmFlags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE
     const flags = accountable ? vmFlags | VM_ACCOUNT : vmFlags
@@ -91,6 +92,7 @@ export class Mmap extends UnmappedArea {
     return yield* this.newVma(mm, at, end, flags, file, pgoff)
   }
 
+  /** Part of mmap_region(). */
   protected *newVma(mm: PhysAddr, at: number, end: number, flags: number, file: PhysAddr, pgoff: number): Step<number> {
     const vma = yield* this.k.vmas.vmaAlloc(mm)
     if (vma === 0) return -ENOMEM
@@ -101,28 +103,28 @@ export class Mmap extends UnmappedArea {
       return -ENOMEM
     }
     if (file !== 0) yield* this.k.files.getFile(file)
-    this.k.vmas.setRange(vma, at, end, pgoff)
+    this.k.vmas.vmaSetRange(vma, at, end, pgoff)
     poke32(vma + VMA.at.flags, flags)
     poke32(vma + VMA.at.file, mapped)
     this.k.vmas.linkVma(vma)
-    yield* this.k.vmas.linkFile(vma)
+    yield* this.k.vmas.vmaLinkFile(vma)
     return 0
   }
 
   // ---- munmap -------------------------------------------------------------------------------------------------------
 
   /**
-   * The system call. 0 or a negative errno. Takes mmap_lock for write; once the VMAs are off the list a reader's lock is
-   * enough, so that faults elsewhere go on while this one zaps, and so do their races with it.
+   * __vm_munmap(): the system call. 0 or a negative errno. Takes mmap_lock for write; once the VMAs are off the list a
+   * reader's lock is enough, so that faults elsewhere go on while this one zaps, and so do their races with it.
    */
-  *doMunmap(mm: PhysAddr, start: number, len: number): Step<number> {
+  *vmMunmap(mm: PhysAddr, start: number, len: number): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
     const end = start + this.pageAlign(len)
     yield* this.k.mms.mmapWriteLock(mm)
-    const first = this.isRange(start, len) ? yield* this.gatherMunmap(mm, start, end) : -EINVAL
+    const first = this.isRange(start, len) ? yield* this.vmsGatherMunmapVmas(mm, start, end) : -EINVAL
     if (first > 0) {
       yield* this.k.mms.mmapWriteDowngrade(mm)
-      yield* this.completeMunmap(mm, phys(first), start, end)
+      yield* this.vmsCompleteMunmapVmas(mm, phys(first), start, end)
     }
     if (first >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, start, end, stamp)
     if (first > 0) yield* this.k.mms.mmapReadUnlock(mm)
@@ -130,21 +132,21 @@ export class Mmap extends UnmappedArea {
     return Math.min(first, 0)
   }
 
-  /** do_vmi_munmap(): checks, then unmapRange(). mmap_lock for write. */
+  /** do_vmi_munmap(): checks, then doVmiAlignMunmap(). mmap_lock for write. */
   *doVmiMunmap(mm: PhysAddr, start: number, len: number): Step<number> {
-    return this.isRange(start, len) ? yield* this.unmapRange(mm, start, start + this.pageAlign(len)) : -EINVAL
+    return this.isRange(start, len) ? yield* this.doVmiAlignMunmap(mm, start, start + this.pageAlign(len)) : -EINVAL
   }
 
-  /** Page aligned, not empty, within user space. */
+  /** Part of do_vmi_munmap(): page aligned, not empty, within user space. */
   protected isRange(start: number, len: number): boolean {
     const { pageSize, taskSize } = this.k.geo
     return start % pageSize === 0 && start >= 0 && start <= taskSize && len > 0 && len <= taskSize - start
   }
 
   /** do_vmi_align_munmap() without giving the lock away. 0 or -ENOMEM. mmap_lock for write. */
-  *unmapRange(mm: PhysAddr, start: number, end: number): Step<number> {
-    const first = yield* this.gatherMunmap(mm, start, end)
-    if (first > 0) yield* this.completeMunmap(mm, phys(first), start, end)
+  *doVmiAlignMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
+    const first = yield* this.vmsGatherMunmapVmas(mm, start, end)
+    if (first > 0) yield* this.vmsCompleteMunmapVmas(mm, phys(first), start, end)
     return Math.min(first, 0)
   }
 
@@ -152,7 +154,7 @@ export class Mmap extends UnmappedArea {
    * vms_gather_munmap_vmas(): cuts the VMAs at the edges of the range and takes those inside off the list; returns the
    * first of them, chained by `next`, 0 when nothing is mapped, or -ENOMEM. mmap_lock for write.
    */
-  protected *gatherMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
+  protected *vmsGatherMunmapVmas(mm: PhysAddr, start: number, end: number): Step<number> {
     const { vmas } = this.k
     const hit = vmas.findVmaIntersection(mm, start, end)
     if (hit === 0) return 0
@@ -165,14 +167,17 @@ export class Mmap extends UnmappedArea {
   }
 
   /** vms_complete_munmap_vmas(). mmap_lock in some mode: it keeps the neighbours, and with them floor and ceiling. */
-  protected *completeMunmap(mm: PhysAddr, first: PhysAddr, start: number, end: number): Step<void> {
+  protected *vmsCompleteMunmapVmas(mm: PhysAddr, first: PhysAddr, start: number, end: number): Step<void> {
     const [prev, next] = [this.k.vmas.findVmaPrev(mm, start), this.k.vmas.findVma(mm, end)]
     const floor = prev === 0 ? 0 : peekF64(prev + VMA.at.end)
     yield* this.unmapRegion(mm, first, floor, next === 0 ? this.tablesEnd : peekF64(next + VMA.at.start), false)
     yield* this.removeVmas(first)
   }
 
-  /** Takes the VMAs in start … end off the list; they stay chained by `next`, the last one to 0. */
+  /**
+   * Part of vms_gather_munmap_vmas(): takes the VMAs in start … end off the list; they stay chained by `next`, the last
+   * one to 0.
+   */
   protected detach(mm: PhysAddr, start: number, end: number): PhysAddr {
     const first = this.k.vmas.findVma(mm, start)
     let last = first
@@ -196,14 +201,14 @@ export class Mmap extends UnmappedArea {
     yield* this.k.gather.tlbGatherMmu(mm, fullmm)
     yield* this.k.zap.unmapVmas(mm, first, start, end)
     for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) {
-      yield* this.k.anonVmas.unlinkAnonVma(vma)
-      yield* this.k.vmas.unlinkFile(vma)
+      yield* this.k.anonVmas.unlinkAnonVmas(vma)
+      yield* this.k.vmas.unlinkFileVma(vma)
     }
     yield* this.k.upper.freePgtables(mm, start, end, floor as VirtAddr, ceiling as VirtAddr)
     yield* this.k.gather.tlbFinishMmu()
   }
 
-  /** Frees a chain of detached VMAs. */
+  /** Part of vms_complete_munmap_vmas(): frees a chain of detached VMAs. */
   *removeVmas(first: PhysAddr): Step<void> {
     for (let vma = first; vma !== 0;) {
       const next = this.k.vmas.next(vma)
@@ -220,7 +225,10 @@ export class Mmap extends UnmappedArea {
   }
 }
 
-/** calc_vm_prot_bits(), calc_vm_flag_bits(), and what a mapping may become later. Files are opened for read and write. */
+/**
+ * Part of do_mmap(): calc_vm_prot_bits(), calc_vm_flag_bits(), and the rights that a mapping may get later. Files are
+ * opened for read and write.
+ */
 function vmFlagsOf(prot: number, flags: number): number {
   let vm = prot & (VM_READ | VM_WRITE | VM_EXEC)
   vm |= VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC

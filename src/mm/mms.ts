@@ -57,11 +57,11 @@ export class Mms extends Part {
 
   // ---- life -------------------------------------------------------------------------------------------------------
 
-  /** A new empty address space with one user; 0 without memory or a free slot. */
+  /** mm_alloc(): a new empty address space with one user; 0 without memory or a free slot. */
   *mmAlloc(): Step<PhysAddr> {
     const mm = yield* this.takeSlot()
     if (mm === 0) return mm
-    if (!(yield* this.k.upper.newTop(mm))) {
+    if (!(yield* this.k.upper.pgdAlloc(mm))) {
       yield* this.freeSlot(mm)
       return phys(0)
     }
@@ -88,7 +88,7 @@ export class Mms extends Part {
     const users = yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmUsers), -1)
     assert(users >= 0, 'mmput() without mmget()')
     if (users > 0) return
-    if (this.currentMm() === mm) yield* this.k.tlbFlush.switchMm(phys(0))
+    if (this.currentMm() === mm) yield* this.k.tlbFlush.switchMmIrqsOff(phys(0))
     yield* this.k.exit.exitMmap(mm)
     yield* this.k.pgalloc.destroyMm(mm)
     yield* this.mmdrop(mm)
@@ -104,7 +104,7 @@ export class Mms extends Part {
     // Full barrier: this holder's accesses to the structure before the slot is another's.
     if ((yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmCount), -1)) !== 0) return
     assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without references is loaded on no CPU')
-    yield* this.k.upper.freeTop(mm)
+    yield* this.k.upper.pgdFree(mm)
     yield* this.freeSlot(mm)
   }
 
@@ -129,9 +129,9 @@ export class Mms extends Part {
   }
 
   /** context_switch() to a process with `mm`, or to none (0); what a kernel thread had borrowed goes back. */
-  *switchTo(mm: PhysAddr): Step<void> {
+  *contextSwitch(mm: PhysAddr): Step<void> {
     const borrowed = this.activeMm()
-    yield* this.k.tlbFlush.switchMm(mm)
+    yield* this.k.tlbFlush.switchMmIrqsOff(mm)
     if (borrowed === 0) return
     poke32(this.cpu.area + CPU_AREA.at.activeMm, 0)
     yield* this.mmdrop(borrowed)

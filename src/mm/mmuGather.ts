@@ -50,31 +50,36 @@ export class MmuGather extends Part {
     this.#batchCallback = k.rcu.register(callback)
   }
 
-  /** Opens the gather. Caller: mmap_lock in some mode, or the last user of the mm. */
+  /** tlb_gather_mmu(): opens the gather. Caller: mmap_lock in some mode, or the last user of the mm. */
   *tlbGatherMmu(mm: PhysAddr, fullmm: boolean): Step<void> {
     this.#mm = mm
     this.#fullmm = fullmm
     this.#pageCount = this.#tableCount = 0
     this.#batch = NO_PAGE
-    this.resetRange()
+    this.tlbResetRange()
     yield* this.incTlbFlushPending(mm)
   }
 
-  /** M3: the count rises before the first page-table lock, whose release also publishes the cleared entries. */
+  /**
+   * inc_tlb_flush_pending(): M3: the count rises before the first page-table lock, whose release also publishes the
+   * cleared entries.
+   */
   *incTlbFlushPending(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.tlbFlushPending), 1)
   }
 
+  /** dec_tlb_flush_pending(). */
   *decTlbFlushPending(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.tlbFlushPending), -1)
   }
 
-  /** Notes that entries translating addr … addr + bytes were cleared. */
+  /** tlb_flush_pte_range(): notes that entries translating addr … addr + bytes were cleared. */
   tlbFlushPteRange(addr: VirtAddr, bytes: number): void {
     this.#start = Math.min(this.#start, addr)
     this.#end = Math.max(this.#end, addr + bytes)
   }
 
+  /** tlb_flush_pmd_range(). */
   tlbFlushPmdRange(addr: VirtAddr, bytes: number): void {
     this.tlbFlushPteRange(addr, bytes)
   }
@@ -89,29 +94,37 @@ export class MmuGather extends Part {
     return this.#pageCount === this.#pages.length
   }
 
-  /** Collects one reference of a page, to be dropped after the flush. Flushes first when the batch is full. */
+  /**
+   * tlb_remove_page(): collects one reference of a page, to be dropped after the flush. Flushes first when the batch is
+   * full.
+   */
   *tlbRemovePage(page: PhysAddr): Step<void> {
     if (this.pagesFull) yield* this.tlbFlushMmu()
     this.#pages[this.#pageCount++] = page
   }
 
+  /** Part of tlb_remove_page(). */
   *tlbRemoveFolio(folio: PhysAddr): Step<void> {
     yield* this.tlbRemovePage(folio)
   }
 
   // ---- tables -----------------------------------------------------------------------------------------------------
 
-  /** Takes a table of `level` that was just unlinked; `addr` is an address it translated. */
-  *tlbRemoveTable(table: Table, addr: VirtAddr, level: number): Step<void> {
-    const token = (table << LEVEL_BITS) | level
-    if (level === Level.pte) yield* this.k.pgalloc.pteFreeTlb(this.#mm, table)
+  /** pte_free_tlb(): takes a PTE table that was just unlinked; `addr` is an address it translated. */
+  *pteFreeTlb(table: Table, addr: VirtAddr): Step<void> {
+    yield* this.k.pgalloc.__pteFreeTlb(this.#mm, table)
+    yield* this.tableFreeTlb(table, addr, Level.pte)
+  }
+
+  /** As pteFreeTlb(), for a table of `level`: pmd_free_tlb(), pud_free_tlb(), p4d_free_tlb(). */
+  *tableFreeTlb(table: Table, addr: VirtAddr, level: number): Step<void> {
     this.tlbFlushPteRange(addr, this.k.geo.pageSize)
     this.#freedTables = true
-    yield* this.queueTable(this.#mm, token)
+    yield* this.tlbRemoveTable(this.#mm, (table << LEVEL_BITS) | level)
   }
 
   /** tlb_remove_table(). */
-  protected *queueTable(_mm: PhysAddr, token: number): Step<void> {
+  protected *tlbRemoveTable(_mm: PhysAddr, token: number): Step<void> {
     if (this.k.config.tableFree === 'ipi') return yield* this.collectTable(token)
     if (this.#batch === NO_PAGE) this.#batch = yield* this.allocBatch()
     if (this.#batch === NO_PAGE) return yield* this.tlbRemoveTableOne(token)
@@ -119,16 +132,17 @@ export class MmuGather extends Part {
     const count = peek32(batch + BATCH_NR)
     poke32(batch + BATCH_TABLES + count * 4, token)
     poke32(batch + BATCH_NR, count + 1)
-    if (BATCH_TABLES + (count + 2) * 4 > this.k.memmap.frameBytes) yield* this.tableFlush()
+    if (BATCH_TABLES + (count + 2) * 4 > this.k.memmap.frameBytes) yield* this.tlbTableFlush()
   }
 
+  /** Part of tlb_remove_table(): the table is freed right after the flush. */
   protected *collectTable(token: number): Step<void> {
     if (this.#tableCount === this.#tables.length) yield* this.tlbFlushMmu()
     this.#freedTables = true
     this.#tables[this.#tableCount++] = token
   }
 
-  /** A page for a batch, without sleeping: it may not be there. */
+  /** Part of tlb_remove_table(): a page for a batch, without sleeping: it may not be there. */
   protected *allocBatch(): Step<Pfn> {
     const { failNowait } = this.k.config
     if (failNowait > 0 && this.cpu.choose(100) < failNowait) return NO_PAGE
@@ -138,87 +152,92 @@ export class MmuGather extends Part {
   }
 
   /**
-   * Without a batch: invalidate, wait until every walker with IRQs off has left, free. Protects IRQ-off walkers only, not
-   * rcu_read_lock() ones, which may not walk tables of a mapping that is being torn down. With ptReclaim tables go under
-   * others' feet, and each waits for a grace period by itself.
+   * tlb_remove_table_one(): without a batch: invalidate, wait until every walker with IRQs off has left, free. Protects
+   * IRQ-off walkers only, not rcu_read_lock() ones, which may not walk tables of a mapping that is being torn down.
+   * With ptReclaim tables go under others' feet, and each waits for a grace period by itself.
    */
   protected *tlbRemoveTableOne(token: number): Step<void> {
     if (this.k.config.ptReclaim && levelOf(token) === Level.pte) {
-      yield* this.invalidateForTables()
+      yield* this.tlbTableInvalidate()
       return yield* this.k.pgalloc.pteFreeDefer(this.#mm, tableOf(token))
     }
-    yield* this.invalidateForTables()
+    yield* this.tlbTableInvalidate()
     yield* this.k.tlbFlush.tlbRemoveTableSyncOne()
-    yield* this.tlbRemoveTableFree(token)
+    yield* this.__tlbRemoveTable(token)
   }
 
-  /** Invalidate first, then hand the batch to RCU: no hardware walker may still hold a path to the tables. */
-  protected *tableFlush(): Step<void> {
+  /**
+   * tlb_table_flush(): invalidate first, then hand the batch to RCU: no hardware walker may still hold a path to the
+   * tables.
+   */
+  protected *tlbTableFlush(): Step<void> {
     if (this.#batch === NO_PAGE) return
     const batch = this.#batch
     this.#batch = NO_PAGE
-    yield* this.invalidateForTables()
-    yield* this.freeTableBatch(this.k.memmap.frame(batch))
+    yield* this.tlbTableInvalidate()
+    yield* this.tlbRemoveTableFree(this.k.memmap.frame(batch))
   }
 
   /** tlb_table_invalidate(): ends the paths of the hardware to the tables. */
-  protected *invalidateForTables(): Step<void> {
+  protected *tlbTableInvalidate(): Step<void> {
     yield* this.tlbFlushMmuTlbonly()
   }
 
-  /** Hands a batch on to be freed when no software walker can be in its tables any more. */
-  protected *freeTableBatch(batch: PhysAddr): Step<void> {
+  /** tlb_remove_table_free(): hands a batch on to be freed when no software walker can be in its tables any more. */
+  protected *tlbRemoveTableFree(batch: PhysAddr): Step<void> {
     yield* this.k.rcu.callRcu(batch, this.#batchCallback)
   }
 
-  /** The callback: the tables, then the batch page itself. */
+  /** tlb_remove_table_rcu(): the callback: the tables, then the batch page itself. */
   protected *tlbRemoveTableRcu(batch: PhysAddr): Step<void> {
     const count = peek32(batch + BATCH_NR)
-    for (let i = 0; i < count; i++) yield* this.tlbRemoveTableFree(peek32(batch + BATCH_TABLES + i * 4))
+    for (let i = 0; i < count; i++) yield* this.__tlbRemoveTable(peek32(batch + BATCH_TABLES + i * 4))
     yield* this.k.folios.folioPut(this.k.memmap.page(this.k.memmap.pfnAt(batch)), 1)
   }
 
   /** __tlb_remove_table(). */
-  protected *tlbRemoveTableFree(token: number): Step<void> {
+  protected *__tlbRemoveTable(token: number): Step<void> {
     const level = levelOf(token)
-    if (level === Level.pte) yield* this.k.pgalloc.tlbRemoveTable(tableOf(token))
+    if (level === Level.pte) yield* this.k.pgalloc.__tlbRemoveTable(tableOf(token))
     else yield* this.k.tables.freeTable(tableOf(token), level)
   }
 
   // ---- flushing ---------------------------------------------------------------------------------------------------
 
-  /** Invalidates what was noted so far; releases nothing. */
+  /** tlb_flush_mmu_tlbonly(): invalidates what was noted so far; releases nothing. */
   *tlbFlushMmuTlbonly(): Step<void> {
     if (this.#end === 0) return
     const [start, end] = [this.#start as VirtAddr, this.#end as VirtAddr]
     const freed = this.#freedTables
-    this.resetRange()
+    this.tlbResetRange()
     yield* this.tlbFlushRange(start, end, freed)
   }
 
+  /** Part of tlb_flush_mmu_tlbonly(): the flush of what was noted, whose other half is TlbFlush.tlbFlush(). */
   protected *tlbFlushRange(start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     if (this.#fullmm) yield* this.k.tlbFlush.flushTlbMm(this.#mm)
     else yield* this.k.tlbFlush.tlbFlush(this.#mm, start, end, freedTables)
   }
 
-  /** M1: invalidate, then release what was collected. */
+  /** tlb_flush_mmu(): invalidates, then releases what was collected (M1). */
   *tlbFlushMmu(): Step<void> {
     yield* this.tlbFlushMmuTlbonly()
-    yield* this.tableFlush()
-    yield* this.freeCollected()
+    yield* this.tlbTableFlush()
+    yield* this.tlbBatchPagesFlush()
   }
 
-  protected *freeCollected(): Step<void> {
+  /** tlb_batch_pages_flush(). */
+  protected *tlbBatchPagesFlush(): Step<void> {
     const [pages, tables] = [this.#pageCount, this.#tableCount]
     this.#pageCount = this.#tableCount = 0
     for (let i = 0; i < pages; i++) {
       const folio = yield* this.k.folios.compoundHead(phys(this.#pages[i] as number))
       yield* this.k.folios.folioPut(folio, 1)
     }
-    for (let i = 0; i < tables; i++) yield* this.tlbRemoveTableFree(this.#tables[i] as number)
+    for (let i = 0; i < tables; i++) yield* this.__tlbRemoveTable(this.#tables[i] as number)
   }
 
-  /** Closes the gather. */
+  /** tlb_finish_mmu(): closes the gather. */
   *tlbFinishMmu(): Step<void> {
     if (yield* this.mmTlbFlushNested()) this.flushEverything()
     yield* this.tlbFlushMmu()
@@ -226,20 +245,22 @@ export class MmuGather extends Part {
   }
 
   /**
-   * Another gather is in flight: it may have cleared entries that this one found empty, and not have flushed them yet.
-   * Returning to user space would then leave stale translations (BUG-64).
+   * mm_tlb_flush_nested(): another gather is in flight: it may have cleared entries that this one found empty, and not
+   * have flushed them yet. Returning to user space would then leave stale translations (BUG-64).
    */
   protected *mmTlbFlushNested(): Step<boolean> {
     return (yield* this.cpu.readOnce32(phys(this.#mm + MM.at.tlbFlushPending))) > 1
   }
 
+  /** Part of tlb_finish_mmu(). */
   protected flushEverything(): void {
     this.#start = 0
     this.#end = this.k.geo.taskSize
     this.#freedTables = true
   }
 
-  protected resetRange(): void {
+  /** __tlb_reset_range(). */
+  protected tlbResetRange(): void {
     this.#start = this.#fullmm ? 0 : Number.MAX_SAFE_INTEGER
     this.#end = this.#fullmm ? this.k.geo.taskSize : 0
     this.#freedTables = false

@@ -35,8 +35,8 @@ export abstract class MoveTables extends Part {
     while (done < len) {
       const oldAddr = (from + done) as VirtAddr
       const newAddr = (to + done) as VirtAddr
-      const extent = this.extent(oldAddr, newAddr, len - done)
-      const oldPmdp = yield* this.k.upper.findPmd(this.k.mmOf(vma), oldAddr)
+      const extent = this.getExtent(oldAddr, newAddr, len - done)
+      const oldPmdp = yield* this.k.upper.mmFindPmd(this.k.mmOf(vma), oldAddr)
       if (oldPmdp !== 0 && !(yield* this.moveExtent(vma, oldPmdp, oldAddr, newVma, newAddr, extent, locks))) break
       done += Math.max(extent, pageSize)
     }
@@ -44,14 +44,14 @@ export abstract class MoveTables extends Part {
   }
 
   /** get_extent(): to the end of the old table, of the new one, or of the range. */
-  protected extent(oldAddr: VirtAddr, newAddr: VirtAddr, left: number): number {
+  protected getExtent(oldAddr: VirtAddr, newAddr: VirtAddr, left: number): number {
     const { geo } = this.k
     const oldEnd = geo.pmdAddrEnd(oldAddr, (oldAddr + left) as VirtAddr)
     const newEnd = geo.pmdAddrEnd(newAddr, (newAddr + left) as VirtAddr)
     return Math.min(oldEnd - oldAddr, newEnd - newAddr)
   }
 
-  /** What one PMD entry translates: moved as a whole if it can be. False without memory. */
+  /** Part of move_page_tables(): what one PMD entry translates: moved as a whole if it can be. False without memory. */
   protected *moveExtent(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
@@ -63,7 +63,7 @@ export abstract class MoveTables extends Part {
   ): Step<boolean> {
     const { huge, tables, geo } = this.k
     if (pmdNone((yield* this.cpu.readOnce64(oldPmdp)) as PteWord)) return true
-    const newPmdp = yield* this.k.upper.allocPmd(this.k.mmOf(newVma), newAddr)
+    const newPmdp = yield* this.k.upper.mmAllocPmd(this.k.mmOf(newVma), newAddr)
     if (newPmdp === 0) return false
     for (;;) {
       const pmd = (yield* this.cpu.readOnce64(oldPmdp)) as PteWord
@@ -78,6 +78,7 @@ export abstract class MoveTables extends Part {
     }
   }
 
+  /** Part of move_page_tables(). */
   protected *moveHuge(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
@@ -93,7 +94,10 @@ export abstract class MoveTables extends Part {
     return moved
   }
 
-  /** A table that moves takes its entries to another address at once: no rmap walk may be in it, whatever the order. */
+  /**
+   * Part of move_page_tables(): a table that moves takes its entries to another address at once: no rmap walk may be in
+   * it, whatever the order.
+   */
   protected *moveTable(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
@@ -134,7 +138,7 @@ export abstract class MoveTables extends Part {
     return movable
   }
 
-  /** What was decided from an unlocked look, again under the lock. */
+  /** Part of move_normal_pmd(): what was decided from an unlocked look, again under the lock. */
   protected isMovableTable(pmd: PteWord): boolean {
     return pmdPresent(pmd) && !pmdLeaf(pmd)
   }
@@ -155,6 +159,7 @@ export abstract class MoveTables extends Part {
     return moved
   }
 
+  /** Part of move_ptes(). */
   protected *movePtesLocked(
     vma: PhysAddr,
     oldPmdp: PhysAddr,
@@ -180,7 +185,10 @@ export abstract class MoveTables extends Part {
     return newPtep !== 0
   }
 
-  /** True when one of them was present, so that a TLB may hold it at the old address. Both locks held. */
+  /**
+   * Part of move_ptes(): true when one of them was present, so that a TLB may hold it at the old address. Both locks
+   * held.
+   */
   protected *moveEntries(
     vma: PhysAddr,
     oldPtep: PhysAddr,
@@ -204,12 +212,12 @@ export abstract class MoveTables extends Part {
 
   // ---- the flush ------------------------------------------------------------------------------------------------------
 
-  /** With both locks held; see the rule at the head of the file. */
+  /** Part of move_ptes(): with both locks held; see the rule at the head of the file. */
   protected *flushBeforeUnlock(vma: PhysAddr, start: number, end: number): Step<void> {
     yield* this.k.tlbFlush.flushTlbRange(vma, start as VirtAddr, end as VirtAddr)
   }
 
-  /** Where the flush was until 2018. */
+  /** Part of move_ptes(): where the flush was until 2018. */
   protected *flushAfterUnlock(_vma: PhysAddr, _start: number, _end: number): Step<void> {}
 
   // ---- locks ----------------------------------------------------------------------------------------------------------
@@ -218,20 +226,23 @@ export abstract class MoveTables extends Part {
   protected *takeRmapLocks(vma: PhysAddr): Step<void> {
     const [file, anonVma] = [peek32(vma + VMA.at.file), phys(peek32(vma + VMA.at.anonVma))]
     if (file !== 0) yield* downWrite(this.cpu, this.k.rcu, phys(file + FILE.at.rwsem))
-    if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
+    if (anonVma !== 0) yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
   }
 
+  /** drop_rmap_locks(). */
   protected *dropRmapLocks(vma: PhysAddr): Step<void> {
     const [file, anonVma] = [peek32(vma + VMA.at.file), phys(peek32(vma + VMA.at.anonVma))]
-    if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    if (anonVma !== 0) yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
     if (file !== 0) yield* upWrite(this.cpu, phys(file + FILE.at.rwsem))
   }
 
+  /** Part of move_ptes(). */
   protected *lockBoth(oldLock: PhysAddr, newLock: PhysAddr): Step<void> {
     yield* spinLock(this.cpu, oldLock)
     if (newLock !== oldLock) yield* spinLock(this.cpu, newLock)
   }
 
+  /** Part of move_ptes(). */
   protected *unlockBoth(oldLock: PhysAddr, newLock: PhysAddr): Step<void> {
     if (newLock !== oldLock) yield* spinUnlock(this.cpu, newLock)
     yield* spinUnlock(this.cpu, oldLock)

@@ -51,8 +51,11 @@ interface Change {
 export class Mprotect extends Part {
   // ---- the system call ----------------------------------------------------------------------------------------------
 
-  /** 0 or a negative errno; at a hole it stops with -ENOMEM, what came before is done. Takes and releases mmap_lock. */
-  *doMprotect(mm: PhysAddr, start: number, len: number, prot: number): Step<number> {
+  /**
+   * do_mprotect_pkey(): 0 or a negative errno; at a hole it stops with -ENOMEM, what came before is done. Takes and
+   * releases mmap_lock.
+   */
+  *doMprotectPkey(mm: PhysAddr, start: number, len: number, prot: number): Step<number> {
     const { pageSize } = this.k.geo
     if (start % pageSize !== 0) return -EINVAL
     if (len === 0) return 0
@@ -67,6 +70,7 @@ export class Mprotect extends Part {
     return result
   }
 
+  /** Part of do_mprotect_pkey(). */
   protected *protectVmas(mm: PhysAddr, start: number, end: number, prot: number): Step<number> {
     let vma = this.k.vmas.vmaLookup(mm, start)
     if (vma === 0) return -ENOMEM
@@ -78,7 +82,7 @@ export class Mprotect extends Part {
         error = -ENOMEM
         break
       }
-      const fixed: number = yield* this.fixup(vma, at, Math.min(end, peekF64(vma + VMA.at.end)), prot)
+      const fixed: number = yield* this.mprotectFixup(vma, at, Math.min(end, peekF64(vma + VMA.at.end)), prot)
       if (fixed < 0) error = fixed
       else {
         // Merged with a neighbour that had these rights already, it may reach further than the range asked for.
@@ -91,7 +95,7 @@ export class Mprotect extends Part {
   }
 
   /** mprotect_fixup(): the VMA that start … end of `vma` is in afterwards, or a negative errno. */
-  protected *fixup(vma: PhysAddr, start: number, end: number, prot: number): Step<number> {
+  protected *mprotectFixup(vma: PhysAddr, start: number, end: number, prot: number): Step<number> {
     const old = peek32(vma + VMA.at.flags)
     const wanted = (old & ~VM_ACCESS_FLAGS) | prot
     // VM_MAYREAD … are the same bits, four places up.
@@ -127,12 +131,13 @@ export class Mprotect extends Part {
     const mm = this.k.mmOf(vma)
     for (let addr = start as VirtAddr; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end as VirtAddr)
-      const pmdp = yield* this.k.upper.findPmd(mm, addr)
+      const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
       if (pmdp !== 0) yield* this.changePmd(vma, pmdp, addr, next, change)
       addr = next
     }
   }
 
+  /** Part of change_pmd_range(). */
   protected *changePmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, change: Change): Step<void> {
     const { geo, huge, gather } = this.k
     for (;;) {
@@ -148,12 +153,18 @@ export class Mprotect extends Part {
         }
       }
       // No table: the entry changed under our eyes. Look again.
-      if (yield* this.changePtes(vma, pmdp, addr, end, change)) return
+      if (yield* this.changePteRange(vma, pmdp, addr, end, change)) return
     }
   }
 
   /** change_pte_range(): false when there is no table (any more). */
-  protected *changePtes(vma: PhysAddr, pmdp: PhysAddr, start: VirtAddr, end: VirtAddr, change: Change): Step<boolean> {
+  protected *changePteRange(
+    vma: PhysAddr,
+    pmdp: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    change: Change,
+  ): Step<boolean> {
     const { pageSize } = this.k.geo
     const first = yield* this.k.tables.pteOffsetMapLock(this.k.mmOf(vma), pmdp, start)
     if (first === 0) return false
@@ -167,6 +178,7 @@ export class Mprotect extends Part {
     return true
   }
 
+  /** Part of change_pte_range(). */
   protected *changePte(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, change: Change): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
@@ -181,7 +193,9 @@ export class Mprotect extends Part {
     if (pteNeedsFlush(old, entry)) this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
   }
 
-  /** Rights of a page on its way: not writable when it arrives; the next write will tell. */
+  /**
+   * Part of change_pte_range(): rights of a page on its way: not writable when it arrives; the next write will tell.
+   */
   protected *changeMigrationEntry(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
     if (!isWritableMigrationEntry(pte)) return
     const anon = this.k.folios.isAnonPage(this.k.memmap.page(swpOffsetPfn(pte)))
@@ -204,8 +218,8 @@ export class Mprotect extends Part {
 }
 
 /**
- * Memory that becomes writable and private is promised from then on (VM_ACCOUNT); the promise is taken back only while no
- * page can exist.
+ * Part of mprotect_fixup(): memory that becomes writable and private is promised from then on (VM_ACCOUNT); the promise
+ * is taken back only while no page can exist.
  */
 function accounted(vma: PhysAddr, old: number, wanted: number): number {
   if ((wanted & VM_WRITE) !== 0) {

@@ -30,11 +30,11 @@ interface Remap {
 }
 
 export class Mremap extends MoveTables {
-  /** The system call. The new address, or a negative errno. Takes and releases mmap_lock. */
+  /** do_mremap(): the system call. The new address, or a negative errno. Takes and releases mmap_lock. */
   *doMremap(mm: PhysAddr, addr: number, oldLen: number, newLen: number, flags: number, newAddr: number): Step<number> {
     const [oldSize, newSize] = [this.k.mmap.pageAlign(oldLen), this.k.mmap.pageAlign(newLen)]
     const asked: Remap = { mm, addr, oldLen: oldSize, newLen: newSize, flags, newAddr }
-    const refused = this.checkParams(asked)
+    const refused = this.checkMremapParams(asked)
     if (refused !== 0) return refused
     yield* this.k.mms.mmapWriteLock(mm)
     const grown = this.growsLocked(asked)
@@ -44,16 +44,17 @@ export class Mremap extends MoveTables {
     return result
   }
 
-  /** Locked memory that grows is populated afterwards. */
+  /** Part of do_mremap(): locked memory that grows is populated afterwards. */
   protected growsLocked({ mm, addr, oldLen, newLen }: Remap): boolean {
     const vma = this.k.vmas.vmaLookup(mm, addr)
     return newLen > oldLen && vma !== 0 && (peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0
   }
 
+  /** Part of do_mremap(). */
   protected *remap(asked: Remap): Step<number> {
     if ((asked.flags & MREMAP_FIXED) !== 0 && asked.oldLen === asked.newLen) return yield* this.remapMove(asked)
     const vma = this.k.vmas.vmaLookup(asked.mm, asked.addr)
-    const refused = this.checkVma(asked, vma)
+    const refused = this.checkPrepVma(asked, vma)
     if (refused !== 0) return refused
     return (asked.flags & TO_ADDRESS) !== 0 ? yield* this.mremapTo(asked, vma) : yield* this.mremapAt(asked, vma)
   }
@@ -61,7 +62,7 @@ export class Mremap extends MoveTables {
   // ---- checks -------------------------------------------------------------------------------------------------------
 
   /** check_mremap_params(): what needs no look at the address space. */
-  protected checkParams({ addr, oldLen, newLen, flags, newAddr }: Remap): number {
+  protected checkMremapParams({ addr, oldLen, newLen, flags, newAddr }: Remap): number {
     const { pageSize, taskSize } = this.k.geo
     if ((flags & ~(MREMAP_MAYMOVE | TO_ADDRESS)) !== 0 || addr % pageSize !== 0) return -EINVAL
     if (newLen === 0 || newLen > taskSize) return -EINVAL
@@ -74,7 +75,7 @@ export class Mremap extends MoveTables {
   }
 
   /** check_prep_vma(): only what grows or moves must lie in one VMA. */
-  protected checkVma({ addr, oldLen, newLen, flags }: Remap, vma: PhysAddr): number {
+  protected checkPrepVma({ addr, oldLen, newLen, flags }: Remap, vma: PhysAddr): number {
     if (vma === 0) return -EFAULT
     if ((flags & TO_ADDRESS) === 0 && newLen <= oldLen) return 0
     const vmFlags = peek32(vma + VMA.at.flags)
@@ -90,14 +91,14 @@ export class Mremap extends MoveTables {
   protected *mremapAt(asked: Remap, vma: PhysAddr): Step<number> {
     const { addr, oldLen, newLen } = asked
     if (newLen === oldLen) return addr
-    if (newLen < oldLen) return yield* this.shrink(asked)
-    if (yield* this.expandInPlace(asked, vma)) return addr
+    if (newLen < oldLen) return yield* this.shrinkVma(asked)
+    if (yield* this.expandVmaInPlace(asked, vma)) return addr
     if ((asked.flags & MREMAP_MAYMOVE) === 0) return -ENOMEM
     return yield* this.moveAnywhere(asked, vma)
   }
 
-  /** The new address is `asked.addr`, or a negative errno. */
-  protected *shrink({ mm, addr, oldLen, newLen }: Remap): Step<number> {
+  /** shrink_vma(): the new address is `asked.addr`, or a negative errno. */
+  protected *shrinkVma({ mm, addr, oldLen, newLen }: Remap): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
     const error = yield* this.k.mmap.doVmiMunmap(mm, addr + newLen, oldLen - newLen)
     if (error !== 0) return error
@@ -105,8 +106,8 @@ export class Mremap extends MoveTables {
     return addr
   }
 
-  /** Only at the end of its VMA, into room that nobody has. */
-  protected *expandInPlace({ mm, addr, oldLen, newLen }: Remap, vma: PhysAddr): Step<boolean> {
+  /** expand_vma_in_place(): only at the end of its VMA, into room that nobody has. */
+  protected *expandVmaInPlace({ mm, addr, oldLen, newLen }: Remap, vma: PhysAddr): Step<boolean> {
     const from = peekF64(vma + VMA.at.end)
     const end = from + newLen - oldLen
     if (from - addr !== oldLen || end > this.k.geo.taskSize) return false
@@ -142,7 +143,7 @@ export class Mremap extends MoveTables {
       const from = Math.max(at, peekF64(vma + VMA.at.start))
       const to = Math.min(end, peekF64(vma + VMA.at.end))
       const one = { ...asked, addr: from, oldLen: to - from, newLen: to - from, newAddr: newAddr + (from - addr) }
-      const refused = this.checkVma(one, vma)
+      const refused = this.checkPrepVma(one, vma)
       const result = refused !== 0 ? refused : yield* this.mremapTo(one, vma)
       if (result < 0) return result
       at = to
@@ -164,13 +165,13 @@ export class Mremap extends MoveTables {
       if (source === 0) return -EFAULT
     }
     if (asked.oldLen <= newLen) return yield* this.moveAnywhere(asked, source)
-    const shrunk = yield* this.shrink(asked)
+    const shrunk = yield* this.shrinkVma(asked)
     // Cut: which of the parts kept the name of the whole is munmap's affair.
     source = this.k.vmas.vmaLookup(mm, addr)
     return shrunk < 0 ? shrunk : yield* this.moveAnywhere({ ...asked, oldLen: newLen }, source)
   }
 
-  /** vrm_set_new_addr(), then the move. */
+  /** Part of mremap_at(): vrm_set_new_addr(), then the move. */
   protected *moveAnywhere(asked: Remap, vma: PhysAddr): Step<number> {
     const { mm, addr, newLen, flags, newAddr } = asked
     const hint = (flags & TO_ADDRESS) !== 0 ? newAddr : 0
@@ -201,7 +202,10 @@ export class Mremap extends MoveTables {
     return newAddr
   }
 
-  /** Without memory for tables at the target: what was moved goes back, for which there are tables, and the target goes. */
+  /**
+   * Part of move_vma(): without memory for tables at the target: what was moved goes back, for which there are tables,
+   * and the target goes.
+   */
   protected *moveBack(
     { mm, addr, newAddr, newLen }: Remap,
     source: PhysAddr,
@@ -213,7 +217,10 @@ export class Mremap extends MoveTables {
     return -ENOMEM
   }
 
-  /** copy_vma(): a neighbour of newAddr … newAddr + len that can grow over it as a continuation of `vma`; 0: none. */
+  /**
+   * Part of copy_vma(): copy_vma(): a neighbour of newAddr … newAddr + len that can grow over it as a continuation of
+   * `vma`; 0: none.
+   */
   protected *copyByMerge(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
     const { vmas } = this.k
     const [file, flags] = [phys(peek32(vma + VMA.at.file)), peek32(vma + VMA.at.flags)]
@@ -227,16 +234,16 @@ export class Mremap extends MoveTables {
   protected *copyVma(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return copy
-    this.k.vmas.setRange(copy, newAddr, newAddr + len, this.copyPgoff(vma, addr, newAddr))
+    this.k.vmas.vmaSetRange(copy, newAddr, newAddr + len, this.copyPgoff(vma, addr, newAddr))
     yield* this.k.anonVmas.anonVmaClone(copy, vma)
     this.k.vmas.linkVma(copy)
-    yield* this.k.vmas.linkFile(copy)
+    yield* this.k.vmas.vmaLinkFile(copy)
     return copy
   }
 
   /**
-   * Pages keep their index in the mapping. Anonymous memory that never had pages takes the index of its new place, so
-   * that it merges with what is there.
+   * Part of copy_vma(): pages keep their index in the mapping. Anonymous memory that never had pages takes the index of
+   * its new place, so that it merges with what is there.
    */
   protected copyPgoff(vma: PhysAddr, addr: number, newAddr: number): number {
     const untouched = peek32(vma + VMA.at.file) === 0 && peek32(vma + VMA.at.anonVma) === 0
@@ -244,9 +251,10 @@ export class Mremap extends MoveTables {
   }
 
   /**
-   * An rmap walk visits the VMAs in order of their pgoff, equal ones in order of arrival. When it meets the old place
-   * first, it finds a page that moves meanwhile at the old place or at the new one; when it meets the new one first it
-   * could miss it at both, so the move must exclude it. A copy of its own arrives last, and its pgoff is not smaller.
+   * Part of copy_vma(): an rmap walk visits the VMAs in order of their pgoff, equal ones in order of arrival. When it
+   * meets the old place first, it finds a page that moves meanwhile at the old place or at the new one; when it meets
+   * the new one first it could miss it at both, so the move must exclude it. A copy of its own arrives last, and its
+   * pgoff is not smaller.
    */
   protected needRmapLocks(source: PhysAddr, copy: PhysAddr): boolean {
     return peekF64(copy + VMA.at.pgoff) <= peekF64(source + VMA.at.pgoff)
@@ -256,6 +264,6 @@ export class Mremap extends MoveTables {
   protected *dontunmapComplete(source: PhysAddr, copy: PhysAddr, start: number, end: number): Step<void> {
     poke32(source + VMA.at.flags, peek32(source + VMA.at.flags) & ~VM_LOCKED_MASK)
     const whole = peekF64(source + VMA.at.start) === start && peekF64(source + VMA.at.end) === end
-    if (source !== copy && whole) yield* this.k.anonVmas.unlinkAnonVma(source)
+    if (source !== copy && whole) yield* this.k.anonVmas.unlinkAnonVmas(source)
   }
 }

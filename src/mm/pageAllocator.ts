@@ -56,15 +56,15 @@ export class PageAllocator extends Part {
   // ---- allocation -------------------------------------------------------------------------------------------------
 
   /**
-   * 2^order frames for use as `kind` (FrameKind), with one reference; for order > 0 a compound page. NO_PAGE when there
-   * is no block. Contents are whatever the last owner left.
+   * alloc_pages(): 2^order frames for use as `kind` (FrameKind), with one reference; for order > 0 a compound page.
+   * NO_PAGE when there is no block. Contents are whatever the last owner left.
    */
   *allocPages(order: number, kind: number): Step<Pfn> {
     yield* spinLockIrqsave(this.cpu, this.#lock)
-    const pfn = this.takeBlock(order)
+    const pfn = this.rmqueueSmallest(order)
     yield* spinUnlockIrqrestore(this.cpu, this.#lock)
     if (pfn === NO_PAGE) return NO_PAGE
-    this.prepare(pfn, order)
+    this.prepNewPage(pfn, order)
     this.k.observer.pagesAllocated(this.cpu, pfn, order, kind)
     // Compound links and counts before the reference: a speculative getter that succeeds sees a complete folio. Pairs
     // with the add-unless-zero in Folios.tryGetFolio().
@@ -72,16 +72,17 @@ export class PageAllocator extends Part {
     return pfn
   }
 
+  /** alloc_page(). */
   *allocPage(kind: number): Step<Pfn> {
     return yield* this.allocPages(0, kind)
   }
 
-  /** Gives back a block whose last reference is gone; the caller has taken apart a compound page. */
+  /** __free_pages(): gives back a block whose last reference is gone; the caller has taken apart a compound page. */
   *freePages(pfn: Pfn, order: number): Step<void> {
-    for (let i = 0; i < 1 << order; i++) this.checkFree(toPfn(pfn + i))
+    for (let i = 0; i < 1 << order; i++) this.freePageIsBad(toPfn(pfn + i))
     this.k.observer.pagesFreed(this.cpu, pfn, order)
     yield* spinLockIrqsave(this.cpu, this.#lock)
-    this.putBlock(pfn, order)
+    this.freeOnePage(pfn, order)
     yield* spinUnlockIrqrestore(this.cpu, this.#lock)
   }
 
@@ -99,8 +100,8 @@ export class PageAllocator extends Part {
     this.k.observer.contentsCreated(this.cpu, pfn, -1)
   }
 
-  /** clear_huge_page() of the folio at `pfn`. */
-  *clearHuge(pfn: Pfn): Step<void> {
+  /** folio_zero_user() of the folio at `pfn`. */
+  *folioZeroUser(pfn: Pfn): Step<void> {
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) yield* this.clearPage(toPfn(pfn + i))
   }
 
@@ -153,7 +154,8 @@ export class PageAllocator extends Part {
 
   // ---- the free lists, zone lock held -----------------------------------------------------------------------------
 
-  protected takeBlock(order: number): Pfn {
+  /** __rmqueue_smallest(). */
+  protected rmqueueSmallest(order: number): Pfn {
     for (let from = order; from <= MAX_PAGE_ORDER; from++) {
       const page = peek32(this.listOf(from))
       if (page === 0) continue
@@ -167,7 +169,7 @@ export class PageAllocator extends Part {
   }
 
   /** __free_one_page(): merges with the buddy as long as that is a free block of the same order. */
-  protected putBlock(pfn: Pfn, order: number): void {
+  protected freeOnePage(pfn: Pfn, order: number): void {
     let [first, size] = [pfn, order]
     while (size < MAX_PAGE_ORDER) {
       const buddy = toPfn(first ^ (1 << size))
@@ -218,8 +220,8 @@ export class PageAllocator extends Part {
 
   // ---- struct pages -----------------------------------------------------------------------------------------------
 
-  /** prep_new_page() and prep_compound_page(), but for the reference count. */
-  protected prepare(pfn: Pfn, order: number): void {
+  /** prep_new_page(), with prep_compound_page() in it, but for the reference count. */
+  protected prepNewPage(pfn: Pfn, order: number): void {
     for (let i = 0; i < 1 << order; i++) this.resetPage(pfn + i)
     const head = this.#memmap.page(pfn)
     if (order === 0) return
@@ -249,7 +251,7 @@ export class PageAllocator extends Part {
   }
 
   /** free_page_is_bad(): what must not be left in a page that is freed. */
-  protected checkFree(pfn: Pfn): void {
+  protected freePageIsBad(pfn: Pfn): void {
     const page = this.#memmap.page(pfn)
     const flags = peek32(page + PAGE.at.flags)
     const bad: string[] = []

@@ -66,7 +66,7 @@ export class PageTables extends Part {
   /** A table that has its pages to itself. */
   *newUpper(mm: PhysAddr, level: UpperLevel): Step<Table> {
     const { memmap, geo } = this.k
-    const pfn = yield* this.newTablePage(memmap.upperOrder, geo.ptrsPerTable, emptyEntry(level))
+    const pfn = yield* this.pagetableAlloc(memmap.upperOrder, geo.ptrsPerTable, emptyEntry(level))
     if (pfn === NO_PAGE) return NO_TABLE
     const table = memmap.firstTable(pfn)
     this.k.observer.tableCreated(this.cpu, table, level, mm)
@@ -74,10 +74,10 @@ export class PageTables extends Part {
   }
 
   /**
-   * pagetable_alloc() and its constructor: 2^order frames for tables with one reference, their first `entries` words
+   * pagetable_alloc() and the constructor: 2^order frames for tables with one reference, their first `entries` words
    * `empty`; or NO_PAGE.
    */
-  *newTablePage(order: number, entries: number, empty: PteWord): Step<Pfn> {
+  *pagetableAlloc(order: number, entries: number, empty: PteWord): Step<Pfn> {
     const pfn = yield* this.k.pages.allocPages(order, FrameKind.table)
     if (pfn === NO_PAGE) return NO_PAGE
     const page = this.k.memmap.page(pfn)

@@ -65,7 +65,7 @@ export abstract class PageVmaMapped extends Part {
     const end = this.clip(vma, index + this.k.folios.folioNrPages(folio))
     for (let addr = this.clip(vma, index); addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
-      const pmdp = yield* this.k.upper.findPmd(this.k.mmOf(vma), addr)
+      const pmdp = yield* this.k.upper.mmFindPmd(this.k.mmOf(vma), addr)
       if (pmdp !== 0 && !(yield* this.walkPmd(vma, flags, addr, next, pmdp, folio, old))) return false
       addr = next
     }

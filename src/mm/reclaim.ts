@@ -29,7 +29,7 @@ export class Reclaim extends PageVmaMapped {
     const { folios } = this.k
     const [gone, kept]: [PhysAddr[], PhysAddr[]] = [[], []]
     for (let index = first; index < first + count; index++) {
-      const folio = yield* this.isolate(file, index)
+      const folio = yield* this.folioIsolateLru(file, index)
       if (folio === 0) continue
       if (yield* this.shrinkFolio(file, folio)) gone.push(folio)
       else kept.push(folio)
@@ -37,13 +37,13 @@ export class Reclaim extends PageVmaMapped {
     // Z1: nobody reaches the pages through a TLB when they are freed. Nor those that stay when the next reclaimer gets
     // them, who finds them unmapped and has nothing to flush.
     yield* this.k.tlbBatch.tryToUnmapFlush()
-    for (const folio of gone) yield* folios.freeUnref(folio)
-    for (const folio of kept) yield* this.putBack(folio)
+    for (const folio of gone) yield* folios.freeUnrefFolios(folio)
+    for (const folio of kept) yield* this.folioPutbackLru(folio)
     return gone.length
   }
 
   /** folio_isolate_lru(): the cached page, for this walk alone; 0 when there is none or somebody else has it. */
-  protected *isolate(file: PhysAddr, index: number): Step<PhysAddr> {
+  protected *folioIsolateLru(file: PhysAddr, index: number): Step<PhysAddr> {
     const folio = yield* this.k.files.filemapGetFolio(file, index)
     if (folio === 0) return folio
     const flags = yield* this.cpu.atomicFetchAnd32(phys(folio + PAGE.at.flags), ~PG_LRU)
@@ -52,7 +52,8 @@ export class Reclaim extends PageVmaMapped {
     return phys(0)
   }
 
-  protected *putBack(folio: PhysAddr): Step<void> {
+  /** folio_putback_lru(). */
+  protected *folioPutbackLru(folio: PhysAddr): Step<void> {
     yield* this.k.folios.setFlag(folio, PG_LRU)
     yield* this.k.folios.folioPut(folio, 1)
   }
@@ -76,7 +77,7 @@ export class Reclaim extends PageVmaMapped {
     return yield* this.k.files.removeMapping(file, folio)
   }
 
-  /** Unmaps a folio of a file wherever it is mapped. Caller: the folio lock, a reference. */
+  /** try_to_unmap(): unmaps a folio of a file wherever it is mapped. Caller: the folio lock, a reference. */
   *tryToUnmap(file: PhysAddr, folio: PhysAddr, flags: number): Step<void> {
     const lock = phys(file + FILE.at.rwsem)
     yield* downRead(this.cpu, this.k.rcu, lock)
@@ -85,7 +86,7 @@ export class Reclaim extends PageVmaMapped {
     yield* upRead(this.cpu, lock)
   }
 
-  /** try_to_unmap_one(). False: locked memory stays, and with it the page. */
+  /** Part of try_to_unmap_one(). False: locked memory stays, and with it the page. */
   protected override *visitPte(
     flags: number,
     vma: PhysAddr,
@@ -107,10 +108,10 @@ export class Reclaim extends PageVmaMapped {
 
   protected *clear(flags: number, mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
     const { ops, tlbBatch } = this.k
-    const defer = (flags & TTU_BATCH_FLUSH) !== 0 && (yield* tlbBatch.shouldDefer(mm))
+    const defer = (flags & TTU_BATCH_FLUSH) !== 0 && (yield* tlbBatch.shouldDeferFlush(mm))
     if (!defer) return yield* ops.ptepClearFlush(vma, addr, ptep)
     const old = yield* ops.ptepGetAndClear(mm, addr, ptep)
-    yield* tlbBatch.setFlushPending(mm, addr, old)
+    yield* tlbBatch.setTlbUbcFlushPending(mm, addr, old)
     return old
   }
 

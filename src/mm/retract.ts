@@ -36,7 +36,7 @@ export class Retract extends Part {
     const folio = phys(file + FILE.at.hugeLock)
     yield* downWrite(this.cpu, this.k.rcu, folio)
     yield* this.excludeRmapWalks(file)
-    const pmdp = yield* this.k.upper.findPmd(mm, haddr)
+    const pmdp = yield* this.k.upper.mmFindPmd(mm, haddr)
     const taken = pmdp !== 0 && (yield* this.takeTable(mm, vma, haddr, pmdp, true))
     yield* this.admitRmapWalks(file)
     yield* upWrite(this.cpu, folio)
@@ -80,7 +80,7 @@ export class Retract extends Part {
       const addr = (peekF64(vma + VMA.at.start) + pages * this.k.geo.pageSize) as VirtAddr
       if (pages < 0 || addr !== this.k.geo.pmdAlignDown(addr) || !this.isCandidate(vma, addr)) continue
       const mm = this.k.mmOf(vma)
-      const pmdp = yield* this.k.upper.findPmd(mm, addr)
+      const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
       if (pmdp === 0) continue
       if (take ? yield* this.takeTable(mm, vma, addr, pmdp, false) : yield* this.unmap(mm, vma, addr, pmdp)) found++
     }

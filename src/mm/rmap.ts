@@ -31,8 +31,8 @@ export class Rmap extends Part {
   // ---- adding -----------------------------------------------------------------------------------------------------
 
   /**
-   * The first mapping of a new folio, nobody else knows it yet: owner, index, exclusive, mapcount 1 (a large folio is
-   * mapped as a whole). Caller: page-table lock; the vma has its anon_vma.
+   * folio_add_new_anon_rmap(): the first mapping of a new folio, nobody else knows it yet: owner, index, exclusive,
+   * mapcount 1 (a large folio is mapped as a whole). Caller: page-table lock; the vma has its anon_vma.
    */
   *folioAddNewAnonRmap(folio: PhysAddr, vma: PhysAddr, addr: VirtAddr): Step<void> {
     poke32(folio + PAGE.at.mapping, peek32(vma + VMA.at.anonVma) + PAGE_MAPPING_ANON)
@@ -42,29 +42,36 @@ export class Rmap extends Part {
     else yield* this.addPte(folio)
   }
 
-  /** One more PTE mapping of a page of an anonymous folio. Caller: page-table lock, and the mapping's reference. */
+  /**
+   * folio_add_anon_rmap_pte(): one more PTE mapping of a page of an anonymous folio. Caller: page-table lock, and the
+   * mapping's reference.
+   */
   *folioAddAnonRmapPte(page: PhysAddr, _vma: PhysAddr, _addr: VirtAddr, exclusive: boolean): Step<void> {
     yield* this.addPte(page)
     if (exclusive) yield* this.k.folios.setFlag(page, PG_ANON_EXCLUSIVE)
   }
 
+  /** folio_add_anon_rmap_pmd(). */
   *folioAddAnonRmapPmd(folio: PhysAddr, _vma: PhysAddr, _addr: VirtAddr, exclusive: boolean): Step<void> {
     yield* this.addPmd(folio)
     if (exclusive) yield* this.k.folios.setFlag(folio, PG_ANON_EXCLUSIVE)
   }
 
+  /** folio_add_file_rmap_pte(). */
   *folioAddFileRmapPte(page: PhysAddr): Step<void> {
     yield* this.addPte(page)
   }
 
   // ---- removing ---------------------------------------------------------------------------------------------------
 
+  /** folio_remove_rmap_pte(). */
   *folioRemoveRmapPte(page: PhysAddr): Step<void> {
     const folio = yield* this.k.folios.compoundHead(page)
     if (this.k.folios.isLarge(folio)) yield* this.cpu.atomicAdd32(largeMapcount(folio), -1)
     yield* this.count(page, phys(page + PAGE.at.mapcount), -1)
   }
 
+  /** folio_remove_rmap_pmd(). */
   *folioRemoveRmapPmd(folio: PhysAddr): Step<void> {
     yield* this.cpu.atomicAdd32(largeMapcount(folio), -1)
     yield* this.count(folio, entireMapcount(folio), -1)
@@ -73,9 +80,9 @@ export class Rmap extends Part {
   // ---- the exclusive flag -----------------------------------------------------------------------------------------
 
   /**
-   * fork: one more mapping of the page, which is then no longer exclusive. False when it may be pinned: the pin stays
-   * with the parent, so the child must get a copy. Caller: page-table lock of the parent, mmap_lock for write inside a
-   * write section of write_protect_seq, which keeps gup_fast from pinning it meanwhile.
+   * folio_try_dup_anon_rmap_pte(): fork: one more mapping of the page, which is then no longer exclusive. False when it
+   * may be pinned: the pin stays with the parent, so the child must get a copy. Caller: page-table lock of the parent,
+   * mmap_lock for write inside a write section of write_protect_seq, which keeps gup_fast from pinning it meanwhile.
    */
   *folioTryDupAnonRmapPte(page: PhysAddr): Step<boolean> {
     if (!(yield* this.shareForFork(page))) return false
@@ -83,6 +90,7 @@ export class Rmap extends Part {
     return true
   }
 
+  /** folio_try_dup_anon_rmap_pmd(). */
   *folioTryDupAnonRmapPmd(folio: PhysAddr): Step<boolean> {
     if (!(yield* this.shareForFork(folio))) return false
     yield* this.addPmd(folio)
@@ -90,8 +98,8 @@ export class Rmap extends Part {
   }
 
   /**
-   * Swap-out and migration: clears the exclusive flag unless the page may be pinned. Caller: has made the entry unusable
-   * and flushed it.
+   * folio_try_share_anon_rmap_pte(): swap-out and migration: clears the exclusive flag unless the page may be pinned.
+   * Caller: has made the entry unusable and flushed it.
    */
   *folioTryShareAnonRmapPte(page: PhysAddr): Step<boolean> {
     const folio = yield* this.k.folios.compoundHead(page)
@@ -106,10 +114,12 @@ export class Rmap extends Part {
     return true
   }
 
+  /** folio_try_share_anon_rmap_pmd(). */
   *folioTryShareAnonRmapPmd(folio: PhysAddr): Step<boolean> {
     return yield* this.folioTryShareAnonRmapPte(folio)
   }
 
+  /** Part of __folio_try_dup_anon_rmap(). */
   protected *shareForFork(page: PhysAddr): Step<boolean> {
     if (!(yield* this.k.folios.testFlag(page, PG_ANON_EXCLUSIVE))) return true
     const folio = yield* this.k.folios.compoundHead(page)
@@ -118,6 +128,7 @@ export class Rmap extends Part {
     return true
   }
 
+  /** Part of __folio_try_share_anon_rmap(). */
   protected *clearExclusive(page: PhysAddr): Step<void> {
     yield* this.k.folios.clearFlag(page, PG_ANON_EXCLUSIVE)
     this.k.observer.anonExclusiveCleared(this.cpu, this.k.memmap.pfnOf(page))
@@ -125,12 +136,14 @@ export class Rmap extends Part {
 
   // ---- counts -----------------------------------------------------------------------------------------------------
 
+  /** Part of __folio_add_rmap(). */
   protected *addPte(page: PhysAddr): Step<void> {
     const folio = yield* this.k.folios.compoundHead(page)
     yield* this.count(page, phys(page + PAGE.at.mapcount), 1)
     if (this.k.folios.isLarge(folio)) yield* this.cpu.atomicAdd32(largeMapcount(folio), 1)
   }
 
+  /** Part of __folio_add_rmap(). */
   protected *addPmd(folio: PhysAddr): Step<void> {
     yield* this.count(folio, entireMapcount(folio), 1)
     yield* this.cpu.atomicAdd32(largeMapcount(folio), 1)

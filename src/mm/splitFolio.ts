@@ -32,13 +32,14 @@ export class SplitFolio extends Part {
     const anonVma = yield* anonVmas.folioGetAnonVma(folio)
     if (anonVma === 0) return -EBUSY
     // For write: excludes other splits and collapses in these VMAs, and rmap walks.
-    yield* anonVmas.lockWrite(anonVma)
+    yield* anonVmas.anonVmaLockWrite(anonVma)
     const result = yield* this.splitAnonFolio(folio)
-    yield* anonVmas.unlockWrite(anonVma)
+    yield* anonVmas.anonVmaUnlockWrite(anonVma)
     yield* anonVmas.putAnonVma(anonVma)
     return result
   }
 
+  /** Part of split_huge_page_to_list_to_order(). */
   protected *splitAnonFolio(folio: PhysAddr): Step<number> {
     if (!(yield* this.canSplitFolio(folio))) return -EAGAIN
     yield* this.unmapFolio(folio)
@@ -46,20 +47,23 @@ export class SplitFolio extends Part {
     this.cpu.localIrqSave()
     const nr = this.k.folios.folioNrPages(folio)
     const frozen = yield* this.freeze(folio)
-    if (frozen) yield* this.splitFrozen(folio, nr)
+    if (frozen) yield* this.splitHugePage(folio, nr)
     yield* this.cpu.localIrqRestore()
-    yield* this.remapFolio(folio, frozen ? nr : 1)
+    yield* this.remapPage(folio, frozen ? nr : 1)
     if (!frozen) return -EAGAIN
     yield* this.releaseTails(folio, nr)
     return 0
   }
 
-  /** A racy filter: are there references that neither mappings nor the caller explain? The freeze is the real test. */
+  /**
+   * can_split_folio(): a racy filter: are there references that neither mappings nor the caller explain? The freeze is
+   * the real test.
+   */
   protected *canSplitFolio(folio: PhysAddr): Step<boolean> {
     return (yield* this.k.folios.folioMapcount(folio)) === (yield* this.k.folios.folioRefCount(folio)) - 1
   }
 
-  /** Mappings become migration entries, and with them go the mappings' references. */
+  /** unmap_folio(): mappings become migration entries, and with them go the mappings' references. */
   protected *unmapFolio(folio: PhysAddr): Step<void> {
     yield* this.k.migrate.tryToMigrate(folio, this.unmapFlags())
   }
@@ -73,9 +77,9 @@ export class SplitFolio extends Part {
   }
 
   /**
-   * Only the caller's reference is left, or somebody is using the folio. Full barrier on success: the entries were
-   * changed before, so a gup_fast that takes its reference later finds them changed. Pairs with the full barrier between
-   * reference and second look in GupFast.
+   * Part of split_huge_page_to_list_to_order(): only the caller's reference is left, or somebody is using the folio.
+   * Full barrier on success: the entries were changed before, so a gup_fast that takes its reference later finds them
+   * changed. Pairs with the full barrier between reference and second look in GupFast.
    */
   protected *freeze(folio: PhysAddr): Step<boolean> {
     return yield* this.k.folios.folioRefFreeze(folio, 1)
@@ -83,22 +87,26 @@ export class SplitFolio extends Part {
 
   // ---- the frozen window ------------------------------------------------------------------------------------------
 
-  /** The head last: as long as it is a head, its order says how far the folio reaches. */
-  protected *splitFrozen(folio: PhysAddr, nr: number): Step<void> {
+  /** __split_huge_page(): the head last: as long as it is a head, its order says how far the folio reaches. */
+  protected *splitHugePage(folio: PhysAddr, nr: number): Step<void> {
     this.clearLargeCounts(folio)
-    for (let i = nr - 1; i >= 1; i--) yield* this.splitTail(folio, phys(folio + i * PAGE.size), i)
+    for (let i = nr - 1; i >= 1; i--) yield* this.splitHugePageTail(folio, phys(folio + i * PAGE.size), i)
     yield* this.k.folios.clearFlag(folio, PG_HEAD)
     poke32(folio + PAGE.at.order, 0)
     yield* this.k.folios.folioRefUnfreeze(folio, 1)
   }
 
-  /** From the unfreeze on the tail is a page like any other, which anybody may find: everything else comes before. */
-  protected *splitTail(folio: PhysAddr, tail: PhysAddr, index: number): Step<void> {
+  /**
+   * __split_huge_page_tail(): from the unfreeze on the tail is a page like any other, which anybody may find:
+   * everything else comes before.
+   */
+  protected *splitHugePageTail(folio: PhysAddr, tail: PhysAddr, index: number): Step<void> {
     yield* this.inheritFields(folio, tail, index)
     yield* this.clearCompoundHead(tail)
     yield* this.unfreezeTail(tail)
   }
 
+  /** Part of __split_huge_page_tail(). */
   protected *inheritFields(folio: PhysAddr, tail: PhysAddr, index: number): Step<void> {
     this.checkUnmapped(tail)
     yield* this.cpu.writeOnce32(phys(tail + PAGE.at.flags), peek32(folio + PAGE.at.flags) & INHERITED_FLAGS)
@@ -106,6 +114,7 @@ export class SplitFolio extends Part {
     pokeF64(tail + PAGE.at.index, peekF64(folio + PAGE.at.index) + index)
   }
 
+  /** Part of __split_huge_page_tail(). */
   protected *clearCompoundHead(tail: PhysAddr): Step<void> {
     // Write barrier: the fields before the link. Otherwise a reader that finds no head could take what the tail's
     // words held before for the fields of a page. Pairs with the dependency through Folios.compoundHead().
@@ -113,11 +122,15 @@ export class SplitFolio extends Part {
     yield* this.cpu.writeOnce32(phys(tail + PAGE.at.compoundHead), 0)
   }
 
+  /** Part of __split_huge_page_tail(). */
   protected *unfreezeTail(tail: PhysAddr): Step<void> {
     yield* this.k.folios.folioRefUnfreeze(tail, 1)
   }
 
-  /** The first tail's counts of the whole folio share words with what a page keeps there; no pin and no mapping is left. */
+  /**
+   * Part of __split_huge_page(): the first tail's counts of the whole folio share words with what a page keeps there;
+   * no pin and no mapping is left.
+   */
   protected clearLargeCounts(folio: PhysAddr): void {
     const firstTail = folio + PAGE.size
     poke32(firstTail + PAGE.at.entireMapcount, 0)
@@ -125,7 +138,7 @@ export class SplitFolio extends Part {
     poke32(firstTail + PAGE.at.largeMapcount, 0)
   }
 
-  /** VM_BUG_ON_PAGE(atomic_read(&page_tail->_mapcount) != -1). */
+  /** Part of __split_huge_page_tail(): VM_BUG_ON_PAGE(atomic_read(&page_tail->_mapcount) != -1). */
   protected checkUnmapped(tail: PhysAddr): void {
     const mapcount = peek32(tail + PAGE.at.mapcount) + 1
     if (mapcount === 0) return
@@ -136,15 +149,21 @@ export class SplitFolio extends Part {
 
   // ---- afterwards -------------------------------------------------------------------------------------------------
 
-  /** Migration entries become mappings again: of the `pieces` base pages, or (1) of the folio that could not be split. */
-  protected *remapFolio(folio: PhysAddr, pieces: number): Step<void> {
+  /**
+   * remap_page(): migration entries become mappings again: of the `pieces` base pages, or (1) of the folio that could
+   * not be split.
+   */
+  protected *remapPage(folio: PhysAddr, pieces: number): Step<void> {
     for (let i = 0; i < pieces; i++) {
       const piece = phys(folio + i * PAGE.size)
       yield* this.k.migrate.removeMigrationPtes(piece, piece, true)
     }
   }
 
-  /** Lets the faults go that wait for the tails, and drops the reference that each tail started with. */
+  /**
+   * Part of __split_huge_page(): lets the faults go that wait for the tails, and drops the reference that each tail
+   * started with.
+   */
   protected *releaseTails(folio: PhysAddr, nr: number): Step<void> {
     for (let i = 1; i < nr; i++) {
       const tail = phys(folio + i * PAGE.size)

@@ -56,7 +56,10 @@ export abstract class HugePmdSplit extends Part {
     yield* this.k.tables.pmdUnlock(pmdp)
   }
 
-  /** What was decided before the lock is decided again here: a zap or another split may have come first. */
+  /**
+   * __split_huge_pmd_locked(): what was decided before the lock is decided again here: a zap or another split may have
+   * come first.
+   */
   protected *splitHugePmdLocked(
     vma: PhysAddr,
     pmdp: PhysAddr,
@@ -72,15 +75,15 @@ export abstract class HugePmdSplit extends Part {
     if (folio !== 0 && (migration || this.folioOfPmd(pmd) !== folio)) return
     if (migration) return yield* this.splitMigrationPmd(vma, pmdp, haddr, pmd)
     if (this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr)))
-      return yield* this.splitZeroPmd(vma, pmdp, haddr)
+      return yield* this.splitHugeZeroPagePmd(vma, pmdp, haddr)
     return yield* this.splitPresentPmd(vma, pmdp, haddr, freeze)
   }
 
   // ---- a mapped folio ---------------------------------------------------------------------------------------------
 
   /**
-   * huge → invalid → table. A peeker without lock must never see none on the way (I1), and the MMU must not be able to
-   * load the huge entry any more when the table appears (I2).
+   * Part of __split_huge_pmd_locked(): huge → invalid → table. A peeker without lock must never see none on the way
+   * (I1), and the MMU must not be able to load the huge entry any more when the table appears (I2).
    */
   protected *splitPresentPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, freeze: boolean): Step<void> {
     const old = yield* this.makeUnusable(vma, haddr, pmdp)
@@ -100,14 +103,17 @@ export abstract class HugePmdSplit extends Part {
   }
 
   /**
-   * pmdp_invalidate(): one exchange, so that no accessed or dirty bit is lost (BUG-39), and a flush on all CPUs. `haddr`
-   * is where the huge range begins (BUG-01). From here no CPU has or can load the huge translation.
+   * Part of __split_huge_pmd_locked(): pmdp_invalidate(): one exchange, so that no accessed or dirty bit is lost
+   * (BUG-39), and a flush on all CPUs. `haddr` is where the huge range begins (BUG-01). From here no CPU has or can
+   * load the huge translation.
    */
   protected *makeUnusable(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
     return yield* this.k.ops.pmdpInvalidate(vma, haddr, pmdp)
   }
 
-  /** One PMD reference becomes one for each PTE; references before mapcounts (R1). */
+  /**
+   * Part of __split_huge_pmd_locked(): one PMD reference becomes one for each PTE; references before mapcounts (R1).
+   */
   protected *addPteMappings(vma: PhysAddr, haddr: VirtAddr, folio: PhysAddr, exclusive: boolean): Step<void> {
     const { geo, memmap, rmap } = this.k
     const first = memmap.pfnOf(folio)
@@ -116,13 +122,19 @@ export abstract class HugePmdSplit extends Part {
       yield* rmap.folioAddAnonRmapPte(memmap.page(first + i), vma, (haddr + i * geo.pageSize) as VirtAddr, exclusive)
   }
 
-  /** The mapping of the whole goes: mapcount first, and frozen its reference too, since migration entries hold none. */
+  /**
+   * Part of __split_huge_pmd_locked(): the mapping of the whole goes: mapcount first, and frozen its reference too,
+   * since migration entries hold none.
+   */
   protected *dropPmdMapping(folio: PhysAddr, frozen: boolean): Step<void> {
     yield* this.k.rmap.folioRemoveRmapPmd(folio)
     if (frozen) yield* this.k.folios.folioPut(folio, 1)
   }
 
-  /** Writes the entries of a withdrawn table, which nobody else can see. Returns the address behind the last one. */
+  /**
+   * Part of __split_huge_pmd_locked(): writes the entries of a withdrawn table, which nobody else can see. Returns the
+   * address behind the last one.
+   */
   protected *fillTable(mm: PhysAddr, table: Table, haddr: VirtAddr, pfn: Pfn, shape: PteShape): Step<VirtAddr> {
     const { hpagePmdNr, pageSize } = this.k.geo
     const first = this.k.memmap.table(table)
@@ -136,17 +148,21 @@ export abstract class HugePmdSplit extends Part {
     return addr
   }
 
+  /** Part of __split_huge_pmd_locked(). */
   protected *publishTable(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, table: Table): Step<void> {
     // Write barrier: the PTEs before the pointer to them. Otherwise a walker that finds the table could read entries of
     // its last use. Walkers need no barrier: they reach the PTEs through the pointer (address dependency), see
-    // GupFast.gupPteRange() and Mmu.
+    // GupFast.gupFastPteRange() and Mmu.
     yield* this.cpu.smpWmb()
     yield* this.k.ops.pmdPopulate(this.k.mmOf(vma), haddr, pmdp, table)
   }
 
   // ---- what is no folio of this mapping ---------------------------------------------------------------------------
 
-  /** No invalidation: the hardware never used the entry, and inverting its offset would damage it (BUG-35). */
+  /**
+   * Part of __split_huge_pmd_locked(): no invalidation: the hardware never used the entry, and inverting its offset
+   * would damage it (BUG-35).
+   */
   protected *splitMigrationPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, pmd: PteWord): Step<void> {
     const table = yield* this.k.pgalloc.pgtableTransHugeWithdraw(this.k.mmOf(vma), pmdp)
     const shape: PteShape = {
@@ -162,10 +178,11 @@ export abstract class HugePmdSplit extends Part {
   }
 
   /**
-   * The huge zero page becomes zero-page PTEs. The PMD is none for a moment; whoever skips the range then, or faults and
-   * waits for the lock, finds zeroes in any case, and no page or count is attached to them.
+   * __split_huge_zero_page_pmd(): the huge zero page becomes zero-page PTEs. The PMD is none for a moment; whoever
+   * skips the range then, or faults and waits for the lock, finds zeroes in any case, and no page or count is attached
+   * to them.
    */
-  protected *splitZeroPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr): Step<void> {
+  protected *splitHugeZeroPagePmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr): Step<void> {
     const { geo, ops, pages } = this.k
     const mm = this.k.mmOf(vma)
     yield* ops.pmdpHugeGetAndClear(mm, haddr, pmdp)

@@ -24,11 +24,12 @@ export const NO_ENTRY = phys(0)
 export class UpperTables extends Part {
   // ---- the top ----------------------------------------------------------------------------------------------------
 
-  /** A top-level table for the new address space `mm`; false without memory. */
-  *newTop(mm: PhysAddr): Step<boolean> {
+  /** pgd_alloc(): a top-level table for the new address space `mm`; false without memory. */
+  *pgdAlloc(mm: PhysAddr): Step<boolean> {
     return yield* this.makeTop(mm, Level.pgd, this.k.geo.taskSize)
   }
 
+  /** Part of pgd_alloc(). */
   protected *makeTop(mm: PhysAddr, level: UpperLevel, limit: number): Step<boolean> {
     const table = yield* this.k.tables.newTable(mm, level)
     if (table === NO_TABLE) return false
@@ -38,7 +39,8 @@ export class UpperTables extends Part {
     return true
   }
 
-  *freeTop(mm: PhysAddr): Step<void> {
+  /** pgd_free(). */
+  *pgdFree(mm: PhysAddr): Step<void> {
     yield* this.k.tables.freeTable(this.k.memmap.tableAt(peek32(mm + MM.at.pgd)), Level.pgd)
   }
 
@@ -49,21 +51,26 @@ export class UpperTables extends Part {
 
   // ---- where an entry is ------------------------------------------------------------------------------------------
 
+  /** pgd_offset(). */
   pgdOffset(mm: PhysAddr, addr: VirtAddr): PhysAddr {
     return phys(peek32(mm + MM.at.pgd) + this.k.geo.pgdIndex(addr) * 8)
   }
 
-  /** Entry for `addr` in the table that the word of the level above points to. Pure: the caller has read the word. */
+  /**
+   * pud_offset(): entry for `addr` in the table that the word of the level above points to. Pure: the caller has read
+   * the word.
+   */
   pudOffset(pgd: PteWord, addr: VirtAddr): PhysAddr {
     return phys(this.k.memmap.table(entryTable(pgd)) + this.k.geo.pudIndex(addr) * 8)
   }
 
+  /** pmd_offset(). */
   pmdOffset(pud: PteWord, addr: VirtAddr): PhysAddr {
     return phys(this.k.memmap.table(entryTable(pud)) + this.k.geo.pmdIndex(addr) * 8)
   }
 
   /** mm_find_pmd(): the PMD entry for `addr`, 0 when there is no PMD table. Caller: a lock that keeps the tables. */
-  *findPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
+  *mmFindPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     const pgd = (yield* this.cpu.readOnce64(this.pgdOffset(mm, addr))) as PteWord
     if (this.isNone(pgd)) return NO_ENTRY
     const pudp = this.pudOffset(pgd, addr)
@@ -72,7 +79,7 @@ export class UpperTables extends Part {
     return this.isNone(pud) ? NO_ENTRY : this.pmdOffset(pud, addr)
   }
 
-  /** Where to go on behind `addr`, for which findPmd() has found nothing: behind the missing table, at most `end`. */
+  /** Where to go on behind `addr`, for which mmFindPmd() has found nothing: behind the missing table, at most `end`. */
   *behindMissing(mm: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<VirtAddr> {
     const pgd = (yield* this.cpu.readOnce64(this.pgdOffset(mm, addr))) as PteWord
     return this.isNone(pgd) ? this.k.geo.pgdAddrEnd(addr, end) : this.k.geo.pudAddrEnd(addr, end)
@@ -80,8 +87,10 @@ export class UpperTables extends Part {
 
   // ---- allocation -------------------------------------------------------------------------------------------------
 
-  /** The PMD entry for `addr`, with the tables above it allocated; 0 without memory. Caller: mmap_lock. */
-  *allocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
+  /**
+   * mm_alloc_pmd(): the PMD entry for `addr`, with the tables above it allocated; 0 without memory. Caller: mmap_lock.
+   */
+  *mmAllocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     const pgd = yield* this.allocLevel(mm, this.pgdOffset(mm, addr), addr, Level.pgd)
     if (pteNone(pgd)) return NO_ENTRY
     const pud = yield* this.allocLevel(mm, this.pudOffset(pgd, addr), addr, Level.pud)
@@ -93,7 +102,10 @@ export class UpperTables extends Part {
     return pteNone(entry)
   }
 
-  /** The word of `entry` of `level`, with a new table behind it if it was none; none when there is no memory. */
+  /**
+   * Part of mm_alloc_pmd(): the word of `entry` of `level`, with a new table behind it if it was none; none when there
+   * is no memory.
+   */
   protected *allocLevel(mm: PhysAddr, entry: PhysAddr, addr: VirtAddr, level: 3 | 4 | 5): Step<PteWord> {
     const seen = (yield* this.cpu.readOnce64(entry)) as PteWord
     if (!this.isNone(seen)) return seen
@@ -127,14 +139,14 @@ export class UpperTables extends Part {
       if (this.isNone(pgd)) continue
       const stop = this.k.geo.pgdAddrEnd(addr, end)
       for (let at = addr; at < stop; at = this.k.geo.pudAddrEnd(at, stop))
-        yield* this.freePmdTable(mm, this.pudOffset(pgd, at), at, this.k.geo.pudAddrEnd(at, stop), floor, ceiling)
+        yield* this.freePmdRange(mm, this.pudOffset(pgd, at), at, this.k.geo.pudAddrEnd(at, stop), floor, ceiling)
       if (!inside(addr, this.k.geo.pgdirSize, floor, ceiling)) continue
       yield* this.unlink(Level.pgd, mm, addr, pgdp, pgd)
     }
   }
 
   /** free_pmd_range() below the region-third (PUD) entry at `pudp`, and the PMD table itself if nothing else needs it. */
-  protected *freePmdTable(
+  protected *freePmdRange(
     mm: PhysAddr,
     pudp: PhysAddr,
     start: VirtAddr,
@@ -145,23 +157,26 @@ export class UpperTables extends Part {
     const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
     if (this.isNone(pud)) return
     for (let addr = start; addr < end; addr = this.k.geo.pmdAddrEnd(addr, end))
-      yield* this.freePteTable(mm, this.pmdOffset(pud, addr), addr, floor, ceiling)
+      yield* this.freePteRange(mm, this.pmdOffset(pud, addr), addr, floor, ceiling)
     if (inside(start, this.k.geo.pudSize, floor, ceiling)) yield* this.unlink(Level.pud, mm, start, pudp, pud)
   }
 
-  /** Clears the entry at `entry` of `level`, which reads `word`, and hands its table to the gather. */
+  /**
+   * Part of free_pgtables(): clears the entry at `entry` of `level`, which reads `word`, and hands its table to the
+   * gather.
+   */
   protected *unlink(level: 3 | 4 | 5, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, word: PteWord): Step<void> {
     yield* this.k.ops.upperClear(level, mm, addr, entry)
-    yield* this.k.gather.tlbRemoveTable(entryTable(word), addr, level - 1)
+    yield* this.k.gather.tableFreeTlb(entryTable(word), addr, level - 1)
   }
 
-  /** The table's own lock is not taken: no walker that would need it may exist in free_pgtables(). */
-  protected *freePteTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, floor: number, ceiling: number): Step<void> {
+  /** free_pte_range(): the table's own lock is not taken: no walker that would need it may exist in free_pgtables(). */
+  protected *freePteRange(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, floor: number, ceiling: number): Step<void> {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (!pmdPresent(pmd) || pmdLeaf(pmd) || !inside(addr, this.k.geo.pmdSize, floor, ceiling)) return
     yield* this.k.ops.pmdClear(mm, addr, pmdp)
-    yield* this.k.gather.tlbRemoveTable(entryTable(pmd), addr, Level.pte)
+    yield* this.k.gather.pteFreeTlb(entryTable(pmd), addr)
     this.k.tables.mmDecNrPtes(mm)
   }
 
@@ -177,7 +192,7 @@ export class UpperTables extends Part {
    * how many. The upper entries are read anew for each PMD range and not once for all of theirs: it keeps the walk in one
    * loop, whose words stay in registers.
    */
-  *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
+  *gupFastPgdRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
     const { geo, observer } = this.k
     let nr = 0
     for (let addr = start; addr < end;) {
@@ -191,7 +206,7 @@ export class UpperTables extends Part {
       if (this.isNone(pud)) return nr
       const next = geo.pmdAddrEnd(addr, end)
       const want = nr + geo.pagesIn(next - addr)
-      nr = yield* this.k.gupFast.gupPmd(this.pmdOffset(pud, addr), addr, next, flags, pages, nr)
+      nr = yield* this.k.gupFast.gupFastPmdEntry(this.pmdOffset(pud, addr), addr, next, flags, pages, nr)
       if (nr !== want) return nr
       addr = next
     }

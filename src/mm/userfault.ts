@@ -31,7 +31,7 @@ export class Userfault extends Part {
 
   /** One round: -EAGAIN when khugepaged has taken the table away in the middle of it. */
   protected *fillOnce(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr): Step<number> {
-    const pmdp = yield* this.k.upper.allocPmd(mm, addr)
+    const pmdp = yield* this.k.upper.mmAllocPmd(mm, addr)
     if (pmdp === 0) return -ENOMEM
     if (!(yield* this.k.tables.pteAlloc(mm, pmdp, addr))) return -ENOMEM
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord

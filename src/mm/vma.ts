@@ -47,26 +47,26 @@ export class Vmas extends Part {
 
   // ---- finding: mmap_lock held --------------------------------------------------------------------------------------
 
-  /** The first VMA that ends behind `addr`, or 0. */
+  /** find_vma(): the first VMA that ends behind `addr`, or 0. */
   findVma(mm: PhysAddr, addr: number): PhysAddr {
     let vma = peek32(mm + MM.at.firstVma)
     while (vma !== 0 && peekF64(vma + VMA.at.end) <= addr) vma = peek32(vma + VMA.at.next)
     return phys(vma)
   }
 
-  /** The VMA that contains `addr`, or 0. */
+  /** vma_lookup(): the VMA that contains `addr`, or 0. */
   vmaLookup(mm: PhysAddr, addr: number): PhysAddr {
     const vma = this.findVma(mm, addr)
     return vma !== 0 && peekF64(vma + VMA.at.start) <= addr ? vma : NO_VMA
   }
 
-  /** The first VMA that overlaps start … end, or 0. */
+  /** find_vma_intersection(): the first VMA that overlaps start … end, or 0. */
   findVmaIntersection(mm: PhysAddr, start: number, end: number): PhysAddr {
     const vma = this.findVma(mm, start)
     return vma !== 0 && peekF64(vma + VMA.at.start) < end ? vma : NO_VMA
   }
 
-  /** The last VMA that starts before `addr`, or 0. */
+  /** find_vma_prev(): the last VMA that starts before `addr`, or 0. */
   findVmaPrev(mm: PhysAddr, addr: number): PhysAddr {
     let prev = 0
     for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
@@ -116,7 +116,7 @@ export class Vmas extends Part {
   *vmAreaDup(vma: PhysAddr, mm: PhysAddr): Step<PhysAddr> {
     const copy = yield* this.vmaAlloc(mm)
     if (copy === 0) return NO_VMA
-    this.setRange(copy, peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end), peekF64(vma + VMA.at.pgoff))
+    this.vmaSetRange(copy, peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end), peekF64(vma + VMA.at.pgoff))
     poke32(copy + VMA.at.flags, peek32(vma + VMA.at.flags))
     const file = phys(peek32(vma + VMA.at.file))
     poke32(copy + VMA.at.file, file)
@@ -126,8 +126,8 @@ export class Vmas extends Part {
 
   /** remove_vma(): lets go of what an unlinked VMA holds, and of the VMA. */
   *removeVma(vma: PhysAddr): Step<void> {
-    yield* this.unlinkFile(vma)
-    yield* this.k.anonVmas.unlinkAnonVma(vma)
+    yield* this.unlinkFileVma(vma)
+    yield* this.k.anonVmas.unlinkAnonVmas(vma)
     const file = phys(peek32(vma + VMA.at.file))
     if (file !== 0) yield* this.k.files.fput(file)
     yield* this.vmaFree(vma)
@@ -159,7 +159,7 @@ export class Vmas extends Part {
   // ---- the list of VMAs of a file -----------------------------------------------------------------------------------
 
   /** vma_link_file(): whoever walks the mappings of its file finds `vma`, from any process. mmap_lock for write. */
-  *linkFile(vma: PhysAddr): Step<void> {
+  *vmaLinkFile(vma: PhysAddr): Step<void> {
     const file = phys(peek32(vma + VMA.at.file))
     if (file === 0) return
     yield* this.lockFile(file)
@@ -174,7 +174,7 @@ export class Vmas extends Part {
   }
 
   /** unlink_file_vma(): before the tables of `vma` go, since those who found it by its file take no mmap_lock. */
-  *unlinkFile(vma: PhysAddr): Step<void> {
+  *unlinkFileVma(vma: PhysAddr): Step<void> {
     const file = phys(peek32(vma + VMA.at.file))
     if (file === 0 || peek32(vma + VMA.at.fileLinked) === 0) return
     yield* this.lockFile(file)
@@ -199,7 +199,7 @@ export class Vmas extends Part {
   }
 
   /** vma_set_range(). */
-  setRange(vma: PhysAddr, start: number, end: number, pgoff: number): void {
+  vmaSetRange(vma: PhysAddr, start: number, end: number, pgoff: number): void {
     pokeF64(vma + VMA.at.start, start)
     pokeF64(vma + VMA.at.end, end)
     pokeF64(vma + VMA.at.pgoff, pgoff)
@@ -218,20 +218,20 @@ export class Vmas extends Part {
     if (fresh === 0) return -ENOMEM
     const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
     const [pgoff, middle] = [peekF64(vma + VMA.at.pgoff), this.pgoffOf(vma, addr)]
-    if (newBelow) this.setRange(fresh, start, addr, pgoff)
-    else this.setRange(fresh, addr, end, middle)
+    if (newBelow) this.vmaSetRange(fresh, start, addr, pgoff)
+    else this.vmaSetRange(fresh, addr, end, middle)
     yield* this.k.anonVmas.anonVmaClone(fresh, vma)
     const [file, anonVma] = [phys(peek32(vma + VMA.at.file)), phys(peek32(vma + VMA.at.anonVma))]
     yield* this.lockFile(file)
-    if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
+    if (anonVma !== 0) yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
     // A huge page has one VMA around it: an rmap walk or a zap of one half must not meet the other's PMD entry.
     yield* this.splitHugePmdIfNeeded(vma, addr)
     if (newBelow) this.resize(vma, addr, end, middle)
     else this.resize(vma, start, addr, pgoff)
-    if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    if (anonVma !== 0) yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
     yield* this.unlockFile(file)
     this.linkVma(fresh)
-    yield* this.linkFile(fresh)
+    yield* this.vmaLinkFile(fresh)
     return 0
   }
 
@@ -239,7 +239,7 @@ export class Vmas extends Part {
   protected resize(vma: PhysAddr, start: number, end: number, pgoff: number): void {
     const anonVma = phys(peek32(vma + VMA.at.anonVma))
     if (anonVma !== 0) this.k.anonVmas.removeVma(anonVma, vma)
-    this.setRange(vma, start, end, pgoff)
+    this.vmaSetRange(vma, start, end, pgoff)
     if (anonVma !== 0) this.k.anonVmas.insertVma(anonVma, vma)
   }
 
@@ -249,7 +249,7 @@ export class Vmas extends Part {
     const first = geo.pmdAlignDown(addr as VirtAddr)
     if (first === addr || first < peekF64(vma + VMA.at.start)) return
     if (first + geo.pmdSize > peekF64(vma + VMA.at.end)) return
-    const pmdp = yield* this.k.upper.findPmd(phys(peek32(vma + VMA.at.mm)), addr as VirtAddr)
+    const pmdp = yield* this.k.upper.mmFindPmd(phys(peek32(vma + VMA.at.mm)), addr as VirtAddr)
     if (pmdp !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, addr as VirtAddr, false, phys(0))
   }
 
@@ -260,7 +260,7 @@ export class Vmas extends Part {
    * has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
    */
   *vmaModifyFlags(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number): Step<PhysAddr> {
-    const merged = yield* this.mergeExisting(vma, start, end, flags)
+    const merged = yield* this.vmaMergeExistingRange(vma, start, end, flags)
     if (merged !== 0) return merged
     if (peekF64(vma + VMA.at.start) < start && (yield* this.splitVma(vma, start, true)) !== 0) return NO_VMA
     if (peekF64(vma + VMA.at.end) > end && (yield* this.splitVma(vma, end, false)) !== 0) return NO_VMA
@@ -268,7 +268,7 @@ export class Vmas extends Part {
   }
 
   /** vma_merge_existing_range(): the neighbour that start … end of `middle` became part of, or 0. */
-  protected *mergeExisting(middle: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
+  protected *vmaMergeExistingRange(middle: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
     const { pageSize } = this.k.geo
     const atStart = start === peekF64(middle + VMA.at.start)
     const atEnd = end === peekF64(middle + VMA.at.end)
@@ -289,7 +289,7 @@ export class Vmas extends Part {
     return next
   }
 
-  /** The range leaves `middle` for `next`: all of it, or its end. */
+  /** Part of vma_merge_existing_range(): the range leaves `middle` for `next`: all of it, or its end. */
   protected planRight(range: MergeRange, atStart: boolean): MergePlan {
     const { middle, next, start, pgoff } = range
     if (atStart) {
@@ -332,13 +332,13 @@ export class Vmas extends Part {
     const anonVma = phys(own !== 0 || adjusted === 0 ? own : peek32(adjusted + VMA.at.anonVma))
     const file = phys(peek32(target + VMA.at.file))
     yield* this.lockFile(file)
-    if (anonVma !== 0) yield* this.k.anonVmas.lockWrite(anonVma)
+    if (anonVma !== 0) yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
     yield* this.splitHugePmdIfNeeded(target, start)
     yield* this.splitHugePmdIfNeeded(target, end)
     if (adjusted !== 0) yield* this.splitHugePmdIfNeeded(adjusted, end)
     this.resize(target, start, end, pgoff)
     if (adjusted !== 0) this.resize(adjusted, end, peekF64(adjusted + VMA.at.end), this.pgoffOf(adjusted, end))
-    if (anonVma !== 0) yield* this.k.anonVmas.unlockWrite(anonVma)
+    if (anonVma !== 0) yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
     yield* this.unlockFile(file)
     for (const vma of removed) {
       this.unlinkVma(vma)

@@ -23,7 +23,6 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
-import { Level } from '../arch/level.js'
 import { downRead, upRead } from '../sync/rwsem.js'
 import { spinTrylock } from '../sync/spinlock.js'
 import { Part } from './kernel.js'
@@ -32,9 +31,10 @@ import { PG_DIRTY } from './page.js'
 
 export class Zap extends Part {
   /**
-   * MADV_DONTNEED of start … end in one VMA: its own gather. Caller: mmap_lock, for read is enough.
+   * zap_page_range_single(): MADV_DONTNEED of start … end in one VMA: its own gather. Caller: mmap_lock, for read is
+   * enough.
    */
-  *zapPageRange(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+  *zapPageRangeSingle(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     yield* this.k.gather.tlbGatherMmu(mm, false)
     yield* this.unmapPageRange(vma, start, end, this.k.config.ptReclaim)
     yield* this.k.gather.tlbFinishMmu()
@@ -60,7 +60,7 @@ export class Zap extends Part {
     yield* upRead(this.cpu, lock)
   }
 
-  /** Every VMA from `first` that overlaps start … end. Inside a gather. */
+  /** unmap_vmas(): every VMA from `first` that overlaps start … end. Inside a gather. */
   *unmapVmas(_mm: PhysAddr, first: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     for (let vma = first; vma !== 0 && peekF64(vma + VMA.at.start) < end; vma = phys(peek32(vma + VMA.at.next))) {
       const from = Math.max(start, peekF64(vma + VMA.at.start)) as VirtAddr
@@ -69,11 +69,12 @@ export class Zap extends Part {
     }
   }
 
+  /** unmap_page_range(). */
   *unmapPageRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr, reclaim = false): Step<void> {
     const mm = this.k.mmOf(vma)
     for (let addr = start; addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
-      const pmdp = yield* this.k.upper.findPmd(mm, addr)
+      const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
       if (pmdp === 0) {
         addr = yield* this.k.upper.behindMissing(mm, addr, end)
         continue
@@ -83,6 +84,7 @@ export class Zap extends Part {
     }
   }
 
+  /** Part of zap_pmd_range(). */
   protected *zapPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     // Peeked at without a lock: what is decided from it is checked again under one. Empty means nothing is here, and it
     // stays so for this call: nobody may let a live huge entry pass through empty under mmap_lock for read (I1).
@@ -93,14 +95,14 @@ export class Zap extends Part {
         if (yield* this.k.huge.zapHugePmd(vma, pmdp, addr)) return
       } else yield* this.k.huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
     }
-    yield* this.zapPtes(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
+    yield* this.zapPteRange(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
   }
 
   /**
    * zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. With `reclaim`, which a whole
    * table's range has, the empty table goes as well.
    */
-  protected *zapPtes(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
+  protected *zapPteRange(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     const { pageSize } = this.k.geo
     const mm = this.k.mmOf(vma)
     let [dropped, pmd] = [false, PMD_EMPTY]
@@ -118,24 +120,27 @@ export class Zap extends Part {
       // empty entries without flushing (Z2).
       const full = this.k.gather.pagesFull
       if (full) yield* this.k.gather.tlbFlushMmuTlbonly()
-      if (reclaim && addr >= end && this.knowsEmpty(dropped)) pmd = yield* this.tryTakeTable(mm, pmdp, from)
+      if (reclaim && addr >= end && this.knowsEmpty(dropped)) pmd = yield* this.tryGetAndClearPmd(mm, pmdp, from)
       yield* this.k.tables.pteUnmapUnlock(first)
       if (full) yield* this.k.gather.tlbFlushMmu()
       dropped ||= addr < end
     }
-    if (reclaim && pmdNone(pmd)) pmd = yield* this.takeIfEmpty(mm, pmdp, from)
-    if (!pmdNone(pmd)) yield* this.freeTaken(mm, pmd, from)
+    if (reclaim && pmdNone(pmd)) pmd = yield* this.tryToFreePte(mm, pmdp, from)
+    if (!pmdNone(pmd)) yield* this.freePte(mm, pmd, from)
   }
 
   // ---- empty tables (PT_RECLAIM) ------------------------------------------------------------------------------------
 
-  /** All entries were cleared under one hold of the lock, so nobody has filled one meanwhile (f39edcf6349a, v6.18). */
+  /**
+   * Part of zap_pte_range(): all entries were cleared under one hold of the lock, so nobody has filled one meanwhile
+   * (f39edcf6349a, v6.18).
+   */
   protected knowsEmpty(dropped: boolean): boolean {
     return !dropped
   }
 
   /** try_get_and_clear_pmd(): with the table's lock held, and the PMD's only if it is to be had; the old entry or none. */
-  protected *tryTakeTable(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
+  protected *tryGetAndClearPmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const { ops, tables } = this.k
     // The other way round than the order of locks, hence only tried.
     if (!(yield* spinTrylock(this.cpu, tables.pmdLockptr(pmdp)))) return PMD_EMPTY
@@ -146,7 +151,7 @@ export class Zap extends Part {
   }
 
   /** try_to_free_pte(): in the order of locks, when a look at every entry shows that the table is empty. */
-  protected *takeIfEmpty(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
+  protected *tryToFreePte(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const { geo, ops, tables } = this.k
     yield* tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -167,13 +172,15 @@ export class Zap extends Part {
     return taken
   }
 
-  protected *freeTaken(mm: PhysAddr, pmd: PteWord, addr: VirtAddr): Step<void> {
-    yield* this.k.gather.tlbRemoveTable(entryTable(pmd), addr, Level.pte)
+  /** free_pte(). */
+  protected *freePte(mm: PhysAddr, pmd: PteWord, addr: VirtAddr): Step<void> {
+    yield* this.k.gather.pteFreeTlb(entryTable(pmd), addr)
     this.k.tables.mmDecNrPtes(mm)
   }
 
   // ---- entries ------------------------------------------------------------------------------------------------------
 
+  /** Part of zap_pte_range(). */
   protected *zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
@@ -188,16 +195,21 @@ export class Zap extends Part {
     yield* this.releasePage(page)
   }
 
-  /** Z1: the reference of a mapping is dropped only after every TLB that may contain it was flushed. */
+  /**
+   * Part of zap_pte_range(): Z1: the reference of a mapping is dropped only after every TLB that may contain it was
+   * flushed.
+   */
   protected *releasePage(page: PhysAddr): Step<void> {
     yield* this.k.gather.tlbRemovePage(page)
   }
 
+  /** Part of zap_pte_range(). */
   protected *zapNonPresent(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
     if (isMigrationEntry(pte)) this.countRss(mm, this.k.memmap.page(swpOffsetPfn(pte)), -1)
     yield* this.k.ops.pteClear(mm, addr, ptep)
   }
 
+  /** Part of zap_pte_range(). */
   protected countRss(mm: PhysAddr, page: PhysAddr, delta: number): void {
     const counter = this.k.folios.isAnonPage(page) ? MM.at.rssAnon : MM.at.rssFile
     this.k.tables.addCounter(phys(mm + counter), delta)

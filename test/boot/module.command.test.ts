@@ -83,7 +83,7 @@ describe('a patch from a file', () => {
     expect(finding).not.toBeNull()
     const { rows } = explain(decodeToken(finding?.token ?? ''), scenario, patched(null, broken))
     const names = new Set(rows.flatMap((row) => (row.kind === 'access' ? row.stack : [])))
-    expect([...names].filter((name) => name.startsWith('GupFast.'))).toContain('GupFast.lockless')
+    expect([...names].filter((name) => name.startsWith('GupFast.'))).toContain('GupFast.gupFast')
     expect([...names].filter((name) => name.startsWith('Trusting.'))).toEqual([])
   })
 
@@ -280,7 +280,7 @@ describe('a patch is refused, with file and line,', () => {
     ],
     [
       'whose method is a kernel function where none is called',
-      patch('        *pmdPermitted() { return true }', "import { definePatch } from 'racewalk'"),
+      patch('        *pmdAccessPermitted() { return true }', "import { definePatch } from 'racewalk'"),
       'mjs',
       /\.mjs:6:10: pmdPermitted\(\) overrides what is no kernel function, and is one[^]*leave the \*/,
     ],

@@ -100,9 +100,9 @@ export class Arena {
         return result < 0 ? this.#errno(result) : { kind: 'ok' }
       }
       case 'munmap':
-        return this.#value(drive(k.mmap.doMunmap(mm, this.#at(call.start) + call.bytes, this.#bytes(call.len))))
+        return this.#value(drive(k.mmap.vmMunmap(mm, this.#at(call.start) + call.bytes, this.#bytes(call.len))))
       case 'mprotect':
-        return this.#value(drive(k.mprotect.doMprotect(mm, this.#at(call.start), this.#bytes(call.len), call.prot)))
+        return this.#value(drive(k.mprotect.doMprotectPkey(mm, this.#at(call.start), this.#bytes(call.len), call.prot)))
       case 'mremap': {
         const [oldLen, newLen] = [this.#bytes(call.oldLen), this.#bytes(call.newLen)]
         const [flags, to] = [bits(call.flags, MREMAP_FLAGS), this.#at(call.newStart)]
@@ -147,7 +147,7 @@ export class Arena {
     for (;;) {
       const found = drive(write ? this.k.mmu.store(addr, 1) : this.k.mmu.load(addr))
       if (found !== FAULT) return 'ok'
-      const fault = drive(this.k.fault.userFault(addr, write))
+      const fault = drive(this.k.fault.doUserAddrFault(addr, write))
       if (fault !== 0) return fault === VM_FAULT_SIGBUS ? 'SIGBUS' : 'SIGSEGV'
     }
   }

@@ -30,7 +30,7 @@ function boot(facilities: readonly string[] = FACILITIES): {
   machine.boot([mapAnonymous(AT, 2 * HUGE), store(AT)], null)
   const cpu = machine.makeCpu(0, new SoloEngine(), null)
   const mm = cpu.kernel.mms.currentMm()
-  const pmdp = drive(cpu.kernel.upper.findPmd(mm, virt(AT)))
+  const pmdp = drive(cpu.kernel.upper.mmFindPmd(mm, virt(AT)))
   return { machine, cpu, mm, pmdp, vma: phys(peek32(mm + MM.at.firstVma)) }
 }
 
@@ -71,7 +71,7 @@ describe('IPTE', () => {
     const { machine, cpu, mm } = boot()
     const other = machine.makeCpu(1, new SoloEngine(), null)
     expect(words(mm)).toEqual([0b11, 0b11, 0])
-    drive(other.kernel.tlbFlush.switchMm(phys(0)))
+    drive(other.kernel.tlbFlush.switchMmIrqsOff(phys(0)))
     expect(words(mm)).toEqual([0b01, 0b11, 0])
     const small = AT + HUGE
     drive(
@@ -84,11 +84,11 @@ describe('IPTE', () => {
     // mprotect has put the purge off and paid at its end: the mask has shrunk to who is attached.
     expect(words(mm)).toEqual([0b01, 0b01, 0])
     drive(cpu.kernel.rcu.eqsExit())
-    const ptep = drive(cpu.kernel.tables.pteOffsetMap(drive(cpu.kernel.upper.findPmd(mm, virt(small))), virt(small)))
+    const ptep = drive(cpu.kernel.tables.pteOffsetMap(drive(cpu.kernel.upper.mmFindPmd(mm, virt(small))), virt(small)))
     drive(cpu.kernel.ops.ptepGetAndClear(mm, virt(small), ptep))
     cpu.kernel.tables.pteUnmap()
     expect(words(mm)).toEqual([0b01, 0b01, 1])
-    drive(other.kernel.tlbFlush.switchMm(mm))
+    drive(other.kernel.tlbFlush.switchMmIrqsOff(mm))
     expect(words(mm)).toEqual([0b11, 0b11, 0])
   })
 })
@@ -146,7 +146,7 @@ describe('the end of an address space', () => {
   it('clears entries by stores, without a purge each; the one at its end is of the whole address space', () => {
     const { machine, cpu, mm, pmdp } = boot()
     const other = machine.makeCpu(1, new SoloEngine(), null)
-    for (const { kernel } of [cpu, other]) drive(kernel.tlbFlush.switchMm(phys(0)))
+    for (const { kernel } of [cpu, other]) drive(kernel.tlbFlush.switchMmIrqsOff(phys(0)))
     const purges: [first: number, end: number][] = []
     const flush = cpu.kernel.tlbFlush as S390TlbFlush
     const purge = flush.purge.bind(flush)

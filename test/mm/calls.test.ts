@@ -350,7 +350,8 @@ describe.each(GEOMETRIES)('brk(), %s', (_, config) => {
   const start = (p: Process): void => {
     for (const field of [MM.at.brkStart, MM.at.brk]) pokeF64(p.mm + field, p.at(0))
   }
-  const brk = (p: Process, page: number): number => (drive(p.k.brk.doBrk(p.mm, p.at(page))) - p.base) / p.k.geo.pageSize
+  const brk = (p: Process, page: number): number =>
+    (drive(p.k.brk.sysBrk(p.mm, p.at(page))) - p.base) / p.k.geo.pageSize
 
   it('grows and shrinks the heap and says where it ends', () => {
     const p = new Process(config)

@@ -19,7 +19,7 @@ describe.each(GEOMETRIES)('a huge page, %s', (_, config) => {
     return p
   }
 
-  const pmdOf = (p: Process, page: number): PhysAddr => drive(p.k.upper.findPmd(p.mm, p.at(page)))
+  const pmdOf = (p: Process, page: number): PhysAddr => drive(p.k.upper.mmFindPmd(p.mm, p.at(page)))
   const splitPmd = (p: Process, page: number): void =>
     drive(p.k.huge.splitHugePmd(p.vmaAt(page), pmdOf(p, page), p.at(page), false, 0))
 
@@ -197,7 +197,7 @@ describe('deposited tables', () => {
     const p = new Process(GEOMETRIES[0][1], { thp: 'always' })
     p.mmap(0, 8)
     p.write(0)
-    const pmdp = drive(p.k.upper.findPmd(p.mm, p.at(0)))
+    const pmdp = drive(p.k.upper.mmFindPmd(p.mm, p.at(0)))
     const tables = Array.from({ length: 3 }, () => drive(p.k.pgalloc.pteAllocOne(p.mm)))
     drive(p.k.tables.pmdLock(pmdp))
     const own = drive(p.k.pgalloc.pgtableTransHugeWithdraw(p.mm, pmdp))

@@ -21,7 +21,7 @@ describe.each(GEOMETRIES)('khugepaged, %s', (_, config) => {
     return p
   }
 
-  const collapse = (p: Process, page = 0): Scan => drive(p.k.khugepaged.collapseHugePage(p.mm, p.at(page)))
+  const collapse = (p: Process, page = 0): Scan => drive(p.k.khugepaged.hpageCollapseScanPmd(p.mm, p.at(page)))
 
   it('copies what is there into a huge page and fills the rest with zeroes', () => {
     const p = small()
@@ -36,7 +36,7 @@ describe.each(GEOMETRIES)('khugepaged, %s', (_, config) => {
   it('deposits the old table, empty: the next split uses it', () => {
     const p = small()
     collapse(p)
-    const pmdp = drive(p.k.upper.findPmd(p.mm, p.at(0)))
+    const pmdp = drive(p.k.upper.mmFindPmd(p.mm, p.at(0)))
     const free = p.freeFrames()
     drive(p.k.huge.splitHugePmd(p.vmaAt(0), pmdp, p.at(0), false, 0))
     expect([pmdLeaf(p.entry(0)), p.read(1), p.freeFrames()]).toEqual([false, 2, free])
@@ -111,9 +111,9 @@ describe.each(GEOMETRIES)('khugepaged, %s', (_, config) => {
     p.madvise(0, 4 * nr, MADV_NOHUGEPAGE)
     p.write(2 * nr + 1, 5)
     p.madvise(0, 4 * nr, MADV_HUGEPAGE)
-    expect(drive(p.k.khugepaged.scanMm(p.mm))).toBe(2)
+    expect(drive(p.k.khugepaged.khugepagedScanMmSlot(p.mm))).toBe(2)
     expect([pmdLeaf(p.entry(0)), pmdLeaf(p.entry(2 * nr)), p.read(2 * nr + 1)]).toEqual([true, true, 5])
-    expect(drive(p.k.khugepaged.scanMm(p.mm))).toBe(0)
+    expect(drive(p.k.khugepaged.khugepagedScanMmSlot(p.mm))).toBe(0)
   })
 
   describe('MADV_COLLAPSE', () => {

@@ -53,7 +53,7 @@ class Lab {
 
   entry(page: number): bigint {
     const { upper, tables } = this.of(0).kernel
-    const pmdp = drive(upper.findPmd(this.mm, virt(AT)))
+    const pmdp = drive(upper.mmFindPmd(this.mm, virt(AT)))
     const ptep = drive(tables.pteOffsetMap(pmdp, virt(AT + page * PAGE)))
     tables.pteUnmap()
     return peek64(ptep)

@@ -44,11 +44,11 @@ class Bench {
   }
 
   freeTlb(table: Table): void {
-    drive(this.k.pgalloc.pteFreeTlb(this.mm, table))
+    drive(this.k.pgalloc.__pteFreeTlb(this.mm, table))
   }
 
   tlbRemove(table: Table): void {
-    drive(this.k.pgalloc.tlbRemoveTable(table))
+    drive(this.k.pgalloc.__tlbRemoveTable(table))
   }
 
   defer(table: Table): void {
@@ -287,7 +287,7 @@ describe('PMD tables of powerpc', () => {
       run({ op: 'mmap', addr: at, len: pmdSize, prot: 3, flags: 0x32 })
       run({ op: 'store', addr: at })
     }
-    const pmdps = [span, 2 * span].map((at) => drive(bench.k.upper.findPmd(bench.mm, at as VirtAddr)))
+    const pmdps = [span, 2 * span].map((at) => drive(bench.k.upper.mmFindPmd(bench.mm, at as VirtAddr)))
     expect(bench.k.tables.pmdLockptr(pmdps[0] as PhysAddr)).toBe(bench.k.tables.pmdLockptr(pmdps[1] as PhysAddr))
     expect(bench.machine.finalCheck(bench.booted)).toBeNull()
     run({ op: 'splitPmd', addr: span })

@@ -65,11 +65,11 @@ export class Process {
   }
 
   munmap(page: number, pages: number): number {
-    return drive(this.k.mmap.doMunmap(this.mm, this.at(page), pages * this.k.geo.pageSize))
+    return drive(this.k.mmap.vmMunmap(this.mm, this.at(page), pages * this.k.geo.pageSize))
   }
 
   mprotect(page: number, pages: number, prot: number): number {
-    return drive(this.k.mprotect.doMprotect(this.mm, this.at(page), pages * this.k.geo.pageSize, prot))
+    return drive(this.k.mprotect.doMprotectPkey(this.mm, this.at(page), pages * this.k.geo.pageSize, prot))
   }
 
   madvise(page: number, pages: number, advice: number): number {
@@ -92,7 +92,7 @@ export class Process {
   }
 
   become(mm: PhysAddr): void {
-    drive(this.k.tlbFlush.switchMm(mm))
+    drive(this.k.tlbFlush.switchMmIrqsOff(mm))
     this.mm = mm
   }
 
@@ -116,7 +116,7 @@ export class Process {
     for (;;) {
       const found = drive(write ? this.k.mmu.store(this.at(page), value) : this.k.mmu.load(this.at(page)))
       if (found !== FAULT) return found
-      const fault = drive(this.k.fault.userFault(this.at(page), write))
+      const fault = drive(this.k.fault.doUserAddrFault(this.at(page), write))
       if (fault !== 0) return fault === VM_FAULT_SIGBUS ? 'SIGBUS' : 'SIGSEGV'
     }
   }

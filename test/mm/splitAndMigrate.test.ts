@@ -162,7 +162,7 @@ describe.each(GEOMETRIES)('a folio, %s', (_, config) => {
     drive(p.k.folios.folioGet(folio, 1))
     drive(p.k.folios.folioLock(folio))
     drive(p.k.migrate.tryToMigrate(folio))
-    const pmd = peek64(drive(p.k.upper.findPmd(p.mm, p.at(0)))) as PteWord
+    const pmd = peek64(drive(p.k.upper.mmFindPmd(p.mm, p.at(0)))) as PteWord
     expect([isMigrationEntry(pmd), drive(p.k.folios.folioMapcount(folio))]).toEqual([true, 0])
     expect(drive(p.k.mmu.load(p.at(0)))).toBe(FAULT)
     expect(drive(p.k.gupFast.getUserPagesFast(p.at(0), 1, FOLL_GET | FOLL_FAST_ONLY, new Int32Array(1)))).toBe(0)

@@ -134,6 +134,6 @@ describe('the name of a kernel function', () => {
 
   it("is mainline's where the method is mainline's", () => {
     expect(names('FillsThenInvalidates.publishTable')).toBe('HugeMemory.publishTable')
-    expect(names('GupFast.gupPteRange')).toBe('GupFast.gupPteRange')
+    expect(names('GupFast.gupFastPteRange')).toBe('GupFast.gupFastPteRange')
   })
 })

@@ -46,10 +46,13 @@ export class PtOps {
     return yield* this.ptepGetAndClear(mm, addr, ptep)
   }
 
-  /** ptep_get_and_clear(), then a flush of the page if the old entry could be in a TLB (pte_accessible()). */
+  /**
+   * ptep_clear_flush(): ptep_get_and_clear(), then a flush of the page if the old entry could be in a TLB
+   * (pte_accessible()).
+   */
   *ptepClearFlush(vma: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<PteWord> {
     const old = yield* this.ptepGetAndClear(this.k.mmOf(vma), addr, ptep)
-    if (pteAccessible(old, this.k.tlbFlushPending(this.k.mmOf(vma)))) yield* this.k.tlbFlush.flushTlbPage(vma, addr)
+    if (pteAccessible(old, this.k.mmTlbFlushPending(this.k.mmOf(vma)))) yield* this.k.tlbFlush.flushTlbPage(vma, addr)
     return old
   }
 

@@ -130,14 +130,14 @@ export class TlbFlush implements IpiCondition {
   /**
    * inc_mm_tlb_gen(). Full barrier: the table change before the generation; the generation before the looks at the mask and
    * at who is lazy. Otherwise a CPU that walks the old table could be missed: one that sets its bit, or leaves lazy mode,
-   * and does not see the new generation is seen here. Pairs with the barriers in switchMm().
+   * and does not see the new generation is seen here. Pairs with the barriers in switchMmIrqsOff().
    */
   protected *incMmTlbGen(mm: PhysAddr): Step<number> {
     return yield* this.cpu.atomicAddReturn32(phys(mm + MM_CONTEXT.at.tlbGen), 1)
   }
 
   /** tlb_is_not_lazy(): whom a flush interrupts that unlinked no tables. */
-  *sends(target: number): Step<boolean> {
+  *tlbIsNotLazy(target: number): Step<boolean> {
     return (yield* this.cpu.readOnce32(phys(this.cpu.areaOf(target) + CPU_AREA.at.isLazy))) === 0
   }
 
@@ -149,7 +149,7 @@ export class TlbFlush implements IpiCondition {
     const { area } = this.cpu
     const mm = peek32(info + FLUSH_INFO.at.mm)
     if (peek32(area + CPU_AREA.at.currentMm) !== mm) return
-    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMm(phys(0))
+    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
     const local = peek32(area + CPU_AREA.at.tlbGen)
     const gen = peek32(info + FLUSH_INFO.at.gen)
     if (((gen - local) | 0) <= 0) return
@@ -171,7 +171,7 @@ export class TlbFlush implements IpiCondition {
     const { area } = this.cpu
     const mm = peek32(area + CPU_AREA.at.currentMm)
     if (mm === 0) return
-    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMm(phys(0))
+    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
     yield* this.flushUpToNow(mm)
   }
 
@@ -208,19 +208,19 @@ export class TlbFlush implements IpiCondition {
 
   // ---- batched unmaps (arch_tlbbatch_*) ---------------------------------------------------------------------------
 
-  /** Worth while, and possible. By interrupt: when others have to be interrupted. */
-  *tlbbatchShouldDefer(mm: PhysAddr): Step<boolean> {
+  /** arch_tlbbatch_should_defer(): worth while, and possible. By interrupt: when others have to be interrupted. */
+  *archTlbbatchShouldDefer(mm: PhysAddr): Step<boolean> {
     if (this.k.config.flushStyle === 'broadcast') return true
     const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
     return (mask & ~(1n << BigInt(this.cpu.id))) !== 0n
   }
 
   /**
-   * The page at `addr` was unmapped. By interrupt: notes who may have it. Broadcast: begins the invalidation and does not
-   * wait for it (TLBI without DSB, INVLPGB without TLBSYNC). TLBs may go on using the translation until this very CPU
-   * waits; here they do so to the last moment.
+   * arch_tlbbatch_add_pending(): the page at `addr` was unmapped. By interrupt: notes who may have it. Broadcast:
+   * begins the invalidation and does not wait for it (TLBI without DSB, INVLPGB without TLBSYNC). TLBs may go on using
+   * the translation until this very CPU waits; here they do so to the last moment.
    */
-  *tlbbatchAddPending(mm: PhysAddr, addr: VirtAddr): Step<void> {
+  *archTlbbatchAddPending(mm: PhysAddr, addr: VirtAddr): Step<void> {
     const { batch } = this
     if (this.k.config.flushStyle === 'ipi') {
       yield* this.incMmTlbGen(mm)
@@ -250,7 +250,7 @@ export class TlbFlush implements IpiCondition {
   }
 
   /** arch_tlbbatch_flush(): no TLB has a page of this CPU's batch when it returns. */
-  *tlbbatchFlush(): Step<void> {
+  *archTlbbatchFlush(): Step<void> {
     const { batch } = this
     if (peek32(batch + FLUSH_INFO.at.flushRequired) === 0) return
     this.cpu.preemptDisable()
@@ -271,7 +271,7 @@ export class TlbFlush implements IpiCondition {
    * arch_flush_tlb_batched_pending(): no TLB has a page of `mm` that any CPU has batched. Others' invalidations cannot be
    * waited for, so the whole address space is flushed (4b634918384c for arm64).
    */
-  *flushTlbBatchedPending(mm: PhysAddr): Step<void> {
+  *archFlushTlbBatchedPending(mm: PhysAddr): Step<void> {
     yield* this.flushTlbMm(mm)
   }
 
@@ -303,7 +303,7 @@ export class TlbFlush implements IpiCondition {
   }
 
   /** switch_mm_irqs_off(): this CPU's user accesses go to `mm` from now on; 0 for none (upstream: init_mm). */
-  *switchMm(mm: PhysAddr): Step<void> {
+  *switchMmIrqsOff(mm: PhysAddr): Step<void> {
     const { cpu } = this
     const previous = phys(peek32(cpu.area + CPU_AREA.at.currentMm))
     const wasLazy = peek32(cpu.area + CPU_AREA.at.isLazy) !== 0

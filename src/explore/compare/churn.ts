@@ -79,7 +79,7 @@ class Churn {
       if (what === 3) drive(pgalloc.pteFree(this.#mm, table))
       else if (what === 4) drive(pgalloc.pteFreeDefer(this.#mm, table))
       else {
-        drive(pgalloc.pteFreeTlb(this.#mm, table))
+        drive(pgalloc.__pteFreeTlb(this.#mm, table))
         this.#gathered.push(table)
       }
     }
@@ -102,7 +102,7 @@ class Churn {
     drive(rcu.drain())
     drive(rcu.eqsExit())
     // What a gather's callback does.
-    for (const table of gathered) drive(pgalloc.tlbRemoveTable(table))
+    for (const table of gathered) drive(pgalloc.__tlbRemoveTable(table))
   }
 
   #sample(round: number): void {

@@ -88,7 +88,7 @@ export class PowerpcFragments extends FragmentPgalloc {
   protected *newTablePageOf({ level }: Shared): Step<Pfn> {
     if (level === Level.pte) return yield* this.newTablePage()
     const entries = this.k.geo.ptrsPerTable * this.k.memmap.pmdFragments
-    return yield* this.k.tables.newTablePage(0, entries, PMD_EMPTY)
+    return yield* this.k.tables.pagetableAlloc(0, entries, PMD_EMPTY)
   }
 
   protected tablesInPage({ level }: Shared): number {
@@ -106,9 +106,9 @@ export class PowerpcFragments extends FragmentPgalloc {
     yield* this.pteFree(phys(0), table)
   }
 
-  override *pteFreeTlb(): Step<void> {}
+  override *__pteFreeTlb(): Step<void> {}
 
-  override *tlbRemoveTable(table: Table): Step<void> {
+  override *__tlbRemoveTable(table: Table): Step<void> {
     yield* this.pteFree(phys(0), table)
   }
 
@@ -118,7 +118,7 @@ export class PowerpcFragments extends FragmentPgalloc {
     yield* this.pteFree(mm, table)
   }
 
-  /** destroy_pagetable_cache(): gives the parts back that were never handed out. Caller: the last user of the mm. */
+  /** Of powerpc destroy_pagetable_cache(): gives the parts back that were never handed out. Caller: the last user of the mm. */
   override *destroyMm(mm: PhysAddr): Step<void> {
     yield* this.destroyCursor(mm, PTE)
     yield* this.destroyCursor(mm, PMD)

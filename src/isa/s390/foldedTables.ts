@@ -39,12 +39,12 @@ export class FoldedTables extends UpperTables {
 
   // ---- the top ----------------------------------------------------------------------------------------------------
 
-  override *newTop(mm: PhysAddr): Step<boolean> {
+  override *pgdAlloc(mm: PhysAddr): Step<boolean> {
     return yield* this.makeTop(mm, Level.pud, this.limit(Level.pud))
   }
 
   /** The tables that hang from the top by their first entries: former tops, if nothing was ever mapped in them. */
-  override *freeTop(mm: PhysAddr): Step<void> {
+  override *pgdFree(mm: PhysAddr): Step<void> {
     let table = this.k.memmap.tableAt(peek32(mm + MM.at.pgd))
     for (let level = peek32(mm + MM.at.topLevel); level > Level.pud; level--) {
       const at = this.k.memmap.table(table)
@@ -63,7 +63,7 @@ export class FoldedTables extends UpperTables {
     return Math.min(geo.upperSize(level) * geo.ptrsPerTable, geo.taskSize)
   }
 
-  /** crst_table_upgrade(): adds levels on top until `end` is inside. */
+  /** Of s390 crst_table_upgrade(): adds levels on top until `end` is inside. */
   override *reach(mm: PhysAddr, end: number): Step<boolean> {
     if (end <= peekF64(mm + MM.at.asceLimit)) return true
     for (let level = peek32(mm + MM.at.topLevel) + 1; ; level++) {
@@ -99,7 +99,7 @@ export class FoldedTables extends UpperTables {
     return true
   }
 
-  /** __crst_table_upgrade(), in the interrupt: the new control element, if this CPU runs the mm, and PTLB. */
+  /** Part of crst_table_upgrade(), in the interrupt: the new control element, if this CPU runs the mm, and PTLB. */
   *crstTableUpgradeIpi(mm: PhysAddr): Step<void> {
     const flush = this.k.tlbFlush as S390TlbFlush
     if (this.k.mms.currentMm() === mm) flush.loadAsce(mm)
@@ -108,7 +108,7 @@ export class FoldedTables extends UpperTables {
 
   // ---- where an entry is ------------------------------------------------------------------------------------------
 
-  /** pgd_offset(): in the top table, whatever its level is. The pointer to it is read once. */
+  /** Part of pgd_offset(): in the top table, whatever its level is. The pointer to it is read once. */
   protected *top(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     const table = yield* this.cpu.readOnce32(phys(mm + MM.at.pgd))
     const first = (yield* this.cpu.readOnce64(phys(table))) as PteWord
@@ -120,7 +120,7 @@ export class FoldedTables extends UpperTables {
     return phys(this.k.memmap.table(entryTable(word)) + this.k.geo.upperIndex(level - 1, addr) * 8)
   }
 
-  override *findPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
+  override *mmFindPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     let entry = yield* this.top(mm, addr)
     for (let level: number = Level.top; level > Level.pmd; level--) {
       const word = (yield* this.cpu.readOnce64(entry)) as PteWord
@@ -149,7 +149,7 @@ export class FoldedTables extends UpperTables {
     return upperNone(entry)
   }
 
-  override *allocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
+  override *mmAllocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
     let entry = yield* this.top(mm, addr)
     for (let level: number = Level.top; level > Level.pmd; level--) {
       const word = (yield* this.cpu.readOnce64(entry)) as PteWord
@@ -180,7 +180,7 @@ export class FoldedTables extends UpperTables {
       next = geo.upperAddrEnd(level, addr, end)
       const entry = phys(table + geo.upperIndex(level, addr) * 8)
       if (level === Level.pud) {
-        yield* this.freePmdTable(mm, entry, addr as VirtAddr, next as VirtAddr, floor, ceiling)
+        yield* this.freePmdRange(mm, entry, addr as VirtAddr, next as VirtAddr, floor, ceiling)
         continue
       }
       const word = (yield* this.cpu.readOnce64(entry)) as PteWord
@@ -198,13 +198,19 @@ export class FoldedTables extends UpperTables {
     return end <= peekF64(mm + MM.at.asceLimit)
   }
 
-  override *gupRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
+  override *gupFastPgdRange(
+    mm: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    flags: number,
+    pages: Int32Array,
+  ): Step<number> {
     const first = yield* this.top(mm, start)
     return yield* this.gupLevel(Level.top, first, start, end, flags, pages, 0)
   }
 
   /**
-   * gup_fast_pgd_range(), …_p4d_range(), …_pud_range(), as one: entries of `level` from the one at `first`, for start …
+   * Of all levels gup_fast_pgd_range(), …_p4d_range(), …_pud_range(), as one: entries of `level` from the one at `first`, for start …
    * end. Returns the pages taken so far; fewer than asked for ends the walk.
    */
   protected *gupLevel(
@@ -226,14 +232,14 @@ export class FoldedTables extends UpperTables {
       const want = nr + geo.pagesIn(next - addr)
       const child = this.upperLockless(level, entry, word, addr)
       if (level > Level.pud) nr = yield* this.gupLevel(level - 1, child, addr, next, flags, pages, nr)
-      else nr = yield* this.gupSegments(child, addr, next, flags, pages, nr)
+      else nr = yield* this.gupFastPmdRange(child, addr, next, flags, pages, nr)
       if (nr !== want) return nr
     }
     return nr
   }
 
   /** gup_fast_pmd_range(). */
-  protected *gupSegments(
+  protected *gupFastPmdRange(
     first: PhysAddr,
     start: VirtAddr,
     end: VirtAddr,
@@ -246,7 +252,7 @@ export class FoldedTables extends UpperTables {
     for (let addr = start, next = start; addr < end; addr = next, pmdp = phys(pmdp + 8)) {
       next = geo.pmdAddrEnd(addr, end)
       const want = nr + geo.pagesIn(next - addr)
-      nr = yield* this.k.gupFast.gupPmd(pmdp, addr, next, flags, pages, nr)
+      nr = yield* this.k.gupFast.gupFastPmdEntry(pmdp, addr, next, flags, pages, nr)
       if (nr !== want) return nr
     }
     return nr
@@ -258,14 +264,14 @@ export class FoldedTables extends UpperTables {
   }
 
   /**
-   * p4d_offset_lockless(), pud_…, pmd_…: where the level below `level` begins. Folded: at the entry itself, in its table,
+   * Of all levels p4d_offset_lockless(), pud_…, pmd_…: where the level below `level` begins. Folded: at the entry itself, in its table,
    * so that the next one lies behind it.
    */
   protected upperLockless(level: number, entry: PhysAddr, word: PteWord, addr: VirtAddr): PhysAddr {
     return tableType(word) < level ? entry : this.below(level, word, addr)
   }
 
-  /** pgd_addr_end(), p4d_…, pud_…: by the level's own size, whether it is folded or not. */
+  /** Of all levels pgd_addr_end(), p4d_…, pud_…: by the level's own size, whether it is folded or not. */
   protected upperAddrEnd(level: number, _word: PteWord, addr: VirtAddr, end: VirtAddr): number {
     return this.k.geo.upperAddrEnd(level, addr, end)
   }

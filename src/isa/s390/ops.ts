@@ -75,7 +75,7 @@ export class S390PtOps extends PtOps {
     const mm = this.k.mmOf(vma)
     const old = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteSame(old, entry)) return false
-    if (this.#hasRdp && rdpAllowed(old, entry)) yield* this.resetDatProtection(mm, addr, ptep, entry)
+    if (this.#hasRdp && pteAllowRdp(old, entry)) yield* this.resetDatProtection(mm, addr, ptep, entry)
     else yield* this.xchg(Level.pte, mm, addr, ptep, entry, false)
     return true
   }
@@ -122,7 +122,7 @@ export class S390PtOps extends PtOps {
 
   // ---- shared forms -----------------------------------------------------------------------------------------------
 
-  /** ptep_xchg_direct(), ptep_xchg_lazy() and their pmdp_ likes: invalid first, then `next`. Returns the old entry. */
+  /** Of both levels ptep_xchg_direct(), ptep_xchg_lazy() and their pmdp_ likes: invalid first, then `next`. Returns the old entry. */
   protected *xchg(
     level: number,
     mm: PhysAddr,
@@ -138,7 +138,7 @@ export class S390PtOps extends PtOps {
     return old
   }
 
-  /** ptep_flush_direct(), ptep_flush_lazy(): makes the entry invalid and returns what it was. */
+  /** Of both levels ptep_flush_direct(), ptep_flush_lazy(): makes the entry invalid and returns what it was. */
   protected *invalidate(level: number, mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, lazy: boolean): Step<PteWord> {
     const old = (yield* this.cpu.readOnce64(entry)) as PteWord
     if ((old & invalidBit(level)) !== 0n) return old
@@ -179,7 +179,7 @@ export class S390PtOps extends PtOps {
     old: PteWord,
     local: boolean,
   ): Step<void> {
-    if (level === Level.pmd && !this.#hasIdte) return yield* this.compareAndSwapAndPurge(mm, addr, entry, old)
+    if (level === Level.pmd && !this.#hasIdte) return yield* this.pmdpCsp(mm, addr, entry, old)
     const { geo } = this.k
     const found = level === Level.pmd ? this.idteOperand(addr, entry) : entry
     if (found === entry) yield* this.setInvalid(level, mm, addr, entry, old)
@@ -202,7 +202,7 @@ export class S390PtOps extends PtOps {
    * __pmdp_csp(): CSP on the half of the word that has the bit. It finds the entry by the pointer and not by the address,
    * and does nothing to one that has changed; the caller's lock keeps this one.
    */
-  protected *compareAndSwapAndPurge(mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, old: PteWord): Step<void> {
+  protected *pmdpCsp(mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, old: PteWord): Step<void> {
     const next = BigInt.asUintN(64, old | SEGMENT_INVALID) as PteWord
     this.k.observer.entryChanging(this.cpu, Level.pmd, mm, addr, entry, next)
     const swapped = yield* this.flush.csp(entry, lowHalf(old), lowHalf(next))
@@ -237,7 +237,7 @@ export class S390PtOps extends PtOps {
 }
 
 /** pte_allow_rdp(): protection goes, and beside it only what software keeps in the low byte changes. */
-function rdpAllowed(old: PteWord, next: PteWord): boolean {
+function pteAllowRdp(old: PteWord, next: PteWord): boolean {
   if ((old & PAGE_INVALID) !== 0n) return false
   return (old & PAGE_PROTECT) !== 0n && (next & PAGE_PROTECT) === 0n && ((old ^ next) & ~0x2ffn) === 0n
 }

@@ -75,7 +75,7 @@ export class S390TlbFlush extends TlbFlush {
 
   // ---- invalidations under way ------------------------------------------------------------------------------------
 
-  /** Full barrier: the count before the masks are read. Pairs with the one in switchMm(): attach bit, then count. */
+  /** Full barrier: the count before the masks are read. Pairs with the one in switchMmIrqsOff(): attach bit, then count. */
   *flushBegins(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAddReturn32(phys(mm + AT.flushCount), 1)
   }
@@ -95,14 +95,15 @@ export class S390TlbFlush extends TlbFlush {
   /** Nothing: whoever changed the entry has purged. */
   override *flushTlbPage(): Step<void> {}
 
+  /** tlb_flush(). */
   override *tlbFlush(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     yield* this.flushTlbMmRange(mm, start, end, freedTables)
   }
 
-  /** flush_tlb_range() and tlb_flush(): only a debt is left to pay. Tables that were unlinked are one. */
+  /** Part of flush_tlb_range() and tlb_flush(): only a debt is left to pay. Tables that were unlinked are one. */
   override *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     if (freedTables) yield* this.cpu.writeOnce32(phys(mm + AT.flushMm), 1)
-    yield* this.flushMmLazy(mm)
+    yield* this.tlbFlushMmLazy(mm)
     const { pageSize } = this.k.geo
     this.k.observer.tlbFlushed(this.cpu, mm, Math.floor(start / pageSize), Math.ceil(end / pageSize))
   }
@@ -111,19 +112,19 @@ export class S390TlbFlush extends TlbFlush {
    * __tlb_flush_mm_lazy(). The lock makes clearing the debt and paying it one: without it a CPU that finds no debt could
    * load the address space before the purge of the one who cleared it, or a debt made meanwhile be forgotten (K09).
    */
-  *flushMmLazy(mm: PhysAddr): Step<void> {
+  *tlbFlushMmLazy(mm: PhysAddr): Step<void> {
     const lock = phys(mm + AT.contextLock)
     const debt = phys(mm + AT.flushMm)
     yield* spinLock(this.cpu, lock)
     if ((yield* this.cpu.readOnce32(debt)) !== 0) {
       yield* this.cpu.writeOnce32(debt, 0)
-      yield* this.purgeMm(mm)
+      yield* this.tlbFlushMm(mm)
     }
     yield* spinUnlock(this.cpu, lock)
   }
 
   /** __tlb_flush_mm(): every translation of the address space on every CPU, by IDTE with its ASCE. */
-  *purgeMm(mm: PhysAddr): Step<void> {
+  *tlbFlushMm(mm: PhysAddr): Step<void> {
     this.cpu.preemptDisable()
     yield* this.flushBegins(mm)
     // The mask first: a CPU that walks after the purge and leaves before the copy would be forgotten, and a later
@@ -161,11 +162,11 @@ export class S390TlbFlush extends TlbFlush {
 
   /** The user's control element is not left loaded for a kernel thread here. */
   override *enterLazyTlb(): Step<void> {
-    yield* this.switchMm(phys(0))
+    yield* this.switchMmIrqsOff(phys(0))
   }
 
-  /** switch_mm() and finish_arch_post_lock_switch(). */
-  override *switchMm(mm: PhysAddr): Step<void> {
+  /** Of s390 switch_mm() and finish_arch_post_lock_switch(). */
+  override *switchMmIrqsOff(mm: PhysAddr): Step<void> {
     const at = this.cpu.area + CPU_AREA.at.currentMm
     const previous = peek32(at)
     if (previous === mm) return
@@ -190,7 +191,7 @@ export class S390TlbFlush extends TlbFlush {
   }
 
   protected *payDebtOnAttach(mm: PhysAddr): Step<void> {
-    yield* this.flushMmLazy(mm)
+    yield* this.tlbFlushMmLazy(mm)
   }
 
   /**

@@ -22,7 +22,7 @@ import { REGION_INVALID, SEGMENT_PROTECT } from './pte.js'
 const FAULT = phys(0)
 
 export class S390Mmu extends Mmu {
-  /** enable_sacf_uaccess(). IRQs are off against an interrupt that changes the registers in between. */
+  /** Of s390 enable_sacf_uaccess(). IRQs are off against an interrupt that changes the registers in between. */
   override *userAccessBegin(): Step<void> {
     this.cpu.localIrqSave()
     yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_AREA.at.primaryTop), 0)
@@ -30,7 +30,7 @@ export class S390Mmu extends Mmu {
     yield* this.cpu.localIrqRestore()
   }
 
-  /** disable_sacf_uaccess(). */
+  /** Of s390 disable_sacf_uaccess(). */
   override *userAccessEnd(): Step<void> {
     this.fetch()
     this.cpu.localIrqSave()

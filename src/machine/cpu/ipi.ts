@@ -33,7 +33,7 @@ export interface IpiHandler {
 
 /** Which of the CPUs in a mask are to be interrupted, smp_cond_func_t; asked by the sender. */
 export interface IpiCondition {
-  sends(target: number): Step<boolean>
+  tlbIsNotLazy(target: number): Step<boolean>
 }
 
 /** What surrounds every interrupt: RCU must watch a CPU that was idle, and has work for the way out. */
@@ -96,7 +96,7 @@ export class Ipi {
     for (let target = 0; target < cpu.cpuCount; target++) {
       if (maskAddr !== 0 && (target & 31) === 0) mask = yield* cpu.readOnce32(phys(maskAddr + (target >>> 5) * 4))
       if (target === cpu.id || !inMask(mask, target)) continue
-      if (condition !== null && !(yield* condition.sends(target))) continue
+      if (condition !== null && !(yield* condition.tlbIsNotLazy(target))) continue
       yield* this.#queueRequest(target, func, info, wait)
       if (target < 32) sentLow |= 1 << target
       else sentHigh |= 1 << (target & 31)

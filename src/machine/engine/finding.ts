@@ -5,7 +5,7 @@
 export interface Finding {
   /** Which rule was broken: the oracle's name, stable for scripts. */
   readonly oracle: string
-  /** One line in the kernel's manner: `BUG: KASAN: use-after-free in GupFast.gupPteRange`. */
+  /** One line in the kernel's manner: `BUG: KASAN: use-after-free in GupFast.gupFastPteRange`. */
   readonly title: string
   /** CPU that saw it; -1 when it was seen after all CPUs had stopped. */
   readonly cpu: number
@@ -58,7 +58,7 @@ export class Halted extends Error {
 export const USER_SCHEME = 'user:'
 
 /**
- * The kernel functions in a stack trace, innermost first: `GupFast.gupPteRange`. Frames of hardware, engine, oracles and
+ * The kernel functions in a stack trace, innermost first: `GupFast.gupFastPteRange`. Frames of hardware, engine, oracles and
  * laboratory are left out, since a reader asks for the kernel's place.
  */
 export function kernelStack(trace: string): string[] {

@@ -28,9 +28,9 @@ export class OnePage extends Pgalloc {
     yield* this.freeTablePage(this.pageOf(table))
   }
 
-  override *pteFreeTlb(): Step<void> {}
+  override *__pteFreeTlb(): Step<void> {}
 
-  override *tlbRemoveTable(table: Table): Step<void> {
+  override *__tlbRemoveTable(table: Table): Step<void> {
     yield* this.pteFree(phys(0), table)
   }
 

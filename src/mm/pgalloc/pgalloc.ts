@@ -6,7 +6,7 @@
  *
  * Who may still be in a table that was just unlinked (T1): hardware walkers until the flush, walkers with IRQs off until an
  * interrupt or a grace period, and RCU readers until a grace period. pteFree() is for tables that none of them can be
- * in; pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
+ * in; __pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
  */
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import { PTE_EMPTY } from '../../arch/entry.js'
@@ -24,13 +24,13 @@ export abstract class Pgalloc extends Part {
   abstract pteFree(mm: PhysAddr, table: Table): Step<void>
 
   /**
-   * __pte_free_tlb(): a table that was just unlinked, on its way into a gather's batch; tlbRemoveTable() follows when no
+   * __pte_free_tlb(): a table that was just unlinked, on its way into a gather's batch; __tlbRemoveTable() follows when no
    * walker can be in it.
    */
-  abstract pteFreeTlb(mm: PhysAddr, table: Table): Step<void>
+  abstract __pteFreeTlb(mm: PhysAddr, table: Table): Step<void>
 
   /** __tlb_remove_table(): the mm may be gone. */
-  abstract tlbRemoveTable(table: Table): Step<void>
+  abstract __tlbRemoveTable(table: Table): Step<void>
 
   /** pte_free_defer(): after a grace period. Callable under no spinlock or under several; allocates nothing. */
   abstract pteFreeDefer(mm: PhysAddr, table: Table): Step<void>
@@ -59,10 +59,10 @@ export abstract class Pgalloc extends Part {
 
   /** A page for PTE tables, its entries all none, with one reference; NO_PAGE without memory. */
   protected *newTablePage(): Step<Pfn> {
-    return yield* this.k.tables.newTablePage(0, this.k.geo.ptrsPerPte * this.k.memmap.fragments, PTE_EMPTY)
+    return yield* this.k.tables.pagetableAlloc(0, this.k.geo.ptrsPerPte * this.k.memmap.fragments, PTE_EMPTY)
   }
 
-  /** pagetable_pte_dtor() and the free: nobody uses any part of it. */
+  /** Part of pte_free(): pagetable_pte_dtor() and the free. Nobody uses any part of the page. */
   protected *freeTablePage(page: PhysAddr): Step<void> {
     yield* this.k.folios.folioPut(page, 1)
   }
@@ -80,8 +80,8 @@ export abstract class Pgalloc extends Part {
   // ---- deposited tables, PMD lock held ------------------------------------------------------------------------------
 
   /**
-   * Keeps a PTE table for the split of a huge PMD, which must not allocate. The tables of a PMD table form a ring; the
-   * newest is the head, and goes in behind the old head.
+   * pgtable_trans_huge_deposit(): keeps a PTE table for the split of a huge PMD, which must not allocate. The tables of
+   * a PMD table form a ring; the newest is the head, and goes in behind the old head.
    */
   *pgtableTransHugeDeposit(_mm: PhysAddr, pmdp: PhysAddr, table: Table): Step<void> {
     const list = this.depositHead(pmdp)
@@ -98,7 +98,7 @@ export abstract class Pgalloc extends Part {
     this.k.observer.tableDeposited(this.cpu, table, pmdp, true)
   }
 
-  /** Takes the newest table back. */
+  /** pgtable_trans_huge_withdraw(): takes the newest table back. */
   *pgtableTransHugeWithdraw(_mm: PhysAddr, pmdp: PhysAddr): Step<Table> {
     const list = this.depositHead(pmdp)
     const node = phys(yield* this.cpu.plainRead32(list))

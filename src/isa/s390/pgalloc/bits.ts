@@ -76,7 +76,7 @@ export abstract class S390Bits extends FragmentPgalloc {
 
   // ---- giving back ------------------------------------------------------------------------------------------------
 
-  /** page_table_free(). */
+  /** Of s390 page_table_free(). */
   override *pteFree(mm: PhysAddr, table: Table): Step<void> {
     const page = this.pageOf(table)
     const part = this.partOf(table)
@@ -84,12 +84,12 @@ export abstract class S390Bits extends FragmentPgalloc {
     yield* this.clearPending(page, part)
   }
 
-  /** page_table_free_rcu(): to the tail, since the part cannot be had before its P bit is clear. */
-  override *pteFreeTlb(mm: PhysAddr, table: Table): Step<void> {
+  /** Of s390 page_table_free_rcu(): to the tail, since the part cannot be had before its P bit is clear. */
+  override *__pteFreeTlb(mm: PhysAddr, table: Table): Step<void> {
     yield* this.makePending(mm, table, true)
   }
 
-  override *tlbRemoveTable(table: Table): Step<void> {
+  override *__tlbRemoveTable(table: Table): Step<void> {
     yield* this.clearPending(this.pageOf(table), this.partOf(table))
   }
 

@@ -36,11 +36,11 @@ export class S390Pgste extends S390Bits {
   }
 
   /** The pointer is tagged as that of a whole page, and nothing else happens before the gather is through. */
-  override *pteFreeTlb(_mm: PhysAddr, table: Table): Step<void> {
+  override *__pteFreeTlb(_mm: PhysAddr, table: Table): Step<void> {
     this.k.observer.tableFreed(this.cpu, table)
   }
 
-  override *tlbRemoveTable(table: Table): Step<void> {
+  override *__tlbRemoveTable(table: Table): Step<void> {
     yield* this.free(this.pageOf(table))
   }
 

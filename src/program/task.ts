@@ -102,7 +102,7 @@ export class Task extends Part {
     for (;;) {
       const value = yield* this.k.mmu.load(addr)
       if (value !== FAULT) return value
-      const fault = yield* this.k.fault.userFault(addr, false)
+      const fault = yield* this.k.fault.doUserAddrFault(addr, false)
       if (fault !== 0) return -fault
       yield* this.cpu.cpuRelax()
     }
@@ -111,7 +111,7 @@ export class Task extends Part {
   *userStore(addr: VirtAddr, value: number): Step<number> {
     for (;;) {
       if ((yield* this.k.mmu.store(addr, value)) !== FAULT) return 0
-      const fault = yield* this.k.fault.userFault(addr, true)
+      const fault = yield* this.k.fault.doUserAddrFault(addr, true)
       if (fault !== 0) return -fault
       yield* this.cpu.cpuRelax()
     }
@@ -153,7 +153,7 @@ export class Task extends Part {
   /** Makes `next` this CPU's address space, with the reference that the caller has, and drops the old one. */
   *enter(next: PhysAddr): Step<number> {
     const previous = this.mm
-    yield* this.k.mms.switchTo(next)
+    yield* this.k.mms.contextSwitch(next)
     if (previous !== 0) yield* this.k.mms.mmput(previous)
     return 0
   }

@@ -14,7 +14,7 @@ export const HUGE = {
       const addr = task.pick(op.addr)
       yield* k.mms.mmapReadLock(mm)
       const vma = k.vmas.vmaLookup(mm, addr)
-      const pmdp = vma === 0 ? phys(0) : yield* k.upper.findPmd(mm, addr)
+      const pmdp = vma === 0 ? phys(0) : yield* k.upper.mmFindPmd(mm, addr)
       if (pmdp !== 0) yield* k.huge.splitHugePmd(vma, pmdp, k.geo.pmdAlignDown(addr), false, phys(0))
       yield* k.mms.mmapReadUnlock(mm)
       return 0
@@ -45,7 +45,7 @@ export const HUGE = {
     summary: 'Collapses the huge range around `addr` into a huge page, as khugepaged.',
     fields: { addr },
     *run(task, op) {
-      return yield* task.k.khugepaged.collapseHugePage(task.mm, task.pick(op.addr))
+      return yield* task.k.khugepaged.hpageCollapseScanPmd(task.mm, task.pick(op.addr))
     },
   }),
   retract: operation({
@@ -103,7 +103,7 @@ export const HUGE = {
       const haddr = k.geo.pmdAlignDown(task.pick(op.addr))
       yield* k.mms.mmapReadLock(mm)
       const vma = k.vmas.vmaLookup(mm, haddr)
-      const pmdp = vma === 0 ? phys(0) : yield* k.upper.findPmd(mm, haddr)
+      const pmdp = vma === 0 ? phys(0) : yield* k.upper.mmFindPmd(mm, haddr)
       const pmd = pmdp === 0 ? 0n : yield* task.cpu.readOnce64(pmdp)
       if (pmdp !== 0 && !pmdNone(pmd as PteWord) && pmdLeaf(pmd as PteWord)) {
         yield* k.gather.incTlbFlushPending(mm)

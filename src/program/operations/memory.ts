@@ -31,7 +31,7 @@ export const MEMORY = {
     fields: { addr, len, expect },
     sizes: ['len'],
     *run(task, op) {
-      return yield* task.k.mmap.doMunmap(task.mm, task.pick(op.addr), op.len)
+      return yield* task.k.mmap.vmMunmap(task.mm, task.pick(op.addr), op.len)
     },
   }),
   mprotect: operation({
@@ -39,7 +39,7 @@ export const MEMORY = {
     fields: { addr, len, prot, expect },
     sizes: ['len'],
     *run(task, op) {
-      return yield* task.k.mprotect.doMprotect(task.mm, task.pick(op.addr), op.len, op.prot)
+      return yield* task.k.mprotect.doMprotectPkey(task.mm, task.pick(op.addr), op.len, op.prot)
     },
   }),
   madvise: operation({
@@ -70,7 +70,7 @@ export const MEMORY = {
     summary: 'brk(): moves the end of the heap.',
     fields: { addr: at, expect },
     *run(task, op) {
-      return yield* task.k.brk.doBrk(task.mm, op.addr as VirtAddr)
+      return yield* task.k.brk.sysBrk(task.mm, op.addr as VirtAddr)
     },
   }),
   load: operation({

@@ -63,10 +63,10 @@ export const PROCESS = {
     summary: 'Switches to the idle task, which has no address space and for which RCU does not wait, and back.',
     fields: {},
     *run({ k, mm }) {
-      yield* k.mms.switchTo(phys(0))
+      yield* k.mms.contextSwitch(phys(0))
       yield* k.rcu.eqsEnter()
       yield* k.rcu.eqsExit()
-      yield* k.mms.switchTo(mm)
+      yield* k.mms.contextSwitch(mm)
       return 0
     },
   }),
@@ -83,7 +83,7 @@ export const PROCESS = {
     summary: 'The process whose tables a kernel thread left loaded is back.',
     fields: {},
     *run({ k }) {
-      yield* k.mms.switchTo(k.mms.activeMm())
+      yield* k.mms.contextSwitch(k.mms.activeMm())
       return 0
     },
   }),

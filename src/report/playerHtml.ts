@@ -1,7 +1,7 @@
 /** An execution as one page that needs nothing else: a step player that works from a file, without a network. */
+import { readFileSync } from 'node:fs'
 import { assert } from '../base/assert.js'
 import type { Scenario } from '../scenario/scenario.js'
-import { bundle } from './bundle.js'
 import type { Explanation } from './explain.js'
 import { findingDocument } from './json.js'
 import type { PageData, PageStep } from './player/data.js'
@@ -23,10 +23,13 @@ export interface PlayedExecution {
   readonly token: string
 }
 
+/** player/main.ts and all that it imports as one script, which the build makes. */
+const SCRIPT = new URL('../../page/player.js', import.meta.url)
+
 /** The same execution always gives the same page. */
 export function playerHtml(execution: PlayedExecution): string {
   const data = pageData(execution)
-  const script = bundle(new URL('player/main.js', import.meta.url))
+  const script = readFileSync(SCRIPT, 'utf8')
   assert(!/<\/script|<script|<!--/i.test(script), 'no script of the page has the end of its own element in it')
   return `<!doctype html>
 <html lang="en">

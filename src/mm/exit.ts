@@ -6,7 +6,7 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/image.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 
 export class Exit extends Part {

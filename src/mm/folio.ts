@@ -7,7 +7,7 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step, WaitCondition } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/image.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_HEAD, PG_LOCKED } from './page.js'
 
 /** Bytes from the head to the first tail, where a large folio keeps its further counts. */

@@ -22,7 +22,7 @@ import { peek32 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM } from './fault.js'
 import { FOLL_FORCE, FOLL_PIN, FOLL_WRITE } from './gupFast.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { EFAULT, ENOMEM, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE } from './page.js'
 

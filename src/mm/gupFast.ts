@@ -26,7 +26,7 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { Level } from '../arch/level.js'
 import { rawReadSeqcount, readSeqcountRetry } from '../sync/seqcount.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE } from './page.js'
 

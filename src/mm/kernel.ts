@@ -245,14 +245,3 @@ export class Kernel {
     return load32(mm + MM.at.tlbFlushPending) > 0
   }
 }
-
-/** What every part has: the kernel it belongs to, and its CPU. */
-export abstract class Part {
-  readonly k: Kernel
-  readonly cpu: Cpu
-
-  constructor(k: Kernel) {
-    this.k = k
-    this.cpu = k.cpu
-  }
-}

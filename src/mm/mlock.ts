@@ -21,7 +21,7 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './fault.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, VM_EXEC, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 
 /** Locked when touched, not before. */

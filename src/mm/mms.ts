@@ -14,7 +14,8 @@ import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
 import { downgradeWrite, downRead, downReadTrylock, downWrite, upRead, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
-import { Part, type KernelConfig } from './kernel.js'
+import type { KernelConfig } from './kernel.js'
+import { Part } from './part.js'
 import { ANON_VMA, FILE, MM, VMA } from './mmStruct.js'
 
 /** Locks and free lists of the tables of kernel structures. */

@@ -14,7 +14,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { downWrite, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { FILE, VMA } from './mmStruct.js'
 
 export abstract class MoveTables extends Part {

@@ -32,7 +32,7 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { EACCES, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_LOCKED, VM_NORESERVE, VM_READ } from './mmStruct.js'
 import { VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE } from './page.js'

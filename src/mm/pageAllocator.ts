@@ -11,7 +11,8 @@ import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
 import { FrameKind } from '../arch/observer.js'
 import { spinLockIrqsave, spinUnlockIrqrestore } from '../sync/spinlock.js'
-import { Part, type Kernel } from './kernel.js'
+import type { Kernel } from './kernel.js'
+import { Part } from './part.js'
 import { NO_PAGE, PAGE, PG_BUDDY, PG_HEAD, PG_LOCKED, PG_RESERVED, type Memmap } from './page.js'
 
 export const MAX_PAGE_ORDER = 10

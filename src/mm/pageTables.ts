@@ -16,7 +16,7 @@ import { add32, fillBytes, note, poke32, poke64 } from '../machine/image/image.j
 import { Level } from '../arch/level.js'
 import { FrameKind } from '../arch/observer.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 import { NO_PAGE, NO_TABLE, PAGE, PG_HEAD, PG_TABLE } from './page.js'
 

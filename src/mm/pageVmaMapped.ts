@@ -13,7 +13,7 @@ import { isMigrationEntry, swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { ANON_VMA, VMA } from './mmStruct.js'
 import { PAGE } from './page.js'
 

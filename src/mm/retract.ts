@@ -15,7 +15,7 @@ import { entryTable, pmdLeaf, pmdPresent, pteDirty, pteNone, ptePfn, ptePresent,
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { downRead, downWrite, upRead, upWrite } from '../sync/rwsem.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { EINVAL, FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
 import { PG_DIRTY } from './page.js'
 

@@ -29,7 +29,7 @@ import {
 import { swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peek64 } from '../machine/image/image.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { VMA } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
 

@@ -12,7 +12,7 @@
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pteAccessible } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 
 const FLUSHED_SHIFT = 16

@@ -7,7 +7,7 @@
  */
 import type { PhysAddr } from '../base/units.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED } from './mmapFlags.js'
 import { EINVAL, ENOMEM, MM, VM_GROWSDOWN, VMA } from './mmStruct.js'
 

@@ -15,7 +15,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32, pokeF64 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 import { NO_TABLE } from './page.js'
 

@@ -10,7 +10,7 @@ import { pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 
 export class Userfault extends Part {

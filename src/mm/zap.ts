@@ -25,7 +25,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/image.js'
 import { downRead, upRead } from '../sync/rwsem.js'
 import { spinTrylock } from '../sync/spinlock.js'
-import { Part } from './kernel.js'
+import { Part } from './part.js'
 import { FILE, MM, VMA } from './mmStruct.js'
 import { PG_DIRTY } from './page.js'
 

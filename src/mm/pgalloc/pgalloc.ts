@@ -13,7 +13,7 @@ import { PTE_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32, poke64 } from '../../machine/image/image.js'
 import { Level } from '../../arch/level.js'
-import { Part } from '../kernel.js'
+import { Part } from '../part.js'
 import { NO_TABLE, PAGE } from '../page.js'
 
 export abstract class Pgalloc extends Part {

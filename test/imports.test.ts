@@ -14,6 +14,7 @@ const ROOMS = [
   ['isa'],
   ['bug', 'check'],
   ['program'],
+  ['subsystem'],
   ['boot'],
   ['scenario'],
   ['explore'],

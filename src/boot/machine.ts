@@ -6,11 +6,11 @@
  */
 import { isUsed, useArch } from '../arch/entry.js'
 import { type Geometry, smallGeometry } from '../arch/geometry.js'
-import { placeFlushInfo } from '../arch/generic/tlbFlush.js'
 import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
 import type { KernelChange } from '../bug/patch.js'
 import { finalCheck, settle } from '../check/finalCheck.js'
+import { Observers } from '../check/observers.js'
 import { Oracles } from '../check/oracles.js'
 import { placeShadow } from '../check/shadow.js'
 import { placeCpuRegions, CPU_AREA, type CpuRegions } from '../machine/cpu/area.js'
@@ -25,12 +25,17 @@ import { Layout } from '../machine/image/layout.js'
 import { Observer } from '../arch/observer.js'
 import { EventRing, placeRings } from '../machine/trace/ring.js'
 import { Kernel, type KernelRegions } from '../mm/kernel.js'
-import { placeAddressSpaces } from '../mm/mms.js'
-import { Memmap, PAGE } from '../mm/page.js'
-import { placeZone } from '../mm/pageAllocator.js'
+import { Memmap } from '../mm/page.js'
 import { Interpreter } from '../program/interpret.js'
 import { placeProgramRegions, type ProgramRegions } from '../program/state.js'
 import { OPS, type Program } from '../program/op.js'
+import {
+  addedParts,
+  finalCheckOfSubsystems,
+  formatSubsystems,
+  observersOf,
+  placeSubsystems,
+} from '../subsystem/index.js'
 import { placeRcu, Rcu } from '../sync/rcu.js'
 import type { Architecture } from '../isa/architecture.js'
 import { architectureOf } from '../isa/index.js'
@@ -96,7 +101,8 @@ export class Machine {
     const rcu = new Rcu(cpu, regions.rcu)
     const kernelConfig = { ...config.kernel, ...change?.config }
     rcu.gpDelay = kernelConfig.gpDelay
-    const observer = config.oracles ? new Oracles(this) : new Observer()
+    const oracles = config.oracles ? new Oracles(this) : null
+    const observer = oracles === null ? new Observer() : withSubsystems(oracles, this)
     const sizes = { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc }
     const tlbs = Array.from(
       { length: config.cpus },
@@ -104,8 +110,8 @@ export class Machine {
     )
     const { memmap, geo } = this
     const hardware = { cpu, rcu, tlbs, memmap, geo, observer, config: kernelConfig, regions: regions.kernel }
-    const kernel = new Kernel(hardware, composeParts(change, kernelConfig.pgalloc))
-    if (observer instanceof Oracles) observer.bind(kernel)
+    const kernel = new Kernel(hardware, composeParts(change, kernelConfig.pgalloc), addedParts())
+    oracles?.bind(kernel)
     cpu.locks = observer
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
   }
@@ -119,11 +125,7 @@ export class Machine {
     const first = solo[0]
     assert(first !== undefined, 'a machine has a CPU')
     const { kernel } = first
-    kernel.pages.format()
-    kernel.mms.format()
-    kernel.vmas.format()
-    kernel.anonVmas.format()
-    kernel.files.format()
+    formatSubsystems(kernel)
     drive(kernel.rcu.eqsExit())
     for (const pages of files) drive(kernel.files.openFile(pages))
     const mm = drive(kernel.mms.mmAlloc())
@@ -149,13 +151,19 @@ export class Machine {
 
   /** What the oracles find when all CPUs have stopped; null when all is well. Uses `cpu` to look. */
   finalCheck(_cpu: BootedCpu): Finding | null {
-    return this.config.oracles ? finalCheck(this) : null
+    return this.config.oracles ? (finalCheck(this) ?? finalCheckOfSubsystems(this)) : null
   }
 
   /** Name of the word at `addr`, frames by what they are used for. */
   nameOf(addr: number): string {
     return this.layout.nameOf(addr)
   }
+}
+
+/** The oracles of check/, and after them the observers that subsystems in rooms of their own have. */
+function withSubsystems(oracles: Oracles, machine: Machine): Observer {
+  const others = observersOf(machine)
+  return others.length === 0 ? oracles : new Observers([oracles, ...others])
 }
 
 /** The real tree, or one with smaller tables. */
@@ -171,12 +179,9 @@ function place(layout: Layout, config: MachineConfig): MachineRegions {
   const tlbs = placeTlbs(layout, cpus, { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc })
   const rings = placeRings(layout, cpus, config.ringLength)
   const rcu = placeRcu(layout, cpus)
-  const flushInfo = placeFlushInfo(layout, cpus)
-  const zone = placeZone(layout)
-  const memmap = layout.add('page', PAGE, config.frames)
-  const spaces = placeAddressSpaces(layout, config.kernel)
+  const kernel = placeSubsystems(layout, config)
   const program = placeProgramRegions(layout, cpus)
   const shadow = placeShadow(layout, config.frames, config.fragments ?? 1)
   layout.placeFrames(config.frames, config.frameBytes)
-  return { cpus: cpuRegions, csd, rings, rcu, shadow, program, kernel: { zone, memmap, flushInfo, tlbs, ...spaces } }
+  return { cpus: cpuRegions, csd, rings, rcu, shadow, program, kernel: { ...kernel, tlbs } }
 }

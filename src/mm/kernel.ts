@@ -5,6 +5,7 @@
  *
  * Mainline follows Linux v6.12.
  */
+import { fail } from '../base/assert.js'
 import type { Geometry } from '../arch/geometry.js'
 import type { ArchHost, FlushStyle, TableFree } from '../arch/host.js'
 import type { Mmu } from '../arch/generic/mmu.js'
@@ -187,7 +188,11 @@ export class Kernel {
   readonly fork: Fork
   readonly exit: Exit
 
-  constructor(hardware: Hardware, parts: PartClasses) {
+  /**
+   * `added`: names of the parts of subsystems in rooms of their own, in their order. All kernels of a process get the same
+   * fields in one order, so that V8 sees one kind of object; most are written out, so that it keeps their classes, too.
+   */
+  constructor(hardware: Hardware, parts: PartClasses, added: readonly string[] = []) {
     this.cpu = hardware.cpu
     this.rcu = hardware.rcu
     this.tlbs = hardware.tlbs
@@ -230,6 +235,7 @@ export class Kernel {
     this.brk = new parts.Brk(this)
     this.fork = new parts.Fork(this)
     this.exit = new parts.Exit(this)
+    for (const name of added) addPart(this, name, parts)
   }
 
   /** The mm that the VMA at `vma` belongs to. */
@@ -244,4 +250,12 @@ export class Kernel {
   mmTlbFlushPending(mm: PhysAddr): boolean {
     return load32(mm + MM.at.tlbFlushPending) > 0
   }
+}
+
+/** The part `Swap` is the field `swap`. */
+function addPart(kernel: Kernel, name: string, parts: PartClasses): void {
+  const Class = (parts as unknown as Readonly<Record<string, new (k: Kernel) => object>>)[name]
+  if (Class === undefined) fail(`no class of the part ${name}`)
+  const field = name.charAt(0).toLowerCase() + name.slice(1)
+  Object.defineProperty(kernel, field, { value: new Class(kernel), enumerable: true })
 }

@@ -6,7 +6,7 @@ import type { Explanation } from './explain.js'
 import { findingDocument } from './json.js'
 import type { PageData, PageStep } from './player/data.js'
 import { STYLE } from './player/style.js'
-import { PANELS } from './state/cell.js'
+import { panels } from './state/cell.js'
 import { stateDocument } from './state/document.js'
 import type { Row } from './steps.js'
 import { sharedWords } from './table.js'
@@ -70,7 +70,7 @@ export function pageData({ explanation, scenario, kernel, about, token }: Played
     command: replayCommand(token),
     stacks: stacks.all,
     steps,
-    panels: PANELS,
+    panels: panels(),
     items,
     start,
     changes,

@@ -2,6 +2,7 @@
  * The rules that the oracles check, in words, and where the kernel (v6.12) has them: what a finding's `oracle` stands for.
  * test/report/rules.test.ts holds the table against the oracles in the source.
  */
+import { subsystemOracles } from '../subsystem/index.js'
 import type { Finding } from '../machine/engine/finding.js'
 
 export interface Rule {
@@ -165,7 +166,7 @@ export const ORACLES: readonly string[] = Object.keys(RULES)
 
 /** The rule that `finding` broke; null for an oracle that is not racewalk's. */
 export function ruleOf({ oracle, title }: Pick<Finding, 'oracle' | 'title'>): Rule | null {
-  const rules = Object.hasOwn(RULES, oracle) ? RULES[oracle] : undefined
+  const rules = Object.hasOwn(RULES, oracle) ? RULES[oracle] : subsystemOracles().find(({ id }) => id === oracle)?.rule
   if (rules === undefined) return null
   if (!isList(rules)) return rules
   // Without the function at the end, whose name may hold any word.

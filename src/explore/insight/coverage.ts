@@ -96,8 +96,8 @@ const runningAt = (area: number): Running => ({
 })
 
 /** Operations by number: 0 between two, then OPS, then these. */
-const IN_INTERRUPT = OPS.length + 1
-const OF_CPU = OPS.length + 2
+const inInterrupt = (): number => OPS.length + 1
+const ofCpu = (): number => OPS.length + 2
 const OPERATIONS_MAX = 128
 const KINDS_MAX = 64
 const SITES_MAX = 1 << 14
@@ -243,7 +243,7 @@ export class Coverage implements StepRecorder {
     // A wild pointer: the access itself is what will be found.
     if (word >= this.#stamps.length - 1) return
     this.#hash(cpu, kind, word, writes)
-    const operation = this.#bare ? OF_CPU + cpu : this.#operationOf(cpu)
+    const operation = this.#bare ? ofCpu() + cpu : this.#operationOf(cpu)
     this.#order(cpu, this.#siteOf(cpu, operation, kind, addr), word, writes)
   }
 
@@ -355,7 +355,7 @@ export class Coverage implements StepRecorder {
    */
   #operationOf(cpu: number): number {
     const area = this.#areas[cpu] as number
-    if (peek32(area + CPU_AREA.at.inIrq) !== 0) return IN_INTERRUPT
+    if (peek32(area + CPU_AREA.at.inIrq) !== 0) return inInterrupt()
     const running = this.#running[cpu] as Running
     const kind = peek32(area + CPU_AREA.at.opKind)
     const index = peek32(area + CPU_AREA.at.opIndex)
@@ -423,8 +423,8 @@ export class Coverage implements StepRecorder {
 
 function operationName(operation: number): string {
   if (operation === 0) return 'between operations'
-  if (operation === IN_INTERRUPT) return 'interrupt'
-  return operation < IN_INTERRUPT ? (OPS[operation - 1] as string) : `CPU ${operation - OF_CPU}`
+  if (operation === inInterrupt()) return 'interrupt'
+  return operation < inInterrupt() ? (OPS[operation - 1] as string) : `CPU ${operation - ofCpu()}`
 }
 
 const siteKey = ({ operation, access, word }: Site): string => `${operation}\0${access}\0${word}`

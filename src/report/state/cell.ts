@@ -1,7 +1,15 @@
 /** What a state of the machine is made of: cells, each one thing that a reader can look at, and what it says. */
+import { subsystemPanels } from '../../subsystem/index.js'
 
-/** Parts of the machine, in the order in which they are shown. `columns`: its groups all have these names. */
-export const PANELS = [
+interface PanelTitle {
+  readonly id: string
+  readonly title: string
+  /** Its groups all have these names. */
+  readonly columns?: readonly string[]
+}
+
+/** Parts of the machine, in the order in which they are shown; those of subsystems in rooms of their own come after them. */
+const PANELS: readonly PanelTitle[] = [
   { id: 'cpus', title: 'CPUs', columns: ['operation', 'context', 'waits', 'address space'] },
   { id: 'words', title: 'Words and registers' },
   { id: 'tables', title: 'Page tables' },
@@ -11,12 +19,15 @@ export const PANELS = [
   { id: 'rcu', title: 'RCU' },
   { id: 'ipis', title: 'Interrupts under way' },
   { id: 'vmas', title: 'Address spaces' },
-] as const
+]
 
-export type PanelId = (typeof PANELS)[number]['id']
+export const panels = (): readonly PanelTitle[] => [
+  ...PANELS,
+  ...subsystemPanels().map(({ id, title, columns }) => ({ id, title, ...(columns === undefined ? {} : { columns }) })),
+]
 
 export interface Cell {
-  readonly panel: PanelId
+  readonly panel: string
   /** What it is a part of: `mm0`, `CPU 1`, `0x2a` among the frames. */
   readonly group: string
   /** Unique in its group: `pmd[0] of 0x10000`, `refcount`. */

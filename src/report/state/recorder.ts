@@ -5,7 +5,8 @@
 import type { Machine } from '../../boot/machine.js'
 import { peek32 } from '../../machine/image/image.js'
 import type { Program } from '../../program/op.js'
-import { PANELS, type Cell, type PanelId, type Put } from './cell.js'
+import { subsystemPanels } from '../../subsystem/index.js'
+import { panels, type Cell, type Put } from './cell.js'
 import { readCpus, readIpis } from './cpus.js'
 import { FREE, frameRanges, readFrame } from './frames.js'
 import { readLocks } from './locks.js'
@@ -17,7 +18,7 @@ import { readWords } from './words.js'
 
 /** A cell through all of the execution. */
 export interface Item {
-  readonly panel: PanelId
+  readonly panel: string
   readonly group: string
   readonly name: string
   /** Words of the image that it was about, and frames that it was about or led to, at any time. */
@@ -114,7 +115,8 @@ export class StateRecorder {
   }
 
   history(): History {
-    const entries = [...this.#entries.values()].filter(isWorthShowing).sort(inOrder)
+    const ranks = new Map(panels().map(({ id }, index) => [id, index]))
+    const entries = [...this.#entries.values()].filter(isWorthShowing).sort((a, b) => inOrder(a, b, ranks))
     const changes: Change[][] = Array.from({ length: this.#steps }, () => [])
     entries.forEach((entry, item) => {
       for (const [step, text] of entry.changes) (changes[step - 1] as Change[]).push({ item, text })
@@ -150,6 +152,10 @@ function sourcesOf(machine: Machine, programs: readonly Program[], begun: Readon
     ...Array.from({ length: config.frames }, (_, pfn) => ({
       ranges: frameRanges(machine, pfn),
       read: (put: Put) => readFrame(machine, pfn, put),
+    })),
+    ...subsystemPanels().map(({ id: panel, regions: names, read }) => ({
+      ranges: regions(...names),
+      read: (put: Put) => read(machine, (cell) => put({ panel, ...cell })),
     })),
   ]
 }
@@ -190,9 +196,8 @@ class ImageWatch {
 const isWorthShowing = ({ panel, name, start, changes }: Entry): boolean =>
   panel !== 'frames' || name !== 'use' || start !== FREE || changes.size > 0
 
-const PANEL_ORDER = new Map<PanelId, number>(PANELS.map(({ id }, index) => [id, index]))
-
-function inOrder(a: Entry, b: Entry): number {
-  const panels = (PANEL_ORDER.get(a.panel) as number) - (PANEL_ORDER.get(b.panel) as number)
-  return panels || a.order[0] - b.order[0] || a.order[1] - b.order[1] || (a.name < b.name ? -1 : 1)
+/** `ranks`: panels by their place. */
+function inOrder(a: Entry, b: Entry, ranks: ReadonlyMap<string, number>): number {
+  const panelsApart = (ranks.get(a.panel) as number) - (ranks.get(b.panel) as number)
+  return panelsApart || a.order[0] - b.order[0] || a.order[1] - b.order[1] || (a.name < b.name ? -1 : 1)
 }

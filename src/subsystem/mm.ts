@@ -1,0 +1,93 @@
+/**
+ * The memory management that racewalk began with. Kernel names its parts one by one, its operations stand in program/, its
+ * oracles in check/, where their order is explicit, and its panels in report/state/.
+ */
+import { TlbFlush } from '../arch/generic/tlbFlush.js'
+import { PtOps } from '../arch/generic/ops.js'
+import { AnonVmas } from '../mm/anonVma.js'
+import { Brk } from '../mm/brk.js'
+import { Exit } from '../mm/exit.js'
+import { FaultHandler } from '../mm/fault.js'
+import { Files } from '../mm/file.js'
+import { Folios } from '../mm/folio.js'
+import { Fork } from '../mm/fork.js'
+import { Gup } from '../mm/gup.js'
+import { GupFast } from '../mm/gupFast.js'
+import { HugeMemory } from '../mm/hugeMemory.js'
+import { Khugepaged } from '../mm/khugepaged.js'
+import { Madvise } from '../mm/madvise.js'
+import { Migrate } from '../mm/migrate.js'
+import { Mmap } from '../mm/mmap.js'
+import { MmuGather } from '../mm/mmuGather.js'
+import { Mms } from '../mm/mms.js'
+import { Mprotect } from '../mm/mprotect.js'
+import { Mremap } from '../mm/mremap.js'
+import { PageAllocator } from '../mm/pageAllocator.js'
+import { PageTables } from '../mm/pageTables.js'
+import { Reclaim } from '../mm/reclaim.js'
+import { Retract } from '../mm/retract.js'
+import { Rmap } from '../mm/rmap.js'
+import { SplitFolio } from '../mm/splitFolio.js'
+import { TlbBatch } from '../mm/tlbBatch.js'
+import { UpperTables } from '../mm/upperTables.js'
+import { Userfault } from '../mm/userfault.js'
+import { Vmas } from '../mm/vma.js'
+import { Zap } from '../mm/zap.js'
+import { RcuExpedited } from '../sync/expedited.js'
+import { placeAddressSpaces } from '../mm/mms.js'
+import { PAGE } from '../mm/page.js'
+import { placeZone } from '../mm/pageAllocator.js'
+import { placeFlushInfo } from '../arch/generic/tlbFlush.js'
+import { defineSubsystem } from './subsystem.js'
+
+export const mm = defineSubsystem({
+  id: 'mm',
+  summary: 'page tables, faults, get_user_pages, huge pages, reverse map, files and address spaces',
+  parts: {
+    RcuExpedited,
+    PtOps,
+    TlbFlush,
+    PageAllocator,
+    Folios,
+    Rmap,
+    AnonVmas,
+    PageTables,
+    UpperTables,
+    MmuGather,
+    TlbBatch,
+    Zap,
+    FaultHandler,
+    GupFast,
+    Gup,
+    HugeMemory,
+    SplitFolio,
+    Migrate,
+    Khugepaged,
+    Reclaim,
+    Retract,
+    Userfault,
+    Mms,
+    Vmas,
+    Files,
+    Mmap,
+    Mprotect,
+    Mremap,
+    Madvise,
+    Brk,
+    Fork,
+    Exit,
+  },
+  place: (layout, { cpus, frames, kernel }) => ({
+    flushInfo: placeFlushInfo(layout, cpus),
+    zone: placeZone(layout),
+    memmap: layout.add('page', PAGE, frames),
+    ...placeAddressSpaces(layout, kernel),
+  }),
+  format: ({ pages, mms, vmas, anonVmas, files }) => {
+    pages.format()
+    mms.format()
+    vmas.format()
+    anonVmas.format()
+    files.format()
+  },
+})

@@ -54,7 +54,7 @@ function kernelQuestions(): Question[] {
     null,
   )
   const cpu = machine.makeCpu(0, new FreeEngine(), null)
-  drive(cpu.kernel.rcu.eqsExit())
+  drive(cpu.kernel.rcu.ctKernelEnter())
   return [
     accessors(machine),
     gupOne(machine, cpu),
@@ -313,7 +313,7 @@ function fragments(): Question {
   const machine = new Machine(withPgalloc({ ...config, kernel: kernelConfig, oracles: false, ringLength: 0 }))
   machine.boot([], null)
   const { kernel } = machine.makeCpu(0, new FreeEngine(), null)
-  drive(kernel.rcu.eqsExit())
+  drive(kernel.rcu.ctKernelEnter())
   const mm = kernel.mms.currentMm()
   drive(kernel.pgalloc.pteAllocOne(mm))
   initListByHand(machine)

@@ -126,12 +126,12 @@ export class Machine {
     assert(first !== undefined, 'a machine has a CPU')
     const { kernel } = first
     formatSubsystems(kernel)
-    drive(kernel.rcu.eqsExit())
+    drive(kernel.rcu.ctKernelEnter())
     for (const pages of files) drive(kernel.files.openFile(pages))
     const mm = drive(kernel.mms.mmAlloc())
     assert(mm !== 0, 'the first process has memory')
     drive(kernel.tlbFlush.switchMmIrqsOff(mm))
-    drive(kernel.rcu.eqsEnter())
+    drive(kernel.rcu.ctKernelExit())
     drive(first.interpreter.runOnce(program))
     for (const other of solo.slice(1)) {
       drive(kernel.mms.mmget(mm))

@@ -11,7 +11,7 @@ import { defineBug, defineMutant } from './bug.js'
  */
 class LooksUpTheQueueLate extends RcuExpedited {
   protected override *endGracePeriod(): Step<void> {
-    yield* this.endSequence()
+    yield* this.rcuExpGpSeqEnd()
   }
 
   protected override *wakeStage(): Step<void> {

@@ -171,9 +171,9 @@ export class Folios extends Part {
 
   /** Sleeps until the lock was free once. A sleeping CPU is in no RCU reader, so it counts as quiescent. */
   *folioWaitLocked(folio: PhysAddr): Step<void> {
-    yield* this.k.rcu.eqsEnter()
+    yield* this.k.rcu.ctKernelExit()
     yield* this.cpu.waitUntil(phys(folio + PAGE.at.flags), isUnlocked, 0)
-    yield* this.k.rcu.eqsExit()
+    yield* this.k.rcu.ctKernelEnter()
   }
 
   // ---- mapping ----------------------------------------------------------------------------------------------------

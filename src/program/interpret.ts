@@ -47,10 +47,10 @@ export class Interpreter extends Part {
 
   /** Runs the program once, then this CPU's RCU callbacks, and leaves the CPU idle. */
   *runOnce(program: Program): Step<void> {
-    yield* this.k.rcu.eqsExit()
+    yield* this.k.rcu.ctKernelEnter()
     yield* this.#runAll(program)
     yield* this.k.rcu.drain()
-    yield* this.k.rcu.eqsEnter()
+    yield* this.k.rcu.ctKernelExit()
   }
 
   /** Runs a litmus test (isBare): its accesses and nothing else. */
@@ -62,7 +62,7 @@ export class Interpreter extends Part {
   *runAsThread(program: Program, repeat: boolean): Step<void> {
     const { cpu, k } = this
     yield* cpu.waitUntil(phys(cpu.control + CONTROL.at.phase), isEqual, PHASE.running)
-    yield* k.rcu.eqsExit()
+    yield* k.rcu.ctKernelEnter()
     const runs = cpu.area + CPU_AREA.at.runs
     if (program.length > 0)
       do {
@@ -71,7 +71,7 @@ export class Interpreter extends Part {
       } while (repeat && !this.#task.stopped)
     yield* this.#task.releaseAll()
     yield* k.rcu.drain()
-    yield* k.rcu.eqsEnter()
+    yield* k.rcu.ctKernelExit()
     poke32(cpu.area + CPU_AREA.at.ended, 1)
     const ended = yield* cpu.atomicAddReturn32(phys(cpu.control + CONTROL.at.finished), 1)
     const phase = phys(cpu.control + CONTROL.at.phase)
@@ -118,7 +118,7 @@ export class Interpreter extends Part {
     const done = cpu.area + CPU_AREA.at.opsDone
     poke32(done, peek32(done) + 1)
     yield* cpu.cpuRelax()
-    yield* this.k.rcu.noteQuiescent()
+    yield* this.k.rcu.rcuNoteContextSwitch()
   }
 
   #note(op: Op, index: number, found: number): void {

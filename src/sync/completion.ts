@@ -20,21 +20,21 @@ const COMPLETE_ALL = 0x7fff_ffff
 
 // ---- init ---------------------------------------------------------------------------------------------------------
 
-/** Nothing is done. Caller: nobody else uses it yet, or any more. */
+/** init_completion(): nothing is done. Caller: nobody else uses it yet, or any more. */
 export function initCompletion(word: PhysAddr): void {
   poke32(word, 0)
 }
 
 // ---- complete -----------------------------------------------------------------------------------------------------
 
-/** Lets one waiter go, now or when it comes. */
+/** complete(): lets one waiter go, now or when it comes. */
 export function* complete(cpu: Cpu, word: PhysAddr): Step<void> {
   // RELEASE: what was done before the word says so. Pairs with the ACQUIRE in waitForCompletion().
   yield* cpu.atomicAddUnless32(word, 1, COMPLETE_ALL)
   cpu.wakeWaiters(word)
 }
 
-/** Lets all waiters go, now and later. */
+/** complete_all(): lets all waiters go, now and later. */
 export function* completeAll(cpu: Cpu, word: PhysAddr): Step<void> {
   // RELEASE: as in complete().
   yield* cpu.storeRelease32(word, COMPLETE_ALL)
@@ -43,7 +43,7 @@ export function* completeAll(cpu: Cpu, word: PhysAddr): Step<void> {
 
 // ---- wait ---------------------------------------------------------------------------------------------------------
 
-/** Sleeps until it is done, and uses up one complete(). */
+/** wait_for_completion(): sleeps until it is done, and uses up one complete(). */
 export function* waitForCompletion(cpu: Cpu, rcu: Rcu, word: PhysAddr): Step<void> {
   mightSleep(cpu, 'wait_for_completion')
   for (let seen = yield* cpu.readOnce32(word); seen !== COMPLETE_ALL;) {

@@ -26,7 +26,7 @@ export const LIST_POISON2 = 0x122
 
 // ---- init ---------------------------------------------------------------------------------------------------------
 
-/** An empty list, or a node on no list. Caller: nobody else can reach it yet. */
+/** INIT_LIST_HEAD(): an empty list, or a node on no list. Caller: nobody else can reach it yet. */
 export function initListHead(list: PhysAddr): void {
   poke32(list, list)
   poke32(list + PREV, list)
@@ -34,31 +34,31 @@ export function initListHead(list: PhysAddr): void {
 
 // ---- lists --------------------------------------------------------------------------------------------------------
 
-/** Adds `node` behind the head: first. */
+/** list_add(): adds `node` behind the head: first. */
 export function* listAdd(cpu: Cpu, node: PhysAddr, head: PhysAddr): Step<void> {
   yield* insert(cpu, node, head, yield* listNext(cpu, head))
 }
 
-/** Adds `node` before the head: last. */
+/** list_add_tail(): adds `node` before the head: last. */
 export function* listAddTail(cpu: Cpu, node: PhysAddr, head: PhysAddr): Step<void> {
   yield* insert(cpu, node, yield* listPrev(cpu, head), head)
 }
 
-/** Takes `node` off its list and poisons it. */
+/** list_del(): takes `node` off its list and poisons it. */
 export function* listDel(cpu: Cpu, node: PhysAddr): Step<void> {
   yield* unlink(cpu, node)
   yield* cpu.plainWrite32(node, LIST_POISON1)
   yield* cpu.plainWrite32(prevOf(node), LIST_POISON2)
 }
 
-/** Takes `node` off its list; afterwards it is a node on no list, and listEmpty() of it is true. */
+/** list_del_init(): takes `node` off its list; afterwards it is a node on no list, and listEmpty() of it is true. */
 export function* listDelInit(cpu: Cpu, node: PhysAddr): Step<void> {
   yield* unlink(cpu, node)
   yield* cpu.plainWrite32(node, node)
   yield* cpu.plainWrite32(prevOf(node), node)
 }
 
-/** True of a head without nodes, and of a node on no list. */
+/** list_empty(): true of a head without nodes, and of a node on no list. */
 export function* listEmpty(cpu: Cpu, head: PhysAddr): Step<boolean> {
   return (yield* cpu.plainRead32(head)) === head
 }
@@ -72,6 +72,7 @@ export function* listPrev(cpu: Cpu, node: PhysAddr): Step<PhysAddr> {
   return phys(yield* cpu.plainRead32(prevOf(node)))
 }
 
+/** Part of list_add() and list_add_tail(): __list_add(), with the checks of __list_add_valid_or_report(). */
 function* insert(cpu: Cpu, node: PhysAddr, prev: PhysAddr, next: PhysAddr): Step<void> {
   const back = yield* cpu.plainRead32(prevOf(next))
   if (back !== prev) reportLink(cpu, 'list_add', next, 'next->prev', prev, back)
@@ -84,6 +85,7 @@ function* insert(cpu: Cpu, node: PhysAddr, prev: PhysAddr, next: PhysAddr): Step
   yield* cpu.plainWrite32(prev, node)
 }
 
+/** Part of list_del(): __list_del_entry(), with the checks of __list_del_entry_valid_or_report(). */
 function* unlink(cpu: Cpu, node: PhysAddr): Step<void> {
   const next = yield* listNext(cpu, node)
   const prev = yield* listPrev(cpu, node)

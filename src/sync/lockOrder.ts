@@ -1,12 +1,14 @@
 /**
  * The lock order, as data: it documents the classes of locks and is what a checker runs.
  *
- * Source: the comments at the head of mm/rmap.c and mm/filemap.c (v6.12), reduced to the locks that are modelled. A lock
- * may be taken while one from further up is held, never the other way round; waiting against the order is how two CPUs
- * wait for each other.
+ * Source: the comments at the head of mm/rmap.c and mm/filemap.c (v6.12), reduced to the locks that are modelled. A
+ * lock may be taken while one from further up is held, never the other way round; waiting against the order is how two
+ * CPUs wait for each other.
  */
 
-/** `sleeping`: its holder may sleep, its waiter does. `spin`: preemption is off. `irq`: a spinlock taken with IRQs off. */
+/**
+ * `sleeping`: its holder may sleep, its waiter does. `spin`: preemption is off. `irq`: a spinlock taken with IRQs off.
+ */
 export type LockKind = 'sleeping' | 'spin' | 'irq'
 
 export interface LockClass {

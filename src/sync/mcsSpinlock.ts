@@ -1,9 +1,10 @@
 /**
  * MCS lock: a queue of waiters, each asleep on a word of its own.
  *
- * Source: kernel/locking/mcs_spinlock.h (v6.12), after Mellor-Crummey and Scott, "Algorithms for Scalable Synchronization on
- * Shared-Memory Multiprocessors", TOCS 1991. The kernel builds its queued spinlock from it (spinlock.ts has that one); here
- * it stands alone, for exhaustive exploration. Addresses of nodes stand for the kernel's pointers.
+ * Source: kernel/locking/mcs_spinlock.h (v6.12), after Mellor-Crummey and Scott, "Algorithms for Scalable
+ * Synchronization on Shared-Memory Multiprocessors", TOCS 1991. The kernel builds its queued spinlock from it
+ * (spinlock.ts has that one); here it stands alone, for exhaustive exploration. Addresses of nodes stand for the
+ * kernel's pointers.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
@@ -12,12 +13,13 @@ import { isNonZero, type Step } from '../machine/engine/engine.js'
 /** Words of a node: `next` at + 0, `locked` at + 4. The node is the caller's until mcsSpinUnlock() returns. */
 const LOCKED = 4
 
-/** Takes the lock, whose word holds the address of the last node, with the caller's own `node`. */
+/** mcs_spin_lock(): takes the lock, whose word holds the address of the last node, with the caller's own `node`. */
 export function* mcsSpinLock(cpu: Cpu, lock: PhysAddr, node: PhysAddr): Step<void> {
   const locked = phys(node + LOCKED)
   yield* cpu.writeOnce32(node, 0)
   yield* cpu.writeOnce32(locked, 0)
   // Full barrier: the node's words before others can find it; otherwise their link or hand-over could be overwritten.
+  // Pairs with the exchange of the next waiter in mcsSpinLock().
   const previous = yield* cpu.xchg32(lock, node)
   if (previous === 0) return
   yield* cpu.writeOnce32(phys(previous), node)
@@ -26,6 +28,7 @@ export function* mcsSpinLock(cpu: Cpu, lock: PhysAddr, node: PhysAddr): Step<voi
   yield* cpu.waitUntil(locked, isNonZero, 0)
 }
 
+/** mcs_spin_unlock(). */
 export function* mcsSpinUnlock(cpu: Cpu, lock: PhysAddr, node: PhysAddr): Step<void> {
   let next = yield* cpu.readOnce32(node)
   if (next === 0) {

@@ -1,8 +1,8 @@
 /**
  * The rule of sleeping: a CPU may give itself away only where nothing on it forbids that.
  *
- * Source: might_sleep() and __might_resched() in kernel/sched/core.c (v6.12). Checked at every call that could sleep, not
- * only when it does, so that a wrong call shows without contention.
+ * Source: might_sleep() and __might_resched() in kernel/sched/core.c (v6.12). Checked at every call that could sleep,
+ * not only when it does, so that a wrong call shows without contention.
  */
 import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
@@ -13,7 +13,7 @@ export function inRcuReader(cpu: Cpu): boolean {
   return cpu.preemptCount !== 0 || !cpu.irqsEnabled || peek32(cpu.area + CPU_AREA.at.rcuNesting) !== 0
 }
 
-/** A finding unless this CPU may sleep here. `what` is the function that asks. */
+/** might_sleep(): a finding unless this CPU may sleep here. `what` is the function that asks. */
 export function mightSleep(cpu: Cpu, what: string): void {
   if (inRcuReader(cpu)) reportAtomic(cpu, what)
 }

@@ -1,8 +1,8 @@
 /**
  * RCU's words in the image, and the sequence numbers of grace periods.
  *
- * Source: rcu_state, rcu_data and the rcu_seq functions of kernel/rcu (v6.12), in a flat model: one mask of CPUs instead
- * of the tree of nodes, which exists for machines of more than 64 CPUs.
+ * Source: rcu_state, rcu_data and the rcu_seq functions of kernel/rcu (v6.12), in a flat model: one mask of CPUs
+ * instead of the tree of nodes, which exists for machines of more than 64 CPUs.
  */
 import { assert } from '../base/assert.js'
 import type { PhysAddr } from '../base/units.js'
@@ -76,19 +76,20 @@ export function placeRcu(layout: Layout, cpuCount: number): PhysAddr {
 export const RUNNING = 1
 const STATE_MASK = 3
 
-export const isRunning = (seq: number): boolean => (seq & STATE_MASK) !== 0
+/** rcu_gp_in_progress(). */
+export const rcuGpInProgress = (seq: number): boolean => (seq & STATE_MASK) !== 0
 
-/** Value of gpSeq when the grace period that runs in `seq` has ended. */
-export const seqEnd = (seq: number): number => ((seq | STATE_MASK) + 1) | 0
+/** rcu_seq_endval(): value of gpSeq when the grace period that runs in `seq` has ended. */
+export const rcuSeqEndval = (seq: number): number => ((seq | STATE_MASK) + 1) | 0
 
 /**
- * Value of gpSeq when a whole grace period has passed since `seq` was read: the end of the next one when none runs, of the
- * one after when one does, since that may have taken quiescent states from before.
+ * rcu_seq_snap(): value of gpSeq when a whole grace period has passed since `seq` was read. The end of the next one
+ * when none runs, of the one after when one does, since that may have taken quiescent states from before.
  */
-export const seqSnap = (seq: number): number => (seq + 2 * STATE_MASK + 1) & ~STATE_MASK
+export const rcuSeqSnap = (seq: number): number => (seq + 2 * STATE_MASK + 1) & ~STATE_MASK
 
-/** True when `seq` has come to `target`; both wrap. */
-export const seqReached = (seq: number, target: number): boolean => ((seq - target) | 0) >= 0
+/** rcu_seq_done(): true when `seq` has come to `target`; both wrap. */
+export const rcuSeqDone = (seq: number, target: number): boolean => ((seq - target) | 0) >= 0
 
 // ---- rcu_head -----------------------------------------------------------------------------------------------------
 //

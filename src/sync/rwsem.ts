@@ -4,9 +4,10 @@
  *
  * Source: kernel/locking/rwsem.c (v6.12): the count word and the wait list under a lock of its own.
  *
- * Left out: optimistic spinning, lock stealing and the hand-off timeout that limits it, and waking readers from behind a
- * writer. They change who gets the lock first. Every order of critical sections that they allow also comes about here,
- * when the loser arrives later; so they hide no race. Here the lock is handed over, never just released with waiters.
+ * Left out: optimistic spinning, lock stealing and the hand-off timeout that limits it, and waking readers from behind
+ * a writer. They change who gets the lock first. Every order of critical sections that they allow also comes about
+ * here, when the loser arrives later; so they hide no race. Here the lock is handed over, never just released with
+ * waiters.
  *
  * A sleeper passes an RCU quiescent state and takes interrupts (Rcu.sleepUntil).
  */
@@ -42,23 +43,25 @@ const READER = 1 << 8
 
 // ---- lock ---------------------------------------------------------------------------------------------------------
 
+/** down_read(). */
 export function* downRead(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
   mightSleep(cpu, 'down_read')
   cpu.locks.lockAcquires(cpu, sem)
   // (n,0,0) → (n+1,0,0). ACQUIRE: pairs with the RELEASE in upWrite().
   const count = yield* cpu.atomicAddReturn32(sem, READER)
-  if ((count & (WRITER | WAITERS)) !== 0) yield* sleep(cpu, rcu, sem, false)
+  if ((count & (WRITER | WAITERS)) !== 0) yield* rwsemDownSlowpath(cpu, rcu, sem, false)
 }
 
+/** down_write(). */
 export function* downWrite(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
   mightSleep(cpu, 'down_write')
   cpu.locks.lockAcquires(cpu, sem)
   // (0,0,0) → (0,0,1). ACQUIRE: pairs with the RELEASE in upRead() and upWrite().
-  if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) yield* sleep(cpu, rcu, sem, true)
+  if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) yield* rwsemDownSlowpath(cpu, rcu, sem, true)
   poke32(sem + OWNER, cpu.id + 1)
 }
 
-/** Takes it to read if no writer holds it and nobody waits. Never sleeps. */
+/** down_read_trylock(): takes it to read if no writer holds it and nobody waits. Never sleeps. */
 export function* downReadTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   for (let seen = yield* cpu.readOnce32(sem); (seen & (WRITER | WAITERS)) === 0;) {
     // (n,0,0) → (n+1,0,0)
@@ -72,7 +75,7 @@ export function* downReadTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   return false
 }
 
-/** Takes it to write if nobody holds it or waits. Never sleeps. */
+/** down_write_trylock(): takes it to write if nobody holds it or waits. Never sleeps. */
 export function* downWriteTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   // (0,0,0) → (0,0,1)
   if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) return false
@@ -81,8 +84,8 @@ export function* downWriteTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   return true
 }
 
-/** Queues up and sleeps until the lock has been handed over. */
-function* sleep(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> {
+/** rwsem_down_read_slowpath() and rwsem_down_write_slowpath(): queues up and sleeps until the lock was handed over. */
+function* rwsemDownSlowpath(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> {
   if (rwsemOwner(sem) === cpu.id) reportMisuse(cpu, sem, 'waits for an rwsem that it holds to write')
   const node = nodeOf(cpu, cpu.id)
   const granted = phys(node + LOCK_NODES.at.sleepGranted)
@@ -91,11 +94,11 @@ function* sleep(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> 
   poke32(granted, 0)
   yield* lockWaiters(cpu, sem)
   const first = peek32(sem + RWSEM_FIRST) === 0
-  append(sem, node)
+  rwsemAddWaiter(sem, node)
   // (n,x,y) → (n,1,y), or (n,1,y) → (n-1,1,y) for a reader, whose attempt counted.
   yield* cpu.atomicAdd32(sem, (first ? WAITERS : 0) - (writes ? 0 : READER))
   // It may have become free since, or our own attempt may have kept it from a waiter.
-  yield* handOver(cpu, sem)
+  yield* rwsemMarkWake(cpu, sem)
   yield* unlockWaiters(cpu, sem)
   // ACQUIRE: the sections of those who held it. Pairs with the RELEASE in grant().
   yield* rcu.sleepUntil(granted, isNonZero, 0)
@@ -103,46 +106,49 @@ function* sleep(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> 
 
 // ---- unlock -------------------------------------------------------------------------------------------------------
 
+/** up_read(). */
 export function* upRead(cpu: Cpu, sem: PhysAddr): Step<void> {
   if (!isReadLocked(sem)) reportMisuse(cpu, sem, 'ends a read of an rwsem that nobody reads')
   cpu.locks.lockReleased(cpu, sem)
   // (n,x,0) → (n-1,x,0). RELEASE: the section's accesses before it. Pairs with downWrite().
   const count = yield* cpu.atomicAddReturn32(sem, -READER)
-  if (count === WAITERS) yield* wake(cpu, sem)
+  if (count === WAITERS) yield* rwsemWake(cpu, sem)
 }
 
+/** up_write(). */
 export function* upWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
   if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'ends a write of an rwsem that it does not hold to write')
   cpu.locks.lockReleased(cpu, sem)
   poke32(sem + OWNER, 0)
   // (n,x,1) → (n,x,0). RELEASE: the section's accesses before it. Pairs with downRead() and downWrite().
   const count = yield* cpu.atomicAddReturn32(sem, -WRITER)
-  if ((count & WAITERS) !== 0) yield* wake(cpu, sem)
+  if ((count & WAITERS) !== 0) yield* rwsemWake(cpu, sem)
 }
 
-/** The writer becomes a reader; no other writer comes in between. */
+/** downgrade_write(): the writer becomes a reader; no other writer comes in between. */
 export function* downgradeWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
   if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'downgrades an rwsem that it does not hold to write')
   poke32(sem + OWNER, 0)
   // (n,x,1) → (n+1,x,0). RELEASE: the writes before other readers come in. Pairs with downRead().
   const count = yield* cpu.atomicAddReturn32(sem, READER - WRITER)
-  if ((count & WAITERS) !== 0) yield* wake(cpu, sem)
+  if ((count & WAITERS) !== 0) yield* rwsemWake(cpu, sem)
 }
 
-function* wake(cpu: Cpu, sem: PhysAddr): Step<void> {
+/** rwsem_wake(). */
+function* rwsemWake(cpu: Cpu, sem: PhysAddr): Step<void> {
   yield* lockWaiters(cpu, sem)
-  yield* handOver(cpu, sem)
+  yield* rwsemMarkWake(cpu, sem)
   yield* unlockWaiters(cpu, sem)
 }
 
 // ---- the wait list ------------------------------------------------------------------------------------------------
 
 /**
- * Gives the lock to the first sleeper if it is free for that one: a writer alone, or all readers up to the next writer.
- * When it is not, whoever makes it so comes here again: the last reader, the writer, or a reader whose attempt counted.
- * Caller: holds the wait lock.
+ * rwsem_mark_wake(): gives the lock to the first sleeper if it is free for that one: a writer alone, or all readers up
+ * to the next writer. When it is not, whoever makes it so comes here again: the last reader, the writer, or a reader
+ * whose attempt counted. Caller: holds the wait lock.
  */
-function* handOver(cpu: Cpu, sem: PhysAddr): Step<void> {
+function* rwsemMarkWake(cpu: Cpu, sem: PhysAddr): Step<void> {
   const first = peek32(sem + RWSEM_FIRST)
   if (first === 0) return
   if (writes(first)) {
@@ -161,13 +167,13 @@ function* handOver(cpu: Cpu, sem: PhysAddr): Step<void> {
   yield* grant(cpu, sem, first, end)
 }
 
-/** Takes the sleepers from `first` up to `end` off the list and lets them go. */
+/** Part of rwsem_mark_wake(): takes the sleepers from `first` up to `end` off the list and lets them go. */
 function* grant(cpu: Cpu, sem: PhysAddr, first: number, end: number): Step<void> {
   poke32(sem + RWSEM_FIRST, end)
   for (let node = first; node !== end;) {
     const next = nextOf(node)
     const granted = phys(node + LOCK_NODES.at.sleepGranted)
-    // RELEASE: pairs with the ACQUIRE in sleep(). The node is its owner's again after it.
+    // RELEASE: pairs with the ACQUIRE in rwsemDownSlowpath(). The node is its owner's again after it.
     yield* cpu.storeRelease32(granted, 1)
     cpu.wakeWaiters(granted)
     node = next
@@ -186,7 +192,8 @@ function* unlockWaiters(cpu: Cpu, sem: PhysAddr): Step<void> {
   yield* cpu.localIrqRestore()
 }
 
-function append(sem: PhysAddr, node: number): void {
+/** rwsem_add_waiter(). */
+function rwsemAddWaiter(sem: PhysAddr, node: number): void {
   let link = sem + RWSEM_FIRST
   while (peek32(link) !== 0) link = peek32(link) + LOCK_NODES.at.sleepNext
   poke32(link, node)

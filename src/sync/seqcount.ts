@@ -20,19 +20,19 @@ const isEven: WaitCondition = (seen) => (seen & 1) === 0
 
 // ---- readers ------------------------------------------------------------------------------------------------------
 
-/** Begins a read: waits while somebody writes, returns the count for readSeqcountRetry(). */
+/** read_seqcount_begin(): waits while somebody writes, returns the count for readSeqcountRetry(). */
 export function* readSeqcountBegin(cpu: Cpu, seq: PhysAddr): Step<number> {
   // ACQUIRE: this load before the section's loads. Pairs with (B) in writeSeqcountEnd().
   return yield* cpu.waitUntil(seq, isEven, 0)
 }
 
-/** As readSeqcountBegin() without waiting: the caller looks at bit 0 itself. */
+/** raw_read_seqcount(): as readSeqcountBegin() without waiting: the caller looks at bit 0 itself. */
 export function* rawReadSeqcount(cpu: Cpu, seq: PhysAddr): Step<number> {
   // ACQUIRE: as above.
   return yield* cpu.loadAcquire32(seq)
 }
 
-/** True when a writer came in since `start` was read: what was read may be torn. */
+/** read_seqcount_retry(): true when a writer came in since `start` was read: what was read may be torn. */
 export function* readSeqcountRetry(cpu: Cpu, seq: PhysAddr, start: number): Step<boolean> {
   // The section's loads before the second look at the count; otherwise a load could move behind the look and see a
   // write that the look missed. Pairs with (A) in writeSeqcountBegin().
@@ -42,7 +42,7 @@ export function* readSeqcountRetry(cpu: Cpu, seq: PhysAddr, start: number): Step
 
 // ---- writers ------------------------------------------------------------------------------------------------------
 
-/** Begins a write. Caller: holds the lock that excludes other writers. */
+/** write_seqcount_begin(). Caller: holds the lock that excludes other writers. */
 export function* writeSeqcountBegin(cpu: Cpu, seq: PhysAddr): Step<void> {
   const count = yield* cpu.plainRead32(seq)
   if ((count & 1) !== 0) reportWriter(cpu, seq, 'begins while another write is under way')
@@ -52,6 +52,7 @@ export function* writeSeqcountBegin(cpu: Cpu, seq: PhysAddr): Step<void> {
   yield* cpu.smpWmb()
 }
 
+/** write_seqcount_end(). */
 export function* writeSeqcountEnd(cpu: Cpu, seq: PhysAddr): Step<void> {
   // (B): the data before the even count; otherwise a reader could begin with the new count and see old data. Pairs
   // with readSeqcountBegin().

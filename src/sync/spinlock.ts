@@ -47,19 +47,19 @@ const isUnclaimed: WaitCondition = (seen) => (seen & (LOCKED_MASK | PENDING)) ==
 
 // ---- lock ---------------------------------------------------------------------------------------------------------
 
-/** Takes the lock, preemption off. ACQUIRE: nothing of the critical section comes before it. */
+/** spin_lock(): takes the lock, preemption off. ACQUIRE: nothing of the critical section comes before it. */
 export function* spinLock(cpu: Cpu, lock: PhysAddr): Step<void> {
   cpu.locks.lockAcquires(cpu, lock)
   cpu.preemptDisable()
   // (0,0,0) → (0,0,1). Full barrier; the protocol needs the ACQUIRE. Pairs with the RELEASE in queuedSpinUnlock().
   if ((yield* cpu.cmpxchg32(lock, 0, LOCKED)) !== 0) {
     if (spinOwner(lock) === cpu.id) reportRecursion(cpu, lock)
-    yield* slowpath(cpu, lock)
+    yield* queuedSpinLockSlowpath(cpu, lock)
   }
   poke32(lock + OWNER, cpu.id + 1)
 }
 
-/** Takes the lock if nobody holds it or waits for it. */
+/** spin_trylock(): takes the lock if nobody holds it or waits for it. */
 export function* spinTrylock(cpu: Cpu, lock: PhysAddr): Step<boolean> {
   cpu.preemptDisable()
   if (yield* queuedSpinTrylock(cpu, lock)) {
@@ -71,22 +71,28 @@ export function* spinTrylock(cpu: Cpu, lock: PhysAddr): Step<boolean> {
   return false
 }
 
+/** spin_lock_irqsave(). */
 export function* spinLockIrqsave(cpu: Cpu, lock: PhysAddr): Step<void> {
   cpu.localIrqSave()
   yield* spinLock(cpu, lock)
 }
 
-/** The lock word alone: no owner, and the caller has preemption off. For locks inside other primitives. */
+/**
+ * queued_spin_lock(), the lock word alone: no owner, and the caller has preemption off. For locks inside other
+ * primitives.
+ */
 export function* queuedSpinLock(cpu: Cpu, word: PhysAddr): Step<void> {
-  if ((yield* cpu.cmpxchg32(word, 0, LOCKED)) !== 0) yield* slowpath(cpu, word)
+  if ((yield* cpu.cmpxchg32(word, 0, LOCKED)) !== 0) yield* queuedSpinLockSlowpath(cpu, word)
 }
 
+/** queued_spin_trylock(). */
 export function* queuedSpinTrylock(cpu: Cpu, word: PhysAddr): Step<boolean> {
   if ((yield* cpu.readOnce32(word)) !== 0) return false
   return (yield* cpu.cmpxchg32(word, 0, LOCKED)) === 0
 }
 
-function* slowpath(cpu: Cpu, word: PhysAddr): Step<void> {
+/** queued_spin_lock_slowpath(). */
+function* queuedSpinLockSlowpath(cpu: Cpu, word: PhysAddr): Step<void> {
   if (((yield* cpu.readOnce32(word)) & ~LOCKED_MASK) === 0) {
     // (0,0,x) → (0,1,x): ours to wait for. (n,x,x) or (0,1,x): others came first, see below.
     const before = yield* cpu.atomicFetchOr32(word, PENDING)
@@ -105,7 +111,10 @@ function* slowpath(cpu: Cpu, word: PhysAddr): Step<void> {
   yield* queueUp(cpu, word)
 }
 
-/** Waits with a node. Nothing here needs IRQs off: an interrupt that locks uses the next level's node. */
+/**
+ * Part of queued_spin_lock_slowpath(): waits with a node. Nothing here needs IRQs off: an interrupt that locks uses the
+ * next level's node.
+ */
 function* queueUp(cpu: Cpu, word: PhysAddr): Step<void> {
   const depthAt = nodesOf(cpu, cpu.id) + LOCK_NODES.at.depth
   const level = peek32(depthAt)
@@ -116,14 +125,14 @@ function* queueUp(cpu: Cpu, word: PhysAddr): Step<void> {
   poke32(node + NODE_LOCKED, 0)
   const tail = ((cpu.id + 1) << CPU_SHIFT) | (level << LEVEL_SHIFT)
   const before = yield* xchgTail(cpu, word, tail)
-  if ((before & TAIL_MASK) !== 0) yield* waitForTurn(cpu, node, nodeOfTail(cpu, before))
+  if ((before & TAIL_MASK) !== 0) yield* waitForTurn(cpu, node, decodeTail(cpu, before))
   yield* takeAsHead(cpu, word, node, tail)
   poke32(depthAt, level)
 }
 
 /**
- * (x,y,z) → (tail,y,z). Full barrier: the node's words are initialised before anybody can find the node. Otherwise the
- * next waiter's link, or the hand-over, could be overwritten. Pairs with the exchange of the next waiter.
+ * xchg_tail(): (x,y,z) → (tail,y,z). Full barrier: the node's words are initialised before anybody can find the node.
+ * Otherwise the next waiter's link, or the hand-over, could be overwritten. Pairs with xchgTail() of the next waiter.
  */
 function* xchgTail(cpu: Cpu, word: PhysAddr, tail: number): Step<number> {
   for (let seen = yield* cpu.readOnce32(word); ;) {
@@ -133,6 +142,9 @@ function* xchgTail(cpu: Cpu, word: PhysAddr, tail: number): Step<number> {
   }
 }
 
+/**
+ * Part of queued_spin_lock_slowpath(): links the node behind the previous one, and waits until its owner hands over.
+ */
 function* waitForTurn(cpu: Cpu, node: number, previous: number): Step<void> {
   const link = phys(previous + NEXT)
   yield* cpu.writeOnce32(link, node)
@@ -141,7 +153,10 @@ function* waitForTurn(cpu: Cpu, node: number, previous: number): Step<void> {
   yield* cpu.waitUntil(phys(node + NODE_LOCKED), isNonZero, 0)
 }
 
-/** Head of the queue: waits for holder and pending waiter to leave, takes the lock, makes the next waiter the head. */
+/**
+ * Part of queued_spin_lock_slowpath(), head of the queue: waits for holder and pending waiter to leave, takes the lock,
+ * makes the next waiter the head.
+ */
 function* takeAsHead(cpu: Cpu, word: PhysAddr, node: number, tail: number): Step<void> {
   // ACQUIRE. Pairs with the RELEASE in queuedSpinUnlock().
   const seen = yield* cpu.waitUntil(word, isUnclaimed, 0)
@@ -157,6 +172,7 @@ function* takeAsHead(cpu: Cpu, word: PhysAddr, node: number, tail: number): Step
 
 // ---- unlock -------------------------------------------------------------------------------------------------------
 
+/** spin_unlock(). */
 export function* spinUnlock(cpu: Cpu, lock: PhysAddr): Step<void> {
   if (peek32(lock + OWNER) !== cpu.id + 1) reportNotHeld(cpu, lock, 'unlocks')
   poke32(lock + OWNER, 0)
@@ -165,14 +181,17 @@ export function* spinUnlock(cpu: Cpu, lock: PhysAddr): Step<void> {
   cpu.preemptEnable()
 }
 
+/** spin_unlock_irqrestore(). */
 export function* spinUnlockIrqrestore(cpu: Cpu, lock: PhysAddr): Step<void> {
   yield* spinUnlock(cpu, lock)
   yield* cpu.localIrqRestore()
 }
 
+/** queued_spin_unlock(). */
 export function* queuedSpinUnlock(cpu: Cpu, word: PhysAddr): Step<void> {
   // (x,y,1) → (x,y,0). RELEASE: the critical section before it; the protocol needs no more. Otherwise the next holder
-  // could miss our stores, or we read its. Pairs with every ACQUIRE above.
+  // could miss our stores, or we read its. Pairs with spinLock(),
+  // queuedSpinLock(), queuedSpinTrylock() and takeAsHead().
   const before = yield* cpu.atomicFetchAnd32(word, ~LOCKED_MASK)
   if (before !== LOCKED) cpu.wakeWaiters(word)
 }
@@ -212,7 +231,8 @@ function nodesOf(cpu: Cpu, of: number): number {
   return cpu.lockNodes + of * LOCK_NODES.size
 }
 
-function nodeOfTail(cpu: Cpu, word: number): number {
+/** decode_tail(). */
+function decodeTail(cpu: Cpu, word: number): number {
   const owner = (word >>> CPU_SHIFT) - 1
   return nodesOf(cpu, owner) + ((word >>> LEVEL_SHIFT) & (NODES - 1)) * NODE_BYTES
 }

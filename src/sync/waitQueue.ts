@@ -1,9 +1,10 @@
 /**
- * Wait queues: CPUs that sleep until somebody wakes the queue that they are on. Unlike waitUntil() on a word, whoever wakes
- * has to know which queue that is.
+ * Wait queues: CPUs that sleep until somebody wakes the queue that they are on. Unlike waitUntil() on a word, whoever
+ * wakes has to know which queue that is.
  *
- * Source: kernel/sched/wait.c prepare_to_wait_event(), finish_wait(), __wake_up() (v6.12). A CPU has one task here, and that
- * waits on one queue at a time. Left out: exclusive waiters, and the queue's lock (its mask changes in one access).
+ * Source: kernel/sched/wait.c prepare_to_wait_event(), finish_wait(), __wake_up() (v6.12). A CPU has one task here, and
+ * that waits on one queue at a time. Left out: exclusive waiters, and the queue's lock (its mask changes in one
+ * access).
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
@@ -22,15 +23,18 @@ export const wokenAt = (cpu: Cpu, of: number): PhysAddr => phys(cpu.areaOf(of) +
 
 // ---- wait ---------------------------------------------------------------------------------------------------------
 
-/** Puts this CPU on the queue. The caller then looks at what it waits for, and sleeps unless that holds. */
+/**
+ * prepare_to_wait_event(): puts this CPU on the queue. The caller then looks at what it waits for, and sleeps unless
+ * that holds.
+ */
 export function* prepareToWait(cpu: Cpu, queue: PhysAddr): Step<void> {
   yield* cpu.writeOnce32(wokenAt(cpu, cpu.id), 0)
-  // Full barrier: on the queue before the look at what is waited for. Otherwise the waker could find the queue empty, and
-  // the waiter not see what the waker has done. Pairs with the one in wakeUpAll().
+  // Full barrier: on the queue before the look at what is waited for. Otherwise the waker could find the queue empty,
+  // and the waiter not see what the waker has done. Pairs with the one in wakeUpAll().
   yield* cpu.atomicFetchOr64(queue, 1n << BigInt(cpu.id))
 }
 
-/** Leaves the queue. */
+/** finish_wait(): leaves the queue. */
 export function* finishWait(cpu: Cpu, queue: PhysAddr): Step<void> {
   yield* cpu.atomicFetchAnd64(queue, ~(1n << BigInt(cpu.id)))
 }

@@ -22,7 +22,7 @@ describe('lock-order', () => {
   beforeEach(() => {
     lab = new Lab()
     lab.cpu.locks = lab.observer
-    run(lab.kernel.rcu.eqsExit())
+    run(lab.kernel.rcu.ctKernelEnter())
     pmdLock = phys(lab.page(lab.pmd) + PAGE.at.ptl)
     pteLock = phys(lab.page(lab.linkTable(0)) + PAGE.at.ptl)
     mmapLock = phys(lab.mm + MM.at.mmapLock)

@@ -30,7 +30,7 @@ describe.each(FORMS)('The recordings of a real kernel, run by %s', (_, form) => 
     const { drive } = form
     const machine = bootFor(form, recording)
     const cpu = machine.makeCpu(0, new form.SoloEngine(), null)
-    drive(cpu.kernel.rcu.eqsExit())
+    drive(cpu.kernel.rcu.ctKernelEnter())
     const arena = new Arena(form, cpu.kernel, recording.base, recording.pages)
 
     for (const { call, result } of recording.init) expect(arena.call(call, () => {})).toEqual(result)

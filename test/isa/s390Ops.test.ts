@@ -83,7 +83,7 @@ describe('IPTE', () => {
     )
     // mprotect has put the purge off and paid at its end: the mask has shrunk to who is attached.
     expect(words(mm)).toEqual([0b01, 0b01, 0])
-    drive(cpu.kernel.rcu.eqsExit())
+    drive(cpu.kernel.rcu.ctKernelEnter())
     const ptep = drive(cpu.kernel.tables.pteOffsetMap(drive(cpu.kernel.upper.mmFindPmd(mm, virt(small))), virt(small)))
     drive(cpu.kernel.ops.ptepGetAndClear(mm, virt(small), ptep))
     cpu.kernel.tables.pteUnmap()
@@ -155,7 +155,7 @@ describe('the end of an address space', () => {
       return purge(of, vpn, end, local)
     }
     expect(pmdLeaf(peek64(pmdp) as PteWord)).toBe(true)
-    drive(cpu.kernel.rcu.eqsExit())
+    drive(cpu.kernel.rcu.ctKernelEnter())
     drive(cpu.kernel.mms.mmput(mm))
     drive(cpu.kernel.mms.mmput(mm))
     expect(purges).not.toEqual([])

@@ -42,7 +42,7 @@ class Lab {
   /** Runs operations on a CPU, and leaves it awake; what the last one returned. */
   run(cpu: number, ...ops: Program): number {
     const { kernel, interpreter } = this.of(cpu)
-    drive(kernel.rcu.eqsExit())
+    drive(kernel.rcu.ctKernelEnter())
     return ops.reduce((_, op) => drive(interpreter.execute(op)), 0)
   }
 
@@ -108,7 +108,7 @@ describe('a CPU in a kernel thread that has borrowed an address space', () => {
     expect([peek32(lab.mm + MM.at.mmUsers), peek32(lab.mm + MM.at.inUse)]).toEqual([0, 1])
     lab.run(1, { op: 'exec' })
     expect(peek32(lab.mm + MM.at.inUse)).toBe(0)
-    drive(lab.of(1).kernel.rcu.eqsEnter())
+    drive(lab.of(1).kernel.rcu.ctKernelExit())
     drive(lab.of(0).kernel.rcu.drain())
     expect(lab.machine.finalCheck(lab.of(0))).toBeNull()
   })

@@ -32,7 +32,7 @@ class Bench {
     this.booted = this.machine.makeCpu(0, new SoloEngine(), null)
     this.k = this.booted.kernel
     this.mm = this.k.mms.currentMm()
-    drive(this.k.rcu.eqsExit())
+    drive(this.k.rcu.ctKernelEnter())
   }
 
   alloc(): Table {

@@ -36,7 +36,7 @@ export class Process {
     this.k = machine.makeCpu(0, new SoloEngine(), null).kernel
     this.mm = this.k.mms.currentMm()
     this.base = (config.indexBits === 9 ? 2 ** 44 : 16 * 4096) as VirtAddr
-    drive(this.k.rcu.eqsExit())
+    drive(this.k.rcu.ctKernelEnter())
   }
 
   at(page: number): VirtAddr {
@@ -167,7 +167,7 @@ export class Process {
   /** Frames that nobody has, after all that waited for a grace period was done. */
   freeFrames(): number {
     drive(this.k.rcu.drain())
-    drive(this.k.rcu.eqsExit())
+    drive(this.k.rcu.ctKernelEnter())
     return this.k.pages.freeCount
   }
 

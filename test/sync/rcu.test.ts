@@ -163,8 +163,8 @@ describe('RCU, misused', () => {
     expect(await misuse(kind, 'synchronizeRcu')).toMatch(/^rcu-misuse: .* waits for the CPU that calls it$/)
     expect(await misuse(kind, 'synchronizeRcuExpedited')).toMatch(/^rcu-misuse: .* waits for the CPU that calls it$/)
     expect(await misuse(kind, 'rcuBarrier')).toMatch(/^sleep-in-atomic: /)
-    expect(await misuse(kind, 'noteQuiescent')).toMatch(/^rcu-misuse: .* an operation ended in a reader$/)
-    expect(await misuse(kind, 'eqsEnter')).toMatch(/^rcu-misuse: .* goes idle in a reader$/)
+    expect(await misuse(kind, 'rcuNoteContextSwitch')).toMatch(/^rcu-misuse: .* an operation ended in a reader$/)
+    expect(await misuse(kind, 'ctKernelExit')).toMatch(/^rcu-misuse: .* goes idle in a reader$/)
   })
 
   it('reports an unlock without a lock', async () => {
@@ -173,6 +173,6 @@ describe('RCU, misused', () => {
 
   it('refuses readers of a CPU that it does not watch', async () => {
     const machine = await Machine.boot(1, 'rcu', {})
-    expect(() => machine.run(1, [['unwatched']])).toThrow('eqsExit() comes before its first operation')
+    expect(() => machine.run(1, [['unwatched']])).toThrow('ctKernelEnter() comes before its first operation')
   })
 })

@@ -100,7 +100,7 @@ class Churn {
     const { pgalloc, rcu } = this.#k
     const gathered = this.#gathered.splice(0)
     drive(rcu.drain())
-    drive(rcu.eqsExit())
+    drive(rcu.ctKernelEnter())
     // What a gather's callback does.
     for (const table of gathered) drive(pgalloc.__tlbRemoveTable(table))
   }
@@ -200,6 +200,6 @@ function solo(pgalloc: string, oracles = true): Kernel {
   const machine = new Machine(withPgalloc({ ...config, oracles, kernel: { ...config.kernel, pgalloc } }))
   machine.boot([], null)
   const { kernel } = machine.makeCpu(0, new SoloEngine(), null)
-  drive(kernel.rcu.eqsExit())
+  drive(kernel.rcu.ctKernelEnter())
   return kernel
 }

@@ -39,9 +39,9 @@ export interface IpiCondition {
 /** What surrounds every interrupt: RCU must watch a CPU that was idle, and has work for the way out. */
 export interface InterruptGuard {
   /** First thing in the interrupt, IRQs off. True when the CPU was idle. */
-  interruptEnter(): Step<boolean>
-  /** After the handlers, IRQs on again: softirq time. `wasIdle` is what interruptEnter() said. */
-  interruptExit(wasIdle: boolean): Step<void>
+  irqEnter(): Step<boolean>
+  /** After the handlers, IRQs on again: softirq time. `wasIdle` is what irqEnter() said. */
+  irqExit(wasIdle: boolean): Step<void>
 }
 
 export function placeIpiRegions(layout: Layout, cpuCount: number): PhysAddr {
@@ -122,7 +122,7 @@ export class Ipi {
     return free
   }
 
-  /** Takes pending requests, if any. Caller: IRQs on. */
+  /** Here only. Takes pending requests, if any. Caller: IRQs on. */
   *poll(): Step<void> {
     if (load32(this.#queue) !== 0) yield* this.handle()
   }
@@ -134,7 +134,7 @@ export class Ipi {
     this.#enter()
     cpu.engine.interruptPending(cpu.id, false)
     const guard = this.#guard
-    const wasIdle = guard !== null && (yield* guard.interruptEnter())
+    const wasIdle = guard !== null && (yield* guard.irqEnter())
     // Full barrier: takes the queue before the requests' fields are read. Pairs with the push in queueRequest().
     let csd = inOrder(yield* cpu.xchg32(this.#queue, 0))
     while (csd !== 0) {
@@ -143,7 +143,7 @@ export class Ipi {
       csd = next
     }
     yield* this.#leave()
-    if (guard !== null) yield* guard.interruptExit(wasIdle)
+    if (guard !== null) yield* guard.irqExit(wasIdle)
   }
 
   *#run(csd: number): Step<void> {

@@ -64,8 +64,8 @@ export const PROCESS = {
     fields: {},
     *run({ k, mm }) {
       yield* k.mms.contextSwitch(phys(0))
-      yield* k.rcu.eqsEnter()
-      yield* k.rcu.eqsExit()
+      yield* k.rcu.ctKernelExit()
+      yield* k.rcu.ctKernelEnter()
       yield* k.mms.contextSwitch(mm)
       return 0
     },

@@ -2,7 +2,7 @@
 import type { Machine } from '../../boot/machine.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { peek32 } from '../../machine/image/image.js'
-import { funcOf, HEAD_FUNC, isPending, isRunning, RCU, RCU_CPU } from '../../sync/rcuLayout.js'
+import { funcOf, HEAD_FUNC, isPending, rcuGpInProgress, RCU, RCU_CPU } from '../../sync/rcuLayout.js'
 import { describeAddress } from '../address.js'
 import { NO_FRAMES, type Put } from './cell.js'
 
@@ -23,7 +23,7 @@ export function readRcu(machine: Machine, put: Put): void {
 function gracePeriod(rcu: number, cpus: number): string {
   const seq = peek32(rcu + RCU.at.gpSeq)
   const number = seq >>> 2
-  if (!isRunning(seq)) return `none runs, ${number} have ended`
+  if (!rcuGpInProgress(seq)) return `none runs, ${number} have ended`
   const awaited = Array.from({ length: cpus }, (_, cpu) => cpu).filter((cpu) => {
     const mask = peek32(rcu + (cpu < 32 ? RCU.at.qsLow : RCU.at.qsHigh))
     return ((mask >>> (cpu & 31)) & 1) === 1

@@ -16,11 +16,11 @@ export default (k, m) => {
     boot: (cpu, rcu) => rcu.register(new Completes(cpu)),
 
     *wait(cpu, rcu, data) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       yield* k.waitForCompletion(cpu, rcu, DONE)
       if ((yield* cpu.readOnce32(DATA)) !== data) cpu.report('order', 'done before what was to be done', DONE)
       yield* cpu.atomicAdd32(THROUGH, 1)
-      yield* rcu.eqsEnter()
+      yield* rcu.ctKernelExit()
     },
 
     *finish(cpu, _rcu, { data, times }) {
@@ -36,14 +36,14 @@ export default (k, m) => {
 
     /** Sleeps on what only a callback of this very CPU does. */
     *ownCallback(cpu, rcu, _args, func) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       yield* rcu.callRcu(k.phys(HEAD + cpu.id * 64), func)
       yield* k.waitForCompletion(cpu, rcu, DONE)
       yield* rcu.drain()
     },
 
     *dwell(_cpu, rcu) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       rcu.rcuReadLock()
       yield* _cpu.readOnce32(DATA)
       rcu.rcuReadUnlock()
@@ -51,7 +51,7 @@ export default (k, m) => {
     },
 
     *waitInReader(cpu, rcu) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       rcu.rcuReadLock()
       yield* k.waitForCompletion(cpu, rcu, DONE)
     },

@@ -29,12 +29,12 @@ export default (k, m, variant) => {
     /** Is content with the end of the grace period that runs already. */
     running: class extends k.Rcu {
       snapshot(seq) {
-        return k.isRunning(seq) ? k.seqEnd(seq) : k.seqSnap(seq)
+        return k.rcuGpInProgress(seq) ? k.rcuSeqEndval(seq) : k.rcuSeqSnap(seq)
       }
     },
     /** Does not notice interrupts of idle CPUs. */
     idle: class extends k.Rcu {
-      *interruptEnter() {
+      *irqEnter() {
         return false
       }
     },
@@ -134,36 +134,36 @@ export default (k, m, variant) => {
     },
 
     *reader(cpu, rcu, { kinds, rounds }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds; round++) {
         const kind = kinds[round % kinds.length]
         yield* enter(cpu, rcu, kind)
         yield* look(cpu)
         yield* leave(cpu, rcu, kind)
-        if (round % 3 === 1) yield* rcu.eqsEnter()
-        if (round % 3 === 1) yield* rcu.eqsExit()
-        yield* rcu.noteQuiescent()
+        if (round % 3 === 1) yield* rcu.ctKernelExit()
+        if (round % 3 === 1) yield* rcu.ctKernelEnter()
+        yield* rcu.rcuNoteContextSwitch()
       }
       yield* rcu.drain()
     },
 
     /** Replaces the object and kills the old one, by callback or after waiting. At most 40 rounds. */
     *updater(cpu, rcu, { rounds, how }, { kill, expedited }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds; round++) {
         const old = yield* replace(cpu, own(cpu, round))
         if (old !== 0 && how === 'call') yield* rcu.callRcu(old, kill)
         if (old !== 0 && how === 'wait') yield* rcu.synchronizeRcu()
         if (old !== 0 && how === 'expedite') yield* expedited.synchronizeRcuExpedited()
         if (old !== 0 && how !== 'call') yield* cpu.writeOnce32(k.phys(old + VALUE), DEAD)
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
       }
       yield* rcu.drain()
     },
 
     /** Like updater, for ever: an object is used again when its callback has run. */
     *recycler(cpu, rcu, rounds, { kill }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       let queued = 0
       for (let round = 0; round < rounds; round++) {
         const index = own(cpu, round)
@@ -171,7 +171,7 @@ export default (k, m, variant) => {
         const old = fresh ? yield* replace(cpu, index) : 0
         if (old !== 0) yield* rcu.callRcu(old, kill)
         if (old !== 0) queued++
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
         yield* cpu.cpuRelax()
       }
       yield* rcu.drain()
@@ -180,25 +180,25 @@ export default (k, m, variant) => {
 
     /** Uses an object in the operation that removed it, when it has given it away. */
     *careless(cpu, rcu, _args, { kill }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       const old = yield* replace(cpu, own(cpu, 0))
       if (old !== 0) yield* rcu.callRcu(old, kill)
       for (let look = 0; look < 20; look++) yield* cpu.touch(FLAG)
       if (old !== 0 && (yield* cpu.readOnce32(k.phys(old + VALUE))) !== LIVE) cpu.report('freed', 'own callback', old)
-      yield* rcu.noteQuiescent()
+      yield* rcu.rcuNoteContextSwitch()
       yield* rcu.drain()
     },
 
     /** Keeps a pointer over the end of its section, inside one operation. */
     *keeper(cpu, rcu) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       rcu.rcuReadLock()
       const at = yield* cpu.loadAcquire32(POINTER)
       rcu.rcuReadUnlock()
       for (let look = 0; look < 20; look++) yield* cpu.touch(FLAG)
       const value = at === 0 ? LIVE : yield* cpu.readOnce32(k.phys(at + VALUE))
       if (value !== LIVE) cpu.report('freed', 'a pointer kept over the end of its section', at)
-      yield* rcu.noteQuiescent()
+      yield* rcu.rcuNoteContextSwitch()
       yield* rcu.drain()
     },
 
@@ -206,10 +206,10 @@ export default (k, m, variant) => {
     *nothing() {},
 
     *prodder(cpu, rcu, rounds, { peek }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds; round++) {
         yield* cpu.ipi.callMany(k.phys(0), peek, 0, false)
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
       }
       yield* rcu.drain()
     },
@@ -218,7 +218,7 @@ export default (k, m, variant) => {
 
     /** Queues callbacks, counting them as queued before it says so; works on, or sleeps, or is done. */
     *queuer(cpu, rcu, { count, then }, { kill, again }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let index = 0; index < count; index++) {
         yield* rcu.callRcu(object(own(cpu, index)), kill)
         yield* cpu.atomicAddReturn32(QUEUED, 1)
@@ -226,7 +226,7 @@ export default (k, m, variant) => {
       if (then === 'again') yield* rcu.callRcu(object(own(cpu, count)), again)
       for (let look = 0; then === 'work' && look < 10; look++) {
         yield* cpu.touch(FLAG)
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
       }
       if (then === 'sleep') yield* rcu.sleepUntil(FLAG, k.isNonZero, 0)
       yield* rcu.drain()
@@ -234,7 +234,7 @@ export default (k, m, variant) => {
 
     /** All callbacks that were queued before the barrier have run after it. `lazy`: it only waits for readers. */
     *barrier(cpu, rcu, { rounds, lazy }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds; round++) {
         const queued = yield* cpu.readOnce32(QUEUED)
         if (lazy) yield* rcu.synchronizeRcu()
@@ -250,26 +250,26 @@ export default (k, m, variant) => {
     // ---- misuse ---------------------------------------------------------------------------------------------------
 
     *queueSame(cpu, rcu, times, { kill }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let time = 0; time < times; time++) yield* rcu.callRcu(object(0), kill)
       yield* rcu.drain()
     },
 
     *overwrite(cpu, rcu, offset, { kill }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let index = 0; index < 3; index++) yield* rcu.callRcu(object(index), kill)
       yield* cpu.plainWrite32(k.phys(object(1) + offset), offset === 0 ? 0 : 0x1000)
       yield* rcu.drain()
     },
 
     *misuse(cpu, rcu, { kind, call }, { expedited }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       yield* enter(cpu, rcu, kind)
       if (call === 'synchronizeRcu') yield* rcu.synchronizeRcu()
       if (call === 'synchronizeRcuExpedited') yield* expedited.synchronizeRcuExpedited()
       if (call === 'rcuBarrier') yield* rcu.rcuBarrier()
-      if (call === 'noteQuiescent') yield* rcu.noteQuiescent()
-      if (call === 'eqsEnter') yield* rcu.eqsEnter()
+      if (call === 'rcuNoteContextSwitch') yield* rcu.rcuNoteContextSwitch()
+      if (call === 'ctKernelExit') yield* rcu.ctKernelExit()
       if (call === 'rcuReadUnlock') rcu.rcuReadUnlock()
     },
 

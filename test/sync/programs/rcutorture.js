@@ -75,15 +75,15 @@ export default (k, m, variant) => {
     /** Returns how many sections saw each age, 0 to PIPELINE. */
     *read(cpu, rcu, rounds) {
       const ages = new Array(PIPELINE + 1).fill(0)
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds && (yield* cpu.readOnce32(DONE)) === 0; round++) {
         const age = yield* section(cpu, rcu)
         if (age >= 0) ages[Math.min(age, PIPELINE)]++
         if (cpu.choose(4) === 0) {
-          yield* rcu.eqsEnter()
-          yield* rcu.eqsExit()
+          yield* rcu.ctKernelExit()
+          yield* rcu.ctKernelEnter()
         }
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
       }
       yield* rcu.drain()
       return ages
@@ -92,7 +92,7 @@ export default (k, m, variant) => {
     /** Returns how often it replaced the object, and how often none was free (which would hide faults). */
     *write(cpu, rcu, rounds, older) {
       const count = { replaced: 0, exhausted: 0 }
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds; round++) {
         let index = 0
         while (index < OBJECTS && k.peek32(k.phys(object(index) + USED)) !== 0) index++
@@ -109,7 +109,7 @@ export default (k, m, variant) => {
         if (old !== 0) yield* cpu.writeOnce32(k.phys(old + AGE), 1)
         if (old !== 0) yield* rcu.callRcu(old, older)
         yield* dwell(cpu)
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
       }
       yield* cpu.writeOnce32(DONE, 1)
       yield* rcu.drain()
@@ -118,13 +118,13 @@ export default (k, m, variant) => {
 
     /** A fake writer: waits for grace periods, in between all others' callbacks. */
     *wait(cpu, rcu, rounds) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds && (yield* cpu.readOnce32(DONE)) === 0; round++) {
         if (cpu.choose(4) === 0) yield* rcu.rcuBarrier()
         else yield* rcu.synchronizeRcu()
         yield* cpu.atomicAdd32(WAITED, 1)
         yield* dwell(cpu)
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
       }
       yield* rcu.drain()
     },

@@ -31,9 +31,9 @@ export default (k, m) => {
 
   return {
     *mix(cpu, rcu, rounds) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds; round++) {
-        yield* rcu.noteQuiescent()
+        yield* rcu.rcuNoteContextSwitch()
         const kind = (cpu.id + round) % 5
         if (kind === 0) {
           yield* k.downWrite(cpu, rcu, SEM)
@@ -67,7 +67,7 @@ export default (k, m) => {
 
     /** Three readers overlap, so that one is always inside; the writer of CPU 0 must get through all the same. */
     *relay(cpu, rcu, rounds) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       if (cpu.id === 0) {
         yield* k.downWrite(cpu, rcu, SEM)
         yield* writeSection(cpu)
@@ -79,12 +79,12 @@ export default (k, m) => {
           yield* k.upRead(cpu, SEM)
         }
       }
-      yield* rcu.eqsEnter()
+      yield* rcu.ctKernelExit()
     },
 
     /** CPU 0 reads; CPU 1 comes to write; CPU 2 comes to read after that. Returns the place at which each came in. */
     *order(cpu, rcu) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       if (cpu.id === 2) yield* rcu.sleepUntil(SEM, hasWaiters, 0x100)
       if (cpu.id === 1) yield* rcu.sleepUntil(SEM, k.isDifferent, 0)
       if (cpu.id === 1) yield* k.downWrite(cpu, rcu, SEM)
@@ -94,7 +94,7 @@ export default (k, m) => {
       if (cpu.id === 0) yield* rcu.sleepUntil(word(7), k.isNonZero, 0)
       if (cpu.id === 1) yield* k.upWrite(cpu, SEM)
       else yield* k.upRead(cpu, SEM)
-      yield* rcu.eqsEnter()
+      yield* rcu.ctKernelExit()
       return place
     },
 
@@ -108,7 +108,7 @@ export default (k, m) => {
 
     /** CPU 0 waits for a grace period with the lock held, CPU 1 for the lock. */
     *graceInside(cpu, rcu) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       yield* k.downWrite(cpu, rcu, SEM)
       yield* rcu.synchronizeRcu()
       yield* k.upWrite(cpu, SEM)
@@ -116,7 +116,7 @@ export default (k, m) => {
     },
 
     *tryBeside(cpu, rcu) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       yield* k.downRead(cpu, rcu, SEM)
       const beside = [yield* k.downReadTrylock(cpu, SEM), yield* k.downWriteTrylock(cpu, SEM)]
       yield* k.upRead(cpu, SEM)
@@ -129,7 +129,7 @@ export default (k, m) => {
     },
 
     *misuse(cpu, rcu, [how, call]) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       if (how === 'spinlock') yield* k.spinLock(cpu, SPIN)
       if (how === 'irqs') cpu.localIrqSave()
       if (how === 'rcu') rcu.rcuReadLock()

@@ -6,7 +6,7 @@ export default (k, m) => {
   return {
     /** Sleeps on a queue until the data are `data`. */
     *wait(cpu, rcu, { queue, data, careless }) {
-      yield* rcu.eqsExit()
+      yield* rcu.ctKernelEnter()
       for (;;) {
         if (careless && (yield* cpu.readOnce32(DATA)) === data) break
         yield* k.prepareToWait(cpu, word(queue))
@@ -15,7 +15,7 @@ export default (k, m) => {
       }
       yield* k.finishWait(cpu, word(queue))
       yield* cpu.atomicAdd32(THROUGH, 1)
-      yield* rcu.eqsEnter()
+      yield* rcu.ctKernelExit()
     },
 
     /** Counts the data up, and wakes a queue each time. */

@@ -13,11 +13,11 @@ import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/image.js'
-import { RCU_CPU, seqReached } from './rcuLayout.js'
+import { RCU_CPU, rcuSeqDone } from './rcuLayout.js'
 
 const AT = RCU_CPU.at
 
-export class RcuCallbacks {
+export class RcuSegcblist {
   readonly #cpu: Cpu
   readonly #own: PhysAddr
 
@@ -27,78 +27,84 @@ export class RcuCallbacks {
     this.#own = own
   }
 
-  /** Callbacks queued and not yet done, those that are being run among them. */
-  get count(): number {
+  /** rcu_segcblist_n_cbs(): callbacks queued and not yet done, those that are being run among them. */
+  get nCbs(): number {
     return peek32(this.#own + AT.callbacks)
   }
 
-  /** True when some have no grace period yet. */
+  /** Part of rcu_segcblist_accelerate(): true when some have no grace period yet. */
   get anyNew(): boolean {
     return peek32(this.#own + AT.nextFirst) !== 0
   }
 
-  /** True when some wait for a grace period that was chosen. */
-  get anyWaiting(): boolean {
+  /** rcu_segcblist_pend_cbs(): true when some wait for a grace period that was chosen. */
+  get pendCbs(): boolean {
     return peek32(this.#own + AT.waitFirst) !== 0
   }
 
-  /** True when some are to be run. */
-  get anyDone(): boolean {
+  /** rcu_segcblist_ready_cbs(): true when some are to be run. */
+  get readyCbs(): boolean {
     return peek32(this.#own + AT.doneFirst) !== 0
   }
 
-  /** Number that the oldest waiting callback waits for; anyWaiting. */
-  get wakeAt(): number {
+  /** rcu_segcblist_nextgp(): the number that the oldest waiting callback waits for. Caller: pendCbs. */
+  get nextGp(): number {
     return peek32(this.#own + AT.waitSeq)
   }
 
+  /** rcu_segcblist_enqueue(). */
   *enqueue(head: PhysAddr): Step<void> {
-    this.#count(1)
-    yield* this.#append(AT.nextFirst, AT.nextLast, head, head)
+    this.addToCount(1)
+    yield* this.append(AT.nextFirst, AT.nextLast, head, head)
   }
 
-  /** Appends `head` behind all that are queued or being run, without a grace period of its own. */
+  /**
+   * rcu_segcblist_entrain(): appends `head` behind all that are queued or being run, without a grace period of its own.
+   */
   *entrain(head: PhysAddr): Step<void> {
-    this.#count(1)
-    if (this.anyNew) yield* this.#append(AT.nextFirst, AT.nextLast, head, head)
+    this.addToCount(1)
+    if (this.anyNew) yield* this.append(AT.nextFirst, AT.nextLast, head, head)
     else if (peek32(this.#own + AT.nextReadyFirst) !== 0)
-      yield* this.#append(AT.nextReadyFirst, AT.nextReadyLast, head, head)
-    else if (this.anyWaiting) yield* this.#append(AT.waitFirst, AT.waitLast, head, head)
-    else yield* this.#append(AT.doneFirst, AT.doneLast, head, head)
+      yield* this.append(AT.nextReadyFirst, AT.nextReadyLast, head, head)
+    else if (this.pendCbs) yield* this.append(AT.waitFirst, AT.waitLast, head, head)
+    else yield* this.append(AT.doneFirst, AT.doneLast, head, head)
   }
 
-  /** The new callbacks wait for `target` from here on; with them those of NEXT_READY, which lose nothing but time. */
+  /**
+   * rcu_segcblist_accelerate(): the new callbacks wait for `target` from here on; with them those of NEXT_READY, which
+   * lose nothing but time.
+   */
   *accelerate(target: number): Step<void> {
     if (!this.anyNew) return
     const [first, last] = [peek32(this.#own + AT.nextFirst), peek32(this.#own + AT.nextLast)]
-    this.#clear(AT.nextFirst, AT.nextLast)
-    if (!this.anyWaiting || this.wakeAt === target) {
+    this.clear(AT.nextFirst, AT.nextLast)
+    if (!this.pendCbs || this.nextGp === target) {
       poke32(this.#own + AT.waitSeq, target)
       poke32(this.#own + AT.wakeAt, target)
-      yield* this.#append(AT.waitFirst, AT.waitLast, first, last)
+      yield* this.append(AT.waitFirst, AT.waitLast, first, last)
       return
     }
     poke32(this.#own + AT.nextReadySeq, target)
-    yield* this.#append(AT.nextReadyFirst, AT.nextReadyLast, first, last)
+    yield* this.append(AT.nextReadyFirst, AT.nextReadyLast, first, last)
   }
 
-  /** Moves what waited for grace periods up to `seq` to DONE. */
+  /** rcu_segcblist_advance(): moves callbacks that waited for grace periods up to `seq` to DONE. */
   *advance(seq: number): Step<void> {
-    while (this.anyWaiting && seqReached(seq, this.wakeAt)) {
+    while (this.pendCbs && rcuSeqDone(seq, this.nextGp)) {
       const [first, last] = [peek32(this.#own + AT.waitFirst), peek32(this.#own + AT.waitLast)]
       const target = peek32(this.#own + AT.nextReadySeq)
       poke32(this.#own + AT.waitFirst, peek32(this.#own + AT.nextReadyFirst))
       poke32(this.#own + AT.waitLast, peek32(this.#own + AT.nextReadyLast))
       poke32(this.#own + AT.waitSeq, target)
       poke32(this.#own + AT.wakeAt, target)
-      this.#clear(AT.nextReadyFirst, AT.nextReadyLast)
-      yield* this.#append(AT.doneFirst, AT.doneLast, first, last)
+      this.clear(AT.nextReadyFirst, AT.nextReadyLast)
+      yield* this.append(AT.doneFirst, AT.doneLast, first, last)
     }
   }
 
-  /** Takes the DONE segment off the list; the caller has read its ends before. */
-  takeDone(): void {
-    this.#clear(AT.doneFirst, AT.doneLast)
+  /** rcu_segcblist_extract_done_cbs(): takes the DONE segment off the list; the caller has read its ends before. */
+  extractDoneCbs(): void {
+    this.clear(AT.doneFirst, AT.doneLast)
   }
 
   get doneFirst(): number {
@@ -109,21 +115,21 @@ export class RcuCallbacks {
     return peek32(this.#own + AT.doneLast)
   }
 
-  /** One callback has run. */
+  /** rcu_segcblist_add_len(): one callback has run. */
   ran(): void {
-    this.#count(-1)
+    this.addToCount(-1)
   }
 
-  #count(delta: number): void {
-    poke32(this.#own + AT.callbacks, this.count + delta)
+  protected addToCount(delta: number): void {
+    poke32(this.#own + AT.callbacks, this.nCbs + delta)
   }
 
-  #clear(firstAt: number, lastAt: number): void {
+  protected clear(firstAt: number, lastAt: number): void {
     poke32(this.#own + firstAt, 0)
     poke32(this.#own + lastAt, 0)
   }
 
-  *#append(firstAt: number, lastAt: number, first: number, last: number): Step<void> {
+  protected *append(firstAt: number, lastAt: number, first: number, last: number): Step<void> {
     const before = peek32(this.#own + lastAt)
     poke32(this.#own + lastAt, last)
     if (before === 0) poke32(this.#own + firstAt, first)

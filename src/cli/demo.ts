@@ -89,4 +89,5 @@ function tryNext(terminal: Terminal, token: string | null): void {
   terminal.print(`  ${command(token === null ? 'npx racewalk list' : `${replayCommand(token)} --html race.html`)}`)
   terminal.print(`  ${command('npx racewalk explore gup-vs-split --bug pmdp-inval-addr')}`)
   terminal.print(`  ${command('npx racewalk stress mixed --cpus 8 --duration 30s')}`)
+  terminal.print(`  ${command('npx racewalk guide')}`)
 }

@@ -1,7 +1,6 @@
 /** The guide as a site of files: a page each, which needs no script, no network and no server. */
-import { Marked } from 'marked'
 import { escaped } from '../escape.js'
-import { Anchors } from './anchors.js'
+import { markdownHtml } from './markdownHtml.js'
 import type { Guide, GuidePage } from './pages.js'
 import { STYLE } from './style.js'
 
@@ -42,7 +41,7 @@ ${GENERATOR}
 <body>
 <header><a href="index.html">racewalk</a> <a class="jump" href="#pages">all pages</a></header>
 <main>
-${bodyHtml(page)}
+${markdownHtml(page.markdown)}
 ${neighboursHtml(neighbours)}
 </main>
 <nav id="pages" aria-label="pages">
@@ -65,32 +64,3 @@ function neighboursHtml({ before, after }: Neighbours): string {
     page === undefined ? '' : `<a rel="${rel}" href="${fileOf(page)}">${arrow} ${escaped(page.question)}</a>`
   return `<footer>${link('prev', '←', before)} ${link('next', '→', after)}</footer>`
 }
-
-function bodyHtml({ markdown }: GuidePage): string {
-  const anchors = new Anchors()
-  const marked = new Marked({
-    renderer: {
-      heading({ tokens, depth, text }) {
-        const inner = this.parser.parseInline(tokens)
-        return `<h${depth} id="${escaped(anchors.next(text))}">${inner}</h${depth}>\n`
-      },
-      link({ href, tokens }) {
-        return `<a href="${escaped(siteAddress(href))}">${this.parser.parseInline(tokens)}</a>`
-      },
-      code({ text }) {
-        return `<pre tabindex="0"><code>${escaped(text)}</code></pre>\n`
-      },
-      table(token) {
-        const row = (cells: readonly { tokens: (typeof token.header)[number]['tokens'] }[], tag: string): string =>
-          `<tr>${cells.map(({ tokens }) => `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`).join('')}</tr>`
-        const body = token.rows.map((cells) => row(cells, 'td')).join('\n')
-        return `<div class="wide" tabindex="0"><table>\n<thead>${row(token.header, 'th')}</thead>\n<tbody>\n${body}\n</tbody>\n</table></div>\n`
-      },
-    },
-  })
-  return marked.parse(markdown, { async: false })
-}
-
-/** Links between pages lead to their files of the site. */
-const siteAddress = (href: string): string =>
-  href.replace(/^README\.md/, 'index.html').replace(/^([\w-]+)\.md(?=#|$)/, '$1.html')

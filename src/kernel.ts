@@ -7,7 +7,7 @@
  */
 
 // ---- what a module exports
-export { defineBug } from './bug/bug.js'
+export { defineBug, defineMutant } from './bug/bug.js'
 export type { Bug } from './bug/bug.js'
 export { definePatch } from './bug/patch.js'
 export type { Patch, PatchParts } from './bug/patch.js'
@@ -41,7 +41,7 @@ export * from './arch/context.js'
 export * from './arch/entry.js'
 export type { Geometry } from './arch/geometry.js'
 export { PtOps } from './arch/generic/ops.js'
-export { TlbFlush } from './arch/generic/tlbFlush.js'
+export { FLUSH_INFO, TlbFlush } from './arch/generic/tlbFlush.js'
 export { Mmu } from './arch/generic/mmu.js'
 
 // ---- mm, one subsystem a file
@@ -75,10 +75,12 @@ export * from './mm/page.js'
 export * from './mm/pageAllocator.js'
 export * from './mm/pageTables.js'
 export * from './mm/pageVmaMapped.js'
+export * from './mm/reclaim.js'
 export * from './mm/retract.js'
 export * from './mm/rmap.js'
 export * from './mm/splitFolio.js'
 export * from './mm/splitHugePmd.js'
+export * from './mm/tlbBatch.js'
 export * from './mm/unmappedArea.js'
 export * from './mm/upperTables.js'
 export * from './mm/userfault.js'

@@ -212,7 +212,7 @@ export class Madvise extends Part {
     yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
     let ptep = first
     for (let at = addr; at < end; at = (at + this.k.geo.pageSize) as VirtAddr) {
-      yield* this.freePte(mm, at, ptep)
+      yield* this.cleanPte(mm, at, ptep)
       ptep = phys(ptep + 8)
     }
     yield* this.k.tables.pteUnmapUnlock(first)
@@ -222,7 +222,7 @@ export class Madvise extends Part {
    * Part of madvise_free_pte_range(): clean and old. Taken out in between, so that the hardware sets no bit that gets
    * lost; flushed by the gather, or the next store would go through a dirty translation and leave the entry clean.
    */
-  protected *freePte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+  protected *cleanPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte) || !(pteYoung(pte) || pteDirty(pte))) return
     const old = yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)

@@ -171,7 +171,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
 
   // ---- migration entry to mapping ---------------------------------------------------------------------------------
 
-  /** remove_migration_pte(): no flush: no TLB holds a translation of an entry that was not present. */
+  /** remove_migration_pte(). No flush: no TLB holds a translation of an entry that was not present. */
   protected *removeMigrationPte(
     vma: PhysAddr,
     addr: VirtAddr,

@@ -100,7 +100,7 @@ export class S390TlbFlush extends TlbFlush {
     yield* this.flushTlbMmRange(mm, start, end, freedTables)
   }
 
-  /** Part of flush_tlb_range() and tlb_flush(): only a debt is left to pay. Tables that were unlinked are one. */
+  /** Only a debt is left to pay. Tables that were unlinked are one. */
   override *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     if (freedTables) yield* this.cpu.writeOnce32(phys(mm + AT.flushMm), 1)
     yield* this.tlbFlushMmLazy(mm)

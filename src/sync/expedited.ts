@@ -29,7 +29,7 @@ import { describeContext, inRcuReader } from './mightSleep.js'
 import type { ExpeditedWork, Rcu } from './rcu.js'
 import { RCU, RCU_CPU, RUNNING, rcuSeqEndval, rcuSeqDone, rcuSeqSnap } from './rcuLayout.js'
 import { spinLock, spinUnlock } from './spinlock.js'
-import { finishWait, prepareToWait, WAIT_QUEUE_BYTES, wakeUpAll, wokenAt } from './waitQueue.js'
+import { finishWait, prepareToWaitEvent, WAIT_QUEUE_BYTES, wakeUpAll, wokenAt } from './waitQueue.js'
 
 const QUEUES = 4
 
@@ -157,7 +157,7 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
   protected *waitEvent(seq: number): Step<void> {
     const queue = this.queueOf(seq)
     for (;;) {
-      yield* prepareToWait(this.cpu, queue)
+      yield* prepareToWaitEvent(this.cpu, queue)
       if (yield* this.syncExpWorkDone(seq)) break
       yield* this.rcu.sleepUntil(wokenAt(this.cpu, this.cpu.id), isNonZero, 0)
     }

@@ -200,7 +200,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     return (peek32(this.own + RCU_CPU.at.watching) & 1) !== 0
   }
 
-  /** schedule(): sleeps until `until` holds of the word at `addr`, as Cpu.waitUntil(), and is quiescent meanwhile. */
+  /** As schedule(): sleeps until `until` holds of the word at `addr`, as Cpu.waitUntil(), and is quiescent meanwhile. */
   *sleepUntil(addr: PhysAddr, until: WaitCondition, operand: number): Step<number> {
     mightSleep(this.cpu, 'schedule')
     const wasWatching = this.rcuIsWatching
@@ -217,7 +217,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     yield* this.rcuCore()
     while (this.#list.nCbs !== 0) {
       // rcuCore() has left nothing but callbacks that wait.
-      yield* this.sleepUntil(this.gpSeq, gpReached, this.#list.nextGp)
+      yield* this.sleepUntil(this.gpSeq, gpReached, this.#list.nextgp)
       yield* this.rcuCore()
     }
     yield* this.ctKernelExit()
@@ -256,7 +256,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     // (D): idle, by the full barrier in ctKernelExitState(), before this look. Pairs with (C) in
     // GracePeriod.rcuGpCleanup().
     const seq = yield* this.cpu.readOnce32(this.gpSeq)
-    return this.hasAsks || (this.#list.pendCbs && rcuSeqDone(seq, this.#list.nextGp))
+    return this.hasAsks || (this.#list.pendCbs && rcuSeqDone(seq, this.#list.nextgp))
   }
 
   // ---- interrupts -------------------------------------------------------------------------------------------------

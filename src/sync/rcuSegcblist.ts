@@ -48,7 +48,7 @@ export class RcuSegcblist {
   }
 
   /** rcu_segcblist_nextgp(): the number that the oldest waiting callback waits for. Caller: pendCbs. */
-  get nextGp(): number {
+  get nextgp(): number {
     return peek32(this.#own + AT.waitSeq)
   }
 
@@ -78,7 +78,7 @@ export class RcuSegcblist {
     if (!this.anyNew) return
     const [first, last] = [peek32(this.#own + AT.nextFirst), peek32(this.#own + AT.nextLast)]
     this.clear(AT.nextFirst, AT.nextLast)
-    if (!this.pendCbs || this.nextGp === target) {
+    if (!this.pendCbs || this.nextgp === target) {
       poke32(this.#own + AT.waitSeq, target)
       poke32(this.#own + AT.wakeAt, target)
       yield* this.append(AT.waitFirst, AT.waitLast, first, last)
@@ -90,7 +90,7 @@ export class RcuSegcblist {
 
   /** rcu_segcblist_advance(): moves callbacks that waited for grace periods up to `seq` to DONE. */
   *advance(seq: number): Step<void> {
-    while (this.pendCbs && rcuSeqDone(seq, this.nextGp)) {
+    while (this.pendCbs && rcuSeqDone(seq, this.nextgp)) {
       const [first, last] = [peek32(this.#own + AT.waitFirst), peek32(this.#own + AT.waitLast)]
       const target = peek32(this.#own + AT.nextReadySeq)
       poke32(this.#own + AT.waitFirst, peek32(this.#own + AT.nextReadyFirst))
@@ -115,7 +115,7 @@ export class RcuSegcblist {
     return peek32(this.#own + AT.doneLast)
   }
 
-  /** rcu_segcblist_add_len(): one callback has run. */
+  /** Counts one callback that has run: rcu_segcblist_add_len(). */
   ran(): void {
     this.addToCount(-1)
   }

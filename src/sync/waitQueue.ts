@@ -27,7 +27,7 @@ export const wokenAt = (cpu: Cpu, of: number): PhysAddr => phys(cpu.areaOf(of) +
  * prepare_to_wait_event(): puts this CPU on the queue. The caller then looks at what it waits for, and sleeps unless
  * that holds.
  */
-export function* prepareToWait(cpu: Cpu, queue: PhysAddr): Step<void> {
+export function* prepareToWaitEvent(cpu: Cpu, queue: PhysAddr): Step<void> {
   yield* cpu.writeOnce32(wokenAt(cpu, cpu.id), 0)
   // Full barrier: on the queue before the look at what is waited for. Otherwise the waker could find the queue empty,
   // and the waiter not see what the waker has done. Pairs with the one in wakeUpAll().

@@ -17,8 +17,9 @@ export { MAINLINE } from './boot/parts.js'
 export * from './base/units.js'
 export type { Step } from './machine/engine/engine.js'
 
-// ---- memory: accesses of a CPU are schedule points; peek and poke are for words that a lock guards
-export { load32, load64, peek32, peek64, peekF64, poke32, poke64, pokeF64 } from './machine/image/image.js'
+// ---- memory: accesses of a CPU are schedule points; peek and poke are for fields whose guard is held
+export { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from './machine/image/guarded.js'
+export { load32, load64 } from './machine/image/image.js'
 export type { Cpu } from './machine/cpu/cpu.js'
 export { CPU_AREA } from './machine/cpu/area.js'
 export { Level } from './arch/level.js'

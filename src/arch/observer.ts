@@ -17,6 +17,18 @@ export class Observer extends LockWatcher implements TlbWatcher {
   tlbFilled(_cpu: number, _pfn: number, _pages: number): void {}
   tlbDropped(_cpu: number, _pfn: number, _pages: number): void {}
 
+  // ---- objects ----------------------------------------------------------------------------------------------------
+
+  /**
+   * The structure at `object` is this CPU's alone: it was just allocated, or is linked nowhere any more. Until
+   * objectShared() the guards of its fields (machine/image/guard.ts) are not asked for.
+   */
+  objectOwned(_cpu: Cpu, _object: number): void {}
+  /** It is about to be linked where others find it, or to be given back. */
+  objectShared(_cpu: Cpu, _object: number): void {}
+  /** The count of the folio at `folio` was frozen to zero, which makes it this CPU's (true); or is about to be thawed. */
+  folioFrozen(_cpu: Cpu, _folio: number, _frozen: boolean): void {}
+
   // ---- frames -----------------------------------------------------------------------------------------------------
 
   /** 2^order frames from `pfn` left the allocator; nobody else knows them yet. `kind` is a FrameKind. */

@@ -10,9 +10,12 @@ import { assert } from '../base/assert.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
 import type { KernelChange } from '../bug/patch.js'
 import { finalCheck, settle } from '../check/finalCheck.js'
+import { Guards, Owners } from '../check/guards.js'
+import { HeldLocks } from '../check/heldLocks.js'
 import { Observers } from '../check/observers.js'
 import { Oracles } from '../check/oracles.js'
-import { placeShadow } from '../check/shadow.js'
+import { placeShadow, Shadow } from '../check/shadow.js'
+import { Sites } from '../check/sites.js'
 import { placeCpuRegions, CPU_AREA, type CpuRegions } from '../machine/cpu/area.js'
 import { Cpu } from '../machine/cpu/cpu.js'
 import { placeIpiRegions } from '../machine/cpu/ipi.js'
@@ -20,6 +23,7 @@ import { placeTlbs, Tlb } from '../machine/cpu/tlb.js'
 import { drive, type Engine } from '../machine/engine/engine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import { SoloEngine } from '../machine/engine/solo.js'
+import { checkAccesses } from '../machine/image/guarded.js'
 import { attach, createMemory, poke32 } from '../machine/image/image.js'
 import { Layout } from '../machine/image/layout.js'
 import { Observer } from '../arch/observer.js'
@@ -67,6 +71,7 @@ export class Machine {
   readonly regions: MachineRegions
   readonly memory: WebAssembly.Memory
   readonly memmap: Memmap
+  readonly #guards: Guards | null
   /** For reports: names of operations by number. */
   readonly opNames = OPS
 
@@ -89,6 +94,13 @@ export class Machine {
     this.memory = memory ?? createMemory(this.layout.size)
     attach(this.memory)
     useArch(this.arch.entry)
+    this.#guards = config.oracles ? this.#makeGuards() : null
+    checkAccesses(this.#guards)
+  }
+
+  #makeGuards(): Guards {
+    const shadow = new Shadow(this)
+    return new Guards(this, shadow, new Sites(this, shadow), new HeldLocks(shadow), new Owners(this, shadow))
   }
 
   /** CPU `id` with the kernel that `change` makes of mainline, run by `engine`. */
@@ -113,6 +125,7 @@ export class Machine {
     const kernel = new Kernel(hardware, composeParts(change, kernelConfig.pgalloc), addedParts())
     oracles?.bind(kernel)
     cpu.locks = observer
+    this.#guards?.watch(cpu)
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
   }
 

@@ -116,6 +116,7 @@ class CountsInRefcount extends PowerpcFragments {
 
   /** The last part's reference is gone: nobody else may have one. */
   protected override *freeTablePage(page: PhysAddr): Step<void> {
+    this.k.observer.folioFrozen(this.cpu, page, true)
     yield* this.k.folios.freeUnrefFolios(page)
   }
 }

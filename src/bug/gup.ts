@@ -1,7 +1,7 @@
 /** Bugs of get_user_pages(): what it returns, what it re-checks, and what fork and COW do to pinned pages. */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
 import { Folios } from '../mm/folio.js'
 import { Gup } from '../mm/gup.js'
 import { FOLL_WRITE, GupFast } from '../mm/gupFast.js'

@@ -1,6 +1,6 @@
 /** Bugs of expedited grace periods. */
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { load32 } from '../machine/image/image.js'
 import { RcuExpedited } from '../sync/expedited.js'
 import { wakeUpAll } from '../sync/waitQueue.js'
 import { defineBug, defineMutant } from './bug.js'
@@ -16,7 +16,7 @@ class LooksUpTheQueueLate extends RcuExpedited {
 
   protected override *wakeStage(): Step<void> {
     yield* this.lockWakeMutex()
-    yield* wakeUpAll(this.cpu, this.queueOf(peek32(this.expSeq)))
+    yield* wakeUpAll(this.cpu, this.queueOf(load32(this.expSeq)))
     yield* this.unlockWakeMutex()
   }
 }

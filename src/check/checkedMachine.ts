@@ -5,6 +5,7 @@
 import type { Geometry } from '../arch/geometry.js'
 import type { PhysAddr } from '../base/units.js'
 import type { Architecture } from '../isa/architecture.js'
+import type { Layout } from '../machine/image/layout.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Tlb } from '../machine/cpu/tlb.js'
 import type { KernelConfig, KernelRegions } from '../mm/kernel.js'
@@ -14,6 +15,7 @@ export interface CheckedMachine {
   readonly arch: Pick<Architecture, 'debts' | 'inUse' | 'reuse'>
   readonly geo: Geometry
   readonly memmap: Memmap
+  readonly layout: Layout
   readonly regions: { readonly shadow: PhysAddr; readonly rcu: PhysAddr; readonly kernel: KernelRegions }
   readonly config: {
     readonly frames: number

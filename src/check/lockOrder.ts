@@ -13,6 +13,7 @@ import { peek32, poke32 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
 import { ANON_VMA, FILE, MM } from '../mm/mmStruct.js'
 import { PAGE } from '../mm/page.js'
+import { RCU } from '../sync/rcuLayout.js'
 import { LOCK_ORDER, nestsInside, type LockName } from '../sync/lockOrder.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { SHADOW_CPU, TABLE_SHADOW, type Shadow } from './shadow.js'
@@ -115,7 +116,7 @@ export class LockOrder {
     if (lock >= kernel.files && lock < kernel.pageCache) return inFile((lock - kernel.files) % FILE.size)
     if (lock >= kernel.tables && lock < kernel.mms) return 'slotLock'
     if (lock >= kernel.zone && lock < memmap.base) return 'zoneLock'
-    return lock >= regions.rcu && lock < kernel.flushInfo ? 'rcuGpLock' : null
+    return lock === regions.rcu + RCU.at.lock || lock === regions.rcu + RCU.at.expLock ? 'rcuGpLock' : null
   }
 
   #inPage(lock: number): LockName {

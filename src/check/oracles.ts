@@ -14,6 +14,8 @@ import { Contents, DiscardKept } from './discardKept.js'
 import { EntryLegal } from './entryLegal.js'
 import { FrameState } from './frameState.js'
 import { GupIdentity } from './gupIdentity.js'
+import { Owners } from './guards.js'
+import { HeldLocks } from './heldLocks.js'
 import { LockOrder } from './lockOrder.js'
 import { Mappings } from './mappings.js'
 import { PinExclusive } from './pinExclusive.js'
@@ -38,6 +40,8 @@ export class Oracles extends Observer {
   readonly #discard: DiscardKept
   readonly #zero: ZeroPage
   readonly #locks: LockOrder
+  readonly #held: HeldLocks
+  readonly #owners: Owners
 
   constructor(machine: CheckedMachine) {
     super()
@@ -56,6 +60,8 @@ export class Oracles extends Observer {
     this.#discard = new DiscardKept(machine, shadow, sites, this.#contents)
     this.#zero = new ZeroPage(machine, shadow, sites, this.#contents)
     this.#locks = new LockOrder(machine, shadow)
+    this.#held = new HeldLocks(shadow)
+    this.#owners = new Owners(machine, shadow)
   }
 
   /** The kernel of the CPU that this observer watches; before the first event. */
@@ -69,16 +75,40 @@ export class Oracles extends Observer {
     this.#locks.lockAcquires(cpu, lock)
   }
 
-  override lockTried(cpu: Cpu, lock: number): void {
+  override lockAcquired(cpu: Cpu, lock: number, shared: boolean): void {
+    this.#held.acquired(cpu, lock, shared)
+  }
+
+  override lockTried(cpu: Cpu, lock: number, shared: boolean): void {
+    this.#held.acquired(cpu, lock, shared)
     this.#locks.lockTried(cpu, lock)
   }
 
+  override lockDowngraded(cpu: Cpu, lock: number): void {
+    this.#held.downgraded(cpu, lock)
+  }
+
   override lockReleased(cpu: Cpu, lock: number): void {
+    this.#held.released(cpu, lock)
     this.#locks.lockReleased(cpu, lock)
   }
 
   override returnsToUser(cpu: Cpu): void {
     this.#locks.returnsToUser(cpu)
+  }
+
+  // ---- objects ----------------------------------------------------------------------------------------------------
+
+  override objectOwned(cpu: Cpu, object: number): void {
+    this.#owners.own(cpu, object)
+  }
+
+  override objectShared(_cpu: Cpu, object: number): void {
+    this.#owners.share(object)
+  }
+
+  override folioFrozen(cpu: Cpu, folio: number, frozen: boolean): void {
+    this.#owners.folioFrozen(cpu, folio, frozen)
   }
 
   // ---- TLBs -------------------------------------------------------------------------------------------------------
@@ -95,6 +125,7 @@ export class Oracles extends Observer {
 
   override pagesAllocated(cpu: Cpu, pfn: number, order: number, kind: number): void {
     this.#shadow.touch()
+    this.#owners.ownPages(cpu, pfn, 1 << order)
     this.#frames.pagesAllocated(cpu, pfn, order, kind)
   }
 
@@ -102,6 +133,7 @@ export class Oracles extends Observer {
     this.#shadow.touch()
     this.#frames.pagesFreed(cpu, pfn, order)
     this.#tlb.pagesFreed(cpu, pfn, order)
+    this.#owners.sharePages(pfn, 1 << order)
   }
 
   override tableCreated(cpu: Cpu, table: number, level: number): void {
@@ -114,6 +146,7 @@ export class Oracles extends Observer {
 
   override tableFreed(cpu: Cpu, table: number): void {
     this.#tables.freed(cpu, table)
+    this.#owners.tableFreed(cpu, table)
     this.#tlb.tableFreed(cpu, table)
   }
 
@@ -126,6 +159,7 @@ export class Oracles extends Observer {
   override referenced(cpu: Cpu, pfn: number, before: number, delta: number): void {
     this.#shadow.touch()
     this.#refcount.referenced(cpu, pfn, before, delta)
+    this.#owners.referenced(cpu, pfn, before + delta)
   }
 
   override mapped(cpu: Cpu, pfn: number, before: number, delta: number): void {
@@ -141,6 +175,7 @@ export class Oracles extends Observer {
 
   override entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
     this.#tables.entryChanging(cpu, level, entry, after)
+    this.#owners.entryChanging(level, after)
     this.#mappings.entryChanging(cpu, level, mm, addr, entry, after)
   }
 

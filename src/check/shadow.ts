@@ -16,57 +16,75 @@ import { assert } from '../base/assert.js'
 import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { add32, cmpxchg32, load32, note, peek32, poke32, store32 } from '../machine/image/image.js'
+import { laboratory } from '../machine/image/guard.js'
 import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
 import { FrameKind } from '../arch/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
 
 export const SHADOW = struct('shadow', 128, {
-  state: [0, 4], //      FrameKind
-  writable: [8, 4], //   1: was mapped writable since it was allocated
-  generation: [12, 4], // allocations so far
-  allocCpu: [16, 4], //  CPU + 1, 0: never; kind of its operation << 8
-  allocOp: [20, 4], //   index of its operation
-  allocClock: [24, 4],
-  allocStack: [28, 4], // 0: none kept
-  freeCpu: [32, 4],
-  freeOp: [36, 4],
-  freeClock: [40, 4],
-  freeStack: [44, 4],
-  gets: [48, 4], //      references that gup returned and that were not given back yet
-  pins: [52, 4], //      likewise, pins
-  birth: [56, 4], //     when a user could first write the contents; 0: not yet
+  state: [0, 4, laboratory], //      FrameKind
+  writable: [8, 4, laboratory], //   1: was mapped writable since it was allocated
+  generation: [12, 4, laboratory], // allocations so far
+  allocCpu: [16, 4, laboratory], //  CPU + 1, 0: never; kind of its operation << 8
+  allocOp: [20, 4, laboratory], //   index of its operation
+  allocClock: [24, 4, laboratory],
+  allocStack: [28, 4, laboratory], // 0: none kept
+  freeCpu: [32, 4, laboratory],
+  freeOp: [36, 4, laboratory],
+  freeClock: [40, 4, laboratory],
+  freeStack: [44, 4, laboratory],
+  gets: [48, 4, laboratory], //      references that gup returned and that were not given back yet
+  pins: [52, 4, laboratory], //      likewise, pins
+  birth: [56, 4, laboratory], //     when a user could first write the contents; 0: not yet
   //  mapped by PTEs (maps …), and from here as a huge page (huge …): see mappings.ts
-  maps: [64, 4],
-  unmapClock: [68, 4], // not before the last time a mapping went
-  mapMm: [72, 4], //     the only mapping is in this mm …
-  tlbBase: [76, 4], //   TLB entries that translate to this page alone
-  mapVpn: [80, 8], //    … at this page (double)
-  hugeMaps: [88, 4],
-  hugeUnmapClock: [92, 4],
-  hugeMm: [96, 4],
-  tlbHuge: [100, 4], //  TLB entries that translate to the huge page from here
-  hugeVpn: [104, 8],
+  maps: [64, 4, laboratory],
+  unmapClock: [68, 4, laboratory], // not before the last time a mapping went
+  mapMm: [72, 4, laboratory], //     the only mapping is in this mm …
+  tlbBase: [76, 4, laboratory], //   TLB entries that translate to this page alone
+  mapVpn: [80, 8, laboratory], //    … at this page (double)
+  hugeMaps: [88, 4, laboratory],
+  hugeUnmapClock: [92, 4, laboratory],
+  hugeMm: [96, 4, laboratory],
+  tlbHuge: [100, 4, laboratory], //  TLB entries that translate to the huge page from here
+  hugeVpn: [104, 8, laboratory],
 })
 
 /** What the oracles remember of each table; several may share a frame. */
 export const TABLE_SHADOW = struct('tableShadow', 16, {
-  state: [0, 4], //       Level | TABLE_DEPOSITED | TABLE_FREED; 0: no table was handed out here
-  linked: [4, 4], //      1 while an entry of the level above points here
-  depositedAt: [8, 4], // first frame of the PMD table that it waits for, plus 1
+  state: [0, 4, laboratory], //       Level | TABLE_DEPOSITED | TABLE_FREED; 0: no table was handed out here
+  linked: [4, 4, laboratory], //      1 while an entry of the level above points here
+  depositedAt: [8, 4, laboratory], // first frame of the PMD table that it waits for, plus 1
 })
 
-const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4] })
+/** More locks than a CPU ever holds at once: khugepaged holds those of all the folios that a huge page has room for. */
+export const LOCKS_HELD_MAX = 560
+
+const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4, laboratory] })
 /** Private to a CPU, but for the first. Locks by class: see lockOrder.ts. */
-export const SHADOW_CPU = struct('shadowCpu', 192, {
-  tlbDrops: [0, 4],
-  heldClasses: [4, 4], // bits: classes of which it holds a lock
-  held: [8, 64], //       by class: how many
-  last: [72, 64], //      by class: the one it took last
+export const SHADOW_CPU = struct('shadowCpu', 2432, {
+  tlbDrops: [0, 4, laboratory],
+  heldClasses: [4, 4, laboratory], // bits: classes of which it holds a lock
+  held: [8, 64, laboratory], //       by class: how many
+  last: [72, 64, laboratory], //      by class: the one it took last
+  locks: [136, 4, laboratory], //     locks that it holds, see heldLocks.ts
+  lockList: [144, 4 * LOCKS_HELD_MAX, laboratory], // each one's address, plus 1 when held to read
+})
+
+/** Who may do with a structure of the kernel what it likes, and who has written it last: one for each 64 bytes of them. */
+export const OBJECT_SHADOW = struct('objectShadow', 32, {
+  owner: [0, 4, laboratory], //    CPU + 1 that has allocated or unlinked the object that begins here, 0: it is shared
+  writeCpu: [4, 4, laboratory], // as allocCpu: who has written it last by poke
+  writeOp: [8, 4, laboratory],
+  writeClock: [12, 4, laboratory],
+  writeStack: [16, 4, laboratory],
 })
 /** As many CPUs as a machine can have. */
 const SHADOW_CPUS = 64
 const CONTROL_BEFORE = SHADOW_CONTROL.size + SHADOW_CPUS * SHADOW_CPU.size
+
+/** Structures that have an owner are multiples of it. */
+const OBJECT_BYTES = 64
 
 /** A PTE table that waits for the split of a huge page. */
 export const TABLE_DEPOSITED = 0x10
@@ -83,6 +101,7 @@ export function placeShadow(layout: Layout, frames: number, fragments: number): 
   assert(shadow - control === CONTROL_BEFORE, 'the shadow follows its control words')
   const tables = layout.add('tableShadow', TABLE_SHADOW, frames * fragments)
   assert(tables - shadow === frames * SHADOW.size, 'the shadow of tables follows that of frames')
+  layout.add('objectShadow', OBJECT_SHADOW, Math.ceil(control / OBJECT_BYTES))
   return shadow
 }
 
@@ -122,6 +141,7 @@ export class Shadow {
   readonly #frameShift: number
   readonly #tableBase: number
   readonly #tableShift: number
+  readonly #objectBase: number
 
   constructor(machine: CheckedMachine) {
     this.frames = machine.config.frames
@@ -132,6 +152,7 @@ export class Shadow {
     this.#tableBase = this.#base + this.frames * SHADOW.size
     this.#tableShift = machine.memmap.tableShift
     this.tables = this.frames * machine.memmap.fragments
+    this.#objectBase = machine.layout.base('objectShadow')
   }
 
   /** Address of the shadow of frame `pfn`. */
@@ -179,6 +200,11 @@ export class Shadow {
 
   isReserved(pfn: number): boolean {
     return this.exists(pfn) && this.kind(pfn) === FrameKind.reserved
+  }
+
+  /** Address of the OBJECT_SHADOW of the structure at `object`. */
+  object(object: number): number {
+    return this.#objectBase + (object >>> 6) * OBJECT_SHADOW.size
   }
 
   /** Address of the SHADOW_CPU of `cpu`. */

@@ -47,6 +47,14 @@ export class Sites {
     poke32(at + AT.freeStack, this.#stack(cpu))
   }
 
+  /** Notes at `at` and in the three words behind it that `cpu` was here. */
+  note(cpu: Cpu, at: number): void {
+    poke32(at, who(cpu))
+    poke32(at + 4, peek32(cpu.area + CPU_AREA.at.opIndex))
+    poke32(at + 8, cpu.clock)
+    poke32(at + 12, this.#stack(cpu))
+  }
+
   #stack(cpu: Cpu): number {
     if (this.#machine.config.sites !== 'full' || cpu.engine.threads) return 0
     const stack = kernelStack(new Error().stack ?? '')
@@ -65,8 +73,8 @@ export class Sites {
     if (!this.#shadow.exists(pfn)) return [`0x${pfn.toString(16)} is no frame of this machine`]
     const at = this.#shadow.of(pfn)
     const lines = [`frame 0x${pfn.toString(16)} is ${this.#use(pfn, at)}, generation ${peek32(at + AT.generation)}`]
-    if (peek32(at + AT.allocCpu) !== 0) lines.push(...this.#site('allocated', at + AT.allocCpu))
-    if (peek32(at + AT.freeCpu) !== 0) lines.push(...this.#site('freed', at + AT.freeCpu))
+    if (peek32(at + AT.allocCpu) !== 0) lines.push(...this.site('allocated', at + AT.allocCpu))
+    if (peek32(at + AT.freeCpu) !== 0) lines.push(...this.site('freed', at + AT.freeCpu))
     return lines
   }
 
@@ -94,8 +102,8 @@ export class Sites {
     return `${LEVELS[state & 0xf] ?? ''} table${use}`
   }
 
-  /** The four words of a site, from its first. */
-  #site(what: string, at: number): string[] {
+  /** The four words of a site, from its first, in words. */
+  site(what: string, at: number): string[] {
     const cpu = (peek32(at) & 0xff) - 1
     const kind = peek32(at) >>> 8
     const name = this.#machine.opNames?.[kind] ?? `kind ${kind}`

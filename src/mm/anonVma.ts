@@ -13,7 +13,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { downRead, downReadTrylock, downWrite, isReadLocked, isWriteLocked, upRead, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
@@ -243,8 +243,10 @@ export class AnonVmas extends Part {
     const slot = peek32(tables + TABLES.at.freeAnonVma)
     if (slot !== 0) {
       poke32(tables + TABLES.at.freeAnonVma, peek32(slot + ANON_VMA.at.nextFree))
+      this.k.observer.objectOwned(this.cpu, phys(slot))
       poke32(slot + ANON_VMA.at.inUse, 1)
       poke32(slot + ANON_VMA.at.firstVma, 0)
+      this.k.observer.objectShared(this.cpu, phys(slot))
     }
     yield* spinUnlock(this.cpu, phys(tables + TABLES.at.anonVmaLock))
     return phys(slot)

@@ -5,7 +5,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peekF64, pokeF64 } from '../machine/image/image.js'
+import { peekF64, pokeF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { STACK_GUARD_GAP } from './unmappedArea.js'
 import { MM, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from './mmStruct.js'

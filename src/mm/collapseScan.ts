@@ -12,7 +12,7 @@ import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.
 import { pmdBad, pmdNone, pmdPresent, pmdTransHuge, pteNone, ptePfn, ptePresent } from '../arch/entry.js'
 import { pteSpecial, pteWrite, pteYoung } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { load32 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
 import type { Kernel } from './kernel.js'
 import { Part } from './part.js'
@@ -69,7 +69,7 @@ export abstract class CollapseScan extends Part {
     const allowed = cc.isKhugepaged ? this.k.huge.thpVmaAllowableOrder(vma, haddr) : this.k.huge.thpSuitable(vma, haddr)
     if (!allowed) return Scan.vmaCheck
     // Never faulted on: there is nothing to collapse, and no anon_vma to lock.
-    return peek32(vma + VMA.at.anonVma) === 0 ? Scan.pageAnon : Scan.succeed
+    return load32(vma + VMA.at.anonVma) === 0 ? Scan.pageAnon : Scan.succeed
   }
 
   /** hpage_collapse_test_exit(): the last user has gone; exit_mmap() frees tables without waiting for anybody (BUG-10). */

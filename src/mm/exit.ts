@@ -5,7 +5,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 
@@ -19,6 +19,7 @@ export class Exit extends Part {
     yield* this.k.mms.mmapWriteLock(mm)
     const first = phys(peek32(mm + MM.at.firstVma))
     if (first !== 0) {
+      for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) this.k.observer.objectOwned(this.cpu, vma)
       // The list goes first: whoever gets the lock next finds nothing mapped, as in a new mm.
       poke32(mm + MM.at.firstVma, 0)
       poke32(mm + MM.at.mapCount, 0)

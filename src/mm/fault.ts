@@ -30,7 +30,7 @@ import {
   vmGetPageProt,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { FrameKind } from '../arch/observer.js'
 import { Part } from './part.js'

@@ -12,7 +12,7 @@ import { assert } from '../base/assert.js'
 import { UsageError } from '../base/errors.js'
 import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
@@ -63,10 +63,12 @@ export class Files extends Part {
     const count = yield* this.cpu.atomicAddReturn32(phys(file + FILE.at.refcount), -1)
     assert(count >= 0, 'fput() without getFile()')
     if (count > 0) return
+    this.k.observer.objectOwned(this.cpu, file)
     for (let index = 0; index < peek32(file + FILE.at.pages); index++) yield* this.dropPage(this.slotOf(file, index))
     const lock = phys(this.k.regions.tables + TABLES.at.fileLock)
     yield* spinLock(this.cpu, lock)
     poke32(file + FILE.at.id, 0)
+    this.k.observer.objectShared(this.cpu, file)
     yield* spinUnlock(this.cpu, lock)
   }
 
@@ -92,12 +94,14 @@ export class Files extends Part {
     const counter = this.k.regions.tables + TABLES.at.nextFileId
     const id = peek32(counter) + 1
     poke32(counter, id)
+    this.k.observer.objectOwned(this.cpu, file)
     fillBytes(file, 0, FILE.size)
     poke32(file + FILE.at.id, id)
     poke32(file + FILE.at.pages, pages)
     poke32(file + FILE.at.cache, cache)
     poke32(file + FILE.at.refcount, 1)
     poke32(file + FILE.at.zeroed, zeroed ? 1 : 0)
+    this.k.observer.objectShared(this.cpu, file)
   }
 
   protected freeFile(): PhysAddr {
@@ -193,6 +197,7 @@ export class Files extends Part {
     yield* spinLock(this.cpu, phys(file + FILE.at.lock))
     let page = phys(yield* this.cpu.plainRead32(slot))
     if (page === 0 && fresh !== 0) {
+      this.k.observer.objectShared(this.cpu, fresh)
       yield* this.cpu.plainWrite32(slot, fresh)
       page = fresh
     }

@@ -6,7 +6,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step, WaitCondition } from '../machine/engine/engine.js'
-import { peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_HEAD, PG_LOCKED } from './page.js'
 
@@ -86,7 +86,9 @@ export class Folios extends Part {
 
   /** One compare-exchange from `expected` to 0: proves that nobody has another reference, and lets nobody take one. */
   *folioRefFreeze(folio: PhysAddr, expected: number): Step<boolean> {
-    return (yield* this.cpu.cmpxchg32(phys(folio + PAGE.at.refcount), expected, 0)) === expected
+    const frozen = (yield* this.cpu.cmpxchg32(phys(folio + PAGE.at.refcount), expected, 0)) === expected
+    if (frozen) this.k.observer.folioFrozen(this.cpu, folio, true)
+    return frozen
   }
 
   /**
@@ -94,6 +96,7 @@ export class Folios extends Part {
    * full barrier of a successful folioTryGet().
    */
   *folioRefUnfreeze(folio: PhysAddr, n: number): Step<void> {
+    this.k.observer.folioFrozen(this.cpu, folio, false)
     yield* this.cpu.storeRelease32(phys(folio + PAGE.at.refcount), n)
   }
 
@@ -147,7 +150,7 @@ export class Folios extends Part {
 
   *folioTrylock(folio: PhysAddr): Step<boolean> {
     const taken = yield* this.tryLock(folio)
-    if (taken) this.cpu.locks.lockTried(this.cpu, folio)
+    if (taken) this.cpu.locks.lockTried(this.cpu, folio, false)
     return taken
   }
 
@@ -159,6 +162,7 @@ export class Folios extends Part {
   *folioLock(folio: PhysAddr): Step<void> {
     this.cpu.locks.lockAcquires(this.cpu, folio)
     while (!(yield* this.tryLock(folio))) yield* this.folioWaitLocked(folio)
+    this.cpu.locks.lockAcquired(this.cpu, folio, false)
   }
 
   /** RELEASE: everything done under the lock before the flag goes. */

@@ -33,7 +33,7 @@ import {
   vmGetPageProt,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
 import { writeSeqcountBegin, writeSeqcountEnd } from '../sync/seqcount.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'

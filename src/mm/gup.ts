@@ -18,7 +18,7 @@ import {
   pteWrite,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM } from './fault.js'
 import { FOLL_FORCE, FOLL_PIN, FOLL_WRITE } from './gupFast.js'

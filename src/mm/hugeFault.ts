@@ -14,7 +14,7 @@ import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr 
 import { pfnPmd, pmdMkdirty, pmdMkhuge, pmdMkwrite, pmdMkyoung, pmdModify, pmdNone, pmdPfn } from '../arch/entry.js'
 import { pmdProtnone, pmdSame, pmdWrite } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64 } from '../machine/image/image.js'
+import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
 import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './fault.js'
 import { MM, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'

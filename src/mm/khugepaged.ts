@@ -16,7 +16,7 @@
 import { phys, type Pfn, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { entryTable, pmdNone, pteNone, ptePfn, ptePresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
 import { CollapseScan, Scan, Tally, type CollapseControl } from './collapseScan.js'
 import { EAGAIN, EBUSY, EINVAL, ENOMEM, MM, VMA } from './mmStruct.js'

@@ -20,7 +20,7 @@ import {
   pteYoung,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { EINVAL, ENOMEM, VM_DONTCOPY, VM_DONTDUMP, VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE } from './mmStruct.js'
 import { VM_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, VMA } from './mmStruct.js'

@@ -12,7 +12,7 @@
 import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import { assert } from '../base/assert.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
 import { MigrationEntries } from './migrationEntries.js'
 import { EAGAIN, EBUSY, ENOMEM } from './mmStruct.js'

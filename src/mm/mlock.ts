@@ -19,7 +19,7 @@ import {
   pteWrite,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './fault.js'
 import { Part } from './part.js'
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, VM_EXEC, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'

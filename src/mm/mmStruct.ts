@@ -6,69 +6,166 @@
  * upstream, never fewer); there are no per-VMA locks: faults take mmap_lock for read, as up to v6.3 and as upstream's
  * fallback still does.
  */
-import { struct } from '../machine/image/struct.js'
 import { MM_CONTEXT } from '../arch/context.js'
 import { assert } from '../base/assert.js'
+import {
+  always,
+  atomic,
+  constant,
+  guard,
+  lockedBy,
+  lockWord,
+  ownLock,
+  wordAt,
+  type Guard,
+  type Holder,
+} from '../machine/image/guard.js'
+import { struct } from '../machine/image/struct.js'
+
+/** Offsets in TABLES (mms.ts), which is made of these structures. */
+const VMA_LOCK = 64
+const ANON_VMA_LOCK = 128
+const FILE_LOCK = 192
+
+// ---- guards of mm_struct ------------------------------------------------------------------------------------------
+
+const mmapLocked: Guard = lockedBy('mmap_lock of the mm', (mm) => mm + MM.at.mmapLock)
+const pageTableLocked: Guard = lockedBy('page_table_lock of the mm', (mm) => mm + MM.at.pageTableLock)
+const pgtableListLocked: Guard = lockedBy('the context lock of the mm', (mm) => mm + MM.at.contextLock)
+const mmSlot: Guard = guard(
+  'changed under the lock of the mm table; users of the mm find it set',
+  always,
+  (holder) => holder.holdsToWrite(holder.places.base('tables')),
+  (_mm, places) => places.base('tables'),
+)
+
+/** x86-64 and powerpc: of a new mm and constant. s390: levels are added under both locks (crst_table_upgrade()). */
+const topTable: Guard = guard(
+  'written under mmap_lock and page_table_lock, by accessors once the mm is known',
+  () => true,
+  (holder, mm) => holder.holdsToWrite(mm + MM.at.mmapLock) && holder.holds(mm + MM.at.pageTableLock),
+  (mm) => mm + MM.at.mmapLock,
+)
 
 export const MM = struct('mm', 320, {
-  cpumask: [0, 8], //  MM_CONTEXT, same offsets
-  pgd: [8, 4],
-  ctxId: [12, 4],
-  topLevel: [20, 4],
-  asceLimit: [24, 8],
-  contextLock: [48, 8],
-  tlbGen: [56, 4],
-  inUse: [16, 4], //   slot of the mm table is taken (mm table lock)
-  mmapLock: [64, 16], // rwsem
-  mmUsers: [128, 4], // CPUs and others that use the address space (atomic)
-  mmCount: [184, 4], // references to the structure and the top table: one for all users together, and those of mmgrab() (atomic)
-  hasPinned: [132, 4], // MMF_HAS_PINNED: a page of this mm was ever pinned (set before the walk)
+  cpumask: [0, 8, atomic], //  MM_CONTEXT, same offsets
+  pgd: [8, 4, topTable],
+  ctxId: [12, 4, constant],
+  topLevel: [20, 4, topTable],
+  asceLimit: [24, 8, topTable],
+  contextLock: [48, 8, lockWord],
+  tlbGen: [56, 4, atomic],
+  inUse: [16, 4, mmSlot], //   slot of the mm table is taken (mm table lock)
+  mmapLock: [64, 16, lockWord], // rwsem
+  mmUsers: [128, 4, atomic], // CPUs and others that use the address space (atomic)
+  mmCount: [184, 4, atomic], // references to the structure and the top table: one for all users together, and those of mmgrab() (atomic)
+  hasPinned: [132, 4, atomic], // MMF_HAS_PINNED: a page of this mm was ever pinned (set before the walk)
   //  mmap_lock:
-  firstVma: [136, 4],
-  mapCount: [140, 4],
-  brkStart: [144, 8], // doubles
-  brk: [152, 8],
-  mmapBase: [160, 8], // top-down search for unmapped areas starts below
-  stackVma: [168, 4],
+  firstVma: [136, 4, mmapLocked],
+  mapCount: [140, 4, mmapLocked],
+  brkStart: [144, 8, mmapLocked], // doubles
+  brk: [152, 8, mmapLocked],
+  mmapBase: [160, 8, mmapLocked], // top-down search for unmapped areas starts below
+  stackVma: [168, 4, mmapLocked],
   //  atomic counters:
-  rssAnon: [172, 4], // pages
-  rssFile: [176, 4],
-  nrPtes: [180, 4], //  PTE tables, linked or deposited
-  tlbFlushPending: [192, 4], // gathers and protection changes in flight
-  tlbFlushBatched: [200, 4], // batched unmaps not known to be flushed (mm/tlbBatch.ts)
-  writeProtectSeq: [196, 4], // seqcount: fork is write-protecting (mmap_lock held for write)
+  rssAnon: [172, 4, atomic], // pages
+  rssFile: [176, 4, atomic],
+  nrPtes: [180, 4, atomic], //  PTE tables, linked or deposited
+  tlbFlushPending: [192, 4, atomic], // gathers and protection changes in flight
+  tlbFlushBatched: [200, 4, atomic], // batched unmaps not known to be flushed (mm/tlbBatch.ts)
+  writeProtectSeq: [196, 4, atomic], // seqcount: fork is write-protecting (mmap_lock held for write)
   //  PTE tables that share pages (pgalloc/):
-  pgtableList: [208, 8], // s390: pages with a part to hand out (context lock)
-  pteFrag: [224, 4], //  powerpc: the next part to hand out (page table lock); 0: none
-  pmdFrag: [228, 4], //  the same of PMD tables
-  pageTableLock: [256, 8], // spinlock: upper levels of the tables
+  pgtableList: [208, 8, pgtableListLocked], // s390: pages with a part to hand out (context lock)
+  pteFrag: [224, 4, pageTableLocked], //  powerpc: the next part to hand out (page table lock); 0: none
+  pmdFrag: [228, 4, pageTableLocked], //  the same of PMD tables
+  pageTableLock: [256, 8, lockWord], // spinlock: upper levels of the tables
 })
 for (const field of ['cpumask', 'pgd', 'ctxId', 'topLevel', 'asceLimit', 'contextLock', 'tlbGen'] as const)
   assert(MM.at[field] === MM_CONTEXT.at[field], 'MM begins with MM_CONTEXT')
 
+// ---- guards of vm_area_struct -------------------------------------------------------------------------------------
+
+function mmapLockOf(vma: number): number {
+  return wordAt(vma + VMA.at.mm) + MM.at.mmapLock
+}
+
+/** The lock of the anon_vma; 0 without one. */
+function anonVmaLockOf(vma: number): number {
+  return wordAt(vma + VMA.at.anonVma)
+}
+
+/** i_mmap_rwsem of the file; 0 without one. */
+function iMmapRwsemOf(vma: number): number {
+  return wordAt(vma + VMA.at.file)
+}
+
+const vmaMmapLocked: Guard = lockedBy('mmap_lock of the mm', mmapLockOf)
+const anonVmaLocked: Guard = lockedBy('the lock of the anon_vma', anonVmaLockOf)
+const iMmapLocked: Guard = lockedBy('i_mmap_rwsem of the file', iMmapRwsemOf)
+const vmaSlot: Guard = lockedBy('the lock of the VMA table', (_vma, places) => places.base('tables') + VMA_LOCK)
+
+/** One of the locks under which a walker finds the VMA: by its mm, by an anonymous folio, by its file. */
+function holdsOneOfThree(holder: Holder, vma: number): boolean {
+  return holder.holds(mmapLockOf(vma)) || holder.holds(anonVmaLockOf(vma)) || holder.holds(iMmapRwsemOf(vma))
+}
+
+/** Who walks a reverse map holds the lock of its list and nothing else. */
+const range: Guard = guard(
+  'written under mmap_lock and, where the VMA is on their lists, the locks of the anon_vma and of the file; ' +
+    'read under one of the three',
+  holdsOneOfThree,
+  (holder, vma) => {
+    const [anonVma, file] = [anonVmaLockOf(vma), wordAt(vma + VMA.at.fileLinked) === 0 ? 0 : iMmapRwsemOf(vma)]
+    if (!holder.holdsToWrite(mmapLockOf(vma))) return false
+    return (anonVma === 0 || holder.holdsToWrite(anonVma)) && (file === 0 || holder.holdsToWrite(file))
+  },
+  mmapLockOf,
+)
+
+const vmaFlags: Guard = lockedBy('mmap_lock of the mm', mmapLockOf)
+
+/** Faults set it under mmap_lock for read and page_table_lock, by an accessor: none that was seen once is stable. */
+const setOnce: Guard = guard(
+  'set once, by a fault with page_table_lock; changed otherwise under mmap_lock for write; ' +
+    'read under mmap_lock, for write while it is not set, or under its own lock',
+  (holder, vma) =>
+    anonVmaLockOf(vma) === 0
+      ? holder.holdsToWrite(mmapLockOf(vma)) || holder.holds(wordAt(vma + VMA.at.mm) + MM.at.pageTableLock)
+      : holdsOneOfThree(holder, vma),
+  (holder, vma) => holder.holdsToWrite(mmapLockOf(vma)),
+  mmapLockOf,
+)
+
+const fileLink: Guard = guard(
+  'written under i_mmap_rwsem of the file by who holds mmap_lock; read under either',
+  (holder, vma) => holder.holds(mmapLockOf(vma)) || holder.holds(iMmapRwsemOf(vma)),
+  (holder, vma) => holder.holdsToWrite(iMmapRwsemOf(vma)),
+  iMmapRwsemOf,
+)
+
 export const VMA = struct('vma', 128, {
   //  mmap_lock of the mm:
-  start: [0, 8], // doubles, bytes, page aligned
-  end: [8, 8], //   exclusive
-  pgoff: [16, 8], // page offset of start in the mapping; anonymous: the linear index it was created with
-  flags: [24, 4], // VM_ bits
-  mm: [28, 4],
-  next: [32, 4],
-  prev: [36, 4],
-  file: [40, 4], // address of the file, 0: anonymous
-  anonVma: [44, 4], // set once by anon_vma_prepare (mmap_lock, page_table_lock)
+  start: [0, 8, range], // doubles, bytes, page aligned
+  end: [8, 8, range], //   exclusive
+  pgoff: [16, 8, range], // page offset of start in the mapping; anonymous: the linear index it was created with
+  flags: [24, 4, vmaFlags], // VM_ bits
+  mm: [28, 4, constant],
+  next: [32, 4, vmaMmapLocked],
+  prev: [36, 4, vmaMmapLocked],
+  file: [40, 4, constant], // address of the file, 0: anonymous
+  anonVma: [44, 4, setOnce], // set once by anon_vma_prepare (mmap_lock, page_table_lock)
   //  anon_vma lock:
-  anonNext: [48, 4],
-  anonPrev: [52, 4],
+  anonNext: [48, 4, anonVmaLocked],
+  anonPrev: [52, 4, anonVmaLocked],
   //  i_mmap_rwsem of the file:
-  fileNext: [72, 4],
-  filePrev: [76, 4],
-  fileLinked: [80, 4], // 1: it is on the file's list
+  fileNext: [72, 4, iMmapLocked],
+  filePrev: [76, 4, iMmapLocked],
+  fileLinked: [80, 4, fileLink], // 1: it is on the file's list
   //  vma table lock:
-  inUse: [56, 4],
-  nextFree: [60, 4],
+  inUse: [56, 4, vmaSlot],
+  nextFree: [60, 4, vmaSlot],
   //  mmap_lock:
-  anonForked: [64, 4], // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
+  anonForked: [64, 4, vmaMmapLocked], // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
 })
 
 export const VM_READ = 0x1
@@ -90,25 +187,38 @@ export const VM_DONTDUMP = 0x4000000
 export const VM_HUGEPAGE = 0x20000000
 export const VM_NOHUGEPAGE = 0x40000000
 
+const anonVmaSlot: Guard = lockedBy(
+  'the lock of the anon_vma table',
+  (_anonVma, places) => places.base('tables') + ANON_VMA_LOCK,
+)
+
 export const ANON_VMA = struct('anonVma', 64, {
-  rwsem: [0, 16], // the anon_vma lock
-  refcount: [16, 4], // VMAs linked, and walkers that hold on to it (atomic)
-  firstVma: [20, 4], // (lock)
-  inUse: [24, 4],
-  nextFree: [28, 4],
+  rwsem: [0, 16, lockWord], // the anon_vma lock
+  refcount: [16, 4, atomic], // VMAs linked, and walkers that hold on to it (atomic)
+  firstVma: [20, 4, ownLock('the lock of the anon_vma', 0)], // (lock)
+  inUse: [24, 4, anonVmaSlot],
+  nextFree: [28, 4, anonVmaSlot],
 })
+
+/** Constant while somebody has a reference; a free slot is looked at and filled under the lock of the table. */
+const fileLife: Guard = guard(
+  'constant while the file has references, otherwise the lock of the file table',
+  (holder, file) => wordAt(file + FILE.at.refcount) > 0 || holder.holds(holder.places.base('tables') + FILE_LOCK),
+  (holder) => holder.holdsToWrite(holder.places.base('tables') + FILE_LOCK),
+  (_file, places) => places.base('tables') + FILE_LOCK,
+)
 
 /** A file, as far as mappings need it: a page cache indexed by page offset. */
 export const FILE = struct('file', 64, {
-  rwsem: [0, 16], //    i_mmap_rwsem
-  id: [16, 4],
-  pages: [20, 4], //    length in pages: an access beyond it is SIGBUS
-  cache: [24, 4], //    address of its first slot in the page-cache table (i32 struct page addresses), 0: none
-  refcount: [28, 4], // VMAs that map it, and whoever opened it (atomic); 0: the slot is free
-  lock: [32, 8], //     i_pages
-  firstVma: [44, 4], // i_mmap: VMAs that map it (rwsem)
-  hugeLock: [48, 16], // rwsem: the folio lock of the huge page that is made of this file
-  zeroed: [40, 4], //   1: shared memory, whose pages start as zeroes; 0: as the file's contents
+  rwsem: [0, 16, lockWord], //    i_mmap_rwsem
+  id: [16, 4, fileLife],
+  pages: [20, 4, fileLife], //    length in pages: an access beyond it is SIGBUS
+  cache: [24, 4, fileLife], //    address of its first slot in the page-cache table (i32 struct page addresses), 0: none
+  refcount: [28, 4, atomic], // VMAs that map it, and whoever opened it (atomic); 0: the slot is free
+  lock: [32, 8, lockWord], //     i_pages
+  firstVma: [44, 4, ownLock('i_mmap_rwsem of the file', 0)], // i_mmap: VMAs that map it (rwsem)
+  hugeLock: [48, 16, lockWord], // rwsem: the folio lock of the huge page that is made of this file
+  zeroed: [40, 4, fileLife], //   1: shared memory, whose pages start as zeroes; 0: as the file's contents
 })
 
 // Errors, negative as the kernel returns them.

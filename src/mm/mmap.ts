@@ -9,7 +9,7 @@
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peekF64, poke32 } from '../machine/image/image.js'
+import { peekF64, poke32 } from '../machine/image/guarded.js'
 import type { Kernel } from './kernel.js'
 import { EEXIST, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED } from './mmStruct.js'
 import { VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NOHUGEPAGE, VM_NORESERVE } from './mmStruct.js'

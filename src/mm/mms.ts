@@ -9,8 +9,9 @@ import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Step } from '../machine/engine/engine.js'
-import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import type { Layout } from '../machine/image/layout.js'
+import { guard, lockWord, ownLock, wordAt, type Guard, type Holder, type Places } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 import { downgradeWrite, downRead, downReadTrylock, downWrite, upRead, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
@@ -20,19 +21,41 @@ import { ANON_VMA, FILE, MM, VMA } from './mmStruct.js'
 
 /** Locks and free lists of the tables of kernel structures. */
 export const TABLES = struct('tables', 256, {
-  mmLock: [0, 8],
-  nextCtxId: [8, 4], //   (mmLock) address spaces made so far
-  vmaLock: [64, 8],
-  freeVma: [72, 4], //    (vmaLock) first free slot, linked by nextFree
-  anonVmaLock: [128, 8],
-  freeAnonVma: [136, 4],
-  fileLock: [192, 8],
-  nextFileId: [200, 4], // (fileLock)
-  pgtableLock: [208, 8], // lists of pages of tables, in a design that has one lock for all (pgalloc/)
+  mmLock: [0, 8, lockWord],
+  nextCtxId: [8, 4, ownLock('the lock of the mm table', 0)], //   (mmLock) address spaces made so far
+  vmaLock: [64, 8, lockWord],
+  freeVma: [72, 4, ownLock('the lock of the VMA table', 64)], //    (vmaLock) first free slot, linked by nextFree
+  anonVmaLock: [128, 8, lockWord],
+  freeAnonVma: [136, 4, ownLock('the lock of the anon_vma table', 128)],
+  fileLock: [192, 8, lockWord],
+  nextFileId: [200, 4, ownLock('the lock of the file table', 192)], // (fileLock)
+  pgtableLock: [208, 8, lockWord], // lists of pages of tables, in a design that has one lock for all (pgalloc/)
 })
 
+/** The file that has the slot of the page cache at `slot`, 0: none. */
+function fileOf(slot: number, places: Places): number {
+  const end = places.base('pageCache')
+  for (let file = places.base('file'); file < end; file += FILE.size) {
+    const first = wordAt(file + FILE.at.cache)
+    if (wordAt(file + FILE.at.id) !== 0 && slot >= first && slot < first + 4 * wordAt(file + FILE.at.pages)) return file
+  }
+  return 0
+}
+
+const cacheSlot: Guard = guard(
+  'i_pages of the file; or its last user, who has found the count zero',
+  (holder, slot) => mayUseSlot(holder, slot),
+  (holder, slot) => mayUseSlot(holder, slot),
+  (slot, places) => fileOf(slot, places) + FILE.at.lock,
+)
+
+function mayUseSlot(holder: Holder, slot: number): boolean {
+  const file = fileOf(slot, holder.places)
+  return holder.owns(file) || holder.holdsToWrite(file + FILE.at.lock)
+}
+
 /** One slot of the page cache: address of a struct page, 0 for none. */
-const CACHE_SLOT = struct('pageCache', 4, { page: [0, 4] })
+const CACHE_SLOT = struct('pageCache', 4, { page: [0, 4, cacheSlot] })
 
 /** Places the tables of everything that address spaces are made of. */
 export function placeAddressSpaces(
@@ -70,6 +93,7 @@ export class Mms extends Part {
     poke32(mm + MM.at.mmCount, 1)
     this.k.pgalloc.initMm(mm)
     pokeF64(mm + MM.at.mmapBase, peekF64(mm + MM.at.asceLimit))
+    this.k.observer.objectShared(this.cpu, mm)
     return mm
   }
 
@@ -104,6 +128,7 @@ export class Mms extends Part {
   *mmdrop(mm: PhysAddr): Step<void> {
     // Full barrier: this holder's accesses to the structure before the slot is another's.
     if ((yield* this.cpu.atomicAddReturn32(phys(mm + MM.at.mmCount), -1)) !== 0) return
+    this.k.observer.objectOwned(this.cpu, mm)
     assert(!this.k.tlbFlush.isLoaded(mm), 'an mm without references is loaded on no CPU')
     yield* this.k.upper.pgdFree(mm)
     yield* this.freeSlot(mm)
@@ -159,6 +184,7 @@ export class Mms extends Part {
     const counter = this.k.regions.tables + TABLES.at.nextCtxId
     const ctxId = peek32(counter) + 1
     poke32(counter, ctxId)
+    this.k.observer.objectOwned(this.cpu, mm)
     fillBytes(mm, 0, MM.size)
     poke32(mm + MM.at.inUse, 1)
     poke32(mm + MM.at.ctxId, ctxId)
@@ -168,6 +194,7 @@ export class Mms extends Part {
     const lock = phys(this.k.regions.tables + TABLES.at.mmLock)
     yield* spinLock(this.cpu, lock)
     poke32(mm + MM.at.inUse, 0)
+    this.k.observer.objectShared(this.cpu, mm)
     yield* spinUnlock(this.cpu, lock)
   }
 

@@ -11,7 +11,7 @@
  */
 import { phys, tableNr, type Pfn, type PhysAddr, type Table, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { FrameKind } from '../arch/observer.js'
 import type { RcuCallback } from '../sync/rcu.js'

@@ -11,7 +11,7 @@
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { entryTable, isSwapPmd, pmdLeaf, pmdNone, pmdPresent, pteNone, ptePresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
 import { downWrite, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'

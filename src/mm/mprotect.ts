@@ -31,7 +31,7 @@ import {
   vmGetPageProt,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { EACCES, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_LOCKED, VM_NORESERVE, VM_READ } from './mmStruct.js'
 import { VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'

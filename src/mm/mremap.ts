@@ -7,7 +7,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { EFAULT, EINVAL, ENOMEM, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_SHARED, VMA } from './mmStruct.js'
 import { VM_LOCKED_MASK } from './mlock.js'
 import { MAP_FIXED, MAP_SHARED } from './mmapFlags.js'

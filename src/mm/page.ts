@@ -9,28 +9,104 @@
  * Counts: refcount 0 is free or frozen. mapcount and entireMapcount are stored minus one.
  */
 import { phys, pfn as toPfn, tableNr, type Pfn, type PhysAddr, type Table } from '../base/units.js'
-import { struct } from '../machine/image/struct.js'
 import { Level } from '../arch/level.js'
+import {
+  always,
+  atomic,
+  guard,
+  lockedBy,
+  lockWord,
+  never,
+  wordAt,
+  type Guard,
+  type Holder,
+} from '../machine/image/guard.js'
+import { struct } from '../machine/image/struct.js'
+
+// ---- guards -------------------------------------------------------------------------------------------------------
+//
+// A page's owner is who has allocated it and has not made it known, who has frozen its count, and who has dropped the last
+// reference. Everything else that CPUs write in a struct page they write with accessors.
+
+/** The head's count is not zero: nobody takes the folio apart meanwhile, since that begins with a frozen count. */
+function isWhole(page: number): boolean {
+  const head = wordAt(page + PAGE.at.compoundHead)
+  return wordAt(((head & 1) !== 0 ? head - 1 : page) + PAGE.at.refcount) !== 0
+}
+
+function holdsZoneLock(holder: Holder): boolean {
+  return holder.holdsToWrite(holder.places.base('zone'))
+}
+
+const whole: Guard = guard(
+  'changed by the owner of the folio alone, of a free block under the zone lock; stable while the folio has references',
+  (holder, page) => isWhole(page) || holdsZoneLock(holder),
+  holdsZoneLock,
+)
+
+/**
+ * A migration entry names a folio whose count may be frozen. What splits or migrates it leaves all its pages anonymous, or
+ * none, until the entries are gone: whoever holds the lock of an entry's table may ask.
+ */
+function mayAskNature(holder: Holder, page: number): boolean {
+  if (isWhole(page)) return true
+  const base = holder.places.base('page')
+  return holder.holdsOne((lock) => isPtl(lock, base))
+}
+
+const head: Guard = guard(
+  'written with accessors, before publication by the owner; read while the folio has references or an entry names it',
+  (holder, page) => mayAskNature(holder, page) || holdsZoneLock(holder),
+  never,
+)
+
+const settled: Guard = guard(
+  'written by the owner of the folio alone; stable while it has references or an entry names it',
+  mayAskNature,
+  never,
+)
+
+/** A lock of a page table, in one of the struct pages from `base`. */
+const isPtl = (lock: number, base: number): boolean => lock >= base && (lock - base) % 64 === PAGE.at.ptl
+
+const listed: Guard = guard(
+  'free block: the zone lock; deposited table: the lock of the PMD table; isolated folio: its lock; else its owner',
+  (holder, page) => mayList(holder, page),
+  (holder, page) => mayList(holder, page),
+)
+
+function mayList(holder: Holder, page: number): boolean {
+  if (holdsZoneLock(holder) || holder.holdsToWrite(page)) return true
+  const base = holder.places.base('page')
+  return holder.holdsOne((lock) => isPtl(lock, base))
+}
+
+/** The tables of a page belong to one mm, so everybody who gives one back writes the same. */
+const sameForAll: Guard = guard('always written with the same value, the mm of all tables in the page', always, always)
+
+const owned: Guard = guard('of who gives the page to RCU', never, never)
+
+const pmdLocked: Guard = lockedBy('the lock of the PMD table', (page) => page + PAGE.at.ptl)
 
 export const PAGE = struct('page', 64, {
-  flags: [0, 4], //        PG_ bits
-  refcount: [4, 4], //     head pages; always 0 in tails
-  mapcount: [8, 4], //     PTE mappings of this page, minus one
-  order: [12, 4], //       of a free block or a compound head
-  compoundHead: [16, 4], // tails: address of the head's struct page, plus 1
-  lruNext: [24, 4, 'lru'], // list links: free list, deposit ring
-  lruPrev: [28, 4, 'lru'],
-  rcuNext: [24, 4, 'lru'], // rcu_head, over the list links
-  rcuFunc: [28, 4, 'lru'],
-  mapping: [32, 4], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
-  largeMapcount: [36, 4], // first tail: sum of all mappings of the folio
-  index: [40, 8, 'index'], // double: page offset in the mapping
-  ptFragRefcount: [40, 4, 'index'], // page tables: fragments in use, where they are counted
-  ptMm: [44, 4, 'index'], //  page tables: the mm that a deferred free will need
-  ptl: [48, 8, 'private'], // page tables: the split lock
-  entireMapcount: [48, 4, 'private'], // first tail: PMD mappings, minus one
-  pincount: [52, 4, 'private'], // first tail: FOLL_PIN references
-  pmdHugePte: [56, 4], //  PMD tables: newest of the deposited PTE tables
+  flags: [0, 4, whole], //        PG_ bits
+  refcount: [4, 4, atomic], //     head pages; always 0 in tails
+  mapcount: [8, 4, atomic], //     PTE mappings of this page, minus one
+  order: [12, 4, whole], //       of a free block or a compound head
+  compoundHead: [16, 4, head], // tails: address of the head's struct page, plus 1
+  lruNext: [24, 4, listed, 'lru'], // list links: free list, deposit ring
+  lruPrev: [28, 4, listed, 'lru'],
+  rcuNext: [24, 4, owned, 'lru'], // rcu_head, over the list links
+  rcuFunc: [28, 4, owned, 'lru'],
+  mapping: [32, 4, settled], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
+  largeMapcount: [36, 4, atomic], // first tail: sum of all mappings of the folio
+  index: [40, 8, settled, 'index'], // double: page offset in the mapping
+  ptFragRefcount: [40, 4, settled, 'index'], // page tables: fragments in use, where they are counted
+  ptMm: [44, 4, sameForAll, 'index'], //  page tables: the mm that a deferred free will need
+  ptl: [48, 8, lockWord, 'private'], // page tables: the split lock
+  entireMapcount: [48, 4, atomic, 'private'], // first tail: PMD mappings, minus one
+  pincount: [52, 4, atomic, 'private'], // first tail: FOLL_PIN references
+  pmdHugePte: [56, 4, pmdLocked], //  PMD tables: newest of the deposited PTE tables
 })
 
 export const PG_LOCKED = 1 << 0

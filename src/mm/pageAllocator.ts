@@ -6,8 +6,9 @@
  */
 import { pfn as toPfn, phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { copyBytes, fillBytes, peek32, poke32, pokeF64 } from '../machine/image/image.js'
+import { copyBytes, fillBytes, peek32, poke32, pokeF64 } from '../machine/image/guarded.js'
 import type { Layout } from '../machine/image/layout.js'
+import { lockWord, ownLock } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 import { FrameKind } from '../arch/observer.js'
 import { spinLockIrqsave, spinUnlockIrqrestore } from '../sync/spinlock.js'
@@ -18,9 +19,9 @@ import { NO_PAGE, PAGE, PG_BUDDY, PG_HEAD, PG_LOCKED, PG_RESERVED, type Memmap }
 export const MAX_PAGE_ORDER = 10
 
 export const ZONE = struct('zone', 192, {
-  lock: [0, 8],
-  freePages: [8, 4], // frames in all lists (lock)
-  freeList: [64, 4 * (MAX_PAGE_ORDER + 1)], // by order: struct page of the first free block, or 0 (lock)
+  lock: [0, 8, lockWord],
+  freePages: [8, 4, ownLock('the zone lock', 0)], // frames in all lists (lock)
+  freeList: [64, 4 * (MAX_PAGE_ORDER + 1), ownLock('the zone lock', 0)], // by order: struct page of the first free block, or 0 (lock)
 })
 
 export function placeZone(layout: Layout): PhysAddr {
@@ -65,8 +66,8 @@ export class PageAllocator extends Part {
     const pfn = this.rmqueueSmallest(order)
     yield* spinUnlockIrqrestore(this.cpu, this.#lock)
     if (pfn === NO_PAGE) return NO_PAGE
-    this.prepNewPage(pfn, order)
     this.k.observer.pagesAllocated(this.cpu, pfn, order, kind)
+    this.prepNewPage(pfn, order)
     // Compound links and counts before the reference: a speculative getter that succeeds sees a complete folio. Pairs
     // with the add-unless-zero in Folios.tryGetFolio().
     yield* this.cpu.storeRelease32(phys(this.#memmap.page(pfn) + PAGE.at.refcount), 1)

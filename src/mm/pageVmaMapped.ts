@@ -11,7 +11,7 @@ import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.
 import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent } from '../arch/entry.js'
 import { isMigrationEntry, swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64 } from '../machine/image/image.js'
+import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { Part } from './part.js'
 import { ANON_VMA, VMA } from './mmStruct.js'

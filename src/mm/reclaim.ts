@@ -14,7 +14,8 @@
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pteDirty } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
+import { load32 } from '../machine/image/image.js'
 import { downRead, downReadTrylock, upRead } from '../sync/rwsem.js'
 import { FILE, MM, VM_LOCKED, VMA } from './mmStruct.js'
 import { PAGE, PG_DIRTY, PG_LRU } from './page.js'
@@ -95,7 +96,7 @@ export class Reclaim extends PageVmaMapped {
     _pte: PteWord,
     folio: PhysAddr,
   ): Step<boolean> {
-    if ((peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0) return false
+    if ((load32(vma + VMA.at.flags) & VM_LOCKED) !== 0) return false
     const mm = this.k.mmOf(vma)
     const old = yield* this.clear(flags, mm, vma, addr, ptep)
     // After the entry is cleared: the hardware sets no more bits.

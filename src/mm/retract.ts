@@ -13,7 +13,8 @@
 import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
 import { entryTable, pmdLeaf, pmdPresent, pteDirty, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64 } from '../machine/image/image.js'
+import { peek32, peekF64 } from '../machine/image/guarded.js'
+import { load32 } from '../machine/image/image.js'
 import { downRead, downWrite, upRead, upWrite } from '../sync/rwsem.js'
 import { Part } from './part.js'
 import { EINVAL, FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
@@ -100,7 +101,7 @@ export class Retract extends Part {
 
   /** A shared mapping of a file that covers the whole range: nothing in the table is anonymous. */
   protected isCandidate(vma: PhysAddr, haddr: VirtAddr): boolean {
-    const shared = peek32(vma + VMA.at.file) !== 0 && (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
+    const shared = peek32(vma + VMA.at.file) !== 0 && (load32(vma + VMA.at.flags) & VM_SHARED) !== 0
     const inside = peekF64(vma + VMA.at.start) <= haddr && haddr + this.k.geo.pmdSize <= peekF64(vma + VMA.at.end)
     return shared && inside
   }

@@ -7,7 +7,7 @@
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { VMA } from './mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './page.js'

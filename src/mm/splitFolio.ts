@@ -9,7 +9,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { TTU_RMAP_LOCKED, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from './migrationEntries.js'
 import { EAGAIN, EBUSY } from './mmStruct.js'

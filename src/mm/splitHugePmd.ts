@@ -28,7 +28,8 @@ import {
 } from '../arch/entry.js'
 import { swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peek64 } from '../machine/image/image.js'
+import { peek64 } from '../machine/image/guarded.js'
+import { load32 } from '../machine/image/image.js'
 import { Part } from './part.js'
 import { VMA } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
@@ -219,7 +220,7 @@ export abstract class HugePmdSplit extends Part {
 
 /** vm_page_prot, read once: a split may run in an rmap walk, beside an mprotect() that is about to walk here too. */
 export function pageProt(vma: PhysAddr): bigint {
-  return vmGetPageProt(peek32(vma + VMA.at.flags))
+  return vmGetPageProt(load32(vma + VMA.at.flags))
 }
 
 /** What a split hands on of a present PMD. */

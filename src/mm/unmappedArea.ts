@@ -6,7 +6,7 @@
  * mmap_min_addr, and areas of the drivers' own choice. Nothing here is shared with anybody but under mmap_lock.
  */
 import type { PhysAddr } from '../base/units.js'
-import { peek32, peekF64 } from '../machine/image/image.js'
+import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED } from './mmapFlags.js'
 import { EINVAL, ENOMEM, MM, VM_GROWSDOWN, VMA } from './mmStruct.js'

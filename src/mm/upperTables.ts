@@ -12,7 +12,7 @@ import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.
 import { entryTable, pmdLeaf, pmdPresent, pteNone, tableEntry } from '../arch/entry.js'
 import type { UpperLevel } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, poke32, pokeF64 } from '../machine/image/image.js'
+import { peek32, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'

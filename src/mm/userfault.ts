@@ -8,7 +8,7 @@
 import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { Part } from './part.js'
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'

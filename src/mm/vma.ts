@@ -11,7 +11,7 @@
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/image.js'
+import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { downWrite, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
@@ -93,6 +93,7 @@ export class Vmas extends Part {
     const vma = peek32(tables + TABLES.at.freeVma)
     if (vma !== 0) {
       poke32(tables + TABLES.at.freeVma, peek32(vma + VMA.at.nextFree))
+      this.k.observer.objectOwned(this.cpu, phys(vma))
       fillBytes(vma, 0, VMA.size)
       poke32(vma + VMA.at.inUse, 1)
       poke32(vma + VMA.at.mm, mm)
@@ -109,6 +110,7 @@ export class Vmas extends Part {
     poke32(vma + VMA.at.inUse, 0)
     poke32(vma + VMA.at.nextFree, peek32(tables + TABLES.at.freeVma))
     poke32(tables + TABLES.at.freeVma, vma)
+    this.k.observer.objectShared(this.cpu, vma)
     yield* spinUnlock(this.cpu, phys(tables + TABLES.at.vmaLock))
   }
 
@@ -143,6 +145,7 @@ export class Vmas extends Part {
     if (next !== 0) poke32(next + VMA.at.prev, vma)
     if (prev === 0) poke32(mm + MM.at.firstVma, vma)
     else poke32(prev + VMA.at.next, vma)
+    this.k.observer.objectShared(this.cpu, vma)
     this.countMaps(mm, 1)
   }
 
@@ -153,6 +156,7 @@ export class Vmas extends Part {
     if (next !== 0) poke32(next + VMA.at.prev, prev)
     if (prev === 0) poke32(mm + MM.at.firstVma, next)
     else poke32(prev + VMA.at.next, next)
+    this.k.observer.objectOwned(this.cpu, vma)
     this.countMaps(mm, -1)
   }
 

@@ -6,7 +6,7 @@
  * contexts, VMA names and vm_ops->close, which only forbid merges.
  */
 import type { PhysAddr } from '../base/units.js'
-import { peek32, peekF64 } from '../machine/image/image.js'
+import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { VM_DONTEXPAND, VMA } from './mmStruct.js'
 
 /** Flags of special mappings, which are never merged. */

@@ -22,7 +22,7 @@ import {
   swpOffsetPfn,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, peekF64 } from '../machine/image/image.js'
+import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { downRead, upRead } from '../sync/rwsem.js'
 import { spinTrylock } from '../sync/spinlock.js'
 import { Part } from './part.js'

@@ -3,6 +3,7 @@
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Layout } from '../machine/image/layout.js'
+import { laboratory } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 
 export const REGISTERS = 16
@@ -12,14 +13,14 @@ export const LITMUS_WORDS = 16
 export const KINDS_MAX = 64
 
 export const PROGRAM_CPU = struct('program', 128 + 64 + HELD_MAX * 4 + KINDS_MAX * 4, {
-  regs: [0, REGISTERS * 8], //   doubles
-  held: [128, 4], //             pages that gup returned and that are still held
-  heldPages: [192, HELD_MAX * 4], // frame * 2 + (1: pinned)
-  counts: [192 + HELD_MAX * 4, KINDS_MAX * 4], // operations done, by kind
+  regs: [0, REGISTERS * 8, laboratory], //   doubles
+  held: [128, 4, laboratory], //             pages that gup returned and that are still held
+  heldPages: [192, HELD_MAX * 4, laboratory], // frame * 2 + (1: pinned)
+  counts: [192 + HELD_MAX * 4, KINDS_MAX * 4, laboratory], // operations done, by kind
 })
 
-const SLOT = struct('slot', 4, { mm: [0, 4] })
-const LITMUS = struct('word', 64, { value: [0, 4], locked: [4, 4] }) // locked: of an MCS node
+const SLOT = struct('slot', 4, { mm: [0, 4, laboratory] })
+const LITMUS = struct('word', 64, { value: [0, 4, laboratory], locked: [4, 4, laboratory] }) // locked: of an MCS node
 
 export interface ProgramRegions {
   readonly cpus: PhysAddr

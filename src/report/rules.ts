@@ -155,6 +155,11 @@ const RULES: Readonly<Record<string, Rules>> = {
       source: 'mm/mmu_gather.c: tlb_finish_mmu(); mm/mremap.c: move_page_tables(); mm/mprotect.c: change_protection()',
     },
   ],
+  'unguarded-access': {
+    text: 'A field that CPUs share is read and written only by who holds its lock, owns an object that nobody else can reach, or uses an accessor such as READ_ONCE().',
+    source:
+      'Documentation/locking/lockdep-design.rst; Documentation/mm/process_addrs.rst; include/linux/mmap_lock.h: mmap_assert_locked()',
+  },
   'zero-page': {
     text: 'A write for one process never reaches a page that others see: the zero page is mapped for reading only, and a private mapping of a file is copied before it is written to, by gup with FOLL_FORCE too.',
     source: 'mm/memory.c: do_wp_page(), wp_page_copy(); mm/gup.c: can_follow_write_pte()',

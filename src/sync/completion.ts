@@ -7,7 +7,7 @@
 import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { isNonZero, type Step } from '../machine/engine/engine.js'
-import { poke32 } from '../machine/image/image.js'
+import { poke32 } from '../machine/image/guarded.js'
 import { mightSleep } from './mightSleep.js'
 import type { Rcu } from './rcu.js'
 

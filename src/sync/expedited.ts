@@ -24,7 +24,8 @@ import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { IpiHandler } from '../machine/cpu/ipi.js'
 import { isNonZero, isZero, type Step } from '../machine/engine/engine.js'
-import { load32, peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
+import { load32 } from '../machine/image/image.js'
 import { describeContext, inRcuReader } from './mightSleep.js'
 import type { ExpeditedWork, Rcu } from './rcu.js'
 import { RCU, RCU_CPU, RUNNING, rcuSeqEndval, rcuSeqDone, rcuSeqSnap } from './rcuLayout.js'
@@ -119,7 +120,7 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
         return true
       }
       yield* this.mutexLock(this.#mutex)
-    }
+    } else cpu.locks.lockAcquired(cpu, this.#mutex, false)
     if (yield* this.syncExpWorkDone(seq)) {
       yield* this.mutexUnlock(this.#mutex)
       return true
@@ -269,10 +270,12 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
   /** mutex_lock(): 0 → 1, asleep until then. ACQUIRE: pairs with the RELEASE in mutexUnlock() of the holder before. */
   protected *mutexLock(mutex: PhysAddr): Step<void> {
     while ((yield* this.cpu.cmpxchg32(mutex, 0, 1)) !== 0) yield* this.rcu.sleepUntil(mutex, isZero, 0)
+    this.cpu.locks.lockAcquired(this.cpu, mutex, false)
   }
 
   /** mutex_unlock(). */
   protected *mutexUnlock(mutex: PhysAddr): Step<void> {
+    this.cpu.locks.lockReleased(this.cpu, mutex)
     yield* this.cpu.storeRelease32(mutex, 0)
     this.cpu.wakeWaiters(mutex)
   }

@@ -9,7 +9,7 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
-import { poke32 } from '../machine/image/image.js'
+import { poke32 } from '../machine/image/guarded.js'
 
 // ---- the words ----------------------------------------------------------------------------------------------------
 //

@@ -6,7 +6,7 @@
  */
 import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
-import { peek32 } from '../machine/image/image.js'
+import { peek32 } from '../machine/image/guarded.js'
 
 /** True inside an RCU reader of any kind: rcu_read_lock(), preemption off, IRQs off. */
 export function inRcuReader(cpu: Cpu): boolean {

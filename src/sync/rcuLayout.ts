@@ -7,59 +7,93 @@
 import { assert } from '../base/assert.js'
 import type { PhysAddr } from '../base/units.js'
 import type { Layout } from '../machine/image/layout.js'
+import {
+  atomic,
+  guard,
+  lockedBy,
+  lockWord,
+  never,
+  ownCpu,
+  ownLock,
+  wordAt,
+  type Guard,
+} from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
+
+const gpLocked: Guard = ownLock('the lock of grace periods', 0)
+const expLocked: Guard = lockedBy('the mutex of expedited grace periods', (rcu) => rcu + RCU.at.expMutex)
+/** CPUs clear their bits once they are interrupted; before, the mask is the starter's. */
+const expAwaited: Guard = guard(
+  'written with accessors; read under the mutex of expedited grace periods, before the CPUs are asked',
+  expLocked.mayRead,
+  never,
+  expLocked.lockOf,
+)
+const cpuGpLocked: Guard = lockedBy('the lock of grace periods', (_cpu, places) => places.base('rcu'))
+const cpuExpLocked: Guard = lockedBy(
+  'the mutex of expedited grace periods',
+  (_cpu, places) => places.base('rcu') + RCU.at.expMutex,
+)
+
+/** Who ends a grace period looks for CPUs to wake, in the step in which it has found them idle. */
+const idleCpu: Guard = guard(
+  'private to its CPU; while that is idle, read under the lock of grace periods',
+  (holder, cpu, index) =>
+    holder.cpu === index || (holder.holds(holder.places.base('rcu')) && (wordAt(cpu + RCU_CPU.at.watching) & 1) === 0),
+  (holder, _cpu, index) => holder.cpu === index,
+)
 
 /** Of the whole machine. Guarded by `lock`, except that gpSeq and the mask are also read without it. */
 export const RCU = struct('rcu', 256, {
-  lock: [0, 8],
-  needed: [8, 4], //    the grace period that somebody waits for and that is furthest away
-  starter: [12, 4], //  CPU that started the current one
-  starterAsked: [16, 4], // 1: the starter was interrupted for its quiescent state
-  gpSeq: [64, 4], //    number * 4 + RUNNING
-  qsLow: [72, 4], //    CPUs 0-31 whose quiescent state the current grace period awaits
-  qsHigh: [76, 4], //   CPUs 32-63
-  barrierBusy: [128, 4], //  1: a CPU is inside rcuBarrier()
-  barrierCount: [136, 4], // callbacks of the barrier that have not run
+  lock: [0, 8, lockWord],
+  needed: [8, 4, gpLocked], //    the grace period that somebody waits for and that is furthest away
+  starter: [12, 4, gpLocked], //  CPU that started the current one
+  starterAsked: [16, 4, gpLocked], // 1: the starter was interrupted for its quiescent state
+  gpSeq: [64, 4, gpLocked], //    number * 4 + RUNNING
+  qsLow: [72, 4, gpLocked], //    CPUs 0-31 whose quiescent state the current grace period awaits
+  qsHigh: [76, 4, gpLocked], //   CPUs 32-63
+  barrierBusy: [128, 4, atomic], //  1: a CPU is inside rcuBarrier()
+  barrierCount: [136, 4, atomic], // callbacks of the barrier that have not run
   //  expedited grace periods:
-  expLock: [144, 8], // spinlock
-  expSeqRequested: [152, 4], // the furthest that somebody has said he will see to (expLock)
-  expSeq: [160, 4], //  as gpSeq (expMutex)
-  expMutex: [164, 4], // 1: a CPU has one made
-  expWakeMutex: [168, 4], // 1: waiters are being woken
-  expLow: [172, 4], //  CPUs 0-31 whose quiescent state it awaits (atomic)
-  expHigh: [176, 4], // CPUs 32-63
-  expQueues: [192, 32], // four wait queues
+  expLock: [144, 8, lockWord], // spinlock
+  expSeqRequested: [152, 4, ownLock('the lock of requests for expedited grace periods', 144)], // the furthest that somebody has said he will see to (expLock)
+  expSeq: [160, 4, expLocked], //  as gpSeq (expMutex)
+  expMutex: [164, 4, lockWord], // 1: a CPU has one made
+  expWakeMutex: [168, 4, lockWord], // 1: waiters are being woken
+  expLow: [172, 4, expAwaited], //  CPUs 0-31 whose quiescent state it awaits (atomic)
+  expHigh: [176, 4, expAwaited], // CPUs 32-63
+  expQueues: [192, 32, lockWord], // four wait queues
 })
 
 /** Of one CPU. The first line is read by others; the second is the CPU's own, and accessed with its IRQs off. */
 export const RCU_CPU = struct('rcuCpu', 192, {
-  watching: [0, 4], //  odd: RCU waits for this CPU; even: it is idle or asleep (the kernel's dynticks). Writer: itself
-  section: [4, 4], //   odd inside an outermost rcu_read_lock(), one more at each end. Writer: itself
-  sectionAtStart: [8, 4], // its section when the grace period began, 0: none. Guarded by RCU.lock
-  wakeAt: [12, 4], //   number that the oldest waiting callback waits for. Writer: itself
-  callbacks: [16, 4], // queued and not yet done. Writer: itself
-  doneFirst: [64, 4],
-  doneLast: [68, 4],
-  waitFirst: [72, 4],
-  waitLast: [76, 4],
-  waitSeq: [80, 4],
-  nextReadyFirst: [84, 4],
-  nextReadyLast: [88, 4],
-  nextReadySeq: [92, 4],
-  nextFirst: [96, 4],
-  nextLast: [100, 4],
-  inCore: [104, 4], //   1: reports and callbacks are being worked on
-  askLow: [108, 4], //   CPUs that this one is to interrupt for a quiescent state
-  askHigh: [112, 4],
-  askLooks: [116, 4], // looks at them so far
-  wakeLow: [120, 4], //  sleepers that this one is to interrupt, to run their callbacks
-  wakeHigh: [124, 4],
-  barrierHead: [128, 8], // rcu_head of a barrier's callback
-  scratchMask: [136, 8],
-  expDeferred: [144, 4], // 1: an expedited grace period waits for the end of this CPU's operation
-  expToWake: [148, 4], //  1: those who waited for expWakeSeq are still to be woken
-  expWakeSeq: [152, 4],
-  expSectionAtStart: [156, 4], // as sectionAtStart (expMutex)
+  watching: [0, 4, ownCpu], //  odd: RCU waits for this CPU; even: it is idle or asleep (the kernel's dynticks). Writer: itself
+  section: [4, 4, ownCpu], //   odd inside an outermost rcu_read_lock(), one more at each end. Writer: itself
+  sectionAtStart: [8, 4, cpuGpLocked], // its section when the grace period began, 0: none. Guarded by RCU.lock
+  wakeAt: [12, 4, idleCpu], //   number that the oldest waiting callback waits for. Writer: itself
+  callbacks: [16, 4, idleCpu], // queued and not yet done. Writer: itself
+  doneFirst: [64, 4, ownCpu],
+  doneLast: [68, 4, ownCpu],
+  waitFirst: [72, 4, ownCpu],
+  waitLast: [76, 4, ownCpu],
+  waitSeq: [80, 4, ownCpu],
+  nextReadyFirst: [84, 4, ownCpu],
+  nextReadyLast: [88, 4, ownCpu],
+  nextReadySeq: [92, 4, ownCpu],
+  nextFirst: [96, 4, ownCpu],
+  nextLast: [100, 4, ownCpu],
+  inCore: [104, 4, ownCpu], //   1: reports and callbacks are being worked on
+  askLow: [108, 4, ownCpu], //   CPUs that this one is to interrupt for a quiescent state
+  askHigh: [112, 4, ownCpu],
+  askLooks: [116, 4, ownCpu], // looks at them so far
+  wakeLow: [120, 4, ownCpu], //  sleepers that this one is to interrupt, to run their callbacks
+  wakeHigh: [124, 4, ownCpu],
+  barrierHead: [128, 8, ownCpu], // rcu_head of a barrier's callback
+  scratchMask: [136, 8, ownCpu],
+  expDeferred: [144, 4, ownCpu], // 1: an expedited grace period waits for the end of this CPU's operation
+  expToWake: [148, 4, ownCpu], //  1: those who waited for expWakeSeq are still to be woken
+  expWakeSeq: [152, 4, ownCpu],
+  expSectionAtStart: [156, 4, cpuExpLocked], // as sectionAtStart (expMutex)
 })
 
 /** Places RCU's words; the address is what Rcu is constructed with. They start as zero: idle, nothing queued. */

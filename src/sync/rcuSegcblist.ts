@@ -12,7 +12,7 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
 import { RCU_CPU, rcuSeqDone } from './rcuLayout.js'
 
 const AT = RCU_CPU.at

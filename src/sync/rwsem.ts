@@ -15,7 +15,8 @@ import { phys, type PhysAddr } from '../base/units.js'
 import { LOCK_NODES } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { isNonZero, type Step } from '../machine/engine/engine.js'
-import { load32, peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
+import { load32 } from '../machine/image/image.js'
 import { mightSleep } from './mightSleep.js'
 import type { Rcu } from './rcu.js'
 import { queuedSpinLock, queuedSpinUnlock } from './spinlock.js'
@@ -50,6 +51,7 @@ export function* downRead(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
   // (n,0,0) → (n+1,0,0). ACQUIRE: pairs with the RELEASE in upWrite().
   const count = yield* cpu.atomicAddReturn32(sem, READER)
   if ((count & (WRITER | WAITERS)) !== 0) yield* rwsemDownSlowpath(cpu, rcu, sem, false)
+  cpu.locks.lockAcquired(cpu, sem, true)
 }
 
 /** down_write(). */
@@ -59,6 +61,7 @@ export function* downWrite(cpu: Cpu, rcu: Rcu, sem: PhysAddr): Step<void> {
   // (0,0,0) → (0,0,1). ACQUIRE: pairs with the RELEASE in upRead() and upWrite().
   if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) yield* rwsemDownSlowpath(cpu, rcu, sem, true)
   poke32(sem + OWNER, cpu.id + 1)
+  cpu.locks.lockAcquired(cpu, sem, false)
 }
 
 /** down_read_trylock(): takes it to read if no writer holds it and nobody waits. Never sleeps. */
@@ -67,7 +70,7 @@ export function* downReadTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
     // (n,0,0) → (n+1,0,0)
     const before = yield* cpu.cmpxchg32(sem, seen, (seen + READER) | 0)
     if (before === seen) {
-      cpu.locks.lockTried(cpu, sem)
+      cpu.locks.lockTried(cpu, sem, true)
       return true
     }
     seen = before
@@ -80,7 +83,7 @@ export function* downWriteTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   // (0,0,0) → (0,0,1)
   if ((yield* cpu.cmpxchg32(sem, 0, WRITER)) !== 0) return false
   poke32(sem + OWNER, cpu.id + 1)
-  cpu.locks.lockTried(cpu, sem)
+  cpu.locks.lockTried(cpu, sem, false)
   return true
 }
 
@@ -128,6 +131,7 @@ export function* upWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
 /** downgrade_write(): the writer becomes a reader; no other writer comes in between. */
 export function* downgradeWrite(cpu: Cpu, sem: PhysAddr): Step<void> {
   if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'downgrades an rwsem that it does not hold to write')
+  cpu.locks.lockDowngraded(cpu, sem)
   poke32(sem + OWNER, 0)
   // (n,x,1) → (n+1,x,0). RELEASE: the writes before other readers come in. Pairs with downRead().
   const count = yield* cpu.atomicAddReturn32(sem, READER - WRITER)

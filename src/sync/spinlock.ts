@@ -15,7 +15,7 @@ import { phys, type PhysAddr } from '../base/units.js'
 import { LOCK_NODES } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { isNonZero, type Step, type WaitCondition } from '../machine/engine/engine.js'
-import { peek32, poke32 } from '../machine/image/image.js'
+import { peek32, poke32 } from '../machine/image/guarded.js'
 
 // ---- the words ----------------------------------------------------------------------------------------------------
 //
@@ -57,6 +57,7 @@ export function* spinLock(cpu: Cpu, lock: PhysAddr): Step<void> {
     yield* queuedSpinLockSlowpath(cpu, lock)
   }
   poke32(lock + OWNER, cpu.id + 1)
+  cpu.locks.lockAcquired(cpu, lock, false)
 }
 
 /** spin_trylock(): takes the lock if nobody holds it or waits for it. */
@@ -64,7 +65,7 @@ export function* spinTrylock(cpu: Cpu, lock: PhysAddr): Step<boolean> {
   cpu.preemptDisable()
   if (yield* queuedSpinTrylock(cpu, lock)) {
     poke32(lock + OWNER, cpu.id + 1)
-    cpu.locks.lockTried(cpu, lock)
+    cpu.locks.lockTried(cpu, lock, false)
     return true
   }
   cpu.preemptEnable()

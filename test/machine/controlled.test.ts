@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { laboratory } from '../../dist/src/machine/image/guard.js'
 import { cpuId, phys } from '../../dist/src/base/units.js'
 import { placeCpuRegions } from '../../dist/src/machine/cpu/area.js'
 import { Cpu } from '../../dist/src/machine/cpu/cpu.js'
@@ -27,7 +28,7 @@ describe('ControlledEngine', () => {
     const regions = placeCpuRegions(layout, 2)
     const csd = placeIpiRegions(layout, 2)
     const rings = placeRings(layout, 2, 0)
-    const words = layout.add('w', struct('w', 64, { v: [0, 4] }), 4)
+    const words = layout.add('w', struct('w', 64, { v: [0, 4, laboratory] }), 4)
     image.attach(image.createMemory(layout.size))
     engine = new ControlledEngine(
       [0, 1].map((c) => () => (cpus[c] as Cpu).ipi.handle()),

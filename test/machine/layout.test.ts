@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { laboratory } from '../../dist/src/machine/image/guard.js'
 import { Layout } from '../../dist/src/machine/image/layout.js'
 import { fieldAt, struct } from '../../dist/src/machine/image/struct.js'
 import { pfn } from '../../dist/src/base/units.js'
@@ -8,14 +9,19 @@ import { ACCESSES, accessName, accessWidth, Access } from '../../dist/src/machin
 
 describe('struct()', () => {
   it('refuses fields that are misaligned, outside, or overlap outside a union', () => {
-    expect(() => struct('s', 16, { a: [2, 4] })).toThrow(/not aligned/)
-    expect(() => struct('s', 16, { a: [12, 8] })).toThrow(/not aligned|beyond/)
-    expect(() => struct('s', 16, { a: [0, 8], b: [4, 4] })).toThrow(/overlap/)
-    expect(() => struct('s', 16, { a: [0, 8, 'u'], b: [4, 4, 'u'] })).not.toThrow()
+    expect(() => struct('s', 16, { a: [2, 4, laboratory] })).toThrow(/not aligned/)
+    expect(() => struct('s', 16, { a: [12, 8, laboratory] })).toThrow(/not aligned|beyond/)
+    expect(() => struct('s', 16, { a: [0, 8, laboratory], b: [4, 4, laboratory] })).toThrow(/overlap/)
+    expect(() => struct('s', 16, { a: [0, 8, laboratory, 'u'], b: [4, 4, laboratory, 'u'] })).not.toThrow()
   })
 
   it('names every field that covers a byte, both sides of a union', () => {
-    const s = struct('page', 32, { lru: [0, 8, 'x'], rcu: [0, 8, 'x'], count: [8, 4], list: [16, 16] })
+    const s = struct('page', 32, {
+      lru: [0, 8, laboratory, 'x'],
+      rcu: [0, 8, laboratory, 'x'],
+      count: [8, 4, laboratory],
+      list: [16, 16, laboratory],
+    })
     expect(fieldAt(s, 4)).toBe('lru|rcu')
     expect(fieldAt(s, 8)).toBe('count')
     expect(fieldAt(s, 24)).toBe('list[2]')
@@ -40,7 +46,7 @@ describe('Layout', () => {
 
   it('gives any address a name', () => {
     const layout = new Layout()
-    const page = struct('page', 64, { flags: [0, 4], refcount: [4, 4] })
+    const page = struct('page', 64, { flags: [0, 4, laboratory], refcount: [4, 4, laboratory] })
     const base = layout.add('page', page, 4)
     layout.placeFrames(4, 64)
     expect(layout.nameOf(base + 2 * 64 + 4)).toBe('page[0x2].refcount')
@@ -50,7 +56,7 @@ describe('Layout', () => {
 
   it('refuses a region placed twice and one placed after the frames', () => {
     const layout = new Layout()
-    const s = struct('s', 64, { a: [0, 4] })
+    const s = struct('s', 64, { a: [0, 4, laboratory] })
     layout.add('s', s, 1)
     expect(() => layout.add('s', s, 1)).toThrow(/twice/)
     layout.placeFrames(1, 64)

@@ -24,6 +24,7 @@ import { Panic, type Finding } from '../../dist/src/machine/engine/finding.js'
 import { cpuOf } from '../../dist/src/machine/engine/actions.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import * as image from '../../dist/src/machine/image/image.js'
+import { laboratory } from '../../dist/src/machine/image/guard.js'
 import { Layout } from '../../dist/src/machine/image/layout.js'
 import { struct } from '../../dist/src/machine/image/struct.js'
 import { EventRing, placeRings } from '../../dist/src/machine/trace/ring.js'
@@ -58,7 +59,12 @@ const KIT = {
 }
 
 /** Words of the tests, each on a cache line of its own. */
-export const WORD = struct('word', 64, { a: [0, 4], b: [4, 4], c: [8, 4], d: [12, 4] })
+export const WORD = struct('word', 64, {
+  a: [0, 4, laboratory],
+  b: [4, 4, laboratory],
+  c: [8, 4, laboratory],
+  d: [12, 4, laboratory],
+})
 export const WORDS = 256
 
 /** Addresses that every thread of a machine needs. */

@@ -12,7 +12,7 @@ import { CPU_AREA } from '../../machine/cpu/area.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
 import { TLB_DIRTY, TLB_ENTRY } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32, peekF64 } from '../../machine/image/image.js'
+import { peek32, peekF64 } from '../../machine/image/guarded.js'
 import type { ArchHost } from '../host.js'
 import { lockTlb, unlockTlb } from './tlbFlush.js'
 

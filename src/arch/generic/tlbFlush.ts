@@ -19,8 +19,9 @@ import { CPU_AREA } from '../../machine/cpu/area.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { IpiCondition, IpiHandler } from '../../machine/cpu/ipi.js'
 import { isZero, type Step } from '../../machine/engine/engine.js'
-import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/image.js'
+import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/guarded.js'
 import type { Layout } from '../../machine/image/layout.js'
+import { always, guard, ownCpu, type Guard } from '../../machine/image/guard.js'
 import { struct } from '../../machine/image/struct.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
@@ -28,20 +29,26 @@ import type { ArchHost } from '../host.js'
 /** Invalidations that a CPU can have begun and not waited for; with more it waits before it begins another. */
 const POSTED_MAX = 8
 
+const asked: Guard = guard(
+  'written by its CPU while none answers; read by those that it has interrupted, for whom it waits',
+  always,
+  ownCpu.mayWrite,
+)
+
 /**
  * flush_tlb_info: what the sender of a flush asks of the others; one for each CPU, guarded by waiting for the answers. And
  * tlb_ubc, the batch of unmapped pages that a CPU has not flushed yet, which it alone uses.
  */
 export const FLUSH_INFO = struct('flushInfo', 192, {
-  mm: [0, 4],
-  vpn: [8, 8], // doubles: first page, and the page behind the last
-  end: [16, 8],
-  batchMask: [24, 8], // flushes by interrupt: CPUs whose TLBs may have pages of the batch
-  posted: [32, 4], //    broadcast: invalidations begun and not waited for
-  flushRequired: [36, 4], // 1: the batch is not empty
-  gen: [40, 4], //       generation of the mm that the flush made
-  postedMm: [64, 4 * POSTED_MAX],
-  postedVpn: [96, 8 * POSTED_MAX], // doubles
+  mm: [0, 4, asked],
+  vpn: [8, 8, asked], // doubles: first page, and the page behind the last
+  end: [16, 8, asked],
+  batchMask: [24, 8, ownCpu], // flushes by interrupt: CPUs whose TLBs may have pages of the batch
+  posted: [32, 4, ownCpu], //    broadcast: invalidations begun and not waited for
+  flushRequired: [36, 4, ownCpu], // 1: the batch is not empty
+  gen: [40, 4, asked], //       generation of the mm that the flush made
+  postedMm: [64, 4 * POSTED_MAX, ownCpu],
+  postedVpn: [96, 8 * POSTED_MAX, ownCpu], // doubles
 })
 
 export function placeFlushInfo(layout: Layout, cpuCount: number): PhysAddr {

@@ -7,7 +7,7 @@
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
 import { TLB_DIRTY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32 } from '../../machine/image/image.js'
+import { peek32 } from '../../machine/image/guarded.js'
 import { Level } from '../../arch/level.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import { Mmu } from '../../arch/generic/mmu.js'

@@ -17,7 +17,7 @@
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { isZero, type Step } from '../../machine/engine/engine.js'
-import { peek32, poke32 } from '../../machine/image/image.js'
+import { peek32, poke32 } from '../../machine/image/guarded.js'
 import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import type { ArchHost } from '../../arch/host.js'

@@ -13,7 +13,7 @@ import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/uni
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32, poke32 } from '../../machine/image/image.js'
+import { peek32, poke32 } from '../../machine/image/guarded.js'
 import { Level } from '../../arch/level.js'
 import { Mmu } from '../../arch/generic/mmu.js'
 import { entryTable, PAGE_INVALID, PAGE_LARGE, PAGE_PROTECT, pmdLeaf, pmdPfn, ptePfn, tableType } from './pte.js'

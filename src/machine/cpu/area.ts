@@ -5,48 +5,49 @@
  * thread, and restored with the image between controlled runs.
  */
 import { struct } from '../image/struct.js'
+import { atomic, hardware, laboratory, lockWord, ownCpu } from '../image/guard.js'
 import type { Layout } from '../image/layout.js'
 import { phys, type PhysAddr } from '../../base/units.js'
 
 export const CONTROL = struct('control', 384, {
-  stop: [0, 4], //      1: finish the operation at hand, then the program
-  panic: [4, 4], //     CPU + 1 that found a violation; everybody halts
-  phase: [64, 4], //    free-running: 0 waiting for all threads, 1 running, 2 all programs done
-  arrived: [128, 4], // free-running: threads that booted
-  finished: [192, 4], // free-running: programs that ended
-  clock: [256, 4], //   the observers' clock: ticks at events that oracles order
-  sleepers: [320, 4], // CPUs asleep in waitUntil()
+  stop: [0, 4, laboratory], //      1: finish the operation at hand, then the program
+  panic: [4, 4, laboratory], //     CPU + 1 that found a violation; everybody halts
+  phase: [64, 4, laboratory], //    free-running: 0 waiting for all threads, 1 running, 2 all programs done
+  arrived: [128, 4, laboratory], // free-running: threads that booted
+  finished: [192, 4, laboratory], // free-running: programs that ended
+  clock: [256, 4, laboratory], //   the observers' clock: ticks at events that oracles order
+  sleepers: [320, 4, laboratory], // CPUs asleep in waitUntil()
 })
 
 export const CPU_AREA = struct('cpu', 256, {
-  irqDepth: [0, 4], //     local_irq_save nesting; 0: interrupts are taken
-  inIrq: [4, 4], //        depth of interrupt handlers
-  preemptCount: [8, 4], // spinlocks held and preempt_disable nesting
-  rcuNesting: [12, 4], //  rcu_read_lock nesting
-  currentMm: [16, 4], //   the mm whose tables the hardware walker uses; 0: none
-  opIndex: [20, 4], //     index in its program of the operation at hand
-  opKind: [24, 4], //      what the operation at hand is
-  opsDone: [28, 4], //     operations finished, wrapping: the sign of progress that the watchdog reads
-  prng: [32, 4], //        state of this CPU's choices in free runs
-  scratch: [36, 4, 'pad'],
-  ringNext: [40, 4], //    next slot of the event ring
-  opStamp: [44, 4], //     clock at the start of the operation at hand
-  runs: [48, 4], //        free-running: times that the program came to its end, wrapping
-  ended: [52, 4], //       free-running: 1 when only the other CPUs' ends are waited for
-  asceTop: [56, 4], //     s390: the table where the hardware's walks for users begin, and its level
-  asceLevel: [60, 4],
-  callQueue: [64, 4], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
-  doorbell: [128, 4], //   bumped to wake this CPU. Writers: every CPU
-  waitingOn: [132, 4], //  address of the word waited for, 0 when awake. Writer: this CPU
-  waitSince: [136, 4], //  operation number in which the wait began
-  woken: [148, 4], //      1: taken off the wait queue it was on (sync/waitQueue.ts). Writers: every CPU
-  tlbGen: [144, 4], //     x86-64: generation of the loaded mm up to which this CPU has flushed
-  activeMm: [140, 4], //   the mm that a kernel thread here has borrowed; 0: none, a process runs or nothing
-  secondary: [152, 4], //  s390: 1: the kernel accesses user memory in secondary-space mode
-  primaryTop: [156, 4], // s390: the table by which instructions are fetched meanwhile; 0: the kernel's
-  stack: [200, 24], //     words of the kernel stack whose addresses were taken (bug/s390.ts)
-  tlbBusy: [192, 4], //    1 while a user access goes through the TLB (broadcast flush waits for it)
-  isLazy: [196, 4], //     1: a kernel thread runs with the tables of a process loaded. Writer: this CPU
+  irqDepth: [0, 4, ownCpu], //     local_irq_save nesting; 0: interrupts are taken
+  inIrq: [4, 4, ownCpu], //        depth of interrupt handlers
+  preemptCount: [8, 4, ownCpu], // spinlocks held and preempt_disable nesting
+  rcuNesting: [12, 4, ownCpu], //  rcu_read_lock nesting
+  currentMm: [16, 4, ownCpu], //   the mm whose tables the hardware walker uses; 0: none
+  opIndex: [20, 4, laboratory], //     index in its program of the operation at hand
+  opKind: [24, 4, laboratory], //      what the operation at hand is
+  opsDone: [28, 4, laboratory], //     operations finished, wrapping: the sign of progress that the watchdog reads
+  prng: [32, 4, laboratory], //        state of this CPU's choices in free runs
+  scratch: [36, 4, laboratory, 'pad'],
+  ringNext: [40, 4, laboratory], //    next slot of the event ring
+  opStamp: [44, 4, laboratory], //     clock at the start of the operation at hand
+  runs: [48, 4, laboratory], //        free-running: times that the program came to its end, wrapping
+  ended: [52, 4, laboratory], //       free-running: 1 when only the other CPUs' ends are waited for
+  asceTop: [56, 4, ownCpu], //     s390: the table where the hardware's walks for users begin, and its level
+  asceLevel: [60, 4, ownCpu],
+  callQueue: [64, 4, atomic], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
+  doorbell: [128, 4, hardware], //   bumped to wake this CPU. Writers: every CPU
+  waitingOn: [132, 4, hardware], //  address of the word waited for, 0 when awake. Writer: this CPU
+  waitSince: [136, 4, laboratory], //  operation number in which the wait began
+  woken: [148, 4, atomic], //      1: taken off the wait queue it was on (sync/waitQueue.ts). Writers: every CPU
+  tlbGen: [144, 4, ownCpu], //     x86-64: generation of the loaded mm up to which this CPU has flushed
+  activeMm: [140, 4, ownCpu], //   the mm that a kernel thread here has borrowed; 0: none, a process runs or nothing
+  secondary: [152, 4, ownCpu], //  s390: 1: the kernel accesses user memory in secondary-space mode
+  primaryTop: [156, 4, ownCpu], // s390: the table by which instructions are fetched meanwhile; 0: the kernel's
+  stack: [200, 24, ownCpu], //     words of the kernel stack whose addresses were taken (bug/s390.ts)
+  tlbBusy: [192, 4, hardware], //    1 while a user access goes through the TLB (broadcast flush waits for it)
+  isLazy: [196, 4, ownCpu], //     1: a kernel thread runs with the tables of a process loaded. Writer: this CPU
 })
 
 /**
@@ -54,18 +55,18 @@ export const CPU_AREA = struct('cpu', 256, {
  * of interrupt nesting; a CPU sleeps in one lock at a time. Other CPUs link themselves behind a node and hand over to it.
  */
 export const LOCK_NODES = struct('lockNodes', 128, {
-  next0: [0, 4], //    next waiter behind this node; writer: that waiter
-  locked0: [4, 4], //  1: this node is at the head of its queue; writer: the one before it
-  depth: [8, 4], //    nodes of this CPU in use
-  next1: [16, 4],
-  locked1: [20, 4],
-  next2: [32, 4],
-  locked2: [36, 4],
-  next3: [48, 4],
-  locked3: [52, 4],
-  sleepNext: [64, 4], //    next sleeper of the same lock
-  sleepWrites: [68, 4], //  1: waits to write
-  sleepGranted: [72, 4], // 1: the lock is this CPU's
+  next0: [0, 4, lockWord], //    next waiter behind this node; writer: that waiter
+  locked0: [4, 4, lockWord], //  1: this node is at the head of its queue; writer: the one before it
+  depth: [8, 4, lockWord], //    nodes of this CPU in use
+  next1: [16, 4, lockWord],
+  locked1: [20, 4, lockWord],
+  next2: [32, 4, lockWord],
+  locked2: [36, 4, lockWord],
+  next3: [48, 4, lockWord],
+  locked3: [52, 4, lockWord],
+  sleepNext: [64, 4, lockWord], //    next sleeper of the same lock
+  sleepWrites: [68, 4, lockWord], //  1: waits to write
+  sleepGranted: [72, 4, lockWord], // 1: the lock is this CPU's
 })
 
 export interface CpuRegions {

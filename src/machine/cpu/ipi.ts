@@ -12,18 +12,19 @@ import { assert } from '../../base/assert.js'
 import { phys, type PhysAddr } from '../../base/units.js'
 import { isZero, type Step } from '../engine/engine.js'
 import { load32, peek32, poke32 } from '../image/image.js'
+import { hardware } from '../image/guard.js'
 import type { Layout } from '../image/layout.js'
 import { struct } from '../image/struct.js'
 import { CPU_AREA } from './area.js'
 import type { Cpu } from './cpu.js'
 
 export const CSD = struct('csd', 64, {
-  lock: [0, 4], // 1 from the sender's claim to the target's release
-  func: [4, 4], // index of the handler
-  info: [8, 4], // its argument: an address or a number
-  next: [12, 4], // next request in the queue
-  sync: [16, 4], // 1: the sender waits
-  from: [20, 4], // CPU number of the sender
+  lock: [0, 4, hardware], // 1 from the sender's claim to the target's release
+  func: [4, 4, hardware], // index of the handler
+  info: [8, 4, hardware], // its argument: an address or a number
+  next: [12, 4, hardware], // next request in the queue
+  sync: [16, 4, hardware], // 1: the sender waits
+  from: [20, 4, hardware], // CPU number of the sender
 })
 
 /** A function that runs in the interrupt, with IRQs off. It must not wait. */

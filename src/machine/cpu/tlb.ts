@@ -14,22 +14,23 @@
  */
 import { phys, type PhysAddr } from '../../base/units.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../image/image.js'
+import { hardware } from '../image/guard.js'
 import type { Layout } from '../image/layout.js'
 import { struct } from '../image/struct.js'
 
 export const TLB_ENTRY = struct('tlb', 32, {
-  vpn: [0, 8], //    double: virtual page number of the first page translated
-  pfn: [8, 4], //    frame of the first page
-  pages: [12, 4], // base pages translated: 1, or those of a huge page; 0: entry is empty
-  flags: [16, 4], // TLB_WRITE, TLB_DIRTY
-  stamp: [20, 4], // clock when filled
-  mm: [24, 4], //    the mm it was filled for
+  vpn: [0, 8, hardware], //    double: virtual page number of the first page translated
+  pfn: [8, 4, hardware], //    frame of the first page
+  pages: [12, 4, hardware], // base pages translated: 1, or those of a huge page; 0: entry is empty
+  flags: [16, 4, hardware], // TLB_WRITE, TLB_DIRTY
+  stamp: [20, 4, hardware], // clock when filled
+  mm: [24, 4, hardware], //    the mm it was filled for
 })
 
 export const PSC_ENTRY = struct('psc', 32, {
-  prefix: [0, 8], // double: address / bytes of a PMD entry
-  table: [8, 4], //  address of the PTE table; 0: entry is empty
-  mm: [12, 4],
+  prefix: [0, 8, hardware], // double: address / bytes of a PMD entry
+  table: [8, 4, hardware], //  address of the PTE table; 0: entry is empty
+  mm: [12, 4, hardware],
 })
 
 export const TLB_WRITE = 1 // stores are allowed

@@ -196,6 +196,10 @@ export class ControlledEngine implements Engine {
     return this.#current
   }
 
+  get running(): number {
+    return this.#running ? this.#current : -1
+  }
+
   /** Accesses made since run() began. */
   get steps(): number {
     return this.#steps

@@ -24,6 +24,8 @@ export interface Engine {
    * False: the engine delivers interrupts between any two accesses and parks CPUs itself.
    */
   readonly threads: boolean
+  /** Where CPUs are coroutines of one thread: the one whose code runs, -1 outside of a run. */
+  readonly running: number
   /** At a schedule point, before the access: true when this CPU must suspend so that another may go on. */
   decide(cpu: number, kind: number, addr: number): boolean
   /** After a store to the word at `addr`: CPUs that wait for it may look again. */

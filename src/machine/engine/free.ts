@@ -7,6 +7,7 @@ import { chooseFrom } from './solo.js'
 
 export class FreeEngine implements Engine {
   readonly threads = true
+  readonly running = -1
 
   decide(_cpu: number, _kind: number, _addr: number): boolean {
     return false

@@ -6,6 +6,7 @@ import type { Engine } from './engine.js'
 
 export class SoloEngine implements Engine {
   readonly threads = false
+  readonly running = -1
 
   decide(): boolean {
     return false

@@ -1,14 +1,15 @@
 /**
- * Structures in the image: named fields at fixed offsets, declared once and used twice, by the code that accesses them
- * and by reports that name an address.
+ * Structures in the image: named fields at fixed offsets, each with its guard, declared once and used three times: by the
+ * code that accesses them, by reports that name an address, and by the check of guards (guard.ts).
  *
  * Fields may overlay each other only inside a declared union: the kernel's `struct page` keeps `lru` and `rcu_head` in
  * the same words, and that overlay is one of the bugs to be found.
  */
 import { fail } from '../../base/assert.js'
+import type { Guard } from './guard.js'
 
-/** Offset in bytes, width in bytes (4, 8, or more for arrays), and the union it belongs to, if any. */
-export type Field = readonly [offset: number, width: number, union?: string]
+/** Offset in bytes, width in bytes (4, 8, or more for arrays), its guard, and the union it belongs to, if any. */
+export type Field = readonly [offset: number, width: number, guard: Guard, union?: string]
 
 export interface Struct<Name extends string = string> {
   readonly name: string
@@ -32,8 +33,8 @@ export function struct<Name extends string>(name: string, size: number, fields: 
 }
 
 function rejectOverlaps(name: string, entries: [string, Field][]): void {
-  for (const [a, [aAt, aWidth, aUnion]] of entries)
-    for (const [b, [bAt, bWidth, bUnion]] of entries) {
+  for (const [a, [aAt, aWidth, , aUnion]] of entries)
+    for (const [b, [bAt, bWidth, , bUnion]] of entries) {
       const disjoint = aAt + aWidth <= bAt || bAt + bWidth <= aAt
       if (a === b || disjoint || (aUnion !== undefined && aUnion === bUnion)) continue
       fail(`${name}: ${a} and ${b} overlap outside a union`)

@@ -9,16 +9,17 @@
  */
 import { phys, type PhysAddr } from '../../base/units.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../image/image.js'
+import { laboratory } from '../image/guard.js'
 import type { Layout } from '../image/layout.js'
 import { struct } from '../image/struct.js'
 import { CPU_AREA } from '../cpu/area.js'
 
 export const RING_EVENT = struct('event', 32, {
-  seq: [0, 4], //  clock at the event; 0: slot never written
-  kind: [4, 4], // index in EVENTS
-  a: [8, 4],
-  b: [12, 4],
-  addr: [16, 8], // double: a virtual address, usually
+  seq: [0, 4, laboratory], //  clock at the event; 0: slot never written
+  kind: [4, 4, laboratory], // index in EVENTS
+  a: [8, 4, laboratory],
+  b: [12, 4, laboratory],
+  addr: [16, 8, laboratory], // double: a virtual address, usually
 })
 
 /** Kinds of events and what their fields hold. */

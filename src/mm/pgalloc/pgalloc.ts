@@ -11,7 +11,7 @@
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import { PTE_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { peek32, poke32, poke64 } from '../../machine/image/image.js'
+import { peek32, poke32, poke64 } from '../../machine/image/guarded.js'
 import { Level } from '../../arch/level.js'
 import { Part } from '../part.js'
 import { NO_TABLE, PAGE } from '../page.js'

@@ -16,7 +16,7 @@
  */
 import { phys, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'
-import { peek32 } from '../../../machine/image/image.js'
+import { peek32 } from '../../../machine/image/guarded.js'
 import { initListHead, listAdd, listAddTail, listDel, listNext } from '../../../sync/list.js'
 import { spinLock, spinUnlock } from '../../../sync/spinlock.js'
 import { MM } from '../../../mm/mmStruct.js'

@@ -7,7 +7,7 @@
  */
 import { phys, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'
-import { peek32 } from '../../../machine/image/image.js'
+import { peek32 } from '../../../machine/image/guarded.js'
 import { PAGE } from '../../../mm/page.js'
 import { S390SharedHead } from './sharedHead.js'
 

@@ -16,7 +16,7 @@
  */
 import { phys, type Pfn, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'
-import { peek32, poke32 } from '../../../machine/image/image.js'
+import { peek32, poke32 } from '../../../machine/image/guarded.js'
 import { listAdd, listAddTail, listDel } from '../../../sync/list.js'
 import { spinLock, spinUnlock } from '../../../sync/spinlock.js'
 import type { Kernel } from '../../../mm/kernel.js'

@@ -116,8 +116,8 @@ export class Fork extends Part {
 
   /**
    * Part of copy_page_range(): gup_fast pins without mmap_lock. Inside this section it gives its pins up again, so that
-   * a page found unpinned here stays so until it is write-protected and shared (BUG-19). Pairs with GupFast's look at
-   * the count.
+   * a page found unpinned here stays so until it is write-protected and shared (BUG-19). Pairs with the looks
+   * at the count in GupFast.gupFast().
    */
   protected *beginWriteProtect(mm: PhysAddr): Step<void> {
     yield* writeSeqcountBegin(this.cpu, phys(mm + MM.at.writeProtectSeq))

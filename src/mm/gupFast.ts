@@ -161,7 +161,9 @@ export class GupFast extends Part {
   /**
    * Part of gup_fast_pte_range(): the second look, ordered after the reference by its full barrier. The PTE meets
    * reclaim, migration, zap; the PMD meets collapse, which leaves the entries of the detached table in place (BUG-02).
-   * Pairs with the order "change the entry, full barrier, read the count" of every updater.
+   * Otherwise the page could be given away between the first look and the reference. Pairs with the order "change the
+   * entry, full barrier, read the count" of updaters: Rmap.folioTryShareAnonRmapPte(), Folios.folioRefFreeze() and
+   * Khugepaged.excludeGupFast().
    */
   protected *pteUnchanged(pmd: PteWord, pmdp: PhysAddr, pte: PteWord, ptep: PhysAddr): Step<boolean> {
     const pmdNow = (yield* this.cpu.readOnce64(pmdp)) as PteWord

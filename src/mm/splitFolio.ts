@@ -20,9 +20,9 @@ const INHERITED_FLAGS = PG_LOCKED | PG_REFERENCED | PG_UPTODATE | PG_DIRTY | PG_
 
 export class SplitFolio extends Part {
   /**
-   * split_folio(): 0 when the folio is base pages now; its former head is still locked and referenced by the caller, the
-   * others are unlocked. -EAGAIN when somebody has an unexplained reference, -EBUSY when it is mapped nowhere or must not
-   * be split. Caller: folio lock and one reference; no spinlock.
+   * split_folio(): 0 when the folio is base pages now; its former head is still locked and referenced by the caller,
+   * the others are unlocked. -EAGAIN when somebody has an unexplained reference, -EBUSY when it is mapped nowhere or
+   * must not be split. Caller: folio lock and one reference; no spinlock.
    */
   *splitFolio(folio: PhysAddr): Step<number> {
     const { anonVmas, folios } = this.k
@@ -79,7 +79,7 @@ export class SplitFolio extends Part {
   /**
    * Part of split_huge_page_to_list_to_order(): only the caller's reference is left, or somebody is using the folio.
    * Full barrier on success: the entries were changed before, so a gup_fast that takes its reference later finds them
-   * changed. Pairs with the full barrier between reference and second look in GupFast.
+   * changed. Pairs with the full barrier between reference and second look, GupFast.pteUnchanged().
    */
   protected *freeze(folio: PhysAddr): Step<boolean> {
     return yield* this.k.folios.folioRefFreeze(folio, 1)

@@ -1,14 +1,14 @@
 /**
- * powerpc: many PTE tables in a page, handed out in turn and never again: a count says how many are in use, and the page
- * goes when it is zero. After pte_free_defer() of any of them, the page waits for a grace period then. PMD tables share
- * pages in the same way, with a cursor of their own; nobody defers one alone.
+ * powerpc: many PTE tables in a page, handed out in turn and never again: a count says how many are in use, and the
+ * page goes when it is zero. After pte_free_defer() of any of them, the page waits for a grace period then. PMD tables
+ * share pages in the same way, with a cursor of their own; nobody defers one alone.
  *
  * Source: arch/powerpc/mm/pgtable-frag.c, mm/book3s64/pgtable.c pmd_fragment_alloc(), pmd_fragment_free(),
  * mmu_context.c pmd_frag_destroy() (v6.12); "powerpc: add pte_free_defer() for pgtables sharing page", 32cc0b7c9d50
  * (v6.6). Left out: tables of the kernel, which are freed at once.
  *
- * Locks: mm.pageTableLock guards the cursors. The count is atomic, and not the page's reference count, which speculative
- * references change (K08).
+ * Locks: mm.pageTableLock guards the cursors. The count is atomic, and not the page's reference count, which
+ * speculative references change (K08).
  */
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import { PMD_EMPTY } from '../../arch/entry.js'
@@ -68,7 +68,9 @@ export class PowerpcFragments extends FragmentPgalloc {
     return at === 0 ? NO_TABLE : memmap.tableAt(at)
   }
 
-  /** The first table of a new page; the others are the mm's to hand out, unless somebody else brought a page meanwhile. */
+  /**
+   * The first table of a new page; the others are the mm's to hand out, unless somebody else brought a page meanwhile.
+   */
   protected *newPage(mm: PhysAddr, shared: Shared): Step<Table> {
     const { memmap } = this.k
     const pfn = yield* this.newTablePageOf(shared)
@@ -118,7 +120,10 @@ export class PowerpcFragments extends FragmentPgalloc {
     yield* this.pteFree(mm, table)
   }
 
-  /** Of powerpc destroy_pagetable_cache(): gives the parts back that were never handed out. Caller: the last user of the mm. */
+  /**
+   * Of powerpc destroy_pagetable_cache(): gives the parts back that were never handed out. Caller: the last user of the
+   * mm.
+   */
   override *destroyMm(mm: PhysAddr): Step<void> {
     yield* this.destroyCursor(mm, PTE)
     yield* this.destroyCursor(mm, PMD)
@@ -147,7 +152,8 @@ export class PowerpcFragments extends FragmentPgalloc {
   }
 
   protected *drop(page: PhysAddr, parts: number): Step<void> {
-    // Full barrier: the parts' last uses before the page goes. Pairs with those of the other parts' last users.
+    // Full barrier: the parts' last uses before the page goes, or a CPU that still writes to its part would write to
+    // the next owner's page. Pairs with drop() of the other parts.
     const left = yield* this.cpu.atomicAddReturn32(this.countOf(page), -parts)
     if (left !== 0) return
     if (!(yield* this.k.folios.testFlag(page, PG_ACTIVE))) return yield* this.freeTablePage(page)

@@ -136,7 +136,7 @@ export class Ipi {
     cpu.engine.interruptPending(cpu.id, false)
     const guard = this.#guard
     const wasIdle = guard !== null && (yield* guard.irqEnter())
-    // Full barrier: takes the queue before the requests' fields are read. Pairs with the push in queueRequest().
+    // Full barrier: takes the queue before the requests' fields are read. Pairs with the push in #queueRequest().
     let csd = inOrder(yield* cpu.xchg32(this.#queue, 0))
     while (csd !== 0) {
       const next = peek32(csd + CSD.at.next)

@@ -6,6 +6,7 @@ import { ARCHITECTURES } from '../dist/src/isa/index.js'
 import { pgallocDesigns } from '../dist/src/isa/designs.js'
 import { Pgalloc } from '../dist/src/mm/pgalloc/pgalloc.js'
 import { scenarioById, scenarios } from '../dist/src/scenario/catalog/index.js'
+import { SUBSYSTEMS } from '../dist/src/subsystem/index.js'
 import { ROOT } from './documents.js'
 
 // What is written and not listed would be code that nobody can reach. Each folder's modules are read here, and what they
@@ -53,6 +54,19 @@ describe('listed are', () => {
       ).toHaveLength(1)
     }
     expect(ARCHITECTURES).toHaveLength(folders.length)
+  })
+
+  it('the subsystems of subsystem/, in SUBSYSTEMS', async () => {
+    const files = readdirSync(join(DIST, 'subsystem')).filter((file) => file.endsWith('.js'))
+    const rows = files.filter((file) => !['index.js', 'subsystem.js'].includes(file))
+    for (const file of rows) {
+      const exports = Object.values((await import(join(DIST, 'subsystem', file))) as object)
+      expect(
+        exports.filter((value) => SUBSYSTEMS.some((subsystem) => subsystem === value)),
+        file,
+      ).toHaveLength(1)
+    }
+    expect(SUBSYSTEMS).toHaveLength(rows.length)
   })
 
   it('the designs of page tables, in their architectures or in a bug', async () => {

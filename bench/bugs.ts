@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import Table from 'cli-table3'
 import { bugs, type Bug } from '../src/bug/index.js'
 import { explore } from '../src/explore/explore.js'
-import { STRATEGIES, type StrategyId } from '../src/explore/strategy/strategies.js'
+import { STRATEGIES, type StrategyId } from '../src/explore/searches.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { median, SMOKE } from './harness.js'
 

@@ -1,7 +1,7 @@
 /** How many executions a second does the controlled engine make, tracing picks, with all oracles on? One core. */
 import Table from 'cli-table3'
 import { explore } from '../src/explore/explore.js'
-import type { StrategyId } from '../src/explore/strategy/strategies.js'
+import type { StrategyId } from '../src/explore/searches.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { median, SMOKE } from './harness.js'
 

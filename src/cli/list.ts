@@ -1,7 +1,7 @@
 /** `racewalk list`: scenarios, operations of their programs, bugs, architectures, designs, strategies. */
 import type { Command } from 'commander'
 import { bugs } from '../bug/index.js'
-import { STRATEGIES } from '../explore/strategy/strategies.js'
+import { STRATEGIES } from '../explore/searches.js'
 import { pgallocDesigns } from '../isa/designs.js'
 import { ARCHITECTURES } from '../isa/index.js'
 import { programSchema } from '../program/checkProgram.js'
@@ -50,7 +50,7 @@ function list(json: boolean): ExitCode {
     })),
     architectures: SUMMARIES,
     designs: DESIGNS,
-    strategies: STRATEGIES,
+    strategies: STRATEGIES.map(({ id, summary }) => ({ id, summary })),
     operations: operations.map(({ name, summary }) => ({ id: name, summary })),
     programSchema: programSchema(),
   })

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../base/names.js'
 import { SHARDS_MAX } from '../explore/shards/shards.js'
-import { DEPTH_MAX, PREEMPTIONS_MAX, STRATEGIES, type StrategyId } from '../explore/strategy/strategies.js'
+import { rangeOf, STRATEGIES, thoseWith, type StrategyId } from '../explore/searches.js'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 const DURATION_MAX_MS = 24 * 3_600_000
@@ -48,13 +48,15 @@ export const strategyOption = (): Option =>
     .argParser((id: string): StrategyId => nearest('strategy', id, STRATEGIES).id)
     .default('portfolio')
 export const depthOption = (): Option =>
-  new Option('--depth <D>', 'of pct: every execution has this depth, instead of one that it draws').argParser(
-    parseCount(1, 'a depth', DEPTH_MAX),
-  )
+  new Option(
+    '--depth <D>',
+    `of ${thoseWith('depth')}: every execution has this depth, instead of one that it draws`,
+  ).argParser(parseCount(rangeOf('depth').least, 'a depth', rangeOf('depth').most))
 export const preemptionsOption = (): Option =>
-  new Option('--preemptions <K>', 'of bounded and dpor: only executions with at most so many preemptions').argParser(
-    parseCount(0, 'a number of preemptions', PREEMPTIONS_MAX),
-  )
+  new Option(
+    '--preemptions <K>',
+    `of ${thoseWith('preemptions')}: only executions with at most so many preemptions`,
+  ).argParser(parseCount(rangeOf('preemptions').least, 'a number of preemptions', rangeOf('preemptions').most))
 export const gpDelayOption = (): Option =>
   new Option(
     '--gp-delay <PERCENT>',

@@ -9,10 +9,9 @@ import type { Scenario } from '../scenario/scenario.js'
 import { Check } from './schedule/check.js'
 import { Coverage, mergeCoverage } from './insight/coverage.js'
 import { DeviationStrategy, type Deviation } from './schedule/deviations.js'
-import { searchOf } from './searches.js'
+import { searchOf, type StrategyChoice } from './searches.js'
 import { isIndexed, isSystematic, type Search, type SystematicSearch } from './strategy/search.js'
 import { both, Session } from './session/session.js'
-import type { StrategyChoice } from './strategy/strategies.js'
 import { countOutcome, isOver, type Tally } from './tally.js'
 
 /** What is looked for: findings of one oracle, by its name, or those that a function likes. */

@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, replay } from '../../dist/src/explore/explore.js'
-import { PctStrategy } from '../../dist/src/explore/strategy/pct.js'
-import { STRATEGIES, strategyOf } from '../../dist/src/explore/strategy/strategies.js'
+import { PCT, PctStrategy } from '../../dist/src/explore/strategy/pct.js'
+import { checkChoice, STRATEGIES, type StrategyId } from '../../dist/src/explore/searches.js'
+import { POS } from '../../dist/src/explore/strategy/pos.js'
+import { RANDOM } from '../../dist/src/explore/strategy/random.js'
+import type { SampledStrategy, StrategyRow } from '../../dist/src/explore/strategy/strategy.js'
+import { URW } from '../../dist/src/explore/strategy/urw.js'
 import type { Profile } from '../../dist/src/explore/strategy/profile.js'
 import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { Access } from '../../dist/src/machine/cpu/access.js'
@@ -42,10 +46,10 @@ const ofLength = (length: number): Profile => ({
   lengths: [{ points: length, before: new Map([[100, length]]) }],
 })
 
-describe.each(['random', 'pct', 'pos', 'urw'] as const)('an execution under %s that does not end', (id) => {
+describe.each([RANDOM, PCT, POS, URW])('an execution under $id that does not end', ({ make }) => {
   it('becomes fair, so that each CPU gets its turn, and interrupts come', () => {
     for (let index = 0; index < 40; index++) {
-      const strategy = strategyOf(id, 1, index, ofLength(100))
+      const strategy = make({ seed: 1, index, profile: ofLength(100), depth: null })
       let current = 0
       const seen = new Set<number>()
       for (let at = 0; at < 4000; at++) {
@@ -149,5 +153,47 @@ describe('--gp-delay', () => {
     const token = decodeToken(finding?.token ?? '')
     expect(token.scenario).toBe('retract-vs-exit+gp-delay=60')
     expect(replay(token, scenarioById(token.scenario), bugById('ptmm-lock-uaf')).exact).toBe(true)
+  })
+})
+
+describe('a strategy', () => {
+  // Lets every CPU go on for three points and takes whatever is next in order then.
+  const toy: SampledStrategy = {
+    kind: 'sampled',
+    id: 'toy',
+    summary: 'every third point goes to the next',
+    options: { depth: { least: 3, most: 5 } },
+    make({ depth }) {
+      let at = 0
+      const turn = depth ?? 3
+      return {
+        pick: ({ current, actions }) => {
+          if (current >= 0 && ++at % turn !== 0) return current
+          const next = actions.from(current + 1)
+          return next >= 0 ? next : actions.from(0)
+        },
+        choose: () => 0,
+      }
+    },
+  }
+  const strategy = 'toy' as StrategyId
+  const scenario = scenarioById('gup-vs-collapse')
+
+  beforeAll(() => void (STRATEGIES as StrategyRow[]).push(toy))
+  afterAll(() => void (STRATEGIES as StrategyRow[]).pop())
+
+  it('is one row: explorations run it', () => {
+    const { executions, finding, complete } = explore({ scenario, strategy, executions: 40 })
+    expect({ executions, finding, complete }).toEqual({ executions: 40, finding: null, complete: false })
+    const run = (depth: number): number => explore({ scenario, strategy, depth, executions: 40 }).steps
+    expect(run(3)).not.toBe(run(4))
+  })
+
+  it('has the options that its row says, in their ranges', () => {
+    const none = { strategy, depth: null, preemptions: null }
+    expect(() => checkChoice({ ...none, depth: 5 })).not.toThrow()
+    expect(() => checkChoice({ ...none, depth: 6 })).toThrow(/whole number, 3 to 5/)
+    expect(() => checkChoice({ ...none, preemptions: 1 })).toThrow(/bounded and dpor have a bound of preemptions/)
+    expect(() => checkChoice({ ...none, strategy: 'pos', depth: 3 })).toThrow(/pct and toy have a depth/)
   })
 })

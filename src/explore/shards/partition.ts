@@ -4,7 +4,7 @@
  * when: what comes out is what one thread comes to, execution after execution, but for one that was stopped.
  */
 import { RECORDED_FIRST } from '../insight/coverage.js'
-import type { SearchProgress } from '../strategy/search.js'
+import type { NamedPart, SearchParts } from '../strategy/search.js'
 import { addTally, emptyTally, isOver, type Found, type Tally } from '../tally.js'
 import {
   NO_LAST,
@@ -15,38 +15,6 @@ import {
   type UnitResult,
   type Work,
 } from './work.js'
-
-/** A part by a name that no other has, and how to make it. */
-export interface NamedPart {
-  readonly name: string
-  make(): object
-}
-
-/** A systematic search as its parts: plain data in, plain data out. It runs nothing. */
-export interface Parts {
-  /** The part that is searched next; null when nothing is left. The same until take() or goWrong(). */
-  turn(): NamedPart | null
-  /**
-   * Parts that will be searched later, in that order, as far as that is known and for as long as `goesOn` says so. `doneOf`:
-   * what became of those that were.
-   */
-  later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void
-  /** Takes over what became of the part whose turn it is, as a whole or up to some execution. */
-  take(done: object): void
-  /** What became of `part`, when it is searched on after `done`. */
-  joined(done: object, more: object): object
-  /** `part` again, from where `done` has it. */
-  goingOn(part: object, done: object): object
-  /** Nothing more is to be searched in it. */
-  isDone(done: object): boolean
-  /** Nothing of it counts; turn() is another part then. */
-  isOff(done: object): boolean
-  goWrong(): void
-  keep(): object
-  goOn(kept: object): void
-  progress(): SearchProgress
-  readonly complete: boolean
-}
 
 /** Parts for each thread that are out, or done before their turn. More would only take memory. */
 const AHEAD = 192
@@ -69,7 +37,7 @@ export class PartsWork implements Work {
   readonly tally: Tally
   fault: string | null = null
   last = NO_LAST
-  readonly #parts: Parts
+  readonly #parts: SearchParts
   readonly #limit: number
   readonly #shards: number
   readonly #slots = new Map<string, Slot>()
@@ -78,7 +46,7 @@ export class PartsWork implements Work {
   #careful = false
 
   /** Goes on after `tally`, until `limit` executions have been made. */
-  constructor(parts: Parts, tally: Tally, limit: number, shards: number) {
+  constructor(parts: SearchParts, tally: Tally, limit: number, shards: number) {
     this.#parts = parts
     this.tally = tally
     this.#limit = limit

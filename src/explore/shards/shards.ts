@@ -12,13 +12,11 @@ import { Piscina } from 'piscina'
 import { UsageError } from '../../base/errors.js'
 import { explorationWorkerUrl } from '../../boot/threads/spawn.js'
 import { keptFor, planOf, resultOf, type ExploreOptions, type ExploreResult } from '../explore.js'
-import { BoundedParts } from './boundedParts.js'
-import { DporParts } from './dporParts.js'
 import type { Kept } from '../checkpoint.js'
-import { PartsWork, type Parts } from './partition.js'
+import { PartsWork } from './partition.js'
 import { Ranges } from './ranges.js'
 import { Runner, type Plan } from '../runner.js'
-import type { StrategyId } from '../strategy/strategies.js'
+import { partsOf } from '../searches.js'
 import type { ShardData } from './shardMain.js'
 import { emptyTally } from '../tally.js'
 import { plainPlan, planFrom } from '../planCodec.js'
@@ -73,18 +71,12 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
   return { ...result, resumed: kept?.resumed ?? null, unkept, shards }
 }
 
-function workOf({ strategy, preemptions }: Plan, kept: Kept | null, executions: number, shards: number): Work {
+function workOf(plan: Plan, kept: Kept | null, executions: number, shards: number): Work {
   const tally = kept?.tally ?? emptyTally()
-  const parts = partsOf(strategy, preemptions)
+  const parts = partsOf(plan)
   if (parts === null) return new Ranges(tally, executions, shards)
   if (kept !== null && kept.search !== null) parts.goOn(kept.search)
   return new PartsWork(parts, tally, executions, shards)
-}
-
-/** Null for a strategy that draws its schedules. */
-function partsOf(strategy: StrategyId, preemptions: number | null): Parts | null {
-  if (strategy === 'bounded') return new BoundedParts(preemptions)
-  return strategy === 'dpor' ? new DporParts(preemptions) : null
 }
 
 function checkShards(count: number): void {

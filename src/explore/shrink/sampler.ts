@@ -1,6 +1,7 @@
 /** Schedules drawn until one fails in the wanted way: for shrinking, which asks often and briefly. Deterministic by the seed. */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Budget } from './budget.js'
+import { PORTFOLIO } from '../strategy/portfolio.js'
 import { SampledSearch } from '../strategy/sampled.js'
 import type { Session } from '../session/session.js'
 
@@ -18,7 +19,7 @@ export class Draws {
   constructor(session: Session, wanted: Finding, seed: number, count: number, budget: Budget) {
     this.#session = session
     this.#wanted = wanted
-    this.#search = new SampledSearch('portfolio', null, seed, session.engine, session.programs.length, MEASURED)
+    this.#search = new SampledSearch(PORTFOLIO, null, seed, session.engine, session.programs.length, MEASURED)
     this.#budget = budget
     this.#left = count
   }

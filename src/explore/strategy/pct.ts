@@ -16,9 +16,20 @@ import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Lengths, Profile } from './profile.js'
 import { drawWords } from './sharedWords.js'
+import type { SampledStrategy } from './strategy.js'
 
 /** Depths that executions draw, by equal chances. */
-export const DEPTHS = [2, 3, 4, 6]
+const DEPTHS = [2, 3, 4, 6]
+const DEPTH_MAX = 100
+
+export const PCT = {
+  kind: 'sampled',
+  id: 'pct',
+  summary: 'random priorities and a few points at which the CPU that runs falls below all others',
+  options: { depth: { least: 1, most: DEPTH_MAX } },
+  make: ({ seed, index, profile, depth }) => new PctStrategy(seed, index, profile, depth),
+} as const satisfies SampledStrategy
+
 export class PctStrategy implements Strategy {
   /** d: change points, plus 1. */
   readonly depth: number

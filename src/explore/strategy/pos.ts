@@ -15,8 +15,17 @@ import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { drawWords } from './sharedWords.js'
+import type { SampledStrategy } from './strategy.js'
 
 const NOWHERE = -1
+
+export const POS = {
+  kind: 'sampled',
+  id: 'pos',
+  summary: 'random priorities of accesses, drawn again where accesses race',
+  options: {},
+  make: ({ seed, index, profile }) => new PosStrategy(seed, index, profile),
+} as const satisfies SampledStrategy
 
 export class PosStrategy implements Strategy {
   readonly #prng: Prng

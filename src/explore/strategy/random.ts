@@ -10,9 +10,18 @@ import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js
 import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { drawWords } from './sharedWords.js'
+import type { SampledStrategy } from './strategy.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
 const ODDS = [1 / 2, 1 / 6, 1 / 16, 1 / 48, 1 / 150, 1 / 400].map((p) => p * 0x1_0000_0000)
+
+export const RANDOM = {
+  kind: 'sampled',
+  id: 'random',
+  summary: 'a random walk, with odds of switching that each execution draws',
+  options: {},
+  make: ({ seed, index, profile }) => new RandomStrategy(seed, index, profile),
+} as const satisfies SampledStrategy
 
 export class RandomStrategy implements Strategy {
   readonly #prng: Prng

@@ -11,14 +11,14 @@ import { Measured, Measuring } from './profile.js'
 import { RandomStrategy } from './random.js'
 import { SerialStrategy } from './serial.js'
 import type { IndexedSearch } from './search.js'
-import { strategyOf, type SampledId } from './strategies.js'
+import type { SampledStrategy } from './strategy.js'
 
 /** Executions that measure. */
 export const MEASURED = 16
 
 export class SampledSearch implements IndexedSearch {
   readonly measured: number
-  readonly #id: SampledId
+  readonly #row: SampledStrategy
   readonly #depth: number | null
   readonly #seed: number
   readonly #engine: ControlledEngine
@@ -30,14 +30,14 @@ export class SampledSearch implements IndexedSearch {
 
   /** `engine` runs the executions; `depth`: of PCT, if it is fixed; `measured`: executions that measure. */
   constructor(
-    id: SampledId,
+    row: SampledStrategy,
     depth: number | null,
     seed: number,
     engine: ControlledEngine,
     cpus: number,
     measured = MEASURED,
   ) {
-    this.#id = id
+    this.#row = row
     this.#depth = depth
     this.#seed = seed
     this.#engine = engine
@@ -47,7 +47,8 @@ export class SampledSearch implements IndexedSearch {
 
   next(): Strategy {
     const index = this.#index++
-    if (index >= this.measured) return strategyOf(this.#id, this.#seed, index, this.#profile, this.#depth)
+    if (index >= this.measured)
+      return this.#row.make({ seed: this.#seed, index, profile: this.#profile, depth: this.#depth })
     const cpus = this.#profile.accesses.length
     const inner =
       index % 2 === 0 ? new RandomStrategy(this.#seed, index, null) : new SerialStrategy((index >>> 1) % cpus, cpus)

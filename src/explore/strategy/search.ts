@@ -24,7 +24,7 @@ export interface Search {
 /**
  * A search that learns from its executions. What it does in a part of its space depends on nothing outside of it, so that
  * parts can be searched in other threads. Parts, what becomes of them, and all that there is to keep are plain data; which,
- * is the business of the search and of the one who cuts parts from it (partition.ts).
+ * is the business of the search and of its SearchParts.
  */
 export interface SystematicSearch extends Search {
   progress(): SearchProgress
@@ -40,6 +40,38 @@ export interface SystematicSearch extends Search {
   begin(part: object): void
   /** What became of that by now. */
   done(): object
+}
+
+/** A part by a name that no other has, and how to make it. */
+export interface NamedPart {
+  readonly name: string
+  make(): object
+}
+
+/** A systematic search as its parts: plain data in, plain data out. It runs nothing. */
+export interface SearchParts {
+  /** The part that is searched next; null when nothing is left. The same until take() or goWrong(). */
+  turn(): NamedPart | null
+  /**
+   * Parts that will be searched later, in that order, as far as that is known and for as long as `goesOn` says so. `doneOf`:
+   * what became of those that were.
+   */
+  later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void
+  /** Takes over what became of the part whose turn it is, as a whole or up to some execution. */
+  take(done: object): void
+  /** What became of `part`, when it is searched on after `done`. */
+  joined(done: object, more: object): object
+  /** `part` again, from where `done` has it. */
+  goingOn(part: object, done: object): object
+  /** Nothing more is to be searched in it. */
+  isDone(done: object): boolean
+  /** Nothing of it counts; turn() is another part then. */
+  isOff(done: object): boolean
+  goWrong(): void
+  keep(): object
+  goOn(kept: object): void
+  progress(): SearchProgress
+  readonly complete: boolean
 }
 
 /** A search whose executions depend on nothing but their index, once a few have been measured. */

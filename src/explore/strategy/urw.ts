@@ -19,13 +19,22 @@ import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
 import { leaveOdds, randomAction } from './random.js'
 import { drawSome } from './sharedWords.js'
+import type { SampledStrategy } from './strategy.js'
 
 /** How many words count in an execution, by equal chances; 0: every access. */
 const SELECTIONS = [0, 1, 1, 2, 4, Infinity]
 const NOWHERE = -1
 
+export const URW = {
+  kind: 'sampled',
+  id: 'urw',
+  summary: 'all interleavings equally likely, of all accesses or of those to a few words that CPUs share',
+  options: {},
+  make: ({ seed, index, profile }) => urwStrategy(seed, index, profile),
+} as const satisfies SampledStrategy
+
 /** The strategy of execution `index` of the exploration with `seed`. */
-export function urwStrategy(seed: number, index: number, profile: Profile): Strategy {
+function urwStrategy(seed: number, index: number, profile: Profile): Strategy {
   const prng = Prng.split(seed, index)
   const words = Math.min(SELECTIONS[prng.below(SELECTIONS.length)] as number, profile.shared.length)
   return words === 0 ? new UrwStrategy(prng, profile) : new SelectiveStrategy(prng, profile, words)
@@ -58,6 +67,9 @@ export class UrwStrategy implements Strategy {
   }
 }
 
+/** Scratch of one pick. */
+const FREE = new Actions()
+
 /** Accesses to some words count. */
 export class SelectiveStrategy implements Strategy {
   readonly #prng: Prng
@@ -70,8 +82,6 @@ export class SelectiveStrategy implements Strategy {
   readonly #leaves: ReadonlySet<number> | null
   readonly #fairFrom: number
   readonly #fair = new RoundRobin()
-  /** Scratch: actions of which none makes an access that counts out of turn. */
-  readonly #free = new Actions()
   /** Whose access is to be the next that counts; -1: not drawn yet. */
   #intended = -1
   #patience = 0
@@ -117,11 +127,11 @@ export class SelectiveStrategy implements Strategy {
     return randomAction(this.#prng, this.#odds, stays ? current : -1, free)
   }
 
+  /** The actions of which none makes an access that counts out of turn; they hold for one pick. */
   #without(actions: Actions, held: number): Actions {
-    const free = this.#free
-    free.copy(actions)
-    for (let rest = held; rest !== 0; rest &= rest - 1) free.delete(actionOf(ActionKind.goOn, lowestBit(rest)))
-    return free
+    FREE.copy(actions)
+    for (let rest = held; rest !== 0; rest &= rest - 1) FREE.delete(actionOf(ActionKind.goOn, lowestBit(rest)))
+    return FREE
   }
 
   /** CPUs that are about to make an access that counts. */

@@ -7,14 +7,13 @@
  */
 import { assert } from '../../base/assert.js'
 import { actionName } from '../../machine/engine/actions.js'
-import type { SearchProgress } from '../strategy/search.js'
-import { dporProgress, type DporDone, type DporPart } from '../systematic/dpor.js'
-import { DporTree, plainBranch, type Node, type Sleeper, type StepNode, type TreeData } from '../systematic/dporTree.js'
-import { effectOf } from '../systematic/effect.js'
-import type { NamedPart, Parts } from './partition.js'
-import type { Branch } from '../systematic/wakeupTree.js'
+import type { NamedPart, SearchParts, SearchProgress } from '../strategy/search.js'
+import { dporProgress, type DporDone, type DporPart } from './dpor.js'
+import { DporTree, plainBranch, type Node, type Sleeper, type StepNode, type TreeData } from './dporTree.js'
+import { effectOf } from './effect.js'
+import type { Branch } from './wakeupTree.js'
 
-export class DporParts implements Parts {
+export class DporParts implements SearchParts {
   readonly #tree = new DporTree()
   readonly #bound: number
   /** The last node, or all there is, is to be explored as it stands. */

@@ -1,8 +1,8 @@
 /** The parts of a search by bounds: the schedules that begin with one way at one branch (bounded.ts). */
-import { BoundedSearch, type BoundedBranch, type BoundedDone, type BoundedPart } from '../systematic/bounded.js'
-import type { NamedPart, Parts } from './partition.js'
+import { BoundedSearch, type BoundedBranch, type BoundedDone, type BoundedPart } from './bounded.js'
+import type { NamedPart, SearchParts } from '../strategy/search.js'
 
-export class BoundedParts extends BoundedSearch implements Parts {
+export class BoundedParts extends BoundedSearch implements SearchParts {
   turn(): NamedPart | null {
     return this.advance() ? this.#part(this.path) : null
   }

@@ -46,7 +46,10 @@ export const actionName = (action: number): string =>
 /** A set of actions as plain data: by kind, a mask of CPUs. */
 export type ActionMasks = readonly number[]
 
-/** A set of actions, in the order of their numbers. No method allocates but toMasks(). */
+/**
+ * A set of actions, in the order of their numbers. No method allocates but toMasks(). Its walks are written out, without
+ * calls: the engine and strategies ask at every schedule point, where V8 inlines only so much.
+ */
 export class Actions {
   /** By kind: a mask of CPUs. */
   readonly masks: Int32Array
@@ -102,10 +105,11 @@ export class Actions {
 
   /** The lowest member from `action` on, -1 when there is none. A walk: `for (let a = s.from(0); a >= 0; a = s.from(a + 1))`. */
   from(action: number): number {
+    const { masks } = this
     let beyond = -1 << cpuOf(action)
-    for (let kind = kindOf(action); kind < this.masks.length; kind++) {
-      const mask = (this.masks[kind] as number) & beyond
-      if (mask !== 0) return actionOf(kind, lowestBit(mask))
+    for (let kind = kindOf(action); kind < masks.length; kind++) {
+      const mask = (masks[kind] as number) & beyond
+      if (mask !== 0) return (kind << KIND_SHIFT) | (31 - Math.clz32(mask & -mask))
       beyond = -1
     }
     return -1
@@ -118,11 +122,13 @@ export class Actions {
 
   /** The `n`-th of the members other than `action`, from 0; -1 when there are not so many. */
   nthBut(action: number, n: number): number {
+    const { masks } = this
     let left = n
-    for (let kind = 0; kind < this.masks.length; kind++) {
-      let rest = this.masks[kind] as number
+    for (let kind = 0; kind < masks.length; kind++) {
+      let rest = masks[kind] as number
       if (kind === kindOf(action)) rest &= ~(1 << cpuOf(action))
-      for (; rest !== 0; rest &= rest - 1) if (left-- === 0) return actionOf(kind, lowestBit(rest))
+      for (; rest !== 0; rest &= rest - 1)
+        if (left-- === 0) return (kind << KIND_SHIFT) | (31 - Math.clz32(rest & -rest))
     }
     return -1
   }

@@ -143,7 +143,7 @@ export class StepTable implements ReplayRecorder {
   /** Kernel functions on the JS stack, without the interpreter of programs, which has called all but interrupts. */
   #place(): Place {
     const frames = (new Error().stack ?? '').split('\n')
-    const kernel = frames.filter((frame) => !frame.includes('/program/'))
+    const kernel = frames.filter((frame) => !/\/program\/|\bOperation\.run\b/.test(frame))
     const stack = kernelStack(kernel.join('\n')).map((name) => this.#names(name))
     const inOperation = frames.some((frame) => /\b(?:Operation|Litmus)\.run\b/.test(frame))
     return { stack, interrupt: kernel.length === frames.length, inOperation }

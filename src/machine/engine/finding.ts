@@ -57,6 +57,10 @@ export class Halted extends Error {
 /** What the name of a script begins with that was made of a user's own file (boot/module/). */
 export const USER_SCHEME = 'user:'
 
+/** Files of all rooms but those of hardware and laboratory; a subsystem of the kernel may have a room of its own. */
+const KERNEL =
+  /\/dist\/(?:free\/)?src\/(?!(?:base|input|machine|check|subsystem|boot|scenario|explore|report|cli)\/)[\w-]+\//
+
 /**
  * The kernel functions in a stack trace, innermost first: `GupFast.gupFastPteRange`. Frames of hardware, engine, oracles and
  * laboratory are left out, since a reader asks for the kernel's place.
@@ -67,7 +71,7 @@ export function kernelStack(trace: string): string[] {
     const frame = /^\s+at (?:async )?([\w.$#<>]+)(?: \[as [^\]]+\])? \((.*)\)$/.exec(line)
     if (frame === null) continue
     const [, name = '', file = ''] = frame
-    if (!/\/(?:sync|arch|mm|isa|bug|program)\//.test(file) && !file.startsWith(USER_SCHEME)) continue
+    if (!KERNEL.test(file) && !file.startsWith(USER_SCHEME)) continue
     const clean = name.replace(/\.next$/, '').replace(/^_?class\d*\./, '')
     if (clean !== 'next' && names.at(-1) !== clean) names.push(clean)
   }

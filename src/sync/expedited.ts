@@ -259,10 +259,12 @@ export class RcuExpedited implements IpiHandler, ExpeditedWork {
 
   // ---- mutexes ----------------------------------------------------------------------------------------------------
 
+  /** Part of rcu_exp_wait_wake(): takes exp_wake_mutex. */
   protected *lockWakeMutex(): Step<void> {
     yield* this.mutexLock(this.#wakeMutex)
   }
 
+  /** Part of rcu_exp_wait_wake(): gives exp_wake_mutex back. */
   protected *unlockWakeMutex(): Step<void> {
     yield* this.mutexUnlock(this.#wakeMutex)
   }

@@ -242,6 +242,7 @@ export class GracePeriod {
     return this.anyIn(RCU_CPU.at.wakeLow) || (this.anyIn(RCU_CPU.at.askLow) && this.asksAreDue)
   }
 
+  /** Here only. Threads give others some time to report by themselves. */
   protected get asksAreDue(): boolean {
     return !this.cpu.engine.threads || peek32(this.own + RCU_CPU.at.askLooks) >= LOOKS_BEFORE_ASKING
   }

@@ -68,6 +68,7 @@ export function* listNext(cpu: Cpu, node: PhysAddr): Step<PhysAddr> {
   return phys(yield* cpu.plainRead32(node))
 }
 
+/** As listNext(), the other way. */
 export function* listPrev(cpu: Cpu, node: PhysAddr): Step<PhysAddr> {
   return phys(yield* cpu.plainRead32(prevOf(node)))
 }

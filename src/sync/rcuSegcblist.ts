@@ -129,6 +129,7 @@ export class RcuSegcblist {
     poke32(this.#own + lastAt, 0)
   }
 
+  /** Here only. Adds the chain from `first` to `last` to the end of a segment. */
   protected *append(firstAt: number, lastAt: number, first: number, last: number): Step<void> {
     const before = peek32(this.#own + lastAt)
     poke32(this.#own + lastAt, last)

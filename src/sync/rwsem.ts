@@ -184,12 +184,14 @@ function* grant(cpu: Cpu, sem: PhysAddr, first: number, end: number): Step<void>
   }
 }
 
+/** Part of rwsem_wake(): takes the wait lock, with IRQs off. */
 function* lockWaiters(cpu: Cpu, sem: PhysAddr): Step<void> {
   cpu.localIrqSave()
   cpu.preemptDisable()
   yield* queuedSpinLock(cpu, phys(sem + WAIT_LOCK))
 }
 
+/** Part of rwsem_wake(): gives the wait lock back. */
 function* unlockWaiters(cpu: Cpu, sem: PhysAddr): Step<void> {
   yield* queuedSpinUnlock(cpu, phys(sem + WAIT_LOCK))
   cpu.preemptEnable()

@@ -43,7 +43,7 @@ export function* finishWait(cpu: Cpu, queue: PhysAddr): Step<void> {
 
 /** wake_up_all(): every CPU that is on the queue looks again at what it waits for. */
 export function* wakeUpAll(cpu: Cpu, queue: PhysAddr): Step<void> {
-  // Full barrier: what is waited for, before the look at who waits. Pairs with the one in prepareToWait().
+  // Full barrier: what is waited for, before the look at who waits. Pairs with the one in prepareToWaitEvent().
   const waiters = yield* cpu.xchg64(queue, 0n)
   for (let other = 0; other < cpu.cpuCount; other++) {
     if (((waiters >> BigInt(other)) & 1n) === 0n) continue

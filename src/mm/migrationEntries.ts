@@ -36,7 +36,7 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { PAGE, PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
-import { PageVmaMapped, PVMW_MIGRATION, PVMW_SYNC } from './pageVmaMapped.js'
+import { PageVmaMapped, PVMW_MIGRATION, PVMW_SYNC, type PageVmaMappedWalk } from './pageVmaMapped.js'
 import { migrationEntry, pageProt } from './splitHugePmd.js'
 
 /** Split huge PMDs on the way, into migration entries. */
@@ -56,7 +56,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
     const locked = (flags & TTU_RMAP_LOCKED) !== 0
     if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
     const walk = (flags & TTU_SYNC) !== 0 ? PVMW_SYNC : 0
-    yield* this.rmapWalk(anonVma, walk | (flags & TTU_SPLIT_HUGE_PMD), folio, folio)
+    yield* this.rmapWalkAnon(anonVma, walk | (flags & TTU_SPLIT_HUGE_PMD), folio, folio)
     if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
@@ -67,83 +67,53 @@ export abstract class MigrationEntries extends PageVmaMapped {
   *removeMigrationPtes(src: PhysAddr, dst: PhysAddr, locked = false): Step<void> {
     const anonVma = this.k.folios.folioAnonVma(dst)
     if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
-    yield* this.rmapWalk(anonVma, PVMW_SYNC | PVMW_MIGRATION, dst, src)
+    yield* this.rmapWalkAnon(anonVma, PVMW_SYNC | PVMW_MIGRATION, dst, src)
     if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
   // ---- the walk's visits ------------------------------------------------------------------------------------------
 
   /** A huge mapping that is to be split on the way is split before the walk looks at it. */
-  protected override *walkPmd(
-    vma: PhysAddr,
-    flags: number,
-    addr: VirtAddr,
-    end: VirtAddr,
-    pmdp: PhysAddr,
-    folio: PhysAddr,
-    old: PhysAddr,
-  ): Step<boolean> {
-    if ((flags & TTU_SPLIT_HUGE_PMD) !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, addr, true, folio)
-    return yield* super.walkPmd(vma, flags, addr, end, pmdp, folio, old)
+  protected override *walkPmd(pvmw: PageVmaMappedWalk, end: VirtAddr): Step<boolean> {
+    const { flags, vma, address, pmdp, folio } = pvmw
+    if ((flags & TTU_SPLIT_HUGE_PMD) !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, address, true, folio)
+    return yield* super.walkPmd(pvmw, end)
   }
 
-  protected override *visitPmd(
-    flags: number,
-    vma: PhysAddr,
-    haddr: VirtAddr,
-    pmdp: PhysAddr,
-    pmd: PteWord,
-    folio: PhysAddr,
-  ): Step<boolean> {
-    if ((flags & PVMW_MIGRATION) === 0) return yield* this.setPmdMigrationEntry(vma, haddr, pmdp, folio)
-    yield* this.removeMigrationPmd(vma, haddr, pmdp, pmd, folio)
+  protected override *visitPmd(pvmw: PageVmaMappedWalk, pmd: PteWord): Step<boolean> {
+    if ((pvmw.flags & PVMW_MIGRATION) === 0) return yield* this.setPmdMigrationEntry(pvmw)
+    yield* this.removeMigrationPmd(pvmw, pmd)
     return true
   }
 
-  protected override *visitPte(
-    flags: number,
-    vma: PhysAddr,
-    addr: VirtAddr,
-    ptep: PhysAddr,
-    pte: PteWord,
-    folio: PhysAddr,
-    index: number,
-  ): Step<boolean> {
-    const page = phys(folio + index * PAGE.size)
-    if ((flags & PVMW_MIGRATION) === 0) return yield* this.setPteMigrationEntry(vma, addr, ptep, folio, page)
-    yield* this.removeMigrationPte(vma, addr, ptep, pte, folio, page)
+  protected override *visitPte(pvmw: PageVmaMappedWalk, pte: PteWord): Step<boolean> {
+    if ((pvmw.flags & PVMW_MIGRATION) === 0) return yield* this.setPteMigrationEntry(pvmw)
+    yield* this.removeMigrationPte(pvmw, pte)
     return true
   }
 
-  /**
-   * Ends try_to_migrate() when nothing maps the folio any more; only a complete walk knows that of migration entries.
-   */
-  protected override *visitedVma(flags: number, folio: PhysAddr): Step<boolean> {
+  /** Ends try_to_migrate() when nothing maps the folio any more; only a complete walk knows that of migration entries. */
+  protected override *visitedVma({ flags, folio }: PageVmaMappedWalk): Step<boolean> {
     return (flags & PVMW_MIGRATION) !== 0 || (yield* this.k.folios.folioMapcount(folio)) > 0
   }
 
   // ---- mapping to migration entry ---------------------------------------------------------------------------------
 
   /** Part of try_to_migrate_one(), the body of its loop. False: the page may be pinned, its mapping is as it was. */
-  protected *setPteMigrationEntry(
-    vma: PhysAddr,
-    addr: VirtAddr,
-    ptep: PhysAddr,
-    folio: PhysAddr,
-    page: PhysAddr,
-  ): Step<boolean> {
+  protected *setPteMigrationEntry({ vma, address, ptep, folio, index }: PageVmaMappedWalk): Step<boolean> {
     const { folios, ops, rmap } = this.k
     const mm = this.k.mmOf(vma)
+    const page = phys(folio + index * PAGE.size)
     // Cleared and flushed first: only then are the dirty bit final and the pin count decisive (G3).
-    const old = yield* ops.ptepClearFlush(vma, addr, ptep)
+    const old = yield* ops.ptepClearFlush(vma, address, ptep)
     if (pteDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
     const exclusive = yield* folios.testFlag(page, PG_ANON_EXCLUSIVE)
     if (exclusive && !(yield* rmap.folioTryShareAnonRmapPte(page))) {
-      yield* ops.setPteAt(mm, addr, ptep, old)
+      yield* ops.setPteAt(mm, address, ptep, old)
       return false
     }
     const from = { write: pteWrite(old), young: pteYoung(old), dirty: pteDirty(old), exclusive }
-    yield* ops.setPteAt(mm, addr, ptep, migrationEntry(this.k.memmap.pfnOf(page), from))
+    yield* ops.setPteAt(mm, address, ptep, migrationEntry(this.k.memmap.pfnOf(page), from))
     // Mapcount before reference (R1). The entry holds neither: the folio lock is what faults wait for.
     yield* rmap.folioRemoveRmapPte(page)
     yield* folios.folioPut(folio, 1)
@@ -151,19 +121,19 @@ export abstract class MigrationEntries extends PageVmaMapped {
   }
 
   /** set_pmd_migration_entry(). */
-  protected *setPmdMigrationEntry(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, folio: PhysAddr): Step<boolean> {
+  protected *setPmdMigrationEntry({ vma, address, pmdp, folio }: PageVmaMappedWalk): Step<boolean> {
     const { folios, ops, rmap } = this.k
     const mm = this.k.mmOf(vma)
-    const old = yield* ops.pmdpInvalidate(vma, haddr, pmdp)
+    const old = yield* ops.pmdpInvalidate(vma, address, pmdp)
     const exclusive = yield* folios.testFlag(folio, PG_ANON_EXCLUSIVE)
     if (exclusive && !(yield* rmap.folioTryShareAnonRmapPmd(folio))) {
-      yield* ops.setPmdAt(mm, haddr, pmdp, old)
+      yield* ops.setPmdAt(mm, address, pmdp, old)
       return false
     }
     if (pmdDirty(old)) yield* folios.setFlag(folio, PG_DIRTY)
     const from = { write: pmdWrite(old), young: pmdYoung(old), dirty: pmdDirty(old), exclusive }
     // The deposited table stays: the entry may be split while it waits.
-    yield* ops.setPmdAt(mm, haddr, pmdp, swpToPmd(migrationEntry(this.k.memmap.pfnOf(folio), from)))
+    yield* ops.setPmdAt(mm, address, pmdp, swpToPmd(migrationEntry(this.k.memmap.pfnOf(folio), from)))
     yield* rmap.folioRemoveRmapPmd(folio)
     yield* folios.folioPut(folio, 1)
     return true
@@ -172,41 +142,29 @@ export abstract class MigrationEntries extends PageVmaMapped {
   // ---- migration entry to mapping ---------------------------------------------------------------------------------
 
   /** remove_migration_pte(). No flush: no TLB holds a translation of an entry that was not present. */
-  protected *removeMigrationPte(
-    vma: PhysAddr,
-    addr: VirtAddr,
-    ptep: PhysAddr,
-    old: PteWord,
-    folio: PhysAddr,
-    page: PhysAddr,
-  ): Step<void> {
+  protected *removeMigrationPte({ vma, address, ptep, folio, index }: PageVmaMappedWalk, old: PteWord): Step<void> {
     const { folios, memmap, ops, rmap } = this.k
+    const page = phys(folio + index * PAGE.size)
     // Reference before mapcount before entry (R1).
     yield* folios.folioGet(folio, 1)
     let entry = pfnPte(memmap.pfnOf(page), pageProt(vma))
     if (!isMigrationEntryYoung(old)) entry = pteMkold(entry)
     if (isMigrationEntryDirty(old) && (yield* folios.testFlag(folio, PG_DIRTY))) entry = pteMkdirty(entry)
     if (isWritableMigrationEntry(old)) entry = pteMkwrite(entry)
-    yield* rmap.folioAddAnonRmapPte(page, vma, addr, !isReadableMigrationEntry(old))
-    yield* ops.setPteAt(this.k.mmOf(vma), addr, ptep, entry)
+    yield* rmap.folioAddAnonRmapPte(page, vma, address, !isReadableMigrationEntry(old))
+    yield* ops.setPteAt(this.k.mmOf(vma), address, ptep, entry)
   }
 
   /** remove_migration_pmd(). */
-  protected *removeMigrationPmd(
-    vma: PhysAddr,
-    haddr: VirtAddr,
-    pmdp: PhysAddr,
-    old: PteWord,
-    folio: PhysAddr,
-  ): Step<void> {
+  protected *removeMigrationPmd({ vma, address, pmdp, folio }: PageVmaMappedWalk, old: PteWord): Step<void> {
     const { folios, memmap, ops, rmap } = this.k
     yield* folios.folioGet(folio, 1)
     let entry = pmdMkhuge(pfnPmd(memmap.pfnOf(folio), pageProt(vma), this.k.geo.hpagePmdNr))
     if (isWritableMigrationEntry(old)) entry = pmdMkwrite(entry)
     if (!isMigrationEntryYoung(old)) entry = pmdMkold(entry)
     if (isMigrationEntryDirty(old) && (yield* folios.testFlag(folio, PG_DIRTY))) entry = pmdMkdirty(entry)
-    yield* rmap.folioAddAnonRmapPmd(folio, vma, haddr, !isReadableMigrationEntry(old))
-    yield* ops.setPmdAt(this.k.mmOf(vma), haddr, pmdp, entry)
+    yield* rmap.folioAddAnonRmapPmd(folio, vma, address, !isReadableMigrationEntry(old))
+    yield* ops.setPmdAt(this.k.mmOf(vma), address, pmdp, entry)
   }
 
   // ---- faults that wait -------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import { load32 } from '../machine/image/image.js'
 import { downRead, downReadTrylock, upRead } from '../sync/rwsem.js'
 import { FILE, MM, VM_LOCKED, VMA } from './mmStruct.js'
 import { PAGE, PG_DIRTY, PG_LRU } from './page.js'
-import { PageVmaMapped } from './pageVmaMapped.js'
+import { PageVmaMapped, type PageVmaMappedWalk } from './pageVmaMapped.js'
 
 /** Clears first and flushes once for all. */
 const TTU_BATCH_FLUSH = 0x40
@@ -88,17 +88,10 @@ export class Reclaim extends PageVmaMapped {
   }
 
   /** Part of try_to_unmap_one(). False: locked memory stays, and with it the page. */
-  protected override *visitPte(
-    flags: number,
-    vma: PhysAddr,
-    addr: VirtAddr,
-    ptep: PhysAddr,
-    _pte: PteWord,
-    folio: PhysAddr,
-  ): Step<boolean> {
+  protected override *visitPte({ flags, vma, address, ptep, folio }: PageVmaMappedWalk): Step<boolean> {
     if ((load32(vma + VMA.at.flags) & VM_LOCKED) !== 0) return false
     const mm = this.k.mmOf(vma)
-    const old = yield* this.clear(flags, mm, vma, addr, ptep)
+    const old = yield* this.clear(flags, mm, vma, address, ptep)
     // After the entry is cleared: the hardware sets no more bits.
     if (pteDirty(old)) yield* this.k.folios.setFlag(folio, PG_DIRTY)
     this.k.tables.addCounter(phys(mm + MM.at.rssFile), -1)

@@ -39,6 +39,7 @@ export * from './sync/waitQueue.js'
 
 // ---- entries of page tables, of the architecture that is booted
 export * from './arch/context.js'
+export { CPU_STATE } from './arch/cpuState.js'
 export * from './arch/entry.js'
 export type { Geometry } from './arch/geometry.js'
 export { PtOps } from './arch/generic/ops.js'

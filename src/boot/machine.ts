@@ -4,6 +4,7 @@
  * The thread that creates the memory boots it, on CPU 0 alone; other threads attach to it. Layout and registration order
  * depend on nothing but the configuration, so that all threads agree on every address and number.
  */
+import { CPU_STATE } from '../arch/cpuState.js'
 import { isUsed, useArch } from '../arch/entry.js'
 import { type Geometry, smallGeometry } from '../arch/geometry.js'
 import { assert } from '../base/assert.js'
@@ -81,7 +82,7 @@ export class Machine {
     this.config = config
     this.arch = architectureOf(config.arch)
     this.geo = geometryOf(config, this.arch.geometry)
-    this.regions = place(this.layout, config)
+    this.regions = place(this.layout, config, this.arch)
     this.memmap = new Memmap(
       this.regions.kernel.memmap,
       phys(this.layout.frameBase),
@@ -185,9 +186,9 @@ function geometryOf({ indexBits, pteBits = indexBits }: MachineConfig, real: Geo
   return smallGeometry(indexBits, pteBits, real.levels, real.pageShift)
 }
 
-function place(layout: Layout, config: MachineConfig): MachineRegions {
+function place(layout: Layout, config: MachineConfig, { cpuState }: Architecture): MachineRegions {
   const { cpus } = config
-  const cpuRegions = placeCpuRegions(layout, cpus)
+  const cpuRegions = placeCpuRegions(layout, cpus, cpuState === undefined ? [CPU_STATE] : [CPU_STATE, cpuState])
   const csd = placeIpiRegions(layout, cpus)
   const tlbs = placeTlbs(layout, cpus, { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc })
   const rings = placeRings(layout, cpus, config.ringLength)

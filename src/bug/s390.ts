@@ -6,13 +6,14 @@ import { MM_CONTEXT } from '../arch/context.js'
 import { S390PtOps } from '../isa/s390/ops.js'
 import { S390TlbFlush } from '../isa/s390/tlbFlush.js'
 import { tableType } from '../isa/s390/pte.js'
-import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Step } from '../machine/engine/engine.js'
 import { poke64 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { FoldedTables } from '../isa/s390/foldedTables.js'
 import { GupFast } from '../mm/gupFast.js'
 import { defineBug, defineMutant } from './bug.js'
+import { CPU_STATE } from '../arch/cpuState.js'
+import { S390_CONTEXT } from '../isa/s390/context.js'
 
 const config = { pgalloc: 's390-full-page' } as const
 
@@ -23,7 +24,7 @@ const config = { pgalloc: 's390-full-page' } as const
 export class StackCopies extends FoldedTables {
   protected override upperLockless(level: number, entry: PhysAddr, word: PteWord, addr: VirtAddr): PhysAddr {
     if (tableType(word) >= level) return super.upperLockless(level, entry, word, addr)
-    const slot = phys(this.cpu.area + CPU_AREA.at.stack + (level - Level.p4d) * 8)
+    const slot = phys(this.cpu.area + CPU_STATE.at.stack + (level - Level.p4d) * 8)
     poke64(slot, word)
     return slot
   }
@@ -48,7 +49,7 @@ export const gupFolded = defineBug({
 
 class ClearsWithoutLock extends S390TlbFlush {
   override *tlbFlushMmLazy(mm: PhysAddr): Step<void> {
-    const debt = phys(mm + MM_CONTEXT.at.flushMm)
+    const debt = phys(mm + S390_CONTEXT.at.flushMm)
     if ((yield* this.cpu.readOnce32(debt)) === 0) return
     yield* this.cpu.writeOnce32(debt, 0)
     yield* this.tlbFlushMm(mm)

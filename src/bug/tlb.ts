@@ -11,6 +11,7 @@ import { Retract } from '../mm/retract.js'
 import { TlbBatch } from '../mm/tlbBatch.js'
 import { downWrite, upWrite } from '../sync/rwsem.js'
 import { defineBug, defineMutant } from './bug.js'
+import { CPU_STATE } from '../arch/cpuState.js'
 
 /**
  * BUG-64. 99baac21e458 "mm: fix MADV_[FREE|DONTNEED] TLB flush miss problem".
@@ -77,7 +78,7 @@ export const batchedUnmapRace = defineBug({
 class AsksOnce extends TlbBatch {
   override *flushTlbBatchedPending(mm: PhysAddr): Step<void> {
     const { area } = this.cpu
-    const [asked, call] = [area + CPU_AREA.at.stack, peek32(area + CPU_AREA.at.opsDone) + 1]
+    const [asked, call] = [area + CPU_STATE.at.stack, peek32(area + CPU_AREA.at.opsDone) + 1]
     if (peek32(asked) === call) return
     poke32(asked, call)
     yield* super.flushTlbBatchedPending(mm)

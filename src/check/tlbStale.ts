@@ -49,6 +49,7 @@ import { SHADOW, TABLE_SHADOW, count, happenedBefore, type Shadow } from './shad
 import type { Sites } from './sites.js'
 import { TlbView } from './tlbView.js'
 import { hex, violation } from './violation.js'
+import { CPU_STATE } from '../arch/cpuState.js'
 
 const ORACLE = 'tlb-stale'
 const AT = SHADOW.at
@@ -84,7 +85,7 @@ export class TlbStale {
     const area = this.#cpu.areaOf(owner)
     if (load32(area + CPU_AREA.at.activeMm) === 0) return false
     const mm = load32(area + CPU_AREA.at.currentMm)
-    return mm !== 0 && load32(area + CPU_AREA.at.tlbGen) !== load32(mm + MM_CONTEXT.at.tlbGen)
+    return mm !== 0 && load32(area + CPU_STATE.at.tlbGen) !== load32(mm + MM_CONTEXT.at.tlbGen)
   }
 
   // ---- counts -----------------------------------------------------------------------------------------------------

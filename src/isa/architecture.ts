@@ -8,6 +8,7 @@
 import type { EntryFormat } from '../arch/entry.js'
 import type { Geometry } from '../arch/geometry.js'
 import type { PhysAddr } from '../base/units.js'
+import type { Struct } from '../machine/image/struct.js'
 import type { Kernel, KernelConfig, PartClasses } from '../mm/kernel.js'
 import type { Memmap } from '../mm/page.js'
 import type { Pgalloc } from '../mm/pgalloc/pgalloc.js'
@@ -54,6 +55,8 @@ export interface Architecture {
   /** So many base pages of x86-64 stand for one page of a real machine here, 1 unless given. */
   readonly pagesPerFrame?: number
   readonly entry: EntryFormat
+  /** Words of a CPU that the architecture has alone, in those that CPU_AREA leaves free. */
+  readonly cpuState?: Struct
   readonly parts: ArchParts
   /** Settings of the kernel that the architecture leaves no choice of. */
   readonly config: Partial<KernelConfig>

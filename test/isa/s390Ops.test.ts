@@ -12,6 +12,7 @@ import type { S390TlbFlush } from '../../dist/src/isa/s390/tlbFlush.js'
 import { MM_CONTEXT } from '../../dist/src/arch/context.js'
 import { MM } from '../../dist/src/mm/mmStruct.js'
 import { mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
+import { S390_CONTEXT } from '../../dist/src/isa/s390/context.js'
 
 const HUGE = 256 * 4096
 const AT = 5 * HUGE
@@ -60,7 +61,8 @@ describe('IDTE (pmdp_invalidate() of s390)', () => {
 })
 
 describe('IPTE', () => {
-  const { attachMask, cpumask, flushMm } = MM_CONTEXT.at
+  const { cpumask } = MM_CONTEXT.at
+  const { attachMask, flushMm } = S390_CONTEXT.at
   const words = (mm: PhysAddr): [attach: number, mask: number, debt: number] => [
     peek32(mm + attachMask),
     peek32(mm + cpumask),

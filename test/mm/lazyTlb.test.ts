@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { CPU_STATE } from '../../dist/src/arch/cpuState.js'
 import { MM_CONTEXT } from '../../dist/src/arch/context.js'
 import { PAGE_ACCESSED } from '../../dist/src/isa/x86_64/pte.js'
 import { virt, type PhysAddr } from '../../dist/src/base/units.js'
@@ -60,7 +61,7 @@ class Lab {
   }
 
   area(cpu: number, field: 'currentMm' | 'isLazy' | 'activeMm'): number {
-    return peek32(this.of(cpu).cpu.area + CPU_AREA.at[field])
+    return peek32(this.of(cpu).cpu.area + { ...CPU_AREA.at, ...CPU_STATE.at }[field])
   }
 }
 

@@ -25,6 +25,7 @@ import { always, guard, ownCpu, type Guard } from '../../machine/image/guard.js'
 import { struct } from '../../machine/image/struct.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
+import { CPU_STATE } from '../cpuState.js'
 
 /** Invalidations that a CPU can have begun and not waited for; with more it waits before it begins another. */
 const POSTED_MAX = 8
@@ -145,7 +146,7 @@ export class TlbFlush implements IpiCondition {
 
   /** tlb_is_not_lazy(): whom a flush interrupts that unlinked no tables. */
   *tlbIsNotLazy(target: number): Step<boolean> {
-    return (yield* this.cpu.readOnce32(phys(this.cpu.areaOf(target) + CPU_AREA.at.isLazy))) === 0
+    return (yield* this.cpu.readOnce32(phys(this.cpu.areaOf(target) + CPU_STATE.at.isLazy))) === 0
   }
 
   /**
@@ -156,8 +157,8 @@ export class TlbFlush implements IpiCondition {
     const { area } = this.cpu
     const mm = peek32(info + FLUSH_INFO.at.mm)
     if (peek32(area + CPU_AREA.at.currentMm) !== mm) return
-    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
-    const local = peek32(area + CPU_AREA.at.tlbGen)
+    if (peek32(area + CPU_STATE.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
+    const local = peek32(area + CPU_STATE.at.tlbGen)
     const gen = peek32(info + FLUSH_INFO.at.gen)
     if (((gen - local) | 0) <= 0) return
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
@@ -165,7 +166,7 @@ export class TlbFlush implements IpiCondition {
     const vpn = isNext ? peekF64(info + FLUSH_INFO.at.vpn) : 0
     const end = isNext ? peekF64(info + FLUSH_INFO.at.end) : Number.MAX_SAFE_INTEGER
     this.k.tlbs[this.cpu.id]?.flushRange(mm, vpn, end)
-    poke32(area + CPU_AREA.at.tlbGen, now)
+    poke32(area + CPU_STATE.at.tlbGen, now)
   }
 
   /** The flush that made `gen` is the only one between this CPU's generation `local` and `now`. */
@@ -178,7 +179,7 @@ export class TlbFlush implements IpiCondition {
     const { area } = this.cpu
     const mm = peek32(area + CPU_AREA.at.currentMm)
     if (mm === 0) return
-    if (peek32(area + CPU_AREA.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
+    if (peek32(area + CPU_STATE.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
     yield* this.flushUpToNow(mm)
   }
 
@@ -186,7 +187,7 @@ export class TlbFlush implements IpiCondition {
   protected *flushUpToNow(mm: number): Step<void> {
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
     this.k.tlbs[this.cpu.id]?.flushAll()
-    poke32(this.cpu.area + CPU_AREA.at.tlbGen, now)
+    poke32(this.cpu.area + CPU_STATE.at.tlbGen, now)
   }
 
   /**
@@ -306,17 +307,17 @@ export class TlbFlush implements IpiCondition {
   /** enter_lazy_tlb(): a kernel thread runs here from now on, with what is loaded. */
   *enterLazyTlb(): Step<void> {
     if (peek32(this.cpu.area + CPU_AREA.at.currentMm) === 0) return
-    yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_AREA.at.isLazy), 1)
+    yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_STATE.at.isLazy), 1)
   }
 
   /** switch_mm_irqs_off(): this CPU's user accesses go to `mm` from now on; 0 for none (upstream: init_mm). */
   *switchMmIrqsOff(mm: PhysAddr): Step<void> {
     const { cpu } = this
     const previous = phys(peek32(cpu.area + CPU_AREA.at.currentMm))
-    const wasLazy = peek32(cpu.area + CPU_AREA.at.isLazy) !== 0
+    const wasLazy = peek32(cpu.area + CPU_STATE.at.isLazy) !== 0
     if (previous === mm && !wasLazy) return
     cpu.localIrqSave()
-    if (wasLazy) yield* cpu.writeOnce32(phys(cpu.area + CPU_AREA.at.isLazy), 0)
+    if (wasLazy) yield* cpu.writeOnce32(phys(cpu.area + CPU_STATE.at.isLazy), 0)
     if (previous === mm) yield* this.catchUp(mm)
     else yield* this.load(previous, mm)
     yield* cpu.localIrqRestore()
@@ -328,7 +329,7 @@ export class TlbFlush implements IpiCondition {
     // lazy, and it not see that flush's generation. Pairs with incMmTlbGen().
     yield* this.cpu.smpMb()
     const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
-    if (now !== peek32(this.cpu.area + CPU_AREA.at.tlbGen)) yield* this.flushUpToNow(mm)
+    if (now !== peek32(this.cpu.area + CPU_STATE.at.tlbGen)) yield* this.flushUpToNow(mm)
   }
 
   protected *load(previous: PhysAddr, mm: PhysAddr): Step<void> {

@@ -1,6 +1,7 @@
 /** s390: 2048 entries in a region or segment table, 256 in a page table, up to five levels. */
 import { Geometry } from '../../arch/geometry.js'
 import { BROADCAST, defineArch } from '../architecture.js'
+import { S390_CPU_STATE } from './cpuState.js'
 import { debts, inUse } from './debts.js'
 import { FACILITIES } from './facilities.js'
 import { FoldedTables } from './foldedTables.js'
@@ -29,6 +30,7 @@ export const s390 = defineArch({
   geometry: new Geometry({ levels: 5, indexBits: 11, pteBits: 8, pageShift: 12 }),
   upperSpansFrames: true,
   entry: { ...pte, ...swap, ...word, ...legal },
+  cpuState: S390_CPU_STATE,
   parts: { PtOps: S390PtOps, TlbFlush: S390TlbFlush, Mmu: S390Mmu, UpperTables: FoldedTables, MmuGather: S390Gather },
   config: BROADCAST,
   facilities: FACILITIES,
@@ -50,7 +52,9 @@ export const s390 = defineArch({
   reuse,
 })
 
-// Parts that a bug or a patch changes.
+// Parts that a bug or a patch changes, and structures that they look into.
+export { S390_CONTEXT } from './context.js'
+export { S390_CPU_STATE } from './cpuState.js'
 export * from './foldedTables.js'
 export * from './gather.js'
 export { S390PtOps } from './ops.js'

@@ -3,6 +3,7 @@ import type { PhysAddr } from '../../base/units.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import { load32 } from '../../machine/image/image.js'
 import { MM } from '../../mm/mmStruct.js'
+import { S390_CONTEXT } from './context.js'
 
 const AT = MM_CONTEXT.at
 
@@ -12,7 +13,8 @@ const AT = MM_CONTEXT.at
  * address space has no user any more, so that no CPU can come back to it; its top table waits for the purge.
  */
 export const debts = (mm: PhysAddr): boolean =>
-  load32(mm + MM.at.mmUsers) === 0 || load32(mm + AT.flushMm) !== 0 || load32(mm + AT.contextLock) !== 0
+  load32(mm + MM.at.mmUsers) === 0 || load32(mm + S390_CONTEXT.at.flushMm) !== 0 || load32(mm + AT.contextLock) !== 0
 
 /** A CPU has it in its control registers, or is about to. */
-export const inUse = (mm: PhysAddr): boolean => load32(mm + AT.attachMask) !== 0 || load32(mm + AT.attachMask + 4) !== 0
+export const inUse = (mm: PhysAddr): boolean =>
+  load32(mm + S390_CONTEXT.at.attachMask) !== 0 || load32(mm + S390_CONTEXT.at.attachMask + 4) !== 0

@@ -35,6 +35,7 @@ import {
   SEGMENT_INVALID,
 } from './pte.js'
 import type { S390TlbFlush } from './tlbFlush.js'
+import { S390_CONTEXT } from './context.js'
 
 export class S390PtOps extends PtOps {
   /** It would change a valid entry in use by a store. */
@@ -143,9 +144,9 @@ export class S390PtOps extends PtOps {
     const old = (yield* this.cpu.readOnce64(entry)) as PteWord
     if ((old & invalidBit(level)) !== 0n) return old
     yield* this.flush.flushBegins(mm)
-    if (lazy && (yield* this.flush.isOnly(mm, MM_CONTEXT.at.attachMask))) {
+    if (lazy && (yield* this.flush.isOnly(mm, S390_CONTEXT.at.attachMask))) {
       yield* this.setInvalid(level, mm, addr, entry, old)
-      yield* this.cpu.writeOnce32(phys(mm + MM_CONTEXT.at.flushMm), 1)
+      yield* this.cpu.writeOnce32(phys(mm + S390_CONTEXT.at.flushMm), 1)
     } else {
       const local = !lazy && this.#hasLocalClearing && (yield* this.isLocal(mm))
       yield* this.invalidateAndPurge(level, mm, addr, entry, old, local)
@@ -163,8 +164,8 @@ export class S390PtOps extends PtOps {
    * since then for cpumask alone: s390-attach-window in bug/s390.ts.
    */
   protected *isLocal(mm: PhysAddr): Step<boolean> {
-    const { attachMask, cpumask } = MM_CONTEXT.at
-    return (yield* this.flush.isOnly(mm, attachMask)) && (yield* this.flush.isOnly(mm, cpumask))
+    if (!(yield* this.flush.isOnly(mm, S390_CONTEXT.at.attachMask))) return false
+    return yield* this.flush.isOnly(mm, MM_CONTEXT.at.cpumask)
   }
 
   /**

@@ -24,6 +24,9 @@ import type { ArchHost } from '../../arch/host.js'
 import { lockTlb, TlbFlush, unlockTlb } from '../../arch/generic/tlbFlush.js'
 import { hasFacility } from './facilities.js'
 import { PAGE_PROTECT } from './pte.js'
+import { S390_CONTEXT } from './context.js'
+import { S390_CPU_STATE } from './cpuState.js'
+import { CPU_STATE } from '../../arch/cpuState.js'
 
 const AT = MM_CONTEXT.at
 
@@ -77,11 +80,11 @@ export class S390TlbFlush extends TlbFlush {
 
   /** Full barrier: the count before the masks are read. Pairs with the one in switchMmIrqsOff(): attach bit, then count. */
   *flushBegins(mm: PhysAddr): Step<void> {
-    yield* this.cpu.atomicAddReturn32(phys(mm + AT.flushCount), 1)
+    yield* this.cpu.atomicAddReturn32(phys(mm + S390_CONTEXT.at.flushCount), 1)
   }
 
   *flushEnds(mm: PhysAddr): Step<void> {
-    const count = phys(mm + AT.flushCount)
+    const count = phys(mm + S390_CONTEXT.at.flushCount)
     if ((yield* this.cpu.atomicAddReturn32(count, -1)) === 0) this.cpu.wakeWaiters(count)
   }
 
@@ -102,7 +105,7 @@ export class S390TlbFlush extends TlbFlush {
 
   /** Only a debt is left to pay. Tables that were unlinked are one. */
   override *flushTlbMmRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
-    if (freedTables) yield* this.cpu.writeOnce32(phys(mm + AT.flushMm), 1)
+    if (freedTables) yield* this.cpu.writeOnce32(phys(mm + S390_CONTEXT.at.flushMm), 1)
     yield* this.tlbFlushMmLazy(mm)
     const { pageSize } = this.k.geo
     this.k.observer.tlbFlushed(this.cpu, mm, Math.floor(start / pageSize), Math.ceil(end / pageSize))
@@ -114,7 +117,7 @@ export class S390TlbFlush extends TlbFlush {
    */
   *tlbFlushMmLazy(mm: PhysAddr): Step<void> {
     const lock = phys(mm + AT.contextLock)
-    const debt = phys(mm + AT.flushMm)
+    const debt = phys(mm + S390_CONTEXT.at.flushMm)
     yield* spinLock(this.cpu, lock)
     if ((yield* this.cpu.readOnce32(debt)) !== 0) {
       yield* this.cpu.writeOnce32(debt, 0)
@@ -138,13 +141,13 @@ export class S390TlbFlush extends TlbFlush {
   /** Without IDTE CSP purges, on a word of no meaning: __tlb_flush_global(). */
   protected *purgeAsce(mm: PhysAddr): Step<void> {
     if (this.#hasIdte) return yield* this.purge(mm, 0, Number.MAX_SAFE_INTEGER, false)
-    const dummy = phys(this.cpu.area + CPU_AREA.at.stack)
+    const dummy = phys(this.cpu.area + CPU_STATE.at.stack)
     poke32(dummy, 0)
     yield* this.csp(dummy, 0, 0)
   }
 
   protected *copyAttachMask(mm: PhysAddr): Step<void> {
-    const attached = yield* this.cpu.readOnce64(phys(mm + AT.attachMask))
+    const attached = yield* this.cpu.readOnce64(phys(mm + S390_CONTEXT.at.attachMask))
     yield* this.cpu.writeOnce64(phys(mm + AT.cpumask), attached)
   }
 
@@ -173,9 +176,9 @@ export class S390TlbFlush extends TlbFlush {
     const bit = 1n << BigInt(this.cpu.id)
     // Full barrier: this CPU's bit before it looks at flushCount. Whoever found itself the only one attached and puts a
     // purge off has counted before it looked at the mask. Pairs with flushBegins().
-    if (mm !== 0) yield* this.cpu.atomicFetchOr64(phys(mm + AT.attachMask), bit)
+    if (mm !== 0) yield* this.cpu.atomicFetchOr64(phys(mm + S390_CONTEXT.at.attachMask), bit)
     poke32(at, 0)
-    if (previous !== 0) yield* this.cpu.atomicFetchAnd64(phys(previous + AT.attachMask), ~bit)
+    if (previous !== 0) yield* this.cpu.atomicFetchAnd64(phys(previous + S390_CONTEXT.at.attachMask), ~bit)
     if (mm === 0) return
     this.cpu.preemptDisable()
     yield* this.awaitFlushes(mm)
@@ -187,7 +190,7 @@ export class S390TlbFlush extends TlbFlush {
 
   /** Whoever decides by the masks that nobody else is attached has decided before this CPU is. */
   protected *awaitFlushes(mm: PhysAddr): Step<void> {
-    yield* this.cpu.waitUntil(phys(mm + AT.flushCount), isZero, 0)
+    yield* this.cpu.waitUntil(phys(mm + S390_CONTEXT.at.flushCount), isZero, 0)
   }
 
   protected *payDebtOnAttach(mm: PhysAddr): Step<void> {
@@ -200,18 +203,18 @@ export class S390TlbFlush extends TlbFlush {
    */
   loadAsce(mm: PhysAddr): void {
     const { area } = this.cpu
-    poke32(area + CPU_AREA.at.asceTop, peek32(mm + AT.pgd))
-    poke32(area + CPU_AREA.at.asceLevel, peek32(mm + AT.topLevel))
+    poke32(area + S390_CPU_STATE.at.asceTop, peek32(mm + AT.pgd))
+    poke32(area + S390_CPU_STATE.at.asceLevel, peek32(mm + AT.topLevel))
     poke32(area + CPU_AREA.at.currentMm, mm)
-    if (!this.inSecondarySpace()) poke32(area + CPU_AREA.at.primaryTop, peek32(mm + AT.pgd))
+    if (!this.inSecondarySpace()) poke32(area + S390_CPU_STATE.at.primaryTop, peek32(mm + AT.pgd))
   }
 
   /** mm_segment is USER_DS_SACF: an interrupt may have come in the middle of a user access of the kernel. */
   protected inSecondarySpace(): boolean {
-    return peek32(this.cpu.area + CPU_AREA.at.secondary) !== 0
+    return peek32(this.cpu.area + S390_CPU_STATE.at.secondary) !== 0
   }
 
   override isLoaded(mm: PhysAddr): boolean {
-    return peek32(mm + AT.attachMask) !== 0 || peek32(mm + AT.attachMask + 4) !== 0
+    return peek32(mm + S390_CONTEXT.at.attachMask) !== 0 || peek32(mm + S390_CONTEXT.at.attachMask + 4) !== 0
   }
 }

@@ -10,7 +10,6 @@
  * translation faults without a new walk, and the translation stays.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
-import { CPU_AREA } from '../../machine/cpu/area.js'
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32 } from '../../machine/image/guarded.js'
@@ -18,6 +17,7 @@ import { Level } from '../../arch/level.js'
 import { Mmu } from '../../arch/generic/mmu.js'
 import { entryTable, PAGE_INVALID, PAGE_LARGE, PAGE_PROTECT, pmdLeaf, pmdPfn, ptePfn, tableType } from './pte.js'
 import { REGION_INVALID, SEGMENT_PROTECT } from './pte.js'
+import { S390_CPU_STATE } from './cpuState.js'
 
 const FAULT = phys(0)
 
@@ -25,8 +25,8 @@ export class S390Mmu extends Mmu {
   /** Of s390 enable_sacf_uaccess(). IRQs are off against an interrupt that changes the registers in between. */
   override *userAccessBegin(): Step<void> {
     this.cpu.localIrqSave()
-    yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_AREA.at.primaryTop), 0)
-    poke32(this.cpu.area + CPU_AREA.at.secondary, 1)
+    yield* this.cpu.writeOnce32(phys(this.cpu.area + S390_CPU_STATE.at.primaryTop), 0)
+    poke32(this.cpu.area + S390_CPU_STATE.at.secondary, 1)
     yield* this.cpu.localIrqRestore()
   }
 
@@ -34,10 +34,10 @@ export class S390Mmu extends Mmu {
   override *userAccessEnd(): Step<void> {
     this.fetch()
     this.cpu.localIrqSave()
-    poke32(this.cpu.area + CPU_AREA.at.secondary, 0)
+    poke32(this.cpu.area + S390_CPU_STATE.at.secondary, 0)
     yield* this.cpu.writeOnce32(
-      phys(this.cpu.area + CPU_AREA.at.primaryTop),
-      peek32(this.cpu.area + CPU_AREA.at.asceTop),
+      phys(this.cpu.area + S390_CPU_STATE.at.primaryTop),
+      peek32(this.cpu.area + S390_CPU_STATE.at.asceTop),
     )
     yield* this.cpu.localIrqRestore()
   }
@@ -45,8 +45,8 @@ export class S390Mmu extends Mmu {
   /** The next instruction of the kernel, in secondary-space mode, comes by the kernel's own tables. */
   protected fetch(): void {
     const { area } = this.cpu
-    if (peek32(area + CPU_AREA.at.secondary) === 0 || peek32(area + CPU_AREA.at.primaryTop) === 0) return
-    const at = phys(area + CPU_AREA.at.primaryTop)
+    if (peek32(area + S390_CPU_STATE.at.secondary) === 0 || peek32(area + S390_CPU_STATE.at.primaryTop) === 0) return
+    const at = phys(area + S390_CPU_STATE.at.primaryTop)
     this.cpu.report('kernel-fetch', 'BUG: the kernel fetches its instructions by the tables of a user', at, [
       'Control register 1 was reloaded while the CPU was in secondary-space mode.',
     ])
@@ -63,8 +63,8 @@ export class S390Mmu extends Mmu {
     const { geo, memmap, observer } = this.k
     const stamp = this.cpu.clock
     const { area } = this.cpu
-    let table = peek32(area + CPU_AREA.at.asceTop)
-    let level = peek32(area + CPU_AREA.at.asceLevel)
+    let table = peek32(area + S390_CPU_STATE.at.asceTop)
+    let level = peek32(area + S390_CPU_STATE.at.asceLevel)
     if (mm === 0 || addr >= geo.upperSize(level) * geo.ptrsPerTable) return FAULT // ASCE-type exception
     let protectedAbove = 0n
     for (; ; level--) {

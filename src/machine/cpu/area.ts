@@ -4,7 +4,7 @@
  * A CPU keeps its state in the image and not in JS objects: that makes it visible to reports and oracles from any
  * thread, and restored with the image between controlled runs.
  */
-import { struct } from '../image/struct.js'
+import { joined, struct, type Struct } from '../image/struct.js'
 import { atomic, hardware, laboratory, lockWord, ownCpu } from '../image/guard.js'
 import type { Layout } from '../image/layout.js'
 import { phys, type PhysAddr } from '../../base/units.js'
@@ -19,6 +19,7 @@ export const CONTROL = struct('control', 384, {
   sleepers: [320, 4, laboratory], // CPUs asleep in waitUntil()
 })
 
+/** Rooms above put words of their own into those that are free here: arch/cpuState.ts, and each architecture that has some. */
 export const CPU_AREA = struct('cpu', 256, {
   irqDepth: [0, 4, ownCpu], //     local_irq_save nesting; 0: interrupts are taken
   inIrq: [4, 4, ownCpu], //        depth of interrupt handlers
@@ -34,20 +35,13 @@ export const CPU_AREA = struct('cpu', 256, {
   opStamp: [44, 4, laboratory], //     clock at the start of the operation at hand
   runs: [48, 4, laboratory], //        free-running: times that the program came to its end, wrapping
   ended: [52, 4, laboratory], //       free-running: 1 when only the other CPUs' ends are waited for
-  asceTop: [56, 4, ownCpu], //     s390: the table where the hardware's walks for users begin, and its level
-  asceLevel: [60, 4, ownCpu],
   callQueue: [64, 4, atomic], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
   doorbell: [128, 4, hardware], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4, hardware], //  address of the word waited for, 0 when awake. Writer: this CPU
   waitSince: [136, 4, laboratory], //  operation number in which the wait began
   woken: [148, 4, atomic], //      1: taken off the wait queue it was on (sync/waitQueue.ts). Writers: every CPU
-  tlbGen: [144, 4, ownCpu], //     x86-64: generation of the loaded mm up to which this CPU has flushed
   activeMm: [140, 4, ownCpu], //   the mm that a kernel thread here has borrowed; 0: none, a process runs or nothing
-  secondary: [152, 4, ownCpu], //  s390: 1: the kernel accesses user memory in secondary-space mode
-  primaryTop: [156, 4, ownCpu], // s390: the table by which instructions are fetched meanwhile; 0: the kernel's
-  stack: [200, 24, ownCpu], //     words of the kernel stack whose addresses were taken (bug/s390.ts)
   tlbBusy: [192, 4, hardware], //    1 while a user access goes through the TLB (broadcast flush waits for it)
-  isLazy: [196, 4, ownCpu], //     1: a kernel thread runs with the tables of a process loaded. Writer: this CPU
 })
 
 /**
@@ -75,10 +69,11 @@ export interface CpuRegions {
   readonly lockNodes: PhysAddr
 }
 
-export function placeCpuRegions(layout: Layout, cpuCount: number): CpuRegions {
+/** `states`: fields that other rooms have in the area of a CPU. */
+export function placeCpuRegions(layout: Layout, cpuCount: number, states: readonly Struct[] = []): CpuRegions {
   return {
     control: layout.add('control', CONTROL, 1),
-    cpus: layout.add('cpu', CPU_AREA, cpuCount),
+    cpus: layout.add('cpu', joined(CPU_AREA, states), cpuCount),
     lockNodes: layout.add('lockNodes', LOCK_NODES, cpuCount),
   }
 }

@@ -32,6 +32,18 @@ export function struct<Name extends string>(name: string, size: number, fields: 
   return { name, size, at, fields: new Map(entries) }
 }
 
+/**
+ * `base` with the fields that other rooms have put into words that it leaves free. Throws SimBug where two overlap, or where
+ * the structures are not of one size.
+ */
+export function joined(base: Struct, others: readonly Struct[]): Struct {
+  const all = [base, ...others]
+  for (const { name, size } of others)
+    if (size !== base.size) fail(`${name}: has ${size} bytes, ${base.name} ${base.size}`)
+  const fields = all.flatMap((part) => [...part.fields])
+  return struct(base.name, base.size, Object.fromEntries(fields) as Record<string, Field>)
+}
+
 function rejectOverlaps(name: string, entries: [string, Field][]): void {
   for (const [a, [aAt, aWidth, , aUnion]] of entries)
     for (const [b, [bAt, bWidth, , bUnion]] of entries) {

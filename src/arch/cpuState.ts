@@ -1,0 +1,9 @@
+/** What architectures keep for each CPU, in words that CPU_AREA leaves free. */
+import { ownCpu } from '../machine/image/guard.js'
+import { struct } from '../machine/image/struct.js'
+
+export const CPU_STATE = struct('cpu', 256, {
+  tlbGen: [144, 4, ownCpu], // flushes by interrupt: generation of the loaded mm up to which this CPU has flushed
+  isLazy: [196, 4, ownCpu], // 1: a kernel thread runs with the tables of a process loaded. Writer: this CPU
+  stack: [200, 24, ownCpu], // words of the kernel stack whose addresses were taken
+})

@@ -3,9 +3,10 @@ import { Argument, type Command } from 'commander'
 import { compareTables, COMPARE_EXECUTIONS, type Variant } from '../explore/compare/compareTables.js'
 import { tableScenarios } from '../scenario/catalog/index.js'
 import { compareHtml } from '../report/compareHtml.js'
+import type { Invocation } from './io.js'
 import { OutputFile } from './outputs.js'
 import { executionsOption, jsonOption, seedOption } from './options.js'
-import { EXIT, Terminal, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+import { EXIT, Terminal, thousands, type ExitCode } from './terminal.js'
 import { wordTable } from '../report/wordTable.js'
 
 interface Options {
@@ -15,7 +16,7 @@ interface Options {
   html?: string
 }
 
-export function addCompare(program: Command, done: (code: ExitCode) => void): void {
+export function addCompare(program: Command, { io, done }: Invocation): void {
   program
     .command('compare')
     .description('designs side by side: which survive which scenario, and what each costs')
@@ -24,14 +25,15 @@ export function addCompare(program: Command, done: (code: ExitCode) => void): vo
     .addOption(seedOption())
     .option('--html <FILE>', 'write the tables as one self-contained page, too')
     .addOption(jsonOption())
-    .action(async (what: string, options: Options) => done(await runCompare(what, options)))
+    .action(async (what: string, options: Options) =>
+      done(await runCompare(what, options, new Terminal(options.json === true, io))),
+    )
 }
 
-async function runCompare(what: string, options: Options): Promise<ExitCode> {
-  const terminal = new Terminal(options.json === true)
+async function runCompare(what: string, options: Options, terminal: Terminal): Promise<ExitCode> {
   const { seed, executions = COMPARE_EXECUTIONS, html } = options
   const page = html === undefined ? null : new OutputFile('--html', html)
-  const [variants, interrupted] = await untilInterrupted(async (signal) => {
+  const [variants, interrupted] = await terminal.untilStopped(async (signal) => {
     const onProgress = (id: string, scenario: string): void => terminal.progress(`${id}: ${scenario} (Ctrl-C stops)`)
     const found = await compareTables({ seed, executions, onProgress, signal })
     terminal.quiet()

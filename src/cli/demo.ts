@@ -6,6 +6,7 @@ import { decodeToken } from '../explore/schedule/token.js'
 import { explain } from '../report/explain.js'
 import { replayCommand } from '../report/text.js'
 import { exploreFor, foundText } from './explore.js'
+import type { Invocation } from './io.js'
 import { exitCodeOf, recordingText, runFor } from './run.js'
 import { stressFor, totalsText } from './stress.js'
 import { subjectOf, subjectOfToken } from './subject.js'
@@ -17,11 +18,11 @@ const STRESS_MS = 5_000
 const EXPLORE_MS = 30_000
 const RECORDING = '../../../test/fixtures/strace/ls.strace'
 
-export function addDemo(program: Command, done: (code: ExitCode) => void): void {
+export function addDemo(program: Command, { io, done }: Invocation): void {
   program
     .command('demo')
     .description('a tour in under a minute: what npm start runs')
-    .action(async () => done(await demo(new Terminal(false))))
+    .action(async () => done(await demo(new Terminal(false, io))))
 }
 
 /** The bug is found on purpose: the demo is clean when everything else is. */

@@ -36,8 +36,9 @@ import {
   shardsOption,
   strategyOption,
 } from './options.js'
+import type { Invocation, Io } from './io.js'
 import { htmlOption, junitOption, Outputs, tokenOption, traceOption, type OutputOptions } from './outputs.js'
-import { Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+import { Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 import { kernelText, patchDocument, playedOf, subjectOf, type Subject } from './subject.js'
 
 interface Options extends OutputOptions {
@@ -64,7 +65,7 @@ interface Options extends OutputOptions {
 /** When neither a number of executions nor a time was asked for. */
 const TIME_DEFAULT_MS = 30_000
 
-export function addExplore(program: Command, done: (code: ExitCode) => void): void {
+export function addExplore(program: Command, { io, done }: Invocation): void {
   program
     .command('explore')
     .description(
@@ -95,7 +96,7 @@ export function addExplore(program: Command, done: (code: ExitCode) => void): vo
     .addOption(jsonOption())
     .action(async (id: string, options: Options, command: Command) => {
       if (command.getOptionValueSource('seed') === 'cli') checkSeed(options)
-      done(await runExplore(id, options))
+      done(await runExplore(id, options, io))
     })
 }
 
@@ -105,10 +106,10 @@ function checkSeed({ seed, strategy }: Options): void {
   throw new UsageError(`--seed ${seed} with --strategy ${strategy}`, 'that draws nothing', 'leave --seed out')
 }
 
-async function runExplore(id: string, options: Options): Promise<ExitCode> {
+async function runExplore(id: string, options: Options, io: Io): Promise<ExitCode> {
   const subject = await subjectOf(id, options)
   const { scenario, bug, patch, change } = subject
-  const terminal = new Terminal(options.json === true)
+  const terminal = new Terminal(options.json === true, io)
   const outputs = new Outputs(options, terminal)
   const timeMs = options.time ?? (options.executions === undefined ? TIME_DEFAULT_MS : Infinity)
   const { seed, strategy, shards, resume } = options
@@ -193,7 +194,7 @@ export async function exploreFor(
 ): Promise<Explored> {
   const start = performance.now()
   const elapsed = (): number => (performance.now() - start) / 1000
-  return await untilInterrupted(async (signal) => {
+  return await terminal.untilStopped(async (signal) => {
     const { shards } = options
     const watched = {
       ...options,

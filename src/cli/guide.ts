@@ -8,17 +8,18 @@ import { writeWhole } from '../base/wholeFile.js'
 import { readGuide, type Guide } from '../report/guide/pages.js'
 import { GENERATOR, guideSite } from '../report/guide/site.js'
 import { terminalText } from '../report/guide/terminalText.js'
+import type { Invocation } from './io.js'
 import { PACKAGE_ROOT } from './packageRoot.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
 
-export function addGuide(program: Command, done: (code: ExitCode) => void): void {
+export function addGuide(program: Command, { io, done }: Invocation): void {
   program
     .command('guide')
     .description('the pages of the guide, each of which answers a question')
     .argument('[PAGE]', 'the page to show; all are listed without it')
     .addOption(new Option('--html <DIR>', 'write all pages as a site of files that needs no network'))
     .action((page: string | undefined, options: { html?: string }) =>
-      done(guide(page, options.html, new Terminal(false))),
+      done(guide(page, options.html, new Terminal(false, io))),
     )
 }
 

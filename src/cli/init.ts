@@ -3,17 +3,18 @@ import type { Command } from 'commander'
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { UsageError } from '../base/errors.js'
+import type { Invocation } from './io.js'
 import { jsonOption } from './options.js'
 import { PACKAGE_ROOT } from './packageRoot.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
 
-export function addInit(program: Command, done: (code: ExitCode) => void): void {
+export function addInit(program: Command, { io, done }: Invocation): void {
   program
     .command('init')
     .description('a project to begin with: a scenario, a patch, and a race test that passes')
     .argument('<NAME>', 'the folder to make; its last part is the name of the project')
     .addOption(jsonOption())
-    .action((name: string, options: { json?: boolean }) => done(init(name, new Terminal(options.json === true))))
+    .action((name: string, options: { json?: boolean }) => done(init(name, new Terminal(options.json === true, io))))
 }
 
 const TEMPLATE = join(PACKAGE_ROOT, 'src/cli/template')

@@ -7,15 +7,16 @@ import { ARCHITECTURES } from '../isa/index.js'
 import { programSchema } from '../program/checkProgram.js'
 import { OPERATIONS } from '../program/operations/table.js'
 import { scenarios } from '../scenario/catalog/index.js'
+import type { Invocation } from './io.js'
 import { jsonOption } from './options.js'
 import { EXIT, Terminal, type ExitCode } from './terminal.js'
 
-export function addList(program: Command, done: (code: ExitCode) => void): void {
+export function addList(program: Command, { io, done }: Invocation): void {
   program
     .command('list')
     .description('scenarios, bugs, architectures, designs of page tables, strategies, operations of programs')
     .addOption(jsonOption())
-    .action((options: { json?: boolean }) => done(list(options.json === true)))
+    .action((options: { json?: boolean }) => done(list(new Terminal(options.json === true, io))))
 }
 
 const SUMMARIES = ARCHITECTURES.map(({ id, summary }) => ({ id, summary }))
@@ -27,9 +28,8 @@ const DESIGNS = pgallocDesigns().map(({ id, arch, fragments, wholePages }) => ({
   tablesPerPage: wholePages === true ? 1 : fragments,
 }))
 
-function list(json: boolean): ExitCode {
+function list(terminal: Terminal): ExitCode {
   const operations = [...OPERATIONS.values()]
-  const terminal = new Terminal(json)
   terminal.document({
     scenarios: scenarios.map(({ id, arch, cpus, summary, exploreOnly }) => ({
       id,

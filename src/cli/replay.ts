@@ -11,6 +11,7 @@ import { findingDocument, stepDocuments, type RunDocument } from '../report/json
 import { stateDocument } from '../report/state/document.js'
 import { findingText } from '../report/text.js'
 import { curveOf } from './curve.js'
+import type { Invocation, Io } from './io.js'
 import { curveOption, fullOption, jsonOption, patchOption } from './options.js'
 import { htmlOption, Outputs, traceOption, type OutputOptions } from './outputs.js'
 import { exploreFor, foundText } from './explore.js'
@@ -29,7 +30,7 @@ interface Options extends OutputOptions {
   json?: boolean
 }
 
-export function addReplay(program: Command, done: (code: ExitCode) => void): void {
+export function addReplay(program: Command, { io, done }: Invocation): void {
   program
     .command('replay')
     .description('the execution of a token again, with its interleaving as a table')
@@ -42,15 +43,15 @@ export function addReplay(program: Command, done: (code: ExitCode) => void): voi
     .addOption(htmlOption())
     .addOption(traceOption())
     .addOption(jsonOption())
-    .action(async (token: string, options: Options) => done(await runReplay(token, options)))
+    .action(async (token: string, options: Options) => done(await runReplay(token, options, io)))
 }
 
-async function runReplay(argument: string, options: Options): Promise<ExitCode> {
+async function runReplay(argument: string, options: Options, io: Io): Promise<ExitCode> {
   const text = tokenOf(argument)
   const token = decodeToken(text)
   const subject = await subjectOfToken(token, options)
   const { scenario, bug, change, patch } = subject
-  const terminal = new Terminal(options.json === true)
+  const terminal = new Terminal(options.json === true, io)
   const outputs = new Outputs(options, terminal)
   const explanation = explain(token, scenario, change)
   const { finding, machine, rows, history, steps } = explanation

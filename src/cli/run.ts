@@ -9,11 +9,12 @@ import { findingDocument, type RunDocument } from '../report/json.js'
 import type { JunitCase, JunitSuite } from '../report/junit.js'
 import { findingText } from '../report/text.js'
 import { PLAIN } from './explore.js'
+import type { Invocation } from './io.js'
 import { cpusOption, jsonOption, patchOption } from './options.js'
 import { junitOption, Outputs, type OutputOptions } from './outputs.js'
 import { patchDocument } from './subject.js'
 import { sum } from './stress.js'
-import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+import { EXIT, Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 
 interface Options extends OutputOptions {
   patch?: string
@@ -21,7 +22,7 @@ interface Options extends OutputOptions {
   json?: boolean
 }
 
-export function addRun(program: Command, done: (code: ExitCode) => void): void {
+export function addRun(program: Command, { io, done }: Invocation): void {
   program
     .command('run')
     .description('an strace recording of a real program, with gup_fast and khugepaged racing it')
@@ -31,7 +32,7 @@ export function addRun(program: Command, done: (code: ExitCode) => void): void {
     .addOption(junitOption())
     .addOption(jsonOption())
     .action(async (file: string, options: Options) => {
-      const terminal = new Terminal(options.json === true)
+      const terminal = new Terminal(options.json === true, io)
       const outputs = new Outputs(options, terminal)
       const patch = options.patch === undefined ? null : await loadPatch(options.patch)
       const result = await runFor(terminal, file, options.cpus, patch)
@@ -48,7 +49,7 @@ export async function runFor(
   cpus: number | undefined,
   patch: Patch | null = null,
 ): Promise<RunRecordingResult> {
-  return await untilInterrupted(async (signal) => {
+  return await terminal.untilStopped(async (signal) => {
     const result = await runRecording({
       file,
       patch,

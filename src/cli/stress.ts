@@ -18,9 +18,10 @@ import {
   patchOption,
   seedOption,
 } from './options.js'
+import type { Invocation, Io } from './io.js'
 import { junitOption, Outputs, type OutputOptions } from './outputs.js'
 import { kernelText, patchDocument, subjectOf, type Subject } from './subject.js'
-import { EXIT, Terminal, seconds, thousands, untilInterrupted, type ExitCode } from './terminal.js'
+import { EXIT, Terminal, seconds, thousands, type ExitCode } from './terminal.js'
 
 interface Options extends OutputOptions {
   bug?: string
@@ -39,7 +40,7 @@ const DURATION_DEFAULT_MS = 5_000
 /** How long --explore looks for the same violation under chosen schedules. */
 const EXPLORE_MS = 30_000
 
-export function addStress(program: Command, done: (code: ExitCode) => void): void {
+export function addStress(program: Command, { io, done }: Invocation): void {
   program
     .command('stress')
     .description('a thread for each CPU over one memory image: real races at full speed')
@@ -55,10 +56,10 @@ export function addStress(program: Command, done: (code: ExitCode) => void): voi
     .addOption(fullOption())
     .addOption(junitOption())
     .addOption(jsonOption())
-    .action(async (id: string, options: Options) => done(await runStress(id, options)))
+    .action(async (id: string, options: Options) => done(await runStress(id, options, io)))
 }
 
-async function runStress(id: string, options: Options): Promise<ExitCode> {
+async function runStress(id: string, options: Options, io: Io): Promise<ExitCode> {
   if (options.full === true && options.explore !== true)
     throw new UsageError(
       '--full without --explore',
@@ -66,7 +67,7 @@ async function runStress(id: string, options: Options): Promise<ExitCode> {
       'add --explore, or leave --full out',
     )
   const subject = await subjectOf(id, options)
-  const terminal = new Terminal(options.json === true)
+  const terminal = new Terminal(options.json === true, io)
   const outputs = new Outputs(options, terminal)
   const result = await stressFor(terminal, subject, options)
   terminal.print(totalsText(subject, options.perturb === true, result))
@@ -115,7 +116,7 @@ export async function stressFor(
   { scenario, bug, patch, change }: Subject,
   options: StressSettings,
 ): Promise<FreeRunResult> {
-  return await untilInterrupted(async (signal) => {
+  return await terminal.untilStopped(async (signal) => {
     const result = await stress({
       scenario,
       bug,

@@ -2,9 +2,8 @@
  * Where a command's words go. Results go to standard output: text, or with --json one document. Progress is a line on
  * standard error that is there only while somebody looks at a terminal.
  */
-import pc from 'picocolors'
 import { paletteFor, type Palette } from '../report/palette.js'
-import { writeOutput } from './output.js'
+import type { Io } from './io.js'
 
 export { EXIT, type ExitCode } from './exit.js'
 
@@ -17,36 +16,38 @@ const PROGRESS_EVERY_MS = 100
 export class Terminal {
   readonly json: boolean
   readonly palette: Palette
+  readonly #io: Io
   readonly #showsProgress: boolean
   #progressAt = -Infinity
   #hasLine = false
 
-  constructor(json: boolean) {
+  constructor(json: boolean, io: Io) {
     this.json = json
-    this.palette = paletteFor(pc.isColorSupported && process.stdout.isTTY === true)
-    this.#showsProgress = process.stderr.isTTY === true && !json
+    this.#io = io
+    this.palette = paletteFor(io.hasColours && io.out.isTerminal)
+    this.#showsProgress = io.err.isTerminal && !json
   }
 
   get width(): number {
-    return process.stdout.columns || WIDTH_DEFAULT
+    return this.#io.out.columns || WIDTH_DEFAULT
   }
 
   /** A paragraph of the result; nothing with --json. */
   print(text = ''): void {
     if (this.json) return
     this.quiet()
-    writeOutput(`${text}\n`)
+    this.#io.out.write(`${text}\n`)
   }
 
   /** The result as data; nothing without --json. */
   document(document: object): void {
-    if (this.json) writeOutput(`${JSON.stringify(document, null, 2)}\n`)
+    if (this.json) this.#io.out.write(`${JSON.stringify(document, null, 2)}\n`)
   }
 
   /** What is no result: what went wrong on the way. */
   complain(text: string): void {
     this.quiet()
-    process.stderr.write(`racewalk: ${text}\n`)
+    this.#io.err.write(`racewalk: ${text}\n`)
   }
 
   /** Replaces the progress line, a few times a second. */
@@ -54,28 +55,24 @@ export class Terminal {
     if (!this.#showsProgress || performance.now() - this.#progressAt < PROGRESS_EVERY_MS) return
     this.#progressAt = performance.now()
     this.#hasLine = true
-    process.stderr.write(CLEAR_LINE + text.slice(0, (process.stderr.columns || WIDTH_DEFAULT) - 1))
+    this.#io.err.write(CLEAR_LINE + text.slice(0, (this.#io.err.columns || WIDTH_DEFAULT) - 1))
   }
 
   /** Takes the progress line away. */
   quiet(): void {
-    if (this.#hasLine) process.stderr.write(CLEAR_LINE)
+    if (this.#hasLine) this.#io.err.write(CLEAR_LINE)
     this.#hasLine = false
   }
-}
 
-/** How a run is asked to stop: by Ctrl-C, and by `timeout`, `kill` and most CI systems. */
-const STOPPING = ['SIGINT', 'SIGTERM'] as const
-
-/** Runs `work` with a signal that Ctrl-C aborts; a second Ctrl-C ends the process as usual. The same goes for SIGTERM. */
-export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController()
-  const interrupt = (): void => controller.abort()
-  for (const name of STOPPING) process.once(name, interrupt)
-  try {
-    return await work(controller.signal)
-  } finally {
-    for (const name of STOPPING) process.removeListener(name, interrupt)
+  /** Runs `work` with a signal that is aborted when the command is asked to stop. */
+  async untilStopped<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController()
+    const forget = this.#io.onStop(() => controller.abort())
+    try {
+      return await work(controller.signal)
+    } finally {
+      forget()
+    }
   }
 }
 

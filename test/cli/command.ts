@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { main } from '../../dist/src/cli/command.js'
+import type { Output } from '../../dist/src/cli/io.js'
 
+/** The command as a file, for tests of processes. */
 export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
 export interface Ended {
@@ -9,12 +12,22 @@ export interface Ended {
   readonly err: string
 }
 
-/** Runs the built command as a script would: no terminal. */
-export function racewalk(...args: string[]): Ended {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
-    encoding: 'utf8',
-    timeout: 110_000,
+/** Calls the command as a script would, without a terminal, in this process. */
+export async function racewalk(...args: string[]): Promise<Ended> {
+  const written = { out: '', err: '' }
+  const outputTo = (name: 'out' | 'err'): Output => ({
+    write: (text) => void (written[name] += text),
+    isTerminal: false,
+    columns: 0,
   })
+  const io = { out: outputTo('out'), err: outputTo('err'), hasColours: false, onStop: () => () => {} }
+  const code = await main([process.execPath, MAIN, ...args], io)
+  return { code, ...written }
+}
+
+/** Runs the command in a process of its own, without a terminal. */
+export function racewalkProcess(...args: string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' })
   return { code: status, out: stdout, err: stderr }
 }
 

@@ -20,14 +20,14 @@ interface Compared {
   }[]
 }
 
-describe('racewalk compare table-freeing', () => {
+describe('racewalk compare table-freeing', async () => {
   const compared = document(
-    racewalk('compare', 'table-freeing', '--executions', '200', '--json'),
+    await racewalk('compare', 'table-freeing', '--executions', '200', '--json'),
   ) as unknown as Compared
   const variant = (id: string) => compared.variants.find((v) => v.id === id) as Compared['variants'][number]
 
-  it('puts every design through the same scenarios', () => {
-    const { designs } = document(racewalk('list', '--json')) as unknown as { designs: { id: string }[] }
+  it('puts every design through the same scenarios', async () => {
+    const { designs } = document(await racewalk('list', '--json')) as unknown as { designs: { id: string }[] }
     expect(compared.variants.map(({ id }) => id)).toEqual(designs.map(({ id }) => id))
     const names = compared.variants.map(({ scenarios }) =>
       scenarios.map(({ scenario }) => scenario.split('@')[0]).join(),
@@ -42,9 +42,9 @@ describe('racewalk compare table-freeing', () => {
     for (const id of ['s390-shared-head', 's390-list-node']) expect(variant(id).verdict, id).toBe('fails')
   })
 
-  it('gives a token for each failure, which replays to it', () => {
+  it('gives a token for each failure, which replays to it', async () => {
     const failed = variant('s390-shared-head').scenarios.find(({ verdict }) => verdict === 'fails')
-    const { code, out } = racewalk('replay', failed?.token ?? '', '--json')
+    const { code, out } = await racewalk('replay', failed?.token ?? '', '--json')
     expect(code).toBe(1)
     expect(JSON.parse(out)).toMatchObject({
       scenario: failed?.scenario,
@@ -63,9 +63,9 @@ describe('racewalk compare table-freeing', () => {
     for (const { allocFreeNs } of compared.variants) expect(allocFreeNs).toBeGreaterThan(0)
   })
 
-  it('writes the same as a page that needs nothing else', () => {
+  it('writes the same as a page that needs nothing else', async () => {
     const file = join(mkdtempSync(join(tmpdir(), 'racewalk-')), 'compare.html')
-    expect(racewalk('compare', 'table-freeing', '--executions', '20', '--html', file).code).toBe(0)
+    expect((await racewalk('compare', 'table-freeing', '--executions', '20', '--html', file)).code).toBe(0)
     const page = readFileSync(file, 'utf8')
     for (const { id } of compared.variants) expect(page).toContain(`<th>${id}</th>`)
     expect(page).toMatch(/class="fails" title="BUG: [^"]*">fails in execution 1</)
@@ -73,26 +73,26 @@ describe('racewalk compare table-freeing', () => {
     expect(page).not.toMatch(/<script|https?:/)
   })
 
-  it('says at once that a page cannot be written', () => {
-    const { code, err } = racewalk('compare', 'table-freeing', '--html', '/no/such/folder/page.html')
+  it('says at once that a page cannot be written', async () => {
+    const { code, err } = await racewalk('compare', 'table-freeing', '--html', '/no/such/folder/page.html')
     expect([code, err]).toEqual([2, expect.stringContaining('/no/such/folder/page.html')])
   })
 
-  it('says what can be compared when asked for something else', () => {
-    const { code, err } = racewalk('compare', 'schedulers')
+  it('says what can be compared when asked for something else', async () => {
+    const { code, err } = await racewalk('compare', 'schedulers')
     expect([code, err]).toEqual([2, expect.stringContaining('table-freeing')])
   })
 })
 
 describe('SCENARIO@DESIGN', () => {
-  it('runs a scenario with a design of page tables', () => {
-    const { code, out } = racewalk('explore', 'retract-vs-gup@powerpc-fragments', '--executions', '200', '--json')
+  it('runs a scenario with a design of page tables', async () => {
+    const { code, out } = await racewalk('explore', 'retract-vs-gup@powerpc-fragments', '--executions', '200', '--json')
     expect([code, (JSON.parse(out) as { scenario: string }).scenario]).toEqual([0, 'retract-vs-gup@powerpc-fragments'])
-    expect(racewalk('stress', 'gup-vs-munmap@s390-active', '--duration', '200ms').code).toBe(0)
+    expect((await racewalk('stress', 'gup-vs-munmap@s390-active', '--duration', '200ms')).code).toBe(0)
   })
 
-  it('names the designs there are when there is none of that name', () => {
-    const { code, err } = racewalk('explore', 'retract-vs-gup@power', '--executions', '1')
+  it('names the designs there are when there is none of that name', async () => {
+    const { code, err } = await racewalk('explore', 'retract-vs-gup@power', '--executions', '1')
     expect(code).toBe(2)
     expect(err).toMatch(/no architecture or design of page tables 'power'.*powerpc-fragments/s)
   })

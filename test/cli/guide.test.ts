@@ -10,23 +10,23 @@ beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), 'racewalk-guide-'))))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('racewalk guide', () => {
-  it('lists the pages with their questions', () => {
-    const { code, out } = racewalk('guide')
+  it('lists the pages with their questions', async () => {
+    const { code, out } = await racewalk('guide')
     expect(code).toBe(0)
     for (const page of guidePages)
       expect(out).toMatch(new RegExp(`^  ${nameOf(page)} +${page.text.slice(2, page.text.indexOf('?'))}\\?$`, 'm'))
   })
 
-  it.each(guidePages.map((page) => [nameOf(page), page] as const))('%s shows the page', (name, page) => {
-    const { code, out } = racewalk('guide', name)
+  it.each(guidePages.map((page) => [nameOf(page), page] as const))('%s shows the page', async (name, page) => {
+    const { code, out } = await racewalk('guide', name)
     expect(code).toBe(0)
     expect(out.split('\n')[0]).toBe(page.text.slice(2, page.text.indexOf('\n')))
 
     expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
   })
 
-  it('names the nearest page where there is none', () => {
-    const { code, out, err } = racewalk('guide', 'comands')
+  it('names the nearest page where there is none', async () => {
+    const { code, out, err } = await racewalk('guide', 'comands')
     expect([code, out]).toEqual([2, ''])
     expect(err).toMatch(/no page 'comands'[^]*did you mean 'commands'\?/)
   })
@@ -36,10 +36,10 @@ describe('racewalk guide --html', () => {
   const files = (site: string): string[] => readdirSync(site).sort()
   const expected = ['index', ...guidePages.map(nameOf)].map((name) => `${name}.html`).sort()
 
-  it('writes a page each and says so, over an older site, too', () => {
+  it('writes a page each and says so, over an older site, too', async () => {
     const site = join(folder, 'new/site')
     for (let times = 0; times < 2; times++) {
-      const { code, out } = racewalk('guide', '--html', site)
+      const { code, out } = await racewalk('guide', '--html', site)
       expect(code).toBe(0)
       for (const file of expected) expect(out).toContain(file)
       expect(files(site)).toEqual(expected)
@@ -47,12 +47,12 @@ describe('racewalk guide --html', () => {
     expect(readFileSync(join(site, 'report.html'), 'utf8')).toContain('<h1')
   })
 
-  it('leaves a folder with other files as it is', () => {
+  it('leaves a folder with other files as it is', async () => {
     for (const file of ['notes.txt', 'index.html']) {
       const site = join(folder, file)
       mkdirSync(site)
       writeFileSync(join(site, file), 'mine')
-      const { code, err } = racewalk('guide', '--html', site)
+      const { code, err } = await racewalk('guide', '--html', site)
       expect(code).toBe(2)
       expect(err).toContain(`holds ${file}`)
       expect(files(site)).toEqual([file])
@@ -60,13 +60,13 @@ describe('racewalk guide --html', () => {
     }
   })
 
-  it('refuses a file, and a page beside it', () => {
+  it('refuses a file, and a page beside it', async () => {
     const file = join(folder, 'file')
     writeFileSync(file, 'mine')
-    expect(racewalk('guide', '--html', file)).toMatchObject({
+    expect(await racewalk('guide', '--html', file)).toMatchObject({
       code: 2,
       err: expect.stringContaining('is a file') as string,
     })
-    expect(racewalk('guide', 'report', '--html', folder)).toMatchObject({ code: 2 })
+    expect(await racewalk('guide', 'report', '--html', folder)).toMatchObject({ code: 2 })
   })
 })

@@ -23,8 +23,8 @@ const FILES = [
 
 describe('racewalk init', () => {
   const project = join(folder, 'my-race')
-  beforeAll(() => {
-    expect(racewalk('init', project).code).toBe(0)
+  beforeAll(async () => {
+    expect((await racewalk('init', project)).code).toBe(0)
     // What npm install would do.
     mkdirSync(join(project, 'node_modules'))
     for (const [name, target] of [
@@ -69,21 +69,28 @@ describe('racewalk init', () => {
     expect([run(scripts.bug), run(scripts.patched)]).toEqual([1, 0])
   })
 
-  it('refuses a folder that is not empty, and leaves it alone', () => {
-    const { code, err } = racewalk('init', project)
+  it('refuses a folder that is not empty, and leaves it alone', async () => {
+    const { code, err } = await racewalk('init', project)
     expect(err).toMatch(/my-race is not empty[^]*choose another name/)
     expect(code).toBe(2)
     expect(readdirSync(project).length).toBe(FILES.length + 1)
   })
 
-  it('refuses a file, and what npm takes for no name', () => {
+  it('refuses a file, and what npm takes for no name', async () => {
     writeFileSync(join(folder, 'file'), '')
-    expect(racewalk('init', join(folder, 'file'))).toMatchObject({ code: 2, err: expect.stringMatching(/is a file/) })
-    expect(racewalk('init', join(folder, 'My Race')).err).toMatch(/no name for a project[^]*racewalk init my-race/)
+    expect(await racewalk('init', join(folder, 'file'))).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/is a file/),
+    })
+    expect((await racewalk('init', join(folder, 'My Race'))).err).toMatch(
+      /no name for a project[^]*racewalk init my-race/,
+    )
   })
 
-  it('fills a folder that is empty, and says what it wrote', () => {
+  it('fills a folder that is empty, and says what it wrote', async () => {
     mkdirSync(join(folder, 'empty'))
-    expect(document(racewalk('init', join(folder, 'empty'), '--json'))['files']).toEqual(expect.arrayContaining(FILES))
+    expect(document(await racewalk('init', join(folder, 'empty'), '--json'))['files']).toEqual(
+      expect.arrayContaining(FILES),
+    )
   })
 })

@@ -14,8 +14,8 @@ interface Listed {
   architectures: { id: string }[]
 }
 
-describe('racewalk list', () => {
-  const listed = document(racewalk('list', '--json')) as unknown as Listed
+describe('racewalk list', async () => {
+  const listed = document(await racewalk('list', '--json')) as unknown as Listed
   const scenarioIds = listed.scenarios.map(({ id }) => id)
 
   it('has every scenario of the first catalogue', () => {
@@ -72,8 +72,8 @@ describe('racewalk list', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  it('says the same in words', () => {
-    const { code, out } = racewalk('list')
+  it('says the same in words', async () => {
+    const { code, out } = await racewalk('list')
     expect(code).toBe(0)
     for (const id of scenarioIds) expect(out).toContain(id)
   })

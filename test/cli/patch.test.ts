@@ -81,8 +81,8 @@ interface Found {
 
 const FOUND = ['--executions', '5000', '--json'] as const
 
-describe('a patch', () => {
-  const explored = racewalk('explore', 'gup-vs-split', '--patch', trusting, ...FOUND)
+describe('a patch', async () => {
+  const explored = await racewalk('explore', 'gup-vs-split', '--patch', trusting, ...FOUND)
   const found = document(explored)
   const { token, title } = (found['findings'] as [Found])[0]
 
@@ -94,19 +94,19 @@ describe('a patch', () => {
     })
   })
 
-  it('is in the command that replays what it did', () => {
-    const { out } = racewalk('explore', 'gup-vs-split', '--patch', trusting, '--executions', '5000')
+  it('is in the command that replays what it did', async () => {
+    const { out } = await racewalk('explore', 'gup-vs-split', '--patch', trusting, '--executions', '5000')
     expect(out).toMatch(/gup-vs-split, fixed code, patched by .*trusting\.ts: /)
     expect(out.trimEnd().split('\n').at(-1)).toBe(`  npx racewalk replay ${token} --patch ${shown(trusting)}`)
   })
 
-  it('is replayed step for step', () => {
-    const replayed = document(racewalk('replay', token, '--patch', trusting, '--json'))
+  it('is replayed step for step', async () => {
+    const replayed = document(await racewalk('replay', token, '--patch', trusting, '--json'))
     expect(replayed).toMatchObject({ exact: true, findings: [{ title }], patch: { file: shown(trusting) } })
   })
 
-  it('runs in threads', () => {
-    const { code, out } = racewalk('stress', 'gup-vs-split', '--patch', trusting, '--duration', '30s', '--json')
+  it('runs in threads', async () => {
+    const { code, out } = await racewalk('stress', 'gup-vs-split', '--patch', trusting, '--duration', '30s', '--json')
     expect(code).toBe(1)
     expect(JSON.parse(out)).toMatchObject({
       patch: { file: shown(trusting) },
@@ -116,13 +116,13 @@ describe('a patch', () => {
     })
   })
 
-  it('that throws is at fault itself, in both engines, with the line in its source', () => {
+  it('that throws is at fault itself, in both engines, with the line in its source', async () => {
     for (const args of [
       ['explore', 'gup-vs-split'],
       ['stress', 'gup-vs-split', '--duration', '30s'],
       ['stress', 'gup-vs-split', '--perturb', '--duration', '30s'],
     ]) {
-      const { code, err } = racewalk(...args, '--patch', throwing)
+      const { code, err } = await racewalk(...args, '--patch', throwing)
       expect(err).toMatch(
         /throwing\.ts:1[25]:\d+: SyntaxError: .*JSON[^]*Trusting\.p(te|md)Unchanged \(.*throwing\.ts:1[25]:/,
       )
@@ -130,25 +130,25 @@ describe('a patch', () => {
     }
   })
 
-  it('that does not compile is shown with file, line and column', () => {
+  it('that does not compile is shown with file, line and column', async () => {
     const wrong = file('wrong.ts', patchOf('return 1'))
-    const { code, err, out } = racewalk('explore', 'gup-vs-split', '--patch', wrong)
+    const { code, err, out } = await racewalk('explore', 'gup-vs-split', '--patch', wrong)
     expect(err).toMatch(
       /wrong\.ts does not compile\n {2}.*wrong\.ts:\d+:\d+: [^]*Type 'number' is not assignable to type 'boolean'/,
     )
     expect({ code, out }).toEqual({ code: 2, out: '' })
   })
 
-  it('and a bug that set the same thing otherwise are refused', () => {
+  it('and a bug that set the same thing otherwise are refused', async () => {
     const other = file('other.ts', patchOf('return true').replace("'broadcast'", "'ipi'"))
-    const { code, err } = racewalk('explore', 'gup-vs-split', '--bug', 'no-recheck', '--patch', other)
+    const { code, err } = await racewalk('explore', 'gup-vs-split', '--bug', 'no-recheck', '--patch', other)
     expect(err).toMatch(/--bug no-recheck with --patch .*other\.ts\n.*flushStyle to broadcast, the other to ipi/)
     expect(code).toBe(2)
   })
 })
 
-describe('a scenario and a bug from files', () => {
-  const explored = document(racewalk('explore', scenario, '--bug', bug, ...FOUND))
+describe('a scenario and a bug from files', async () => {
+  const explored = document(await racewalk('explore', scenario, '--bug', bug, ...FOUND))
   const { token, title } = (explored['findings'] as [Found])[0]
 
   it('are explored', () => {
@@ -159,19 +159,21 @@ describe('a scenario and a bug from files', () => {
     })
   })
 
-  it('are replayed from their files', () => {
-    const replayed = document(racewalk('replay', token, '--scenario', scenario, '--bug', bug, '--json'))
+  it('are replayed from their files', async () => {
+    const replayed = document(await racewalk('replay', token, '--scenario', scenario, '--bug', bug, '--json'))
     expect(replayed).toMatchObject({ exact: true, findings: [{ title }] })
   })
 
-  it('are asked for when a token needs them', () => {
-    expect(racewalk('replay', token).err).toMatch(/no scenario 'pin-vs-unmap'[^]*add --scenario FILE/)
-    expect(racewalk('replay', token, '--scenario', scenario).err).toMatch(/no bug 'never-looks'[^]*add --bug FILE/)
+  it('are asked for when a token needs them', async () => {
+    expect((await racewalk('replay', token)).err).toMatch(/no scenario 'pin-vs-unmap'[^]*add --scenario FILE/)
+    expect((await racewalk('replay', token, '--scenario', scenario)).err).toMatch(
+      /no bug 'never-looks'[^]*add --bug FILE/,
+    )
   })
 
-  it('run in threads, and on another architecture', () => {
-    expect(racewalk('stress', scenario, '--bug', bug, '--duration', '30s', '--json').code).toBe(1)
-    const other = racewalk('explore', `${scenario}@s390`, '--executions', '20', '--json')
+  it('run in threads, and on another architecture', async () => {
+    expect((await racewalk('stress', scenario, '--bug', bug, '--duration', '30s', '--json')).code).toBe(1)
+    const other = await racewalk('explore', `${scenario}@s390`, '--executions', '20', '--json')
     expect(document(other)).toMatchObject({ scenario: 'pin-vs-unmap@s390', arch: 's390', findings: [] })
   })
 })

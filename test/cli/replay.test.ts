@@ -14,52 +14,54 @@ interface Document {
   continued: { executions: number; finding: { title: string; token: string } | null } | null
 }
 
-describe('racewalk replay', () => {
+describe('racewalk replay', async () => {
   const file = join(folder, 'found.token')
-  const explored = document(racewalk('explore', 'fork-vs-gup', '--bug', 'fork-gupfast', '--token', file, '--json'))
+  const explored = document(
+    await racewalk('explore', 'fork-vs-gup', '--bug', 'fork-gupfast', '--token', file, '--json'),
+  )
   const [found] = (explored as unknown as Document).findings
   if (found === undefined) throw new Error('seed 1 finds nothing')
 
-  it('takes a token from a file', () => {
-    const { code, out } = racewalk('replay', file, '--json')
+  it('takes a token from a file', async () => {
+    const { code, out } = await racewalk('replay', file, '--json')
     expect(code).toBe(1)
     expect(JSON.parse(out)).toMatchObject({ exact: true, continued: null, findings: [{ title: found.title }] })
   })
 
-  it('names the point of a token that does not come, and searches on from the turns that did', () => {
+  it('names the point of a token that does not come, and searches on from the turns that did', async () => {
     const token = decodeToken(found.token)
     const gone = { ...(token.deviations.at(-1) as (typeof token.deviations)[number]), occurrence: 77 }
     const other = encodeToken({ ...token, deviations: [...token.deviations.slice(0, -1), gone] })
-    const { code, out } = racewalk('replay', other)
+    const { code, out } = await racewalk('replay', other)
     const turns = token.deviations.length
     expect(out).toMatch(
       new RegExp(`turn ${turns} of ${turns} did not come \\(CPU \\d, operation \\d, the 78th \\w+ of `),
     )
     expect(out).toMatch(/going on from there[^]*found in execution \d+:[^]*npx racewalk replay rw2-/)
     expect(code).toBe(1)
-    const { continued, exact } = document(racewalk('replay', other, '--json')) as unknown as Document
+    const { continued, exact } = document(await racewalk('replay', other, '--json')) as unknown as Document
     expect(exact).toBe(false)
-    const again = document(racewalk('replay', continued?.finding?.token ?? '', '--json')) as unknown as Document
+    const again = document(await racewalk('replay', continued?.finding?.token ?? '', '--json')) as unknown as Document
     expect(again).toMatchObject({ exact: true, findings: [{ title: continued?.finding?.title }] })
   })
 
-  it('refuses a token that keeps operations which the scenario does not have', () => {
+  it('refuses a token that keeps operations which the scenario does not have', async () => {
     const token = decodeToken(found.token)
     const reduction = [[{ path: [7], choice: 0, size: 0 }], []]
-    const { code, err } = racewalk('replay', encodeToken({ ...token, reduction }))
+    const { code, err } = await racewalk('replay', encodeToken({ ...token, reduction }))
     expect(err).toMatch(/keeps operation 7 of CPU 0, and the scenario has none[^]*find it again with racewalk explore/)
     expect(code).toBe(2)
   })
 
-  it('takes a token of reduced programs for everything that it takes others for', () => {
+  it('takes a token of reduced programs for everything that it takes others for', async () => {
     const small = join(folder, 'small.token')
-    racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--check', '--token', small)
-    const { code, out } = racewalk('replay', small, '--curve')
+    await racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--check', '--token', small)
+    const { code, out } = await racewalk('replay', small, '--curve')
     expect(out).toMatch(
       /replayed step for step[^]*smaller +2 of 4 operations on 2 of 2 CPUs[^]*◆ decisive switch[^]*probability of failure/,
     )
     expect(code).toBe(1)
-    const [finding] = document(racewalk('replay', small, '--json'))['findings'] as [
+    const [finding] = document(await racewalk('replay', small, '--json'))['findings'] as [
       { decisive: object; reduced: object },
     ]
     expect(finding.reduced).toMatchObject({
@@ -74,14 +76,14 @@ describe('racewalk replay', () => {
     expect(finding.decisive).toMatchObject({ step: expect.any(Number) as number, runs: 50 })
   })
 
-  it('searches on among the reduced programs where a point of theirs does not come', () => {
+  it('searches on among the reduced programs where a point of theirs does not come', async () => {
     const { findings } = document(
-      racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--json'),
+      await racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--json'),
     ) as unknown as Document
     const token = decodeToken(findings[0]?.token ?? '')
     const gone = { ...(token.deviations.at(-1) as (typeof token.deviations)[number]), occurrence: 77 }
     const other = encodeToken({ ...token, deviations: [...token.deviations.slice(0, -1), gone] })
-    const { continued } = document(racewalk('replay', other, '--json')) as unknown as Document
+    const { continued } = document(await racewalk('replay', other, '--json')) as unknown as Document
     const operations = decodeToken(continued?.finding?.token ?? '').reduction?.flat().length
     expect(operations).toBe(2)
   })

@@ -63,7 +63,7 @@ describe('Ctrl-C', () => {
     expect(ms).toBeLessThan(5000)
 
     const executions = result['executions'] as number
-    const resumed = racewalk(...args, '--executions', String(executions + 1000))
+    const resumed = await racewalk(...args, '--executions', String(executions + 1000))
     expect(document(resumed)).toMatchObject({ executions: executions + 1000, resumed: { executions } })
   })
 })
@@ -98,7 +98,7 @@ describe('a killed exploration', () => {
     const args = ['explore', 'message-passing', '--resume', kept, '--shards', '2', '--json']
     const { code, out } = await ended(args, 'SIGKILL', runningFor(kept, 3500))
     expect({ code, out }).toEqual({ code: null, out: '' })
-    const resumed = document(racewalk(...args, '--time', '300ms'))
+    const resumed = document(await racewalk(...args, '--time', '300ms'))
     expect((resumed['resumed'] as { executions: number }).executions).toBeGreaterThan(0)
   })
 })

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { document, racewalk } from './command.js'
 
 describe('racewalk stress', () => {
-  it('counts operations by kind and CPU, and finds nothing in fixed code', () => {
-    const ended = racewalk('stress', 'gup-vs-split', '--duration', '1s', '--json')
+  it('counts operations by kind and CPU, and finds nothing in fixed code', async () => {
+    const ended = await racewalk('stress', 'gup-vs-split', '--duration', '1s', '--json')
     expect(ended.code).toBe(0)
     const result = document(ended)
     expect(result).toMatchObject({
@@ -29,8 +29,8 @@ describe('racewalk stress', () => {
     expect(perCpu.every((counts) => Object.values(counts).some((count) => count > 0))).toBe(true)
   })
 
-  it('prints totals and rates', () => {
-    const { code, out } = racewalk('stress', 'gup-vs-dontneed', '--duration', '500ms', '--perturb')
+  it('prints totals and rates', async () => {
+    const { code, out } = await racewalk('stress', 'gup-vs-dontneed', '--duration', '500ms', '--perturb')
     expect(code).toBe(0)
     expect(out).toMatch(/operation +total +rate +CPU 0 +CPU 1/)
     expect(out).toMatch(/madvise +[\d,]+ +[\d,]+\/s/)

@@ -91,8 +91,8 @@ const REFUSED: readonly (readonly [string, readonly string[], RegExp])[] = [
 
 describe('racewalk refuses', () => {
   for (const [what, args, said] of REFUSED)
-    it(what, () => {
-      const { code, out, err } = racewalk(...args)
+    it(what, async () => {
+      const { code, out, err } = await racewalk(...args)
       expect(err).toMatch(said)
       expect(code).toBe(2)
       if (!args.includes('--json')) expect(out).toBe('')
@@ -107,25 +107,25 @@ describe('racewalk refuses', () => {
     reduction: null,
   })
 
-  it('a token with a letter changed, as damaged', () => {
+  it('a token with a letter changed, as damaged', async () => {
     const damaged = token.slice(0, 8) + (token[8] === 'A' ? 'B' : 'A') + token.slice(9)
-    const { code, err } = racewalk('replay', damaged)
+    const { code, err } = await racewalk('replay', damaged)
     expect(code).toBe(2)
     expect(err).toMatch(/is damaged[^]*checksum/)
   })
 
-  it('a token that was cut off, as damaged', () => {
-    expect(racewalk('replay', token.slice(0, -4)).err).toMatch(/is damaged/)
+  it('a token that was cut off, as damaged', async () => {
+    expect((await racewalk('replay', token.slice(0, -4))).err).toMatch(/is damaged/)
   })
 
-  it('a token of another version, by its number', () => {
-    const { code, err } = racewalk('replay', token.replace('rw2-', 'rw9-'))
+  it('a token of another version, by its number', async () => {
+    const { code, err } = await racewalk('replay', token.replace('rw2-', 'rw9-'))
     expect(code).toBe(2)
     expect(err).toMatch(/of version 9[^]*reads version 2/)
   })
 
-  it('a token of a scenario that does not exist', () => {
-    const { code, err } = racewalk(
+  it('a token of a scenario that does not exist', async () => {
+    const { code, err } = await racewalk(
       'replay',
       encodeToken({ scenario: 'gone', bug: null, patch: null, cpus: 2, deviations: [], reduction: null }),
     )
@@ -133,8 +133,8 @@ describe('racewalk refuses', () => {
     expect(err).toMatch(/no scenario 'gone'/)
   })
 
-  it('with one JSON document when asked for JSON', () => {
-    const ended = racewalk('explore', 'nothing', '--json')
+  it('with one JSON document when asked for JSON', async () => {
+    const ended = await racewalk('explore', 'nothing', '--json')
     expect(ended.code).toBe(2)
     expect(document(ended)).toMatchObject({
       error: { kind: 'usage', message: expect.stringContaining("no scenario 'nothing'") },
@@ -143,8 +143,8 @@ describe('racewalk refuses', () => {
 })
 
 describe('racewalk helps', () => {
-  it('with 0', () => {
-    const { code, out } = racewalk('--help')
+  it('with 0', async () => {
+    const { code, out } = await racewalk('--help')
     expect(code).toBe(0)
     for (const command of ['list', 'stress', 'explore', 'replay', 'run', 'demo']) expect(out).toContain(command)
     expect(out).toContain('Exit codes: 0 nothing found, 1 a finding, 2 wrong use')

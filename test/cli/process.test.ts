@@ -8,7 +8,7 @@ import { MAIN, racewalk, racewalkProcess } from './command.js'
 const folder = mkdtempSync(join(tmpdir(), 'racewalk-process-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-// Most tests call the command in their own process. Here each runs once as users run it.
+// Most tests call the command in their own process. Here each runs once as users run it; compare does in its own tests.
 describe('the command as a process', () => {
   const found = racewalkProcess('explore', 'message-passing-reversed', '--json')
   const [finding] = (JSON.parse(found.out) as { findings: { token: string }[] }).findings
@@ -19,7 +19,6 @@ describe('the command as a process', () => {
     ['replay', [finding?.token ?? ''], 1],
     ['stress', ['gup-vs-split', '--duration', '200ms'], 0],
     ['run', ['test/fixtures/strace/true.strace'], 0],
-    ['compare', ['table-freeing', '--executions', '5'], 0],
     ['init', [join(folder, 'mine')], 0],
     ['guide', [], 0],
     ['explore', ['nothing'], 2],

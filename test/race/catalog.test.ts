@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { explore } from '../../dist/src/explore/explore.js'
 import { scenarios } from '../../dist/src/scenario/catalog/index.js'
+import { executions } from '../budget.js'
 
 // Fixed code survives. The budget is a smoke test of each scenario; the long runs are `npm run bench` and the README's.
 const SEED = 11
-const EXECUTIONS = 1500
+const EXECUTIONS = executions(1500)
 
 describe(`the catalogue on mainline, controlled (seed ${SEED}, ${EXECUTIONS} executions each)`, () => {
   for (const scenario of scenarios.filter(({ id }) => !['message-passing-reversed', 'gup-fast-miniature'].includes(id)))

@@ -26,8 +26,8 @@ function documented(title: string, printed: object, without: readonly string[] =
 
 const LS = fileURLToPath(new URL('../fixtures/strace/ls.strace', import.meta.url))
 
-describe('the page of the JSON documents has the fields of', () => {
-  const explored = document(racewalk('explore', 'gup-fast-miniature', '--curve', '--json'))
+describe('the page of the JSON documents has the fields of', async () => {
+  const explored = document(await racewalk('explore', 'gup-fast-miniature', '--curve', '--json'))
   const [finding] = explored['findings'] as { token: string }[]
 
   it('explore', () => documented('explore', explored))
@@ -36,17 +36,17 @@ describe('the page of the JSON documents has the fields of', () => {
     expect(Object.keys(finding ?? {}).sort()).toEqual(fieldsOf('A finding').sort())
   })
 
-  it('replay', () => {
-    documented('replay', document(racewalk('replay', finding?.token ?? '', '--json')), ['seconds'])
+  it('replay', async () => {
+    documented('replay', document(await racewalk('replay', finding?.token ?? '', '--json')), ['seconds'])
   })
 
-  it('stress', () => {
-    documented('stress', document(racewalk('stress', 'gup-vs-split', '--duration', '200ms', '--json')))
+  it('stress', async () => {
+    documented('stress', document(await racewalk('stress', 'gup-vs-split', '--duration', '200ms', '--json')))
   })
 
-  it('run', () => documented('run', document(racewalk('run', LS, '--json'))))
+  it('run', async () => documented('run', document(await racewalk('run', LS, '--json'))))
 
-  it('list', () => {
-    expect(Object.keys(document(racewalk('list', '--json'))).sort()).toEqual(fieldsOf('list').sort())
+  it('list', async () => {
+    expect(Object.keys(document(await racewalk('list', '--json'))).sort()).toEqual(fieldsOf('list').sort())
   })
 })

@@ -13,7 +13,7 @@ import Table from 'cli-table3'
 import { bugs, type Bug } from '../src/bug/index.js'
 import { Budget } from '../src/explore/shrink/budget.js'
 import { explore } from '../src/explore/explore.js'
-import { fromFewPreemptions, reducedBy, shrink, type Change } from '../src/explore/shrink/shrink.js'
+import { fromFewPreemptions, reducedBy, shrink, type BeforeAfter } from '../src/explore/shrink/shrink.js'
 import { isSameFailure, type Finding } from '../src/machine/engine/finding.js'
 import { scenarioById } from '../src/scenario/catalog/index.js'
 import { extentOf } from '../src/program/reduction.js'
@@ -29,9 +29,9 @@ const BOUNDED = SMOKE ? 10 : Number(values.bounded ?? 0)
 
 interface Measured {
   readonly finding: Finding
-  readonly switches: Change
-  readonly operations: Change
-  readonly cpus: Change
+  readonly switches: BeforeAfter
+  readonly operations: BeforeAfter
+  readonly cpus: BeforeAfter
   readonly executions: number
   readonly seconds: number
   /** Switches, the fewest that are known of what is left. */
@@ -55,9 +55,9 @@ function measure(bug: Bug, scenarioId: string, seed: number): Measured | null {
 const fewestOf = (all: readonly Measured[], one: Measured): number =>
   Math.min(...all.map(({ finding, fewest }) => (isSameFailure(finding, one.finding) ? fewest : Infinity)))
 
-const unchanged = (n: number): Change => ({ before: n, after: n })
+const unchanged = (n: number): BeforeAfter => ({ before: n, after: n })
 
-function change(all: readonly Measured[], of: (measured: Measured) => Change): string {
+function change(all: readonly Measured[], of: (measured: Measured) => BeforeAfter): string {
   return `${median(all.map((one) => of(one).before))} → ${median(all.map((one) => of(one).after))}`
 }
 

@@ -77,6 +77,48 @@ describe('imports between the rooms of src/', () => {
   })
 })
 
+// The maps inside the two rooms that have rooms of their own; `files`: those beside the folders.
+const SUBROOMS = {
+  explore: [
+    ['session'],
+    ['schedule'],
+    ['strategy'],
+    ['systematic'],
+    ['insight'],
+    ['shrink'],
+    ['files'],
+    ['shards', 'compare'],
+  ],
+  boot: [['lower'], ['files'], ['module'], ['threads'], ['recording']],
+}
+
+/** Imports between the rooms of `room`. */
+function inside(room: string): Edge[] {
+  const path = join(SRC, room)
+  const subroomOf = (file: string): string => {
+    const [first = '', ...rest] = relative(path, file).split('/')
+    return rest.length === 0 ? 'files' : first
+  }
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  return files.flatMap((file) => {
+    const from = subroomOf(join(path, file))
+    const targets = importsOf(join(path, file)).map((target) => join(path, dirname(file), target))
+    const own = targets.filter((target) => target.startsWith(`${path}/`))
+    return own.map((target) => ({ file, from, to: subroomOf(target) })).filter(({ to }) => to !== from)
+  })
+}
+
+describe.each(Object.entries(SUBROOMS))('imports between the rooms of src/%s/', (room, lines) => {
+  const rank = (name: string): number => lines.findIndex((line) => line.includes(name))
+  const within = inside(room)
+
+  it('go to rooms of the map, and upwards only', () => {
+    expect(within.length).toBeGreaterThan(10)
+    const wrong = within.filter(({ from, to }) => rank(from) < 0 || rank(to) < 0 || rank(to) >= rank(from))
+    expect([...new Set(wrong.map(said))]).toEqual([])
+  })
+})
+
 // Modules that import each other's values run in an order that depends on who is loaded first. `import type` is erased, and
 // import() runs later, so neither counts; `import { type X }` stays as an import of nothing, and does.
 const ROOT = dirname(SRC)

@@ -35,7 +35,7 @@ interface Contents {
   readonly search: object | null
 }
 
-export class Kept {
+export class Checkpoint {
   /** As the directory had it. */
   readonly tally: Tally
   /** Where a systematic search stood; null for others, and at the beginning. */

@@ -10,7 +10,7 @@ import type { Reduction } from '../program/reduction.js'
 import { checkCpus, type Scenario } from '../scenario/scenario.js'
 import type { Divergence } from './schedule/check.js'
 import { DeviationStrategy, type Deviation } from './schedule/deviations.js'
-import { Kept, type Resumed } from './checkpoint.js'
+import { Checkpoint, type Resumed } from './checkpoint.js'
 import { present, type FoundFinding } from './present.js'
 import { Runner, type Plan, type Wanted } from './runner.js'
 import type { CoverageData } from './insight/coverage.js'
@@ -133,14 +133,14 @@ class Exploration {
   readonly #options: ExploreOptions
   readonly #plan: Plan
   readonly #runner: Runner
-  readonly #kept: Kept | null
+  readonly #kept: Checkpoint | null
   readonly #tally: Tally
 
   constructor(options: ExploreOptions) {
     this.#options = options
     this.#plan = planOf(options)
     this.#runner = new Runner(this.#plan)
-    this.#kept = keptFor(options, this.#plan)
+    this.#kept = checkpointFor(options, this.#plan)
     this.#tally = this.#kept?.tally ?? emptyTally()
     if (!this.#kept?.resumed) return
     if (this.#kept.search !== null) this.#runner.systematic?.goOn(this.#kept.search)
@@ -191,9 +191,9 @@ export function planOf(options: ExploreOptions): Plan {
   return { ...kernel, seed, strategy, depth, preemptions, wanted, after, check, insight, oracles }
 }
 
-/** The directory of `resume`; null without. Throws UsageError as Kept does. */
-export function keptFor({ resume, modules = {} }: ExploreOptions, plan: Plan): Kept | null {
-  return resume === undefined ? null : new Kept(resume, plan, Object.values(modules) as string[])
+/** The directory of `resume`; null without. Throws UsageError as Checkpoint does. */
+export function checkpointFor({ resume, modules = {} }: ExploreOptions, plan: Plan): Checkpoint | null {
+  return resume === undefined ? null : new Checkpoint(resume, plan, Object.values(modules) as string[])
 }
 
 /** `session`: a machine of `plan`, which shows what was found. */

@@ -26,7 +26,7 @@ interface Named {
 }
 
 /** A plan as plain data. */
-export interface PlainPlan extends Omit<Plan, 'scenario' | 'bug' | 'patch' | 'wanted'> {
+export interface EncodedPlan extends Omit<Plan, 'scenario' | 'bug' | 'patch' | 'wanted'> {
   readonly scenario: Named
   readonly bug: Named | null
   /** Path of the compiled module. */
@@ -35,7 +35,7 @@ export interface PlainPlan extends Omit<Plan, 'scenario' | 'bug' | 'patch' | 'wa
 }
 
 /** Throws UsageError for what has neither a name in the catalogue nor a module. */
-export function plainPlan(plan: Plan, modules: Modules): PlainPlan {
+export function encodePlan(plan: Plan, modules: Modules): EncodedPlan {
   const { scenario, bug, patch, wanted } = plan
   if (typeof wanted === 'function')
     throw new UsageError('shards', 'a function cannot be sent to a thread', 'for `wanted`, give the name of an oracle')
@@ -55,7 +55,7 @@ export function plainPlan(plan: Plan, modules: Modules): PlainPlan {
 }
 
 /** The plan again, in the thread that it was sent to. Throws UsageError for a module that cannot be loaded or has something else. */
-export async function planFrom({ scenario, bug, patch, ...rest }: PlainPlan): Promise<Plan> {
+export async function decodePlan({ scenario, bug, patch, ...rest }: EncodedPlan): Promise<Plan> {
   return {
     ...rest,
     scenario: await loaded<Scenario>('scenario', scenario, scenarioById),

@@ -3,7 +3,7 @@ import type { Finding } from '../machine/engine/finding.js'
 import { deviationsOf } from './schedule/deviations.js'
 import type { Plan } from './runner.js'
 import type { Session } from './session/session.js'
-import { reducedBy, shrink, type Change } from './shrink/shrink.js'
+import { reducedBy, shrink, type BeforeAfter } from './shrink/shrink.js'
 import type { Found } from './tally.js'
 import { patchMark } from '../boot/module/origin.js'
 import { encodeToken } from './schedule/token.js'
@@ -13,9 +13,9 @@ export interface FoundFinding extends Finding {
   /** Execution in which it was found, from 1. */
   readonly execution: number
   /** Switches between CPUs in the execution that was found and in the one of the token; null when it was not shrunk. */
-  readonly switches: Change | null
+  readonly switches: BeforeAfter | null
   /** Operations of the programs and CPUs that have any, before and after shrinking; null when nothing was left out. */
-  readonly reduced: { readonly operations: Change; readonly cpus: Change } | null
+  readonly reduced: { readonly operations: BeforeAfter; readonly cpus: BeforeAfter } | null
 }
 
 /** Leaves the machine of `session` as the execution of the token leaves it, so that addresses can be named. */

@@ -1,5 +1,5 @@
 /** A token, explained: the execution again, with every step named. */
-import { decisiveSwitch, type Decisive } from '../explore/insight/criticalSwitch.js'
+import { criticalSwitch, type CriticalSwitch } from '../explore/insight/criticalSwitch.js'
 import type { Deviation } from '../explore/schedule/deviations.js'
 import { replay } from '../explore/explore.js'
 import type { Token } from '../explore/schedule/token.js'
@@ -33,7 +33,7 @@ export interface Explanation {
 }
 
 /** The switch without which most executions that begin like this one end well. */
-export interface DecisiveStep extends Pick<Decisive, 'before' | 'after' | 'runs'> {
+export interface DecisiveStep extends Pick<CriticalSwitch, 'before' | 'after' | 'runs'> {
   /** Who goes on with it. */
   readonly cpu: number
   /** Its first step then, and the operation that it is in, or comes to; null for none. */
@@ -81,12 +81,12 @@ export function explain(token: Token, scenario: Scenario, change: KernelChange |
 }
 
 /** From an execution of its own, which leaves nothing behind for the one that is shown. */
-function decisiveOf(token: Token, scenario: Scenario, change: KernelChange | null): Decisive | null {
+function decisiveOf(token: Token, scenario: Scenario, change: KernelChange | null): CriticalSwitch | null {
   const { finding, session } = replay(token, scenario, change)
-  return finding === null ? null : decisiveSwitch(session, session.engine.picks, finding)
+  return finding === null ? null : criticalSwitch(session, session.engine.picks, finding)
 }
 
-function decisiveStep({ cpu, steps, before, after, runs }: Decisive, rows: readonly Row[]): DecisiveStep | null {
+function decisiveStep({ cpu, steps, before, after, runs }: CriticalSwitch, rows: readonly Row[]): DecisiveStep | null {
   const at = rows.findIndex((row) => row.kind === 'access' && row.cpu === cpu && row.step > steps)
   const row = rows[at]
   if (row?.kind !== 'access') return null

@@ -1,14 +1,14 @@
 /** What shrinking left of the programs, for reports. */
 import type { Session } from '../explore/session/session.js'
-import { reducedBy, type Change } from '../explore/shrink/shrink.js'
+import { reducedBy, type BeforeAfter } from '../explore/shrink/shrink.js'
 import { leaves, type Kept } from '../program/reduction.js'
 import { describeOp } from './operation.js'
 
 /** Of an execution with reduced programs. */
 export interface Reduced {
   /** Operations of the programs, at most, and CPUs that have any. */
-  readonly operations: Change
-  readonly cpus: Change
+  readonly operations: BeforeAfter
+  readonly cpus: BeforeAfter
   /** By CPU, what is left of its program: `munmap 0x10000 len 0x1000`. */
   readonly programs: readonly (readonly string[])[]
   /** What is in the scenario's programs and was left out. */
@@ -31,7 +31,10 @@ export function reducedOf(session: Session): Reduced | null {
 const placeOf = ({ path }: Pick<Kept, 'path'>): string => path.join('.')
 
 /** `2 of 9 operations on 2 of 3 CPUs, 3 switches of 17`; empty when nothing became smaller. */
-export function smallerText(reduced: Pick<Reduced, 'operations' | 'cpus'> | null, switches: Change | null): string {
+export function smallerText(
+  reduced: Pick<Reduced, 'operations' | 'cpus'> | null,
+  switches: BeforeAfter | null,
+): string {
   const parts: string[] = []
   if (reduced !== null) {
     const { operations, cpus } = reduced

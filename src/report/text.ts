@@ -1,7 +1,7 @@
 /** A finding in words: what was broken, where, who did it, how it came to that, and how to see it again. */
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
-import type { Change } from '../explore/shrink/shrink.js'
+import type { BeforeAfter } from '../explore/shrink/shrink.js'
 import { describeAddress } from './address.js'
 import { whatChanged, type Changed } from './changed.js'
 import { hex } from './entry.js'
@@ -26,7 +26,7 @@ export interface ReportOptions {
   readonly decisive?: DecisiveStep | null
   /** What is left of the programs; and switches between CPUs before and after shrinking, where that is known. */
   readonly reduced?: Pick<Reduced, 'operations' | 'cpus'> | null
-  readonly switches?: Change | null
+  readonly switches?: BeforeAfter | null
   /** Replays it; null where nothing does. */
   readonly token: string | null
   /** What the command that replays it needs beside the token: ` --patch fix.ts`. */

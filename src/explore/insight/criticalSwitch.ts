@@ -14,11 +14,11 @@
 import { cpuOf } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
-import { Sampler, share } from './curve.js'
+import { Continuations, share } from './curve.js'
 import { ReplayStrategy } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
 
-export interface Decisive {
+export interface CriticalSwitch {
   /** Who goes on with it; by an interrupt, too. */
   readonly cpu: number
   /** Accesses made before it. */
@@ -41,15 +41,15 @@ const SWITCHES_MAX = 24
  * Of the execution of `session` that takes `picks` and ends in `finding`. Null where there are no switches or too many, and
  * where none decides enough.
  */
-export function decisiveSwitch(session: Session, picks: readonly number[], finding: Finding): Decisive | null {
-  const noting = new Noting(picks)
+export function criticalSwitch(session: Session, picks: readonly number[], finding: Finding): CriticalSwitch | null {
+  const noting = new SwitchRecorder(picks)
   session.execute(noting)
   const { switches } = noting
   if (switches.length === 0 || switches.length > SWITCHES_MAX) return null
-  const sampler = new Sampler(session, { picks, finding, runs: RUNS })
+  const sampler = new Continuations(session, { picks, finding, runs: RUNS })
   const points = switches.map(({ turns }) => sampler.sample(turns))
   const shares = [...points.map(share), 1]
-  let best: Decisive | null = null
+  let best: CriticalSwitch | null = null
   for (const [i, { cpu }] of switches.entries()) {
     const [before, after] = [shares[i] as number, shares[i + 1] as number]
     const steps = points[i]?.step ?? 0
@@ -60,7 +60,7 @@ export function decisiveSwitch(session: Session, picks: readonly number[], findi
 }
 
 /** Takes picks and notes which of them are switches: how many were taken before, and who goes on. */
-class Noting implements Strategy {
+class SwitchRecorder implements Strategy {
   readonly switches: { readonly turns: number; readonly cpu: number }[] = []
   readonly #inner: ReplayStrategy
   #taken = 0

@@ -31,7 +31,7 @@ export interface CurveOptions {
   readonly stop?: () => boolean
 }
 
-export type SamplerOptions = Pick<CurveOptions, 'picks' | 'finding' | 'seed' | 'runs'>
+export type ContinuationOptions = Pick<CurveOptions, 'picks' | 'finding' | 'seed' | 'runs'>
 
 export const PLACES = 40
 export const RUNS = 100
@@ -56,7 +56,7 @@ export async function failureCurve(options: CurveOptions): Promise<Curve> {
   const { picks, places = PLACES, stop = () => false } = options
   const session = new Session(options.scenario, options.change, options.cpus)
   session.reduce(options.reduction ?? null)
-  const sampler = new Sampler(session, options)
+  const sampler = new Continuations(session, options)
   const last = picks.length
   const wanted = new Set(Array.from({ length: places + 1 }, (_, place) => Math.round((place * last) / places)))
   const points = new Map<number, CurvePoint>()
@@ -92,12 +92,12 @@ export const share = ({ failures, runs }: CurvePoint): number => failures / runs
 const growth = (before: CurvePoint, after: CurvePoint): number => share(after) - share(before)
 
 /** Runs beginnings of an execution to their ends. */
-export class Sampler {
+export class Continuations {
   readonly #session: Session
-  readonly #options: SamplerOptions
+  readonly #options: ContinuationOptions
 
   /** `session` runs the programs of the execution. */
-  constructor(session: Session, options: SamplerOptions) {
+  constructor(session: Session, options: ContinuationOptions) {
     this.#session = session
     this.#options = options
   }

@@ -83,13 +83,13 @@ export function deviationsOf(
   session: Session,
   picks: readonly number[],
 ): { readonly deviations: readonly Deviation[]; readonly finding: Finding | null } {
-  const noting = new Noting(session, new ReplayStrategy(picks))
+  const noting = new DeviationRecorder(session, new ReplayStrategy(picks))
   const { finding } = session.execute(noting)
   return { deviations: noting.deviations, finding }
 }
 
 /** Notes where another strategy deviates. */
-class Noting implements Strategy {
+class DeviationRecorder implements Strategy {
   readonly deviations: Deviation[] = []
   readonly #points: Points
   readonly #inner: Strategy

@@ -11,7 +11,7 @@ import {
   type PartResult,
   type PartsResult,
   type PartsUnit,
-  type Unit,
+  type WorkUnit,
   type UnitResult,
   type Work,
 } from './work.js'
@@ -32,7 +32,7 @@ interface Slot {
   done: object | null
 }
 
-export class PartsWork implements Work {
+export class Partition implements Work {
   /** All executions up to the first that was not made. */
   readonly tally: Tally
   fault: string | null = null
@@ -120,7 +120,7 @@ export class PartsWork implements Work {
     return { kind: 'parts', order: this.#order++, from, names, parts, least, most }
   }
 
-  done(given: Unit, result: UnitResult): void {
+  done(given: WorkUnit, result: UnitResult): void {
     const unit = given as PartsUnit
     unit.names.forEach((name, at) => this.#note(name, unit, (result as PartsResult).parts[at]))
     this.#merge()
@@ -168,7 +168,7 @@ export class PartsWork implements Work {
     this.last = -1
   }
 
-  failed(unit: Unit, why: string): void {
+  failed(unit: WorkUnit, why: string): void {
     for (const name of (unit as PartsUnit).names) this.#note(name, unit as PartsUnit, undefined)
     if (this.#careful) {
       this.fault = `execution ${this.executions + 1}: ${why}`

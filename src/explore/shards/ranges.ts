@@ -4,7 +4,7 @@
  * does not.
  */
 import { addTally, isOver, type Found, type Tally } from '../tally.js'
-import { NO_LAST, type RangeResult, type RangeUnit, type Unit, type UnitResult, type Work } from './work.js'
+import { NO_LAST, type RangeResult, type RangeUnit, type WorkUnit, type UnitResult, type Work } from './work.js'
 
 /** How long a range should take: a thread is never further ahead, and asks as seldom. */
 const RANGE_MS = 100
@@ -56,7 +56,7 @@ export class Ranges implements Work {
     return null
   }
 
-  done({ order }: Unit, given: UnitResult): void {
+  done({ order }: WorkUnit, given: UnitResult): void {
     const result = given as RangeResult
     const { executions } = result.tally
     const fitting = Math.round((executions * RANGE_MS) / Math.max(result.ms, 0.1))
@@ -66,7 +66,7 @@ export class Ranges implements Work {
     this.#merge()
   }
 
-  failed(unit: Unit, why: string): void {
+  failed(unit: WorkUnit, why: string): void {
     const { order, from, to } = unit as RangeUnit
     this.last = Math.min(this.last, order)
     this.#early.set(order, { failure: `executions ${from + 1} to ${to}: ${why}` })

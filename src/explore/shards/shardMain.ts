@@ -2,12 +2,12 @@
 import { Runner } from '../runner.js'
 import type { SystematicSearch } from '../strategy/search.js'
 import { emptyTally, isOver } from '../tally.js'
-import { planFrom, type PlainPlan } from '../planCodec.js'
-import type { PartResult, PartsResult, PartsUnit, RangeResult, RangeUnit, Unit, UnitResult } from './work.js'
+import { decodePlan, type EncodedPlan } from '../planCodec.js'
+import type { PartResult, PartsResult, PartsUnit, RangeResult, RangeUnit, WorkUnit, UnitResult } from './work.js'
 
 /** Handed to every thread of a pool when it starts. */
 export interface ShardData {
-  readonly plan: PlainPlan
+  readonly plan: EncodedPlan
   /** One word: units of a higher order are to be dropped, at once. */
   readonly last: Int32Array<SharedArrayBuffer>
   /** As in the thread that explores, so that findings have the same stacks. */
@@ -22,7 +22,7 @@ const LOOK_EVERY = 8
 let runner: Runner | null = null
 
 /** Throws what racewalk or the user's module throws. The machine is booted anew after that. */
-export async function runUnit({ plan, last, stackTraceLimit }: ShardData, unit: Unit): Promise<UnitResult> {
+export async function runUnit({ plan, last, stackTraceLimit }: ShardData, unit: WorkUnit): Promise<UnitResult> {
   const mine = (runner ??= await boot(plan, stackTraceLimit))
   runner = null
   const dropped = (): boolean => Atomics.load(last, 0) < unit.order
@@ -67,7 +67,7 @@ function runParts(mine: Runner, unit: PartsUnit, dropped: () => boolean): PartsR
   return { parts }
 }
 
-async function boot(plan: PlainPlan, stackTraceLimit: number): Promise<Runner> {
+async function boot(plan: EncodedPlan, stackTraceLimit: number): Promise<Runner> {
   Error.stackTraceLimit = stackTraceLimit
-  return new Runner(await planFrom(plan))
+  return new Runner(await decodePlan(plan))
 }

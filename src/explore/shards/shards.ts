@@ -11,16 +11,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { UsageError } from '../../base/errors.js'
 import { explorationWorkerUrl } from '../../boot/threads/spawn.js'
-import { keptFor, planOf, resultOf, type ExploreOptions, type ExploreResult } from '../explore.js'
-import type { Kept } from '../checkpoint.js'
-import { PartsWork } from './partition.js'
+import { checkpointFor, planOf, resultOf, type ExploreOptions, type ExploreResult } from '../explore.js'
+import type { Checkpoint } from '../checkpoint.js'
+import { Partition } from './partition.js'
 import { Ranges } from './ranges.js'
 import { Runner, type Plan } from '../runner.js'
 import { partsOf } from '../searches.js'
 import type { ShardData } from './shardMain.js'
 import { emptyTally } from '../tally.js'
-import { plainPlan, planFrom } from '../planCodec.js'
-import type { Unit, UnitResult, Work } from './work.js'
+import { encodePlan, decodePlan } from '../planCodec.js'
+import type { WorkUnit, UnitResult, Work } from './work.js'
 
 export interface ShardedOptions extends ExploreOptions {
   /** Threads: 1 to 64. */
@@ -48,14 +48,14 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
   checkShards(count)
   const plan = planOf(options)
   const data: ShardData = {
-    plan: plainPlan(plan, options.modules ?? {}),
+    plan: encodePlan(plan, options.modules ?? {}),
     last: new Int32Array(new SharedArrayBuffer(4)),
     stackTraceLimit: Error.stackTraceLimit,
   }
-  await planFrom(data.plan)
+  await decodePlan(data.plan)
   // This thread's own machine shows what was found. Made first, it refuses what no shard could do either.
   const runner = new Runner(plan)
-  const kept = keptFor(options, plan)
+  const kept = checkpointFor(options, plan)
   const work = workOf(plan, kept, executions, count)
   const { redone, broken } = await new Coordinator(work, data, options, () =>
     kept?.saveSometimes(
@@ -71,12 +71,12 @@ export async function exploreSharded(options: ShardedOptions): Promise<ExploreRe
   return { ...result, resumed: kept?.resumed ?? null, unkept, shards }
 }
 
-function workOf(plan: Plan, kept: Kept | null, executions: number, shards: number): Work {
+function workOf(plan: Plan, kept: Checkpoint | null, executions: number, shards: number): Work {
   const tally = kept?.tally ?? emptyTally()
   const parts = partsOf(plan)
   if (parts === null) return new Ranges(tally, executions, shards)
   if (kept !== null && kept.search !== null) parts.goOn(kept.search)
-  return new PartsWork(parts, tally, executions, shards)
+  return new Partition(parts, tally, executions, shards)
 }
 
 function checkShards(count: number): void {
@@ -94,7 +94,7 @@ class Coordinator {
   readonly #options: ShardedOptions
   readonly #tick: () => void
   readonly #redone: string[] = []
-  #pool: Piscina<Unit, UnitResult> | null = null
+  #pool: Piscina<WorkUnit, UnitResult> | null = null
   #running = 0
   #stopped = false
   /** Why no thread can be had. */
@@ -144,7 +144,7 @@ class Coordinator {
   }
 
   /** Has the unit done, a second time if the first one fails. */
-  async #complete(unit: Unit): Promise<void> {
+  async #complete(unit: WorkUnit): Promise<void> {
     const first = await this.#attempt(unit)
     if (first === null || this.#stopped || unit.order > this.#work.last) return
     this.#redone.push(first)
@@ -153,7 +153,7 @@ class Coordinator {
   }
 
   /** Null, or how it failed. */
-  async #attempt(unit: Unit): Promise<string | null> {
+  async #attempt(unit: WorkUnit): Promise<string | null> {
     try {
       this.#work.done(unit, await this.#threads().run(unit))
       return null
@@ -163,7 +163,7 @@ class Coordinator {
   }
 
   /** Started when there is something to do. */
-  #threads(): Piscina<Unit, UnitResult> {
+  #threads(): Piscina<WorkUnit, UnitResult> {
     if (this.#pool !== null) return this.#pool
     this.#pool = makePool(this.#data, this.#options)
     // A thread that fails before it can take a unit: none would ever take one.
@@ -199,7 +199,7 @@ class Coordinator {
   }
 }
 
-function makePool(workerData: ShardData, { shards, heapMb }: ShardedOptions): Piscina<Unit, UnitResult> {
+function makePool(workerData: ShardData, { shards, heapMb }: ShardedOptions): Piscina<WorkUnit, UnitResult> {
   const share = totalmem() / 2 ** 20 / 2 / shards
   const maxOldGenerationSizeMb = heapMb ?? Math.round(Math.min(HEAP_MB.most, Math.max(HEAP_MB.least, share)))
   const filename = explorationWorkerUrl().href

@@ -27,7 +27,7 @@ export interface PartsUnit {
   readonly most: number
 }
 
-export type Unit = RangeUnit | PartsUnit
+export type WorkUnit = RangeUnit | PartsUnit
 
 export interface RangeResult {
   readonly tally: Tally
@@ -58,10 +58,10 @@ export interface Work {
   /** Where a systematic search stands; null for sampled schedules. */
   keep(): object | null
   /** The next unit; null when there is none at the moment. */
-  next(): Unit | null
-  done(unit: Unit, result: UnitResult): void
+  next(): WorkUnit | null
+  done(unit: WorkUnit, result: UnitResult): void
   /** The unit cannot be done; `why` is for the user. */
-  failed(unit: Unit, why: string): void
+  failed(unit: WorkUnit, why: string): void
   /** Executions that count by now. */
   readonly executions: number
   /** Order of the last unit that still counts; later ones are not to be begun, and to be dropped. */

@@ -17,8 +17,8 @@ import type { Op } from '../../program/op.js'
 import { OPERATIONS } from '../../program/operations/table.js'
 import { leaves, misuses, sizeOf, type Kept, type Reduction } from '../../program/reduction.js'
 import { Budget } from './budget.js'
-import { Carried, Marking, type Mark } from './rebased.js'
-import { Draws } from './sampler.js'
+import { Rebased, MarkRecorder, type Mark } from './rebased.js'
+import { Sampler } from './sampler.js'
 import { fewerSwitches, type Failure } from './fewerSwitches.js'
 import { ReplayStrategy } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
@@ -82,7 +82,7 @@ class Reducer {
   /** The programs as the execution ran them; false if they do not fail so. */
   #flatten(): boolean {
     const session = this.#session
-    const marking = new Marking(session, new ReplayStrategy(this.#failure.picks))
+    const marking = new MarkRecorder(session, new ReplayStrategy(this.#failure.picks))
     session.listener = marking
     this.#execute(marking)
     session.listener = null
@@ -184,7 +184,7 @@ class Reducer {
     }
     this.#kept = kept
     this.#failure = failure
-    const marking = new Marking(session, new ReplayStrategy(failure.picks))
+    const marking = new MarkRecorder(session, new ReplayStrategy(failure.picks))
     this.#execute(marking)
     this.#marks = marking.marks
     return true
@@ -201,7 +201,7 @@ class Reducer {
 
   #failing(marks: readonly Mark[]): Failure | null {
     const { engine } = this.#session
-    const finding = this.#execute(new Carried(this.#session, marks)) ?? this.#draw()
+    const finding = this.#execute(new Rebased(this.#session, marks)) ?? this.#draw()
     if (finding === null) return null
     const picks = engine.picks
     const failure = { finding, picks, switches: Infinity }
@@ -212,7 +212,7 @@ class Reducer {
 
   #draw(): Finding | null {
     if (this.#seed === null) return null
-    return new Draws(this.#session, this.#wanted, this.#seed, DRAWN, this.#budget).next()
+    return new Sampler(this.#session, this.#wanted, this.#seed, DRAWN, this.#budget).next()
   }
 
   /** The finding if it is the wanted one. */

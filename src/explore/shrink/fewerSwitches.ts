@@ -11,7 +11,7 @@ import { cpuOf, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import type { Budget } from './budget.js'
-import { Carried, Marking, type Mark } from './rebased.js'
+import { Rebased, MarkRecorder, type Mark } from './rebased.js'
 import { defaultAction, ReplayStrategy } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
 
@@ -42,7 +42,7 @@ export function fewerSwitches(session: Session, failure: Failure, budget: Budget
 
 /** Turns that another CPU takes over when `session` takes `picks`. */
 export function switchesOf(session: Session, picks: readonly number[]): number {
-  const recorded = new Recorder(new ReplayStrategy(picks))
+  const recorded = new ActionRecorder(new ReplayStrategy(picks))
   session.execute(recorded)
   return switchesIn(stretches(recorded.actions))
 }
@@ -60,12 +60,12 @@ class Shrinker {
   }
 
   run(): Failure {
-    const recorded = new Recorder(new ReplayStrategy(this.#failure.picks))
+    const recorded = new ActionRecorder(new ReplayStrategy(this.#failure.picks))
     if (this.#execute(recorded) === null) return this.#failure
     const all = stretches(recorded.actions)
     this.#choices = recorded.choices
     const least = this.#lengthen(this.#shift(this.#minimize(all)))
-    const recordedLeast = new Recorder(new Turns(least, this.#choices))
+    const recordedLeast = new ActionRecorder(new Turns(least, this.#choices))
     const finding = this.#execute(recordedLeast)
     const switches = switchesIn(stretches(recordedLeast.actions))
     if (finding === null || switches >= switchesIn(all)) return this.#asItWas(switchesIn(all))
@@ -80,11 +80,11 @@ class Shrinker {
   /** Without one or two of its marks, if that fails with fewer switches; else as it was. */
   withoutMarks(): Failure {
     const session = this.#session
-    const marking = new Marking(session, new ReplayStrategy(this.#failure.picks))
+    const marking = new MarkRecorder(session, new ReplayStrategy(this.#failure.picks))
     this.#execute(marking)
     for (const marks of fewerMarks(marking.marks)) {
       if (this.#budget.isSpent) break
-      const finding = this.#execute(new Carried(session, marks))
+      const finding = this.#execute(new Rebased(session, marks))
       if (finding === null) continue
       const { picks } = session.engine
       const switches = switchesOf(session, picks)
@@ -134,7 +134,7 @@ class Shrinker {
   #lengthen(kept: readonly Stretch[]): readonly Stretch[] {
     for (let index = 0; index < kept.length && !this.#budget.isSpent; index++) {
       const turns = kept.map((turn, i) => (i === index ? { ...turn, points: Infinity } : turn))
-      const recorded = new Recorder(new Turns(turns, this.#choices))
+      const recorded = new ActionRecorder(new Turns(turns, this.#choices))
       if (this.#execute(recorded) === null) continue
       const shorter = stretches(recorded.actions)
       if (switchesIn(shorter) < switchesIn(kept)) return this.#lengthen(this.#shift(this.#minimize(shorter)))
@@ -196,7 +196,7 @@ class Turns implements Strategy {
 }
 
 /** Keeps actions and choices apart, which the engine notes in one list. */
-class Recorder implements Strategy {
+class ActionRecorder implements Strategy {
   readonly actions: number[] = []
   readonly choices: number[] = []
   readonly #inner: Strategy

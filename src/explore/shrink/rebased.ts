@@ -29,7 +29,7 @@ export interface Mark {
 }
 
 /** An operation that a program came to, and which of its addresses it took; 0 where there is one. */
-export interface Run {
+export interface OperationRun {
   readonly op: Op
   readonly choice: number
 }
@@ -38,7 +38,7 @@ const STOPPED = 'stopped'
 const CHOICE = 'choice'
 
 /** How far each CPU is. */
-class Progress implements StepRecorder {
+class ProgramPosition implements StepRecorder {
   readonly #session: Session
   readonly #area: number
   readonly #whats = new Map<number, number>()
@@ -96,36 +96,36 @@ class Progress implements StepRecorder {
 }
 
 /** Notes the marks of another strategy's schedule, and the operations that programs came to, by CPU. */
-export class Marking implements Strategy, ProgramListener {
+export class MarkRecorder implements Strategy, ProgramListener {
   readonly marks: Mark[] = []
-  readonly runs: Run[][]
+  readonly runs: OperationRun[][]
   readonly recorder: StepRecorder
-  readonly #progress: Progress
+  readonly #position: ProgramPosition
   readonly #inner: Strategy
   #last = 0
 
   constructor(session: Session, inner: Strategy) {
-    this.recorder = this.#progress = new Progress(session)
+    this.recorder = this.#position = new ProgramPosition(session)
     this.#inner = inner
     this.runs = session.programs.map(() => [])
   }
 
   pick(point: SchedulePoint): number {
     const { current, kind, addr } = point
-    const progress = this.#progress
+    const position = this.#position
     const action = this.#inner.pick(point)
     const cpu = current < 0 ? this.#last : current
     if (action !== defaultAction(point))
-      this.#mark(cpu, current < 0 ? progress.next(cpu, STOPPED) : progress.access(cpu, kind, addr), action)
-    if (current < 0) progress.count(cpu, STOPPED)
+      this.#mark(cpu, current < 0 ? position.next(cpu, STOPPED) : position.access(cpu, kind, addr), action)
+    if (current < 0) position.count(cpu, STOPPED)
     this.#last = cpuOf(action)
     return action
   }
 
   choose(n: number, cpu: number): number {
     const action = this.#inner.choose(n, cpu)
-    if (action !== 0) this.#mark(cpu, this.#progress.next(cpu, CHOICE), action)
-    this.#progress.count(cpu, CHOICE)
+    if (action !== 0) this.#mark(cpu, this.#position.next(cpu, CHOICE), action)
+    this.#position.count(cpu, CHOICE)
     return action
   }
 
@@ -136,26 +136,26 @@ export class Marking implements Strategy, ProgramListener {
   /** The choice made last was the program's own: one that is flat does not make it again. */
   chose(cpu: number, choice: number, isAddress: boolean): void {
     if (choice !== 0) this.marks.pop()
-    this.#progress.count(cpu, CHOICE, -1)
-    const runs = this.runs[cpu] as Run[]
+    this.#position.count(cpu, CHOICE, -1)
+    const runs = this.runs[cpu] as OperationRun[]
     const last = isAddress ? runs.pop() : undefined
     if (last !== undefined) runs.push({ ...last, choice })
   }
 
   #mark(cpu: number, next: string, action: number): void {
-    this.marks.push({ cpu, operation: this.#progress.operation(cpu), next, action })
+    this.marks.push({ cpu, operation: this.#position.operation(cpu), next, action })
   }
 }
 
 /** Takes marks where they come, in whatever order. */
-export class Carried implements Strategy {
+export class Rebased implements Strategy {
   readonly recorder: StepRecorder
-  readonly #progress: Progress
+  readonly #position: ProgramPosition
   readonly #marks = new Map<string, number[]>()
   #last = 0
 
   constructor(session: Session, marks: readonly Mark[]) {
-    this.recorder = this.#progress = new Progress(session)
+    this.recorder = this.#position = new ProgramPosition(session)
     for (const { cpu, operation, next, action } of marks) {
       const key = keyOf(cpu, operation, next)
       this.#marks.set(key, [...(this.#marks.get(key) ?? []), action])
@@ -164,10 +164,10 @@ export class Carried implements Strategy {
 
   pick(point: SchedulePoint): number {
     const { current, kind, addr, actions } = point
-    const progress = this.#progress
+    const position = this.#position
     const cpu = current < 0 ? this.#last : current
-    const next = current < 0 ? progress.next(cpu, STOPPED) : progress.access(cpu, kind, addr)
-    if (current < 0) progress.count(cpu, STOPPED)
+    const next = current < 0 ? position.next(cpu, STOPPED) : position.access(cpu, kind, addr)
+    if (current < 0) position.count(cpu, STOPPED)
     const wanted = this.#take(cpu, next) ?? this.#take(cpu, null)
     const action = wanted !== null && actions.has(wanted) ? wanted : defaultAction(point)
     this.#last = cpuOf(action)
@@ -175,14 +175,14 @@ export class Carried implements Strategy {
   }
 
   choose(n: number, cpu: number): number {
-    const next = this.#progress.next(cpu, CHOICE)
-    this.#progress.count(cpu, CHOICE)
+    const next = this.#position.next(cpu, CHOICE)
+    this.#position.count(cpu, CHOICE)
     const wanted = this.#take(cpu, next) ?? 0
     return wanted < n ? wanted : 0
   }
 
   #take(cpu: number, next: string | null): number | null {
-    return this.#marks.get(keyOf(cpu, this.#progress.operation(cpu), next))?.shift() ?? null
+    return this.#marks.get(keyOf(cpu, this.#position.operation(cpu), next))?.shift() ?? null
   }
 }
 

@@ -8,7 +8,7 @@ import type { Session } from '../session/session.js'
 /** Executions that measure what the programs are like: few, since there are few besides. */
 const MEASURED = 6
 
-export class Draws {
+export class Sampler {
   readonly #session: Session
   readonly #wanted: Finding
   readonly #search: SampledSearch

@@ -7,11 +7,11 @@ import { extentOf } from '../../program/reduction.js'
 import { BoundedSearch } from '../systematic/bounded.js'
 import { Budget } from './budget.js'
 import { canLoseOperations, fewerOperations } from './fewerOperations.js'
-import { Draws } from './sampler.js'
+import { Sampler } from './sampler.js'
 import { fewerSwitches, switchesOf, type Failure } from './fewerSwitches.js'
 import type { Session } from '../session/session.js'
 
-export interface Change {
+export interface BeforeAfter {
   readonly before: number
   readonly after: number
 }
@@ -20,7 +20,7 @@ export interface Shrunk {
   readonly finding: Finding
   readonly picks: readonly number[]
   /** Turns taken over by another CPU. */
-  readonly switches: Change
+  readonly switches: BeforeAfter
   /** Executions it took. */
   readonly executions: number
 }
@@ -62,7 +62,7 @@ const DRAWN_SHRUNK = 8
  */
 function fromElsewhere(session: Session, failure: Failure, seed: number, budget: Budget): Failure {
   const drawn = failure.switches < MANY ? DRAWN.few : DRAWN.many
-  const draws = new Draws(session, failure.finding, seed, drawn, budget)
+  const draws = new Sampler(session, failure.finding, seed, drawn, budget)
   let best = failure
   for (let shrunk = 0; shrunk < DRAWN_SHRUNK && best.switches >= FEW; shrunk++) {
     const finding = draws.next()
@@ -104,7 +104,7 @@ export function fromFewPreemptions(
 }
 
 /** Operations of the programs and CPUs that have any, before and after; null when nothing was left out. */
-export function reducedBy(session: Session): { readonly operations: Change; readonly cpus: Change } | null {
+export function reducedBy(session: Session): { readonly operations: BeforeAfter; readonly cpus: BeforeAfter } | null {
   if (session.reduction === null) return null
   const [before, after] = [extentOf(session.wholePrograms), extentOf(session.programs)]
   return {

@@ -15,7 +15,7 @@ import { placeOf, placesFor, type Actions } from '../../machine/engine/actions.j
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Lengths, Profile } from './profile.js'
-import { drawWords } from './sharedWords.js'
+import { drawSharedWords } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 /** Depths that executions draw, by equal chances. */
@@ -54,7 +54,7 @@ export class PctStrategy implements Strategy {
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < placesFor(this.#cpus); place++) this.#priority.push(1 + this.#prng.next())
-    this.#words = drawWords(this.#prng, profile)
+    this.#words = drawSharedWords(this.#prng, profile)
     const one = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
     this.anywhere = this.#words === null && this.#prng.below(2) === 0
     const length = this.anywhere ? profile.length : pointsOf(one, this.#words)

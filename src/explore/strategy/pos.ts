@@ -14,7 +14,7 @@ import { placeOf, placesFor } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
-import { drawWords } from './sharedWords.js'
+import { drawSharedWords } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 const NOWHERE = -1
@@ -43,7 +43,7 @@ export class PosStrategy implements Strategy {
   /** Execution `index` of the exploration with `seed`. */
   constructor(seed: number, index: number, profile: Profile) {
     this.#prng = Prng.split(seed, index)
-    this.#words = drawWords(this.#prng, profile)
+    this.#words = drawSharedWords(this.#prng, profile)
     this.#fairFrom = fairFrom(profile.length)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < placesFor(this.#cpus); place++) {

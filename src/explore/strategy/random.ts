@@ -9,7 +9,7 @@ import type { Actions } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
 import type { Profile } from './profile.js'
-import { drawWords } from './sharedWords.js'
+import { drawSharedWords } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
@@ -36,7 +36,7 @@ export class RandomStrategy implements Strategy {
   constructor(seed: number, index: number, profile: Profile | null) {
     this.#prng = Prng.split(seed, index)
     this.#odds = leaveOdds(this.#prng)
-    this.#words = profile === null ? null : drawWords(this.#prng, profile)
+    this.#words = profile === null ? null : drawSharedWords(this.#prng, profile)
     this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
   }
 

@@ -22,7 +22,7 @@ const SOME = [1 / 2, 1 / 4, 1 / 8]
 const SOME_LEAST = 2
 
 /** Words by their addresses divided by 8; null: any. */
-export function drawWords(prng: Prng, profile: Profile): ReadonlySet<number> | null {
+export function drawSharedWords(prng: Prng, profile: Profile): ReadonlySet<number> | null {
   const draw = prng.below(8)
   if (draw < ANY) return null
   const all = profile.shared.length

@@ -3,6 +3,7 @@ import { nearest } from '../base/names.js'
 import type { Bug } from './bug.js'
 import * as fragments from './fragments.js'
 import * as gup from './gup.js'
+import * as locks from './locks.js'
 import * as mremap from './mremap.js'
 import * as rcu from './rcu.js'
 import * as s390 from './s390.js'
@@ -76,6 +77,13 @@ export const bugs: readonly Bug[] = [
   rcu.expReaderIgnored,
   tlb.lazyNoCatchUp,
   tlb.tlbGenPartial,
+  locks.mmapReadUnlocked,
+  locks.mmapWriteUnlocked,
+  locks.mmapWriteAsRead,
+  locks.anonVmaUnlocked,
+  locks.iMmapUnlocked,
+  locks.pmdUnlocked,
+  locks.pteUnlocked,
 ]
 
 /**

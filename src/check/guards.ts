@@ -15,7 +15,7 @@
  * Frames. The words of a page table are the table's lock's; a table that is linked nowhere is its owner's, and a batch of
  * tables its creator's until RCU calls back. What a data frame holds is kernelAccessed()'s to judge (frameState.ts).
  */
-import { brief, hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
+import { brief, briefAt, hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
 import { tableNr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
@@ -24,13 +24,14 @@ import { peek32, poke32 } from '../machine/image/image.js'
 import type { AccessChecker } from '../machine/image/guarded.js'
 import { hardware, laboratory, lockWord, type Guard, type Holder } from '../machine/image/guard.js'
 import type { Layout, Region } from '../machine/image/layout.js'
+import { MM } from '../mm/mmStruct.js'
 import { PAGE, PG_HEAD, type Memmap } from '../mm/page.js'
 import { Level } from '../arch/level.js'
 import type { CheckedMachine } from './checkedMachine.js'
 import { HeldLocks } from './heldLocks.js'
 import { OBJECT_SHADOW, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
-import { violation } from './violation.js'
+import { hex, violation } from './violation.js'
 
 const ORACLE = 'unguarded-access'
 const OWNER = OBJECT_SHADOW.at.owner
@@ -110,6 +111,40 @@ export class Owners {
     const pages = (peek32(folio + PAGE.at.flags) & PG_HEAD) !== 0 ? 1 << peek32(folio + PAGE.at.order) : 1
     if (frozen) this.ownPages(cpu, this.#memmap.pfnOf(folio), pages)
     else this.sharePages(this.#memmap.pfnOf(folio), pages)
+  }
+}
+
+/**
+ * The entries of tables that are linked change under the table's lock, although by accessors: of two writers one would be
+ * lost. free_pgtables() alone unlinks PTE tables under mmap_lock, when their VMAs are gone.
+ */
+export class EntryLocks {
+  readonly #shadow: Shadow
+  readonly #memmap: Memmap
+  readonly #held: HeldLocks
+
+  constructor(machine: CheckedMachine, shadow: Shadow, held: HeldLocks) {
+    this.#shadow = shadow
+    this.#memmap = machine.memmap
+    this.#held = held
+  }
+
+  /** The entry at `entry` of `level` is about to change. Boot and unit tests are exempt, as in Guards. */
+  entryChanging(cpu: Cpu, level: number, mm: number, entry: number): void {
+    if (level > Level.pmd || (!cpu.engine.threads && cpu.engine.running < 0)) return
+    const table = this.#memmap.tableOfLevelAt(level, entry)
+    if (peek32(this.#shadow.table(table) + TABLE_SHADOW.at.linked) === 0) return
+    const pfn = level === Level.pte ? this.#memmap.pfnAt(entry) : this.#memmap.upperPfnAt(entry)
+    const lock = this.#memmap.page(pfn) + PAGE.at.ptl
+    if (this.#held.holdsToWrite(cpu.id, lock) || this.#mayUnlink(cpu, level, mm, entry)) return
+    violation(cpu, ORACLE, 'unguarded write of a page-table entry', entry, [
+      `guard: ${tableWord.rule}`,
+      `its lock is at ${hex(lock)}; CPU ${cpu.id} holds ${this.#held.of(cpu.id).length} other locks`,
+    ])
+  }
+
+  #mayUnlink(cpu: Cpu, level: number, mm: number, entry: number): boolean {
+    return level === Level.pmd && tableFrame(briefAt(entry)) >= 0 && this.#held.holds(cpu.id, mm + MM.at.mmapLock)
   }
 }
 

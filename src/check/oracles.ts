@@ -14,7 +14,7 @@ import { Contents, DiscardKept } from './discardKept.js'
 import { EntryLegal } from './entryLegal.js'
 import { FrameState } from './frameState.js'
 import { GupIdentity } from './gupIdentity.js'
-import { Owners } from './guards.js'
+import { EntryLocks, Owners } from './guards.js'
 import { HeldLocks } from './heldLocks.js'
 import { LockOrder } from './lockOrder.js'
 import { Mappings } from './mappings.js'
@@ -42,6 +42,7 @@ export class Oracles extends Observer {
   readonly #locks: LockOrder
   readonly #held: HeldLocks
   readonly #owners: Owners
+  readonly #entryLocks: EntryLocks
 
   constructor(machine: CheckedMachine) {
     super()
@@ -62,6 +63,7 @@ export class Oracles extends Observer {
     this.#locks = new LockOrder(machine, shadow)
     this.#held = new HeldLocks(shadow)
     this.#owners = new Owners(machine, shadow)
+    this.#entryLocks = new EntryLocks(machine, shadow, this.#held)
   }
 
   /** The kernel of the CPU that this observer watches; before the first event. */
@@ -175,6 +177,7 @@ export class Oracles extends Observer {
 
   override entryChanging(cpu: Cpu, level: number, mm: number, addr: number, entry: number, after: bigint): void {
     this.#tables.entryChanging(cpu, level, entry, after)
+    this.#entryLocks.entryChanging(cpu, level, mm, entry)
     this.#owners.entryChanging(level, after)
     this.#mappings.entryChanging(cpu, level, mm, addr, entry, after)
   }

@@ -77,6 +77,14 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['exp-reader-ignored', 'expedited-vs-reader', 500],
   ['asce-upgrade-ipi', 'upgrade-vs-kernel-read', 100],
   ['upgrade-no-ipi', 'upgrade-vs-touch', 100],
+  // A lock that is not taken shows in the first execution.
+  ['mmap-read-unlocked', 'gup-vs-dontneed', 5],
+  ['mmap-write-unlocked', 'gup-vs-munmap', 5],
+  ['mmap-write-as-read', 'gup-vs-munmap', 5],
+  ['anon-vma-unlocked', 'fork-vs-gup', 5],
+  ['i-mmap-unlocked', 'retract-vs-mremap', 5],
+  ['pmd-unlocked', 'gup-vs-split', 5],
+  ['pte-unlocked', 'gup-vs-dontneed', 5],
 ]
 
 /** What is found, by bug: the search is run once for both of its tests. */

@@ -9,7 +9,7 @@ import { Khugepaged } from '../mm/khugepaged.js'
 import { TTU_SYNC } from '../mm/migrationEntries.js'
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from '../mm/page.js'
 import { SplitFolio } from '../mm/splitFolio.js'
-import { shapeOfPmd } from '../mm/splitHugePmd.js'
+import { shapeOfPmd, SplitHugePmd } from '../mm/splitHugePmd.js'
 import { defineBug } from './bug.js'
 
 /**
@@ -23,7 +23,7 @@ import { defineBug } from './bug.js'
  *
  * As in v4.5-rc there is no exclusive flag to be cleared before freezing: pins are found by the freeze of the count.
  */
-class FillsThenInvalidates extends HugeMemory {
+class FillsThenInvalidates extends SplitHugePmd {
   protected override *splitPresentPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, freeze: boolean): Step<void> {
     const { folios, geo } = this.k
     const mm = this.k.mmOf(vma)
@@ -50,7 +50,7 @@ export const pmdpInvalAddr = defineBug({
   summary: 'a PMD split invalidates with the address that its fill loop ended at: the flush misses the huge range',
   symptom: 'huge and small translations of one address at once; stale TLB entries of pages that were dropped and freed',
   scenarios: ['fault-vs-split', 'gup-vs-split', 'split-vs-dontneed'],
-  parts: { HugeMemory: FillsThenInvalidates },
+  parts: { SplitHugePmd: FillsThenInvalidates },
 })
 
 /**
@@ -134,7 +134,7 @@ export const dontneedNuma = defineBug({
  * The split invalidated the PMD before it looked what kind of entry it was. Of a migration entry that makes a word which
  * walkers take for something else: on arm64 it looks present, on x86-64 the offset is inverted.
  */
-class InvalidatesMigrationEntry extends HugeMemory {
+class InvalidatesMigrationEntry extends SplitHugePmd {
   protected override *splitMigrationPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, pmd: PteWord): Step<void> {
     yield* this.makeUnusable(vma, haddr, pmdp)
     yield* super.splitMigrationPmd(vma, pmdp, haddr, pmd)
@@ -150,7 +150,7 @@ export const splitMigentryInval = defineBug({
   summary: 'a split invalidates a migration entry, which was never valid and whose bits mean something else',
   symptom: 'an entry that names a frame which was never there',
   scenarios: ['split-vs-migrate'],
-  parts: { HugeMemory: InvalidatesMigrationEntry },
+  parts: { SplitHugePmd: InvalidatesMigrationEntry },
 })
 
 /**
@@ -193,7 +193,7 @@ export const splitZapSync = defineBug({
  *
  * exit_mmap() and MADV_DONTNEED peek at the entry without its lock, find none, and believe that nothing is there.
  */
-class SplitsThroughNone extends HugeMemory {
+class SplitsThroughNone extends SplitHugePmd {
   protected override *makeUnusable(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
     return yield* this.k.ops.pmdpCollapseFlush(vma, haddr, pmdp)
   }
@@ -207,5 +207,5 @@ export const splitNoneExit = defineBug({
   summary: 'a PMD split lets the entry of a live huge page pass through none',
   symptom: 'MADV_DONTNEED and exit skip the range: old data survives, pages leak',
   scenarios: ['split-vs-dontneed'],
-  parts: { HugeMemory: SplitsThroughNone },
+  parts: { SplitHugePmd: SplitsThroughNone },
 })

@@ -1,5 +1,5 @@
 /**
- * What khugepaged looks at before it collapses a range. The first part of Khugepaged.
+ * The scan: khugepaged's look at a range before it is collapsed.
  *
  * Source: mm/khugepaged.c hugepage_vma_revalidate(), find_pmd_or_thp_or_none(), hpage_collapse_scan_pmd() (v6.12).
  * Everything found here is a hint: mmap_lock is dropped afterwards, and every condition is checked again by whoever
@@ -48,11 +48,11 @@ export interface CollapseControl {
   readonly maxPtesShared: number
 }
 
-export abstract class CollapseScan extends Part {
+export class CollapseScan extends Part {
   /** khugepaged's defaults: one page in use is enough, at most half of the pages shared. */
-  protected readonly khugepagedControl: CollapseControl
+  readonly khugepagedControl: CollapseControl
   /** MADV_COLLAPSE has no limits. */
-  protected readonly madviseControl: CollapseControl
+  readonly madviseControl: CollapseControl
 
   constructor(k: Kernel) {
     super(k)
@@ -62,11 +62,13 @@ export abstract class CollapseScan extends Part {
   }
 
   /** hugepage_vma_revalidate(): may the range at `haddr` be huge, as far as mm and VMA go? Caller: mmap_lock. */
-  protected *hugepageVmaRevalidate(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
+  *hugepageVmaRevalidate(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
     if (yield* this.hpageCollapseTestExit(mm)) return Scan.anyProcess
     const vma = this.k.vmas.vmaLookup(mm, haddr)
     if (vma === 0) return Scan.vmaNull
-    const allowed = cc.isKhugepaged ? this.k.huge.thpVmaAllowableOrder(vma, haddr) : this.k.huge.thpSuitable(vma, haddr)
+    const allowed = cc.isKhugepaged
+      ? this.k.hugeFault.thpVmaAllowableOrder(vma, haddr)
+      : this.k.hugeFault.thpSuitable(vma, haddr)
     if (!allowed) return Scan.vmaCheck
     // Never faulted on: there is nothing to collapse, and no anon_vma to lock.
     return load32(vma + VMA.at.anonVma) === 0 ? Scan.pageAnon : Scan.succeed
@@ -78,7 +80,7 @@ export abstract class CollapseScan extends Part {
   }
 
   /** check_pmd_state(): does the entry point to a table that could be collapsed? Read once (BUG-50). */
-  protected *checkPmdState(pmdp: PhysAddr): Step<Scan> {
+  *checkPmdState(pmdp: PhysAddr): Step<Scan> {
     if (pmdp === 0) return Scan.pmdNull
     const pmd = yield* this.k.ops.pmdpGetLockless(pmdp)
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
@@ -89,7 +91,7 @@ export abstract class CollapseScan extends Part {
   }
 
   /** Part of hpage_collapse_scan_pmd(): the scan of one range. Caller: mmap_lock for read. */
-  protected *scanRange(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
+  *scanRange(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
     const valid = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
     if (valid !== Scan.succeed) return valid
     const pmdp = yield* this.k.upper.mmFindPmd(mm, haddr)
@@ -127,7 +129,7 @@ export abstract class CollapseScan extends Part {
   }
 
   /** What counts of a mapped page, whoever asks. */
-  protected *tallyPte(tally: Tally, pte: PteWord, folio: PhysAddr): Step<void> {
+  *tallyPte(tally: Tally, pte: PteWord, folio: PhysAddr): Step<void> {
     if (pteWrite(pte)) tally.writable = true
     if (pteYoung(pte) || (yield* this.k.folios.testFlag(folio, PG_REFERENCED))) tally.referenced = true
     // folio_likely_mapped_shared(): more mappings than one process has of it.
@@ -138,12 +140,12 @@ export abstract class CollapseScan extends Part {
    * is_refcount_suitable(): every reference is a mapping's. During a collapse the real test, so it runs after new gup
    * references became impossible.
    */
-  protected *isRefcountSuitable(folio: PhysAddr): Step<boolean> {
+  *isRefcountSuitable(folio: PhysAddr): Step<boolean> {
     return (yield* this.k.folios.folioRefCount(folio)) === (yield* this.k.folios.folioMapcount(folio))
   }
 
   /** Nothing there, or the zero page: becomes zeroes in the huge page. */
-  protected isHole(pte: PteWord): boolean {
+  isHole(pte: PteWord): boolean {
     return pteNone(pte) || (ptePresent(pte) && pteSpecial(pte) && this.k.pages.isZeroPfn(ptePfn(pte)))
   }
 }

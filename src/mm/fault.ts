@@ -78,9 +78,9 @@ export class FaultHandler extends Part {
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     this.k.observer.tableRead(this.cpu, Level.pmd, pmdp)
     if (pmdNone(pmd)) {
-      if (!this.k.huge.thpVmaAllowableOrder(vma, this.k.geo.pmdAlignDown(page)))
+      if (!this.k.hugeFault.thpVmaAllowableOrder(vma, this.k.geo.pmdAlignDown(page)))
         return yield* this.handlePteFault(mm, vma, page, pmdp, flags)
-      const result = yield* this.k.huge.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
+      const result = yield* this.k.hugeFault.doHugePmdAnonymousPage(vma, page, pmdp, (flags & FAULT_FLAG_WRITE) !== 0)
       return (result & VM_FAULT_FALLBACK) === 0 ? result : yield* this.handlePteFault(mm, vma, page, pmdp, flags)
     }
     if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
@@ -103,10 +103,10 @@ export class FaultHandler extends Part {
       yield* this.k.migrate.pmdMigrationEntryWait(mm, pmdp)
       return 0
     }
-    if (pmdProtnone(pmd)) return yield* this.k.huge.doHugePmdNumaPage(vma, addr, pmdp, pmd)
+    if (pmdProtnone(pmd)) return yield* this.k.hugeFault.doHugePmdNumaPage(vma, addr, pmdp, pmd)
     const write = (flags & FAULT_FLAG_WRITE) !== 0
-    if (flags !== 0 && !pmdWrite(pmd)) return yield* this.k.huge.doHugePmdWpPage(vma, addr, pmdp, pmd, flags)
-    yield* this.k.huge.hugePmdSetAccessed(vma, addr, pmdp, pmd, write)
+    if (flags !== 0 && !pmdWrite(pmd)) return yield* this.k.hugeFault.doHugePmdWpPage(vma, addr, pmdp, pmd, flags)
+    yield* this.k.hugeFault.hugePmdSetAccessed(vma, addr, pmdp, pmd, write)
     return 0
   }
 

@@ -1,5 +1,5 @@
 /**
- * Faults on huge PMDs of anonymous memory. The second part of HugeMemory.
+ * Faults on huge PMDs of anonymous memory.
  *
  * Source: mm/huge_memory.c do_huge_pmd_anonymous_page(), do_huge_pmd_wp_page(), huge_pmd_set_accessed(),
  * do_huge_pmd_numa_page() (v6.12).
@@ -19,9 +19,10 @@ import { FrameKind } from '../arch/observer.js'
 import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './fault.js'
 import { MM, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { NO_PAGE, NO_TABLE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
-import { HugePmdSplit, pageProt } from './splitHugePmd.js'
+import { Part } from './part.js'
+import { pageProt } from './splitHugePmd.js'
 
-export abstract class HugePmdFault extends HugePmdSplit {
+export class HugeFault extends Part {
   /** thp_vma_allowable_order() for a fault: may the huge range at `haddr` be mapped huge? Caller: mmap_lock. */
   thpVmaAllowableOrder(vma: PhysAddr, haddr: VirtAddr): boolean {
     const { thp } = this.k.config
@@ -148,7 +149,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
       yield* this.k.tables.pmdUnlock(pmdp)
       if (verdict !== Reuse.no) return 0
     }
-    yield* this.splitHugePmd(vma, pmdp, addr, false, 0)
+    yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, addr, false, 0)
     return VM_FAULT_FALLBACK
   }
 
@@ -158,7 +159,7 @@ export abstract class HugePmdFault extends HugePmdSplit {
    */
   protected *wpReusable(pmdp: PhysAddr, orig: PteWord): Step<Reuse> {
     const { folios, tables } = this.k
-    const folio = this.folioOfPmd(orig)
+    const folio = this.k.splitHugePmd.folioOfPmd(orig)
     if (yield* folios.testFlag(folio, PG_ANON_EXCLUSIVE)) return Reuse.yes
     if (!(yield* folios.folioTrylock(folio))) {
       // The lock sleeps, so the spinlock goes meanwhile; the reference keeps the folio, and the entry is compared again.
@@ -206,11 +207,11 @@ export abstract class HugePmdFault extends HugePmdSplit {
   }
 
   /** can_change_pmd_writable(): a write fault on the entry would find nothing to do but to set the bit. PMD lock held. */
-  protected *canChangePmdWritable(vma: PhysAddr, pmd: PteWord): Step<boolean> {
+  *canChangePmdWritable(vma: PhysAddr, pmd: PteWord): Step<boolean> {
     const flags = peek32(vma + VMA.at.flags)
     if ((flags & VM_WRITE) === 0 || (flags & VM_SHARED) !== 0 || pmdProtnone(pmd)) return false
     if (this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr))) return false
-    return yield* this.k.folios.testFlag(this.folioOfPmd(pmd), PG_ANON_EXCLUSIVE)
+    return yield* this.k.folios.testFlag(this.k.splitHugePmd.folioOfPmd(pmd), PG_ANON_EXCLUSIVE)
   }
 
   // ---- parts ------------------------------------------------------------------------------------------------------

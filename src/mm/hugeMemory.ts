@@ -1,7 +1,7 @@
 /**
  * Transparent huge pages of anonymous memory, mapped by one PMD entry.
  *
- * Source: mm/huge_memory.c (v6.12). Three files make the one part:
+ * Source: mm/huge_memory.c (v6.12). Three parts, a file each:
  *
  *   splitHugePmd.ts   __split_huge_pmd() and what belongs to it
  *   hugeFault.ts      faults: map, copy on write, accessed bits, NUMA hints
@@ -38,11 +38,11 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
-import { HugePmdFault } from './hugeFault.js'
+import { Part } from './part.js'
 import { EAGAIN, ENOMEM, MM } from './mmStruct.js'
 import { NO_TABLE } from './page.js'
 
-export class HugeMemory extends HugePmdFault {
+export class HugeMemory extends Part {
   /** pmd_trans_huge_lock(): takes the lock of a PMD that maps or migrates a huge page; false, and no lock, for others. */
   *pmdTransHugeLock(pmdp: PhysAddr): Step<boolean> {
     yield* this.k.tables.pmdLock(pmdp)
@@ -67,12 +67,12 @@ export class HugeMemory extends HugePmdFault {
     gather.tlbFlushPmdRange(addr, geo.pmdSize)
     const zero = this.isHugeZeroPmd(old)
     const mapped = pmdPresent(old) && !zero
-    if (mapped) yield* this.k.rmap.folioRemoveRmapPmd(this.folioOfPmd(old))
+    if (mapped) yield* this.k.rmap.folioRemoveRmapPmd(this.k.splitHugePmd.folioOfPmd(old))
     yield* this.zapDepositedTable(mm, pmdp)
     if (!zero) tables.addCounter(phys(mm + MM.at.rssAnon), -geo.hpagePmdNr)
     yield* tables.pmdUnlock(pmdp)
     // A migration entry holds no reference, and the huge zero page is never freed.
-    if (mapped) yield* this.releaseHuge(this.folioOfPmd(old))
+    if (mapped) yield* this.releaseHuge(this.k.splitHugePmd.folioOfPmd(old))
     return true
   }
 
@@ -129,7 +129,7 @@ export class HugeMemory extends HugePmdFault {
     yield* this.k.pgalloc.pteFree(dstMm, table)
     // A folio that may be pinned: the parent must keep its pages and the child get copies, page by page. For a PMD that
     // was not huge this does nothing.
-    yield* this.splitHugePmd(srcVma, srcPmdp, addr, false, 0)
+    yield* this.k.splitHugePmd.splitHugePmd(srcVma, srcPmdp, addr, false, 0)
     return -EAGAIN
   }
 
@@ -142,7 +142,7 @@ export class HugeMemory extends HugePmdFault {
     if (isMigrationEntry(pmd)) return yield* this.shareMigrationEntry(srcMm, srcPmdp, addr, pmd)
     if (!pmdTransHuge(pmd)) return PMD_EMPTY
     if (!this.isHugeZeroPmd(pmd)) {
-      const folio = this.folioOfPmd(pmd)
+      const folio = this.k.splitHugePmd.folioOfPmd(pmd)
       yield* this.k.folios.folioGet(folio, 1)
       if (!(yield* this.k.rmap.folioTryDupAnonRmapPmd(folio))) {
         yield* this.k.folios.folioPut(folio, 1)
@@ -194,7 +194,8 @@ export class HugeMemory extends HugePmdFault {
     const { hpagePmdNr } = this.k.geo
     const old = yield* this.takeForChange(vma, addr, pmdp)
     let entry = pmdModify(old, prot, hpagePmdNr)
-    if (!numa && !pmdWrite(entry) && (yield* this.canChangePmdWritable(vma, entry))) entry = pmdMkwrite(entry)
+    if (!numa && !pmdWrite(entry) && (yield* this.k.hugeFault.canChangePmdWritable(vma, entry)))
+      entry = pmdMkwrite(entry)
     yield* this.k.ops.setPmdAt(this.k.mmOf(vma), addr, pmdp, entry)
     return pmdProtnone(old) ? 1 : hpagePmdNr
   }

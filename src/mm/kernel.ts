@@ -29,6 +29,8 @@ import type { Folios } from './folio.js'
 import type { Fork } from './fork.js'
 import type { Gup } from './gup.js'
 import type { GupFast } from './gupFast.js'
+import type { CollapseScan } from './collapseScan.js'
+import type { HugeFault } from './hugeFault.js'
 import type { HugeMemory } from './hugeMemory.js'
 import type { Khugepaged } from './khugepaged.js'
 import type { Madvise } from './madvise.js'
@@ -46,6 +48,7 @@ import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { Reclaim } from './reclaim.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
+import type { SplitHugePmd } from './splitHugePmd.js'
 import type { SplitFolio } from './splitFolio.js'
 import type { TlbBatch } from './tlbBatch.js'
 import type { Userfault } from './userfault.js'
@@ -112,9 +115,12 @@ export interface PartClasses {
   readonly FaultHandler: typeof FaultHandler
   readonly GupFast: typeof GupFast
   readonly Gup: typeof Gup
+  readonly SplitHugePmd: typeof SplitHugePmd
+  readonly HugeFault: typeof HugeFault
   readonly HugeMemory: typeof HugeMemory
   readonly SplitFolio: typeof SplitFolio
   readonly Migrate: typeof Migrate
+  readonly CollapseScan: typeof CollapseScan
   readonly Khugepaged: typeof Khugepaged
   readonly Reclaim: typeof Reclaim
   readonly Retract: typeof Retract
@@ -171,9 +177,12 @@ export class Kernel {
   readonly fault: FaultHandler
   readonly gupFast: GupFast
   readonly gup: Gup
+  readonly splitHugePmd: SplitHugePmd
+  readonly hugeFault: HugeFault
   readonly huge: HugeMemory
   readonly splitFolio: SplitFolio
   readonly migrate: Migrate
+  readonly collapseScan: CollapseScan
   readonly khugepaged: Khugepaged
   readonly reclaim: Reclaim
   readonly retract: Retract
@@ -219,9 +228,12 @@ export class Kernel {
     this.fault = new parts.FaultHandler(this)
     this.gupFast = new parts.GupFast(this)
     this.gup = new parts.Gup(this)
+    this.splitHugePmd = new parts.SplitHugePmd(this)
+    this.hugeFault = new parts.HugeFault(this)
     this.huge = new parts.HugeMemory(this)
     this.splitFolio = new parts.SplitFolio(this)
     this.migrate = new parts.Migrate(this)
+    this.collapseScan = new parts.CollapseScan(this)
     this.khugepaged = new parts.Khugepaged(this)
     this.reclaim = new parts.Reclaim(this)
     this.retract = new parts.Retract(this)

@@ -18,13 +18,14 @@ import { entryTable, pmdNone, pteNone, ptePfn, ptePresent } from '../arch/entry.
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
-import { CollapseScan, Scan, Tally, type CollapseControl } from './collapseScan.js'
+import { Scan, Tally, type CollapseControl } from './collapseScan.js'
 import { EAGAIN, EBUSY, EINVAL, ENOMEM, MM, VMA } from './mmStruct.js'
 import { NO_PAGE, PAGE } from './page.js'
+import { Part } from './part.js'
 
 export { Scan } from './collapseScan.js'
 
-export class Khugepaged extends CollapseScan {
+export class Khugepaged extends Part {
   /**
    * khugepaged_scan_mm_slot(): one pass of khugepaged over `mm`; returns how many ranges it collapsed. Caller: a user
    * of the mm; no locks.
@@ -45,7 +46,7 @@ export class Khugepaged extends CollapseScan {
     for (let vma = this.k.vmas.findVma(mm, from as VirtAddr); vma !== 0 && found < 0;) {
       const start = Math.max(from, peekF64(vma + VMA.at.start)) as VirtAddr
       const haddr = this.k.geo.pmdAlignUp(start)
-      if (this.k.huge.thpVmaAllowableOrder(vma, haddr)) found = haddr
+      if (this.k.hugeFault.thpVmaAllowableOrder(vma, haddr)) found = haddr
       vma = phys(peek32(vma + VMA.at.next))
     }
     yield* this.k.mms.mmapReadUnlock(mm)
@@ -56,10 +57,14 @@ export class Khugepaged extends CollapseScan {
    * hpage_collapse_scan_pmd(): scans the huge range around `addr` and collapses it if that is worth it. Returns a Scan; all
    * but `succeed` leave everything as it was. Caller: a user of the mm; no locks.
    */
-  *hpageCollapseScanPmd(mm: PhysAddr, addr: VirtAddr, cc: CollapseControl = this.khugepagedControl): Step<Scan> {
+  *hpageCollapseScanPmd(
+    mm: PhysAddr,
+    addr: VirtAddr,
+    cc: CollapseControl = this.k.collapseScan.khugepagedControl,
+  ): Step<Scan> {
     const haddr = this.k.geo.pmdAlignDown(addr)
     yield* this.k.mms.mmapReadLock(mm)
-    const worth = yield* this.scanRange(mm, haddr, cc)
+    const worth = yield* this.k.collapseScan.scanRange(mm, haddr, cc)
     yield* this.k.mms.mmapReadUnlock(mm)
     return worth === Scan.succeed ? yield* this.collapseHugePage(mm, haddr, cc) : worth
   }
@@ -79,9 +84,9 @@ export class Khugepaged extends CollapseScan {
    */
   protected *collapseInto(mm: PhysAddr, haddr: VirtAddr, pfn: Pfn, cc: CollapseControl): Step<Scan> {
     yield* this.k.mms.mmapReadLock(mm)
-    const readable = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
+    const readable = yield* this.k.collapseScan.hugepageVmaRevalidate(mm, haddr, cc)
     const pmdp = readable === Scan.succeed ? yield* this.k.upper.mmFindPmd(mm, haddr) : phys(0)
-    const state = readable === Scan.succeed ? yield* this.checkPmdState(pmdp) : readable
+    const state = readable === Scan.succeed ? yield* this.k.collapseScan.checkPmdState(pmdp) : readable
     yield* this.k.mms.mmapReadUnlock(mm)
     if (state !== Scan.succeed) return state
     // For write: no fault, zap or gup slow path is in this mm from here to the unlock.
@@ -93,7 +98,7 @@ export class Khugepaged extends CollapseScan {
 
   /** Part of collapse_huge_page(). */
   protected *collapseLocked(mm: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, cc: CollapseControl): Step<Scan> {
-    const valid = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
+    const valid = yield* this.k.collapseScan.hugepageVmaRevalidate(mm, haddr, cc)
     if (valid !== Scan.succeed) return valid
     const state = yield* this.checkPmdStillValid(mm, haddr, pmdp)
     if (state !== Scan.succeed) return state
@@ -119,7 +124,7 @@ export class Khugepaged extends CollapseScan {
    */
   protected *checkPmdStillValid(mm: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr): Step<Scan> {
     const now = yield* this.k.upper.mmFindPmd(mm, haddr)
-    return now === pmdp ? yield* this.checkPmdState(now) : Scan.fail
+    return now === pmdp ? yield* this.k.collapseScan.checkPmdState(now) : Scan.fail
   }
 
   // ---- the table is taken away ------------------------------------------------------------------------------------
@@ -175,11 +180,11 @@ export class Khugepaged extends CollapseScan {
     poke32(list + PAGE.at.lruNext, 0)
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) {
       const pte = (yield* this.cpu.readOnce64(phys(first + i * 8))) as PteWord
-      if (this.isHole(pte)) tally.hole()
+      if (this.k.collapseScan.isHole(pte)) tally.hole()
       else if (!ptePresent(pte)) tally.result = Scan.pteNonPresent
       else {
         const folio = yield* this.k.folios.compoundHead(this.k.memmap.page(ptePfn(pte)))
-        yield* this.tallyPte(tally, pte, folio)
+        yield* this.k.collapseScan.tallyPte(tally, pte, folio)
         if (tally.result === Scan.succeed && !isListed(list, folio))
           tally.result = yield* this.isolateFolio(list, folio)
       }
@@ -196,7 +201,7 @@ export class Khugepaged extends CollapseScan {
     const { folios } = this.k
     if (!folios.isAnon(folio)) return Scan.pageAnon
     if (!(yield* folios.folioTrylock(folio))) return Scan.pageLock
-    if (!(yield* this.isRefcountSuitable(folio))) {
+    if (!(yield* this.k.collapseScan.isRefcountSuitable(folio))) {
       yield* folios.folioUnlock(folio)
       return Scan.pageCount
     }
@@ -224,16 +229,16 @@ export class Khugepaged extends CollapseScan {
    * are locked.
    */
   protected *installHuge(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, first: PhysAddr, pfn: Pfn): Step<void> {
-    const { huge, memmap, tables } = this.k
+    const { hugeFault, memmap, tables } = this.k
     const folio = memmap.page(pfn)
     yield* this.collapseHugePageCopy(first, pfn)
     yield* this.collapseHugePageCopySucceeded(vma, haddr, first)
     yield* this.releasePtePages(folio)
-    yield* huge.folioMarkUptodate(folio)
+    yield* hugeFault.folioMarkUptodate(folio)
     yield* tables.pmdLock(pmdp)
     yield* this.checkStillNone(pmdp)
     // The table is empty, and since excludeGupFast() nobody is in it: it may wait for a split, or be freed.
-    yield* huge.mapAnonFolioPmd(vma, haddr, pmdp, pfn, memmap.tableAt(first))
+    yield* hugeFault.mapAnonFolioPmd(vma, haddr, pmdp, pfn, memmap.tableAt(first))
     yield* tables.pmdUnlock(pmdp)
   }
 
@@ -244,7 +249,7 @@ export class Khugepaged extends CollapseScan {
   protected *collapseHugePageCopy(first: PhysAddr, pfn: Pfn): Step<void> {
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) {
       const pte = (yield* this.cpu.readOnce64(phys(first + i * 8))) as PteWord
-      if (this.isHole(pte)) yield* this.k.pages.clearPage((pfn + i) as Pfn)
+      if (this.k.collapseScan.isHole(pte)) yield* this.k.pages.clearPage((pfn + i) as Pfn)
       else yield* this.k.pages.copyPage((pfn + i) as Pfn, ptePfn(pte))
     }
   }
@@ -256,7 +261,7 @@ export class Khugepaged extends CollapseScan {
     for (let i = 0; i < geo.hpagePmdNr; i++) {
       const ptep = phys(first + i * 8)
       const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
-      if (this.isHole(pte)) tables.addCounter(phys(mm + MM.at.rssAnon), 1)
+      if (this.k.collapseScan.isHole(pte)) tables.addCounter(phys(mm + MM.at.rssAnon), 1)
       if (!pteNone(pte)) yield* this.clearPte(mm, (haddr + i * geo.pageSize) as VirtAddr, ptep, pte)
     }
   }
@@ -264,7 +269,7 @@ export class Khugepaged extends CollapseScan {
   /** Part of __collapse_huge_page_copy_succeeded(). */
   protected *clearPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, pte: PteWord): Step<void> {
     const { folios, tables } = this.k
-    const page = this.isHole(pte) ? phys(0) : this.k.memmap.page(ptePfn(pte))
+    const page = this.k.collapseScan.isHole(pte) ? phys(0) : this.k.memmap.page(ptePfn(pte))
     yield* tables.pteLock(ptep)
     yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)
     if (page !== 0) yield* this.k.rmap.folioRemoveRmapPte(page)
@@ -293,7 +298,7 @@ export class Khugepaged extends CollapseScan {
     const [first, last] = [geo.pmdAlignUp(start), geo.pmdAlignDown(end)]
     let [huge, result]: [number, Scan] = [0, Scan.fail]
     for (let addr = first; addr < last; addr = (addr + geo.pmdSize) as VirtAddr) {
-      const one = yield* this.hpageCollapseScanPmd(mm, addr, this.madviseControl)
+      const one = yield* this.hpageCollapseScanPmd(mm, addr, this.k.collapseScan.madviseControl)
       if (one === Scan.succeed || one === Scan.pmdMapped) huge++
       else result = one
       if (endsMadvise(one)) break
@@ -303,11 +308,11 @@ export class Khugepaged extends CollapseScan {
 
   /** Part of madvise_collapse(): could the VMA hold any huge page at all? Its last range stands for the others. */
   protected *madviseAllowed(mm: PhysAddr, start: VirtAddr): Step<boolean> {
-    const { geo, huge, mms, vmas } = this.k
+    const { geo, hugeFault, mms, vmas } = this.k
     yield* mms.mmapReadLock(mm)
     const vma = vmas.vmaLookup(mm, start)
     const lastRange = vma === 0 ? 0 : geo.pmdAlignDown(peekF64(vma + VMA.at.end) as VirtAddr) - geo.pmdSize
-    const allowed = vma !== 0 && huge.thpSuitable(vma, lastRange as VirtAddr)
+    const allowed = vma !== 0 && hugeFault.thpSuitable(vma, lastRange as VirtAddr)
     yield* mms.mmapReadUnlock(mm)
     return allowed
   }

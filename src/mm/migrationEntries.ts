@@ -76,7 +76,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
   /** A huge mapping that is to be split on the way is split before the walk looks at it. */
   protected override *walkPmd(pvmw: PageVmaMappedWalk, end: VirtAddr): Step<boolean> {
     const { flags, vma, address, pmdp, folio } = pvmw
-    if ((flags & TTU_SPLIT_HUGE_PMD) !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, address, true, folio)
+    if ((flags & TTU_SPLIT_HUGE_PMD) !== 0) yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, address, true, folio)
     return yield* super.walkPmd(pvmw, end)
   }
 

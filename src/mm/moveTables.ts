@@ -61,7 +61,7 @@ export abstract class MoveTables extends Part {
     extent: number,
     locks: boolean,
   ): Step<boolean> {
-    const { huge, tables, geo } = this.k
+    const { tables, geo } = this.k
     if (pmdNone((yield* this.cpu.readOnce64(oldPmdp)) as PteWord)) return true
     const newPmdp = yield* this.k.upper.mmAllocPmd(this.k.mmOf(newVma), newAddr)
     if (newPmdp === 0) return false
@@ -71,7 +71,7 @@ export abstract class MoveTables extends Part {
       if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
         if (extent === geo.pmdSize && (yield* this.moveHuge(vma, oldPmdp, oldAddr, newPmdp, newAddr, locks)))
           return true
-        yield* huge.splitHugePmd(vma, oldPmdp, oldAddr, false, phys(0))
+        yield* this.k.splitHugePmd.splitHugePmd(vma, oldPmdp, oldAddr, false, phys(0))
       } else if (extent === geo.pmdSize && (yield* this.moveTable(vma, oldPmdp, oldAddr, newPmdp, newAddr))) return true
       if (!(yield* tables.pteAlloc(this.k.mmOf(newVma), newPmdp, newAddr))) return false
       if (yield* this.movePtes(vma, oldPmdp, oldAddr, newPmdp, newAddr, extent, locks)) return true

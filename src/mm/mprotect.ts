@@ -145,7 +145,7 @@ export class Mprotect extends Part {
       const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
       if (pmdNone(pmd)) return
       if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
-        if (end - addr !== geo.pmdSize) yield* huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
+        if (end - addr !== geo.pmdSize) yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, addr, false, phys(0))
         else {
           const changed = yield* huge.changeHugePmd(vma, pmdp, addr, change.prot, change.numa)
           if (changed === geo.hpagePmdNr) gather.tlbFlushPmdRange(addr, geo.pmdSize)

@@ -1,5 +1,5 @@
 /**
- * Splitting a huge PMD: the mapping becomes a table of PTEs, the folio stays whole. The first part of HugeMemory.
+ * Splitting a huge PMD: the mapping becomes a table of PTEs, the folio stays whole.
  *
  * Source: mm/huge_memory.c __split_huge_pmd(), split_huge_pmd_locked(), __split_huge_zero_page_pmd() (v6.12, with the
  * migration-entry test of be6e843fc51a).
@@ -45,7 +45,7 @@ export interface PteShape {
   readonly exclusive: boolean
 }
 
-export abstract class HugePmdSplit extends Part {
+export class SplitHugePmd extends Part {
   /**
    * __split_huge_pmd(). Nothing is done when the entry is not huge any more. With `freeze` the PTEs become migration
    * entries and the caller holds the lock of `folio`, which must be the one mapped; 0: whatever is mapped there.
@@ -201,7 +201,7 @@ export abstract class HugePmdSplit extends Part {
   // ---- parts ------------------------------------------------------------------------------------------------------
 
   /** The folio that a huge leaf maps, usable or not. */
-  protected folioOfPmd(pmd: PteWord): PhysAddr {
+  folioOfPmd(pmd: PteWord): PhysAddr {
     return this.k.memmap.page(pmdPfn(pmd, this.k.geo.hpagePmdNr))
   }
 

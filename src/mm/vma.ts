@@ -254,7 +254,7 @@ export class Vmas extends Part {
     if (first === addr || first < peekF64(vma + VMA.at.start)) return
     if (first + geo.pmdSize > peekF64(vma + VMA.at.end)) return
     const pmdp = yield* this.k.upper.mmFindPmd(phys(peek32(vma + VMA.at.mm)), addr as VirtAddr)
-    if (pmdp !== 0) yield* this.k.huge.splitHugePmd(vma, pmdp, addr as VirtAddr, false, phys(0))
+    if (pmdp !== 0) yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, addr as VirtAddr, false, phys(0))
   }
 
   // ---- merging ------------------------------------------------------------------------------------------------------

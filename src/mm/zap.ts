@@ -93,7 +93,7 @@ export class Zap extends Part {
     if (pmdLeaf(pmd) || isSwapPmd(pmd)) {
       if (end - addr === this.k.geo.pmdSize) {
         if (yield* this.k.huge.zapHugePmd(vma, pmdp, addr)) return
-      } else yield* this.k.huge.splitHugePmd(vma, pmdp, addr, false, phys(0))
+      } else yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, addr, false, phys(0))
     }
     yield* this.zapPteRange(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
   }

@@ -13,7 +13,10 @@ import { Folios } from '../mm/folio.js'
 import { Fork } from '../mm/fork.js'
 import { Gup } from '../mm/gup.js'
 import { GupFast } from '../mm/gupFast.js'
+import { CollapseScan } from '../mm/collapseScan.js'
+import { HugeFault } from '../mm/hugeFault.js'
 import { HugeMemory } from '../mm/hugeMemory.js'
+import { SplitHugePmd } from '../mm/splitHugePmd.js'
 import { Khugepaged } from '../mm/khugepaged.js'
 import { Madvise } from '../mm/madvise.js'
 import { Migrate } from '../mm/migrate.js'
@@ -59,9 +62,12 @@ export const mm = defineSubsystem({
     FaultHandler,
     GupFast,
     Gup,
+    SplitHugePmd,
+    HugeFault,
     HugeMemory,
     SplitFolio,
     Migrate,
+    CollapseScan,
     Khugepaged,
     Reclaim,
     Retract,

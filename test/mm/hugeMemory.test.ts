@@ -21,7 +21,7 @@ describe.each(GEOMETRIES)('a huge page, %s', (_, config) => {
 
   const pmdOf = (p: Process, page: number): PhysAddr => drive(p.k.upper.mmFindPmd(p.mm, p.at(page)))
   const splitPmd = (p: Process, page: number): void =>
-    drive(p.k.huge.splitHugePmd(p.vmaAt(page), pmdOf(p, page), p.at(page), false, 0))
+    drive(p.k.splitHugePmd.splitHugePmd(p.vmaAt(page), pmdOf(p, page), p.at(page), false, 0))
 
   /** Takes a reference or pin on one page; returns its frame. */
   function take(p: Process, page: number, flags: number): number {

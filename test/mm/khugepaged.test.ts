@@ -38,7 +38,7 @@ describe.each(GEOMETRIES)('khugepaged, %s', (_, config) => {
     collapse(p)
     const pmdp = drive(p.k.upper.mmFindPmd(p.mm, p.at(0)))
     const free = p.freeFrames()
-    drive(p.k.huge.splitHugePmd(p.vmaAt(0), pmdp, p.at(0), false, 0))
+    drive(p.k.splitHugePmd.splitHugePmd(p.vmaAt(0), pmdp, p.at(0), false, 0))
     expect([pmdLeaf(p.entry(0)), p.read(1), p.freeFrames()]).toEqual([false, 2, free])
   })
 

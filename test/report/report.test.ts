@@ -133,7 +133,7 @@ describe('the name of a kernel function', () => {
   })
 
   it("is mainline's where the method is mainline's", () => {
-    expect(names('FillsThenInvalidates.publishTable')).toBe('HugeMemory.publishTable')
+    expect(names('FillsThenInvalidates.publishTable')).toBe('SplitHugePmd.publishTable')
     expect(names('GupFast.gupFastPteRange')).toBe('GupFast.gupFastPteRange')
   })
 })

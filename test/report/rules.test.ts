@@ -36,7 +36,7 @@ describe('the rules', () => {
 
   it('are chosen by the title where an oracle has several', () => {
     const of = (oracle: string, title: string): string => ruleOf({ oracle, title })?.text ?? ''
-    expect(of('tlb-stale', 'BUG: TLB multi-hit: huge PMD became a table in HugeMemory.publishTable')).toMatch(
+    expect(of('tlb-stale', 'BUG: TLB multi-hit: huge PMD became a table in SplitHugePmd.publishTable')).toMatch(
       /two sizes/,
     )
     expect(of('tlb-stale', 'BUG: page freed while a TLB translates to it in Folios.put')).toMatch(

@@ -15,7 +15,7 @@ export const HUGE = {
       yield* k.mms.mmapReadLock(mm)
       const vma = k.vmas.vmaLookup(mm, addr)
       const pmdp = vma === 0 ? phys(0) : yield* k.upper.mmFindPmd(mm, addr)
-      if (pmdp !== 0) yield* k.huge.splitHugePmd(vma, pmdp, k.geo.pmdAlignDown(addr), false, phys(0))
+      if (pmdp !== 0) yield* k.splitHugePmd.splitHugePmd(vma, pmdp, k.geo.pmdAlignDown(addr), false, phys(0))
       yield* k.mms.mmapReadUnlock(mm)
       return 0
     },

@@ -1,9 +1,10 @@
 /**
- * An exploration kept in a directory, so that it can be stopped and continued: one small file with what was asked for and
- * what came of it so far. It is replaced as a whole, so that whenever the process ends one state or the next is there.
+ * A checkpoint stores an exploration in a directory, so that a later process continues it. One small file holds the options of
+ * the exploration and the tally of its executions; each save replaces the file as a whole, so that a process that is killed
+ * leaves the old state or the new one.
  *
- * What is kept is a stretch of executions without a gap. For sampled schedules the rest follows from it: execution `n` of a
- * seed is the same whoever runs it (sampled.ts). A systematic search is kept with where it stands (SystematicSearch.keep).
+ * The tally covers executions without a gap. A sampled search needs no more: execution `n` of a seed is the same in every
+ * process (sampled.ts). A systematic search stores its state as well (SystematicSearch.keep).
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
@@ -15,7 +16,7 @@ import { buildId } from '../boot/build.js'
 import type { Plan } from './runner.js'
 import { emptyTally, type Tally } from './tally.js'
 
-/** What was done before. */
+/** The part of an exploration that earlier processes ran. */
 export interface Resumed {
   readonly executions: number
   readonly seconds: number
@@ -25,7 +26,7 @@ const FILE = 'exploration.json'
 const FORMAT = 'racewalk exploration 2'
 const SAVE_EVERY_MS = 1000
 
-/** What must be the same for one exploration to go on with another; the keys are what a user calls them. */
+/** The options that an exploration must share with the one that it continues, by the names that users type. */
 type Asked = Readonly<Record<string, string | number | boolean | null>>
 
 interface Contents {
@@ -62,12 +63,12 @@ export class Checkpoint {
     if (refused !== null) throw new UsageError(refused, undefined, 'name another directory, or make room')
   }
 
-  /** Saves what `tally` says if the last time was a second ago. A failure shows at the end, in save(). */
+  /** Saves the tally if the last save is a second old. A failure shows at the end, in save(). */
   saveSometimes(tally: () => Tally, search: () => object | null): void {
     if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) this.save(tally(), search())
   }
 
-  /** Null, or why it could not be saved; what was kept before is still there then. */
+  /** Null, or why it could not be saved; the state before is still there then. */
   save(tally: Tally, search: object | null): string | null {
     const seconds = (this.resumed?.seconds ?? 0) + (performance.now() - this.#start) / 1000
     const contents: Contents = { asked: this.#asked, seconds, tally, search }

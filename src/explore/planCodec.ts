@@ -1,6 +1,6 @@
 /**
- * Plans on their way to other threads. Kernel parts and programs are code, so scenarios and bugs travel by their names, or
- * by the URL of the module whose default export they are.
+ * Encodes plans for other threads. Kernel parts and programs are code, so a scenario or a bug is encoded as its name, or as the
+ * URL of the module whose default export it is.
  */
 import { UsageError } from '../base/errors.js'
 import { bugById } from '../bug/index.js'

@@ -1,4 +1,7 @@
-/** What was found, as it is shown: run again in this thread, made smaller if that was asked for, with its token. */
+/**
+ * Makes of a finding what is shown: the execution runs again in this thread, is shrunk if the options ask for it, and gets its
+ * token.
+ */
 import type { Finding } from '../machine/engine/finding.js'
 import { deviationsOf } from './schedule/deviations.js'
 import type { Plan } from './runner.js'

@@ -1,5 +1,5 @@
 /**
- * One machine in this thread that runs the executions of a plan. An exploration in one thread has one, and every shard.
+ * A runner executes a plan on one machine in its thread. An exploration in one thread has one runner; every shard has one.
  */
 import type { Bug } from '../bug/bug.js'
 import { patched, type Patch } from '../bug/patch.js'
@@ -14,7 +14,7 @@ import { isIndexed, isSystematic, type Search, type SystematicSearch } from './s
 import { both, Session } from './session/session.js'
 import { countOutcome, isOver, type Tally } from './tally.js'
 
-/** What is looked for: findings of one oracle, by its name, or those that a function likes. */
+/** The findings that end an exploration: those of one oracle, by its name, or those that a function accepts. */
 export type Wanted = string | ((finding: Finding) => boolean)
 
 /** Everything that decides what an exploration does. */

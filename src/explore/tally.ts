@@ -1,5 +1,6 @@
 /**
- * What a stretch of executions did: plain data, so that it can come from another thread, be added up, and be kept in a file.
+ * The tally of a stretch of executions: its counts, findings and coverage. It is plain data, so that threads send it, sums add it
+ * up and files store it.
  */
 import type { Finding } from '../machine/engine/finding.js'
 import type { Divergence } from './schedule/check.js'

@@ -2,8 +2,8 @@
  * What an exploration has covered: how many executions differ in more than the order of independent accesses, which
  * operations of two CPUs overlapped, and which accesses of two CPUs came to one word in which order.
  *
- * Recording an execution costs about as much as running it. So the first of an exploration are recorded and after that one
- * in RECORDED_EVERY, by index, so that the same executions are recorded whoever runs them.
+ * Recording an execution costs about as much as running it. So the first executions of an exploration are recorded, and after
+ * that one in RECORDED_EVERY. The index decides, so that the same executions are recorded in every thread.
  *
  * Two executions are equivalent if neighbours that do not conflict can be swapped until one is the other: what Mazurkiewicz
  * called a trace ("Concurrent Program Schemes and Their Interpretations", DAIMI PB-78, 1977). An access is hashed with the
@@ -31,7 +31,7 @@ export const RECORDED_EVERY = 64
 /** Classes of equivalent executions that are told apart; later ones are not counted. */
 const CLASSES_MAX = 1 << 18
 
-/** `mark`: a number that tells execution `index` from the others, the same whoever runs it: the index itself, where it is. */
+/** `mark`: a number of execution `index` that is the same in every thread; the index itself in a sampled search. */
 export const isRecorded = (index: number, mark = index): boolean =>
   index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
 

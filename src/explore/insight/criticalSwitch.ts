@@ -1,10 +1,10 @@
 /**
- * The decisive switch of a failing execution: the one without which it most likely would not have failed.
+ * The critical switch of a failing execution: the switch between CPUs that raises the chance of the failure most.
  *
- * The execution is begun again, left before each of its switches between CPUs, and goes on at random from there
- * (curve.ts). The share that fails in the same way begins at what chance alone gives and ends at one; what it grows by
- * between a switch and the next is what the turn that the switch began has decided. The switch whose turn decided most is
- * the decisive one. In an execution that was shrunk no switch can be left out; this says which one matters most.
+ * The execution is followed up to each of its switches and continued at random from there, many times (curve.ts). The share of
+ * continuations that fail in the same way begins at the chance of a random schedule and ends at one; its growth between a switch
+ * and the next is what the turn after the first of them contributes. The switch before the turn that contributes most is the
+ * critical one. No switch of a shrunk execution can be left out; this one matters most.
  *
  * Related: the points from which both failing and good executions go on are looked for by Groce and Visser, "What Went
  * Wrong: Explaining Counterexamples" (SPIN 2003).
@@ -19,7 +19,7 @@ import { ReplayStrategy } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
 
 export interface CriticalSwitch {
-  /** Who goes on with it; by an interrupt, too. */
+  /** The CPU that goes on after the switch, or takes an interrupt. */
   readonly cpu: number
   /** Accesses made before it. */
   readonly steps: number
@@ -30,7 +30,7 @@ export interface CriticalSwitch {
   readonly runs: number
 }
 
-/** Continuations from each place: what decides is told from chance by 50, which take some hundredths of a second. */
+/** Continuations from each place: 50 tell a critical switch from chance, and take some hundredths of a second. */
 const RUNS = 50
 /** A turn that decides less leaves the finding to chance, or to others: then no switch is decisive. */
 const DECIDES = 0.2
@@ -59,7 +59,7 @@ export function criticalSwitch(session: Session, picks: readonly number[], findi
   return best
 }
 
-/** Takes picks and notes which of them are switches: how many were taken before, and who goes on. */
+/** Replays picks and records which of them are switches: the number of picks before each, and the CPU that goes on. */
 class SwitchRecorder implements Strategy {
   readonly switches: { readonly turns: number; readonly cpu: number }[] = []
   readonly #inner: ReplayStrategy

@@ -1,6 +1,6 @@
 /**
- * How likely an execution fails, over its course: it is begun again and left after some of its turns, many times, and goes
- * on at random from there. Where the chance jumps is what decided.
+ * The failure curve of an execution: the chance that its schedule, followed up to some point and continued at random, fails in the
+ * same way. The switch at which the chance jumps decided the execution.
  *
  * Deterministic: the same picks, seed and sizes give the same curve.
  */

@@ -1,14 +1,14 @@
 /**
- * Whether an execution is the same when its recorded picks are taken again, access by access. Everything else, tokens,
- * shrinking, shards, rests on that. It is not so when racewalk, or a module of the user's, keeps state outside of the image
- * or asks the host for anything.
+ * Checks that an execution is deterministic: its recorded picks are replayed, and every access of the second run is compared with
+ * the first. Tokens, shrinking and shards rely on it. An execution is not deterministic when racewalk, or a module of the user's,
+ * keeps state outside of the image or asks the host for anything.
  */
 import type { Finding } from '../../machine/engine/finding.js'
 import type { StepRecorder } from '../../machine/engine/controlled.js'
 import { ReplayStrategy } from './replay.js'
 import type { Execution, Session } from '../session/session.js'
 
-/** What a run of the execution did where the two part. */
+/** The step of one run at which two runs of an execution diverge. */
 export type Side =
   | { readonly kind: 'access'; readonly cpu: number; readonly access: number; readonly addr: number }
   | { readonly kind: 'interrupt'; readonly cpu: number }
@@ -18,13 +18,13 @@ export type Side =
 export interface Divergence {
   /** Number of the execution, from 1. */
   readonly execution: number
-  /** Accesses that both made before they parted. */
+  /** Accesses that both runs made before they diverged. */
   readonly steps: number
   readonly first: Side
   readonly second: Side
 }
 
-/** Records executions, and holds each against a second run. */
+/** Records executions, and compares each with a second run. */
 export class Check {
   readonly #session: Session
   readonly #first = new Steps()
@@ -40,7 +40,7 @@ export class Check {
     return this.#first
   }
 
-  /** Runs the last execution again and says where the two part; null when they do not. */
+  /** Runs the last execution again; the divergence of the two runs, null when they are the same. */
   again(first: Execution, execution: number): Divergence | null {
     const { engine } = this.#session
     const firstSteps = engine.steps

@@ -1,10 +1,10 @@
 /**
- * A schedule as the points at which it deviates from the default one, and nothing else.
+ * A schedule as the points at which it deviates from the default schedule.
  *
- * The default goes on with the CPU that runs, then with the lowest that can, delivers interrupts when nothing else is left,
- * and chooses 0. A point has a name that an edit elsewhere in the kernel leaves as it is: the CPU, which of its operations
- * it is in, what it is about to do (the access and the kind of word it goes to, such as `cmpxchg32 page.refcount`), and how
- * often it has come to such a point in that operation. So a schedule outlives edits that do not touch the named points.
+ * The default schedule lets the CPU that runs go on, then the lowest CPU that can, delivers interrupts when no CPU can go on, and
+ * chooses 0. A point is named by its CPU, the operation of that CPU, the access that is next and the kind of word it goes to
+ * (such as `cmpxchg32 page.refcount`), and the number of such points before it in the operation. An edit elsewhere in the kernel
+ * leaves these names as they are, so a schedule outlives edits that do not touch the named points.
  */
 import { fnv1a } from '../../base/hash.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -36,7 +36,7 @@ export interface Deviation extends Point {
 const STOPPED = 'stopped'
 const CHOICE = 'choice'
 
-/** Counts points as an execution comes to them. */
+/** Names the points of an execution, and counts them for that. */
 class Points {
   readonly #layout: Layout
   readonly #cpus: number
@@ -88,7 +88,7 @@ export function deviationsOf(
   return { deviations: noting.deviations, finding }
 }
 
-/** Notes where another strategy deviates. */
+/** Records the deviations of another strategy. */
 class DeviationRecorder implements Strategy {
   readonly deviations: Deviation[] = []
   readonly #points: Points
@@ -116,7 +116,7 @@ class DeviationRecorder implements Strategy {
   }
 }
 
-/** Takes deviations in turn; when the last is taken, `then` goes on (the default unless given). */
+/** Follows deviations in turn; after the last one, `then` picks (the default schedule unless given). */
 export class DeviationStrategy implements Strategy {
   /** Deviations taken so far. */
   taken = 0

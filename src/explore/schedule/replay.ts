@@ -1,4 +1,7 @@
-/** Follows recorded picks; where they end or no longer fit, it stays on the current CPU and says so. */
+/**
+ * Replays recorded picks. Where they end or name an action that is not possible, the replay follows the default schedule and
+ * notes the place.
+ */
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 
 export class ReplayStrategy implements Strategy {

@@ -1,7 +1,7 @@
 /**
- * A systematic search in several threads. Its schedules are cut into parts, each of which can be searched by itself, ahead of
- * its turn too; what became of them is taken over in the order of the one search. So it does not matter who searched what
- * when: what comes out is what one thread comes to, execution after execution, but for one that was stopped.
+ * The partition of a systematic search over threads. SearchParts cuts the search into parts that are searched independently, ahead
+ * of their turn too; this takes over their results in the order of the whole search. So the result is that of one thread,
+ * execution after execution, unless the exploration is stopped.
  */
 import { RECORDED_FIRST } from '../insight/coverage.js'
 import type { NamedPart, SearchParts } from '../strategy/search.js'
@@ -74,12 +74,12 @@ export class Partition implements Work {
     return names.length === 0 ? null : this.#unit(names, alone)
   }
 
-  /** The part whose turn it is, unless a thread has it. */
+  /** The part that is next in order, unless a thread has it. */
   #only(turn: NamedPart): string[] {
     return isOut(this.#slots.get(turn.name)) ? [] : [this.#slotOf(turn)]
   }
 
-  /** Some parts that nobody has searched; where there are none, one that is to be searched on. */
+  /** Some parts that no thread has searched; where there are none, one that is to be searched on. */
   #fresh(turn: NamedPart): string[] {
     const found: NamedPart[] = []
     let goingOn: string | null = null

@@ -1,7 +1,7 @@
 /**
- * What shards are given to do, and what comes back. The coordinator (shards.ts) hands units out and takes results in; what a
- * unit is, and what the results add up to, is the business of a Work: ranges of
- * executions (ranges.ts), or parts of a systematic search (partition.ts).
+ * Units of work and their results, as plain data. The coordinator (shards.ts) hands units to threads and their results to a Work,
+ * which decides the units and adds the results up: ranges of executions (ranges.ts), or parts of a systematic search
+ * (partition.ts).
  */
 import type { Found, Tally } from '../tally.js'
 

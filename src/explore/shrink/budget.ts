@@ -1,4 +1,6 @@
-/** What shrinking may cost, in accesses made: they take about the same time everywhere, which executions do not. */
+/**
+ * The budget of shrinking, in accesses: an access takes about the same time everywhere, an execution does not.
+ */
 export class Budget {
   executions = 0
   readonly #limit: number

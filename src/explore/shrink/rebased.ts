@@ -1,11 +1,10 @@
 /**
- * A schedule that is carried over to other programs: those of the same scenario with operations left out, or with smaller
- * sizes.
+ * Rebases a schedule on smaller programs: those of the same scenario with operations left out, or with smaller sizes.
  *
- * Where it leaves the default schedule is named by what CPUs have done: operation, what is about to be done, and how often
- * that was done in the operation before. Unlike the points of tokens (deviations.ts), these count accesses and not the
- * places at which there was somebody else to go on, so they stay where they are when a CPU is gone. What was to happen in
- * an operation that is gone happens before the next one.
+ * A mark names a place at which the schedule leaves the default schedule: the operation of the CPU, the access that is next, and
+ * the number of such accesses before it in the operation. Points of tokens (deviations.ts) count places at which another action
+ * was possible; marks count accesses, so they stay where they are when a CPU is left out. A mark in an operation that is left out
+ * moves to the beginning of the next one.
  */
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { ACCESSES } from '../../machine/cpu/access.js'

@@ -1,4 +1,6 @@
-/** Schedules drawn until one fails in the wanted way: for shrinking, which asks often and briefly. Deterministic by the seed. */
+/**
+ * Draws schedules until one fails in the wanted way: for shrinking, which asks often and briefly. The seed decides all draws.
+ */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Budget } from './budget.js'
 import { PORTFOLIO } from '../strategy/portfolio.js'

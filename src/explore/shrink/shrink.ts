@@ -1,6 +1,6 @@
 /**
- * Makes a finding smaller before it is shown: fewer switches between CPUs, then fewer operations, CPUs and pages, and at the
- * end switches again. Nothing that is left can lose any one of its switches.
+ * Shrinks a finding before it is shown: first switches between CPUs are taken out of its schedule, then operations, CPUs and
+ * pages out of its programs, and at the end switches again. No single switch of the result can be left out.
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import { extentOf } from '../../program/reduction.js'

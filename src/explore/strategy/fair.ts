@@ -1,6 +1,6 @@
 /**
- * What a random strategy does with an execution that does not end: from some length on the CPUs take turns. A CPU that
- * tries again until another one has done something ends then, whatever the odds were.
+ * Ends executions that do not end under a random strategy: from some length on, the CPUs take turns. A CPU that retries until
+ * another CPU has done something ends then, whatever the odds of switching were.
  */
 import { FIRST_EVENT, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint } from '../../machine/engine/controlled.js'
@@ -12,12 +12,12 @@ import type { SchedulePoint } from '../../machine/engine/controlled.js'
 const FAIR_LENGTHS = 4
 const FAIR_LEAST = 400
 const FAIR_MOST = 10_000
-/** Points after which it is to be fair when nobody knows how long it should be. */
+/** Points after which an execution of unknown length is fair. */
 export const FAIR_FROM_UNKNOWN = 5000
-/** Points of one turn: a retry that fails takes fewer, so that nobody keeps the others waiting for nothing. */
+/** Points of one turn: more than one retry that fails takes, and few enough that no CPU waits long for another's retries. */
 const TURN = 50
 
-/** Points after which an execution that was expected to have `length` of them is to be fair. */
+/** Points after which an execution whose expected length is `length` is fair. */
 export const fairFrom = (length: number): number => Math.min(FAIR_MOST, Math.max(FAIR_LEAST, FAIR_LENGTHS * length))
 
 export class RoundRobin {

@@ -1,4 +1,6 @@
-/** The strategy that is used when none is asked for: the four that draw schedules, mixed. */
+/**
+ * The default strategy: the four sampled strategies, mixed.
+ */
 import { PCT } from './pct.js'
 import { POS } from './pos.js'
 import { RANDOM } from './random.js'

@@ -1,6 +1,6 @@
 /**
- * A search decides the schedules of an exploration, execution after execution: sampled ones from a seed, systematic ones
- * from what earlier executions have shown. One implementation a kind: sampled.ts, bounded.ts, dpor.ts.
+ * A search decides the schedules of an exploration, execution after execution: a sampled search draws them from a seed, a
+ * systematic one derives them from earlier executions. One implementation a file: sampled.ts, bounded.ts, dpor.ts.
  */
 import type { Strategy } from '../../machine/engine/controlled.js'
 
@@ -30,7 +30,7 @@ export interface SystematicSearch extends Search {
   progress(): SearchProgress
   /** Every schedule was run. */
   readonly complete: boolean
-  /** A number of the execution to come that does not depend on who runs it: see markOf(). */
+  /** A number of the next execution that is the same in every thread: see markOf(). */
   readonly mark: number
   /** Where it stands, between two executions. */
   keep(): object
@@ -57,7 +57,7 @@ export interface SearchParts {
    * what became of those that were.
    */
   later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void
-  /** Takes over what became of the part whose turn it is, as a whole or up to some execution. */
+  /** Takes over the result of the part that turn() gives, as a whole or up to some execution. */
   take(done: object): void
   /** What became of `part`, when it is searched on after `done`. */
   joined(done: object, more: object): object

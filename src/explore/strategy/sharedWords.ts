@@ -1,8 +1,8 @@
 /**
- * Before accesses to which words an execution leaves a CPU: any, those to all words that CPUs share, or those to some of them.
- * What a race needs is a few turns at a few words; the fewer others count, the likelier the turns come to be there. Which
- * words matter is not known, so each execution draws its own, and how many. Any word at all now and then: a profile may lack
- * one.
+ * Draws the words at which an execution may switch: a strategy leaves a CPU only before an access to one of them. The draw is all
+ * words, the words that CPUs share, or a part of these. A race needs a few switches at a few words; the fewer words count, the
+ * likelier the switches fall on the right ones. No profile tells which words matter, so each execution draws its own, and how
+ * many. Now and then the draw is all words, since the profile may lack one.
  */
 import type { Prng } from '../../base/prng.js'
 import type { Profile, SharedWord } from './profile.js'

@@ -35,10 +35,10 @@ export interface BoundedPart {
   readonly rest: readonly BoundedBranch[] | null
 }
 
-/** What is known of the branches that a part begins with; nobody asks for more. */
+/** Stands for the branches that a part begins with, of which only the way is known and needed. */
 const GIVEN = { ways: Infinity, cost: 0 }
 
-/** What became of a part, or of all of a bound by now. */
+/** Counts of a part, or of all of a bound so far. */
 export interface BoundedCounts {
   executions: number
   /** Those that reached the bound, and ways not gone because they cost more. */

@@ -1,9 +1,9 @@
 /**
- * The parts of a search up to equivalence: what is below a sequence that is planned (dpor.ts).
+ * The parts of a search up to equivalence: a part is all executions below a planned sequence (dpor.ts).
  *
- * A sequence to the end of a wakeup tree stays as it is until its turn comes: sequences that are added go elsewhere, to the
- * right. What was explored to its left will be asleep by then, and its steps are known when they were made. So most of what
- * is planned can be explored before its turn; what cannot is explored when it comes.
+ * A sequence to the end of a wakeup tree stays as it is until its turn: sequences that are added branch off to its right. The
+ * actions that were explored to its left are asleep then, and their effects are known once they were explored. So most planned
+ * sequences can be explored ahead of their turn; the others are explored when it comes.
  */
 import { assert } from '../../base/assert.js'
 import { actionName } from '../../machine/engine/actions.js'

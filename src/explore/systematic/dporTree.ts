@@ -1,7 +1,7 @@
 /**
- * What a systematic search up to equivalence has done and plans to do: the way of the execution at hand, from its first
- * decision to its last, and at each state on it what was explored, what is asleep and what is planned. It runs nothing
- * itself (dpor.ts does), and is plain data but for its methods.
+ * The tree of a search up to equivalence: the decisions of the execution at hand, and at the state before each of them the actions
+ * that were explored, those that are asleep and those that are planned. It runs nothing (dpor.ts does), and is plain data but
+ * for its methods.
  */
 import { actionsIn, masksWithout, type ActionMasks } from '../../machine/engine/actions.js'
 import { dependent, effectOf, unknownEffect, type Effect } from './effect.js'

@@ -1,6 +1,6 @@
 /**
- * What there is to know of an event once it is over: all that decides which other events depend on it. Plain data, so that
- * what is planned can be sent to threads and kept in files.
+ * The effect of an event: all that decides which other events depend on it. Plain data, so that plans are sent to threads and
+ * stored in files.
  */
 import { cpuOf, isInterrupt } from '../../machine/engine/actions.js'
 

@@ -77,13 +77,6 @@ export const ownCpu: Guard = guard(
   (holder, _object, index) => holder.cpu === index,
 )
 
-/** Written by its CPU alone, which therefore reads it as it likes; others read it with accessors. */
-export const writtenByOwnCpu: Guard = guard(
-  'written by its CPU alone, with accessors; others read it with accessors',
-  (holder, _object, index) => holder.cpu === index,
-  never,
-)
-
 /** Written before publication, read by anyone. */
 export const constant: Guard = guard('written before publication, constant from then on', always, never)
 

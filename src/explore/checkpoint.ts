@@ -1,10 +1,10 @@
 /**
- * A checkpoint stores an exploration in a directory, so that a later process continues it. One small file holds the options of
- * the exploration and the tally of its executions; each save replaces the file as a whole, so that a process that is killed
- * leaves the old state or the new one.
+ * A checkpoint stores an exploration in a directory, so that a later process continues it. One small file holds the
+ * options of the exploration and the tally of its executions; each save replaces the file as a whole, so that a process
+ * that is killed leaves the old state or the new one.
  *
- * The tally covers executions without a gap. A sampled search needs no more: execution `n` of a seed is the same in every
- * process (sampled.ts). A systematic search stores its state as well (SystematicSearch.keep).
+ * The tally covers executions without a gap. A sampled search needs no more: execution `n` of a seed is the same in
+ * every process (sampled.ts). A systematic search stores its state as well (SystematicSearch.keep).
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs'
@@ -48,8 +48,8 @@ export class Checkpoint {
   #savedAt = performance.now()
 
   /**
-   * Opens or makes `directory`. Throws UsageError when it cannot be written, holds something else, or an exploration that
-   * is damaged or was asked for something else. `modules`: URLs of the user's modules that take part.
+   * Opens or makes `directory`. Throws UsageError when it cannot be written, holds something else, or an exploration
+   * that is damaged or was asked for something else. `modules`: URLs of the user's modules that take part.
    */
   constructor(directory: string, plan: Plan, modules: readonly string[] = []) {
     this.#directory = directory

@@ -52,7 +52,10 @@ export interface ExploreOptions {
   readonly check?: boolean
   /** Directory that keeps the exploration: continued from there, and left there to be continued (checkpoint.ts). */
   readonly resume?: string
-  /** Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to know it. */
+  /**
+   * Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to
+   * know it.
+   */
   readonly modules?: Modules
   /** Record what every execution covers, instead of some (coverage.ts). */
   readonly insight?: boolean
@@ -84,7 +87,10 @@ export interface ExploreResult {
   readonly unkept: string | null
   /** What only shards have; null in one thread. */
   readonly shards: ShardsReport | null
-  /** The machine as the execution that was found left it, or the last one. Another session in this thread takes the image away. */
+  /**
+   * The machine as the execution that was found left it, or the last one. Another session in this thread takes the
+   * image away.
+   */
   readonly session: Session
 }
 
@@ -218,7 +224,10 @@ export function resultOf(tally: Tally, plan: Plan, session: Session, shrinks: bo
 
 /** Hears every step of a replay, and where a CPU comes to a point at which another goes on. */
 export interface ReplayRecorder extends StepRecorder {
-  /** CPU `cpu` has come to an access; its kernel functions are on the JS stack now, and only now if it is suspended here. */
+  /**
+   * CPU `cpu` has come to an access; its kernel functions are on the JS stack now, and only now if it is suspended
+   * here.
+   */
   point(cpu: number): void
 }
 
@@ -226,13 +235,18 @@ export interface ReplayResult {
   readonly finding: Finding | null
   /** True when the execution deviated from the default schedule wherever the token says. */
   readonly exact: boolean
-  /** Deviations taken, and the first that was not, since its point did not come or its action was not possible there. */
+  /**
+   * Deviations taken, and the first that was not, since its point did not come or its action was not possible there.
+   */
   readonly taken: number
   readonly missed: Deviation | null
   readonly session: Session
 }
 
-/** The execution of `token` again, in the kernel that `change` makes of mainline; `record` makes the recorder that hears its steps. */
+/**
+ * The execution of `token` again, in the kernel that `change` makes of mainline; `record` makes the recorder that
+ * hears its steps.
+ */
 export function replay(
   token: Token,
   scenario: Scenario,

@@ -1,6 +1,6 @@
 /**
- * Encodes plans for other threads. Kernel parts and programs are code, so a scenario or a bug is encoded as its name, or as the
- * URL of the module whose default export it is.
+ * Encodes plans for other threads. Kernel parts and programs are code, so a scenario or a bug is encoded as its name,
+ * or as the URL of the module whose default export it is.
  */
 import { UsageError } from '../base/errors.js'
 import { bugById } from '../bug/index.js'
@@ -54,7 +54,10 @@ export function encodePlan(plan: Plan, modules: Modules): EncodedPlan {
   }
 }
 
-/** The plan again, in the thread that it was sent to. Throws UsageError for a module that cannot be loaded or has something else. */
+/**
+ * The plan again, in the thread that it was sent to. Throws UsageError for a module that cannot be loaded or has
+ * something else.
+ */
 export async function decodePlan({ scenario, bug, patch, ...rest }: EncodedPlan): Promise<Plan> {
   return {
     ...rest,

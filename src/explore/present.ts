@@ -1,6 +1,6 @@
 /**
- * Makes of a finding what is shown: the execution runs again in this thread, is shrunk if the options ask for it, and gets its
- * token.
+ * Makes of a finding what is shown: the execution runs again in this thread, is shrunk if the options ask for it, and
+ * gets its token.
  */
 import type { Finding } from '../machine/engine/finding.js'
 import { deviationsOf } from './schedule/deviations.js'

@@ -1,5 +1,6 @@
 /**
- * A runner executes a plan on one machine in its thread. An exploration in one thread has one runner; every shard has one.
+ * A runner executes a plan on one machine in its thread. An exploration in one thread has one runner; every shard has
+ * one.
  */
 import type { Bug } from '../bug/bug.js'
 import { patched, type Patch } from '../bug/patch.js'

@@ -1,6 +1,6 @@
 /**
- * The tally of a stretch of executions: its counts, findings and coverage. It is plain data, so that threads send it, sums add it
- * up and files store it.
+ * The tally of a stretch of executions: its counts, findings and coverage. It is plain data, so that threads send it,
+ * sums add it up and files store it.
  */
 import type { Finding } from '../machine/engine/finding.js'
 import type { Divergence } from './schedule/check.js'

@@ -20,7 +20,10 @@ export interface ChurnCounts {
   readonly pagesPerTable: number
   /** Parts of pages that no table uses, on average over time: free, pending, or never to be handed out again. */
   readonly idleParts: number
-  /** Operations between the end of a table and the moment its part is handed out again or its page is free, on average. */
+  /**
+   * Operations between the end of a table and the moment its part is handed out again or its page is free, on
+   * average.
+   */
   readonly idleFor: number
   readonly callRcu: number
   /** Stores to the links of lists of pages, and the few of RCU's to the same words while callbacks run. */

@@ -2,15 +2,15 @@
  * What an exploration has covered: how many executions differ in more than the order of independent accesses, which
  * operations of two CPUs overlapped, and which accesses of two CPUs came to one word in which order.
  *
- * Recording an execution costs about as much as running it. So the first executions of an exploration are recorded, and after
- * that one in RECORDED_EVERY. The index decides, so that the same executions are recorded in every thread.
+ * Recording an execution costs about as much as running it. So the first executions of an exploration are recorded, and
+ * after that one in RECORDED_EVERY. The index decides, so that the same executions are recorded in every thread.
  *
- * Two executions are equivalent if neighbours that do not conflict can be swapped until one is the other: what Mazurkiewicz
- * called a trace ("Concurrent Program Schemes and Their Interpretations", DAIMI PB-78, 1977). An access is hashed with the
- * access of its CPU before it and those that it conflicts with: a load with the last store to its word, a store with that
- * and all loads since. The sum of the hashes of all accesses is the same for equivalent executions, and for others it
- * differs but for a chance of 2^-53. An access that may store counts as a store; each look of a CPU that waits is one of
- * its accesses.
+ * Two executions are equivalent if neighbours that do not conflict can be swapped until one is the other: what
+ * Mazurkiewicz called a trace ("Concurrent Program Schemes and Their Interpretations", DAIMI PB-78, 1977). An access is
+ * hashed with the access of its CPU before it and those that it conflicts with: a load with the last store to its word,
+ * a store with that and all loads since. The sum of the hashes of all accesses is the same for equivalent executions,
+ * and for others it differs but for a chance of 2^-53. An access that may store counts as a store; each look of a CPU
+ * that waits is one of its accesses.
  */
 import { assert } from '../../base/assert.js'
 import { countBits } from '../../base/bits.js'
@@ -35,7 +35,10 @@ const CLASSES_MAX = 1 << 18
 export const isRecorded = (index: number, mark = index): boolean =>
   index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
 
-/** An access by where it was made: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, class of its word. */
+/**
+ * An access by where it was made: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, class of its
+ * word.
+ */
 export interface Site {
   readonly operation: string
   readonly access: string
@@ -229,7 +232,9 @@ export class Coverage implements StepRecorder {
     return this
   }
 
-  /** After an execution that had `points` places with more than one action. One that was given up does not come here. */
+  /**
+   * After an execution that had `points` places with more than one action. One that was given up does not come here.
+   */
   ended(points: number): void {
     this.#executions++
     if (points > this.#points) this.#points = points
@@ -350,8 +355,8 @@ export class Coverage implements StepRecorder {
   // ---- operations -------------------------------------------------------------------------------------------------
 
   /**
-   * Number of the operation that this access of `cpu` belongs to; 0 between two. An operation that is repeated by itself
-   * counts once.
+   * Number of the operation that this access of `cpu` belongs to; 0 between two. An operation that is repeated by
+   * itself counts once.
    */
   #operationOf(cpu: number): number {
     const area = this.#areas[cpu] as number

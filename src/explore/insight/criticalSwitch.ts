@@ -1,10 +1,10 @@
 /**
  * The critical switch of a failing execution: the switch between CPUs that raises the chance of the failure most.
  *
- * The execution is followed up to each of its switches and continued at random from there, many times (curve.ts). The share of
- * continuations that fail in the same way begins at the chance of a random schedule and ends at one; its growth between a switch
- * and the next is what the turn after the first of them contributes. The switch before the turn that contributes most is the
- * critical one. No switch of a shrunk execution can be left out; this one matters most.
+ * The execution is followed up to each of its switches and continued at random from there, many times (curve.ts). The
+ * share of continuations that fail in the same way begins at the chance of a random schedule and ends at one; its
+ * growth between a switch and the next is what the turn after the first of them contributes. The switch before the turn
+ * that contributes most is the critical one. No switch of a shrunk execution can be left out; this one matters most.
  *
  * Related: the points from which both failing and good executions go on are looked for by Groce and Visser, "What Went
  * Wrong: Explaining Counterexamples" (SPIN 2003).
@@ -38,8 +38,8 @@ const DECIDES = 0.2
 const SWITCHES_MAX = 24
 
 /**
- * Of the execution of `session` that takes `picks` and ends in `finding`. Null where there are no switches or too many, and
- * where none decides enough.
+ * Of the execution of `session` that takes `picks` and ends in `finding`. Null where there are no switches or too many,
+ * and where none decides enough.
  */
 export function criticalSwitch(session: Session, picks: readonly number[], finding: Finding): CriticalSwitch | null {
   const noting = new SwitchRecorder(picks)

@@ -1,6 +1,6 @@
 /**
- * The failure curve of an execution: the chance that its schedule, followed up to some point and continued at random, fails in the
- * same way. The switch at which the chance jumps decided the execution.
+ * The failure curve of an execution: the chance that its schedule, followed up to some point and continued at random,
+ * fails in the same way. The switch at which the chance jumps decided the execution.
  *
  * Deterministic: the same picks, seed and sizes give the same curve.
  */
@@ -48,7 +48,10 @@ export interface CurvePoint {
 export interface Curve {
   /** By turns. */
   readonly points: readonly CurvePoint[]
-  /** The turn with the largest jump: the points before and after it differ by it alone. Null when it was stopped before. */
+  /**
+   * The turn with the largest jump: the points before and after it differ by it alone. Null when it was stopped
+   * before.
+   */
   readonly decisive: { readonly before: CurvePoint; readonly after: CurvePoint; readonly cpu: number } | null
 }
 

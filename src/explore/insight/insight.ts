@@ -124,8 +124,8 @@ function counted(
 }
 
 /**
- * An execution of depth D misses a bug of depth D with a chance of at most 1 - 1 / (n · k^(D-1)); a bug of a smaller depth
- * with no larger one.
+ * An execution of depth D misses a bug of depth D with a chance of at most 1 - 1 / (n · k^(D-1)); a bug of a smaller
+ * depth with no larger one.
  */
 function pctDepth({ pct, points, actions }: CoverageData): number {
   const deepest = Math.max(0, ...pct.keys())

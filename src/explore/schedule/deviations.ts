@@ -1,10 +1,11 @@
 /**
  * A schedule as the points at which it deviates from the default schedule.
  *
- * The default schedule lets the CPU that runs go on, then the lowest CPU that can, delivers interrupts when no CPU can go on, and
- * chooses 0. A point is named by its CPU, the operation of that CPU, the access that is next and the kind of word it goes to
- * (such as `cmpxchg32 page.refcount`), and the number of such points before it in the operation. An edit elsewhere in the kernel
- * leaves these names as they are, so a schedule outlives edits that do not touch the named points.
+ * The default schedule lets the CPU that runs go on, then the lowest CPU that can, delivers interrupts when no CPU can
+ * go on, and chooses 0. A point is named by its CPU, the operation of that CPU, the access that is next and the kind of
+ * word it goes to (such as `cmpxchg32 page.refcount`), and the number of such points before it in the operation. An
+ * edit elsewhere in the kernel leaves these names as they are, so a schedule outlives edits that do not touch the named
+ * points.
  */
 import { fnv1a } from '../../base/hash.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -78,7 +79,10 @@ class Points {
   }
 }
 
-/** The execution that takes `picks`, once more: where it deviates, and its finding. The session's machine is left as it ends. */
+/**
+ * The execution that takes `picks`, once more: where it deviates, and its finding. The session's machine is left as
+ * it ends.
+ */
 export function deviationsOf(
   session: Session,
   picks: readonly number[],

@@ -1,6 +1,6 @@
 /**
- * Replays recorded picks. Where they end or name an action that is not possible, the replay follows the default schedule and
- * notes the place.
+ * Replays recorded picks. Where they end or name an action that is not possible, the replay follows the default
+ * schedule and notes the place.
  */
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 
@@ -38,5 +38,8 @@ export class ReplayStrategy implements Strategy {
   }
 }
 
-/** The action of the default schedule: the CPU that runs goes on, or the lowest action is taken, CPUs before interrupts. */
+/**
+ * The action of the default schedule: the CPU that runs goes on, or the lowest action is taken, CPUs before
+ * interrupts.
+ */
 export const defaultAction = ({ current, actions }: SchedulePoint): number => (current >= 0 ? current : actions.from(0))

@@ -1,6 +1,6 @@
 /**
- * One machine in this thread, booted once, run thousands of times: each execution restores the booted image and runs the
- * programs under a strategy.
+ * One machine in this thread, booted once, run thousands of times: each execution restores the booted image and runs
+ * the programs under a strategy.
  */
 import { assert } from '../../base/assert.js'
 import type { KernelChange } from '../../bug/patch.js'
@@ -48,7 +48,10 @@ export class Session {
   /** By CPU, operations that the boot ended. */
   readonly bootOperations: readonly number[]
 
-  /** `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at all. */
+  /**
+   * `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at
+   * all.
+   */
   constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false, oracles = true) {
     const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
@@ -92,7 +95,10 @@ export class Session {
     return this.#reduction
   }
 
-  /** From now on runs what `reduction` leaves of the scenario's programs. Throws UsageError when it is of other programs. */
+  /**
+   * From now on runs what `reduction` leaves of the scenario's programs. Throws UsageError when it is of other
+   * programs.
+   */
   reduce(reduction: Reduction | null): void {
     const pageSize = this.machine.geo.pageSize
     this.#programs = reduction === null ? this.wholePrograms : reduced(this.wholePrograms, reduction, pageSize)

@@ -1,7 +1,7 @@
 /**
- * Ranges of executions for threads. Ranges are handed out in order and their tallies added up in order, so the result is that of
- * one thread, execution after execution, however the threads are timed. The clock decides the length of a range, never the
- * executions in it.
+ * Ranges of executions for threads. Ranges are handed out in order and their tallies added up in order, so the result
+ * is that of one thread, execution after execution, however the threads are timed. The clock decides the length of a
+ * range, never the executions in it.
  */
 import { addTally, isOver, type Found, type Tally } from '../tally.js'
 import { NO_LAST, type RangeResult, type RangeUnit, type WorkUnit, type UnitResult, type Work } from './work.js'

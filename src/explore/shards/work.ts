@@ -1,7 +1,7 @@
 /**
- * Units of work and their results, as plain data. The coordinator (shards.ts) hands units to threads and their results to a Work,
- * which decides the units and adds the results up: ranges of executions (ranges.ts), or parts of a systematic search
- * (partition.ts).
+ * Units of work and their results, as plain data. The coordinator (shards.ts) hands units to threads and their results
+ * to a Work, which decides the units and adds the results up: ranges of executions (ranges.ts), or parts of a
+ * systematic search (partition.ts).
  */
 import type { Found, Tally } from '../tally.js'
 
@@ -20,7 +20,9 @@ export interface PartsUnit {
   readonly order: number
   readonly names: readonly string[]
   readonly parts: readonly object[]
-  /** Number of the first execution, from 0: what it is if its turn is now, and RECORDED_FIRST or more if it is later. */
+  /**
+   * Number of the first execution, from 0: what it is if its turn is now, and RECORDED_FIRST or more if it is later.
+   */
   readonly from: number
   /** Executions that are made whatever the time, and that are made at most in each part. */
   readonly least: number

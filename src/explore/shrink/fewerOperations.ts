@@ -1,15 +1,16 @@
 /**
- * Fewer operations, on fewer CPUs, of smaller sizes, and the finding stays: the same oracle and the same title, but for the
- * frames in it.
+ * Fewer operations, on fewer CPUs, of smaller sizes, and the finding stays: the same oracle and the same title, but for
+ * the frames in it.
  *
  * First the programs become flat: what the execution came to, with the addresses and branches that it chose. Then
  * operations are left out by delta debugging (fewerSwitches.ts has the source): whole CPUs, halves of programs, single
- * operations. Then sizes become smaller. Each candidate is run: under the present schedule, carried over (rebased.ts), and
- * if that does not fail, under a few that are drawn. It is taken only if it fails with no more switches than before.
+ * operations. Then sizes become smaller. Each candidate is run: under the present schedule, carried over (rebased.ts),
+ * and if that does not fail, under a few that are drawn. It is taken only if it fails with no more switches than
+ * before.
  *
- * Programs stay whole where an ending is judged, since that is of all of them; and where CPUs wait for ever while there are
- * operations that wait for others, since those left out may be what they wait for. What programs may not be made to do
- * besides: misuses() of program/reduction.ts.
+ * Programs stay whole where an ending is judged, since that is of all of them; and where CPUs wait for ever while there
+ * are operations that wait for others, since those left out may be what they wait for. What programs may not be made to
+ * do besides: misuses() of program/reduction.ts.
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Strategy } from '../../machine/engine/controlled.js'
@@ -171,7 +172,10 @@ class Reducer {
 
   // ---- trying one -------------------------------------------------------------------------------------------------
 
-  /** Takes `kept` if it fails as it should, under a schedule with no more switches. The session is left with what is taken. */
+  /**
+   * Takes `kept` if it fails as it should, under a schedule with no more switches. The session is left with what is
+   * taken.
+   */
   #try(kept: Reduction, marks: readonly Mark[]): boolean {
     if (this.#budget.isSpent) return false
     const session = this.#session
@@ -230,7 +234,10 @@ function moved(mark: Mark, from: number, gone: number): Mark {
   return operation >= from + gone ? { ...mark, operation: operation - gone } : { ...mark, operation: from, next: null }
 }
 
-/** Operations of a program that have been come to, by where they are in the whole one; `kept`: what is left of it already. */
+/**
+ * Operations of a program that have been come to, by where they are in the whole one; `kept`: what is left of it
+ * already.
+ */
 function placesOf(program: readonly Op[], kept: readonly Kept[] | null): Map<Op, Kept> {
   if (kept !== null) return new Map(program.map((op, index) => [op, kept[index] as Kept]))
   return new Map(leaves(program).map(([op, path]) => [op, { path, choice: 0, size: 0 }]))

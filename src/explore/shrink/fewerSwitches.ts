@@ -1,11 +1,11 @@
 /**
  * Fewer switches between CPUs, and still the same finding. What is left cannot lose any one of its switches.
  *
- * Source: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002) over
- * stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its own end; a
- * stretch that cannot go on is cut short. Stretches are so many points long, which are others once a CPU waits less than it
- * did; so the same is done over the places at which the schedule leaves the default one, by name (rebased.ts). Each candidate
- * is run, so nothing is believed.
+ * Source: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002)
+ * over stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its
+ * own end; a stretch that cannot go on is cut short. Stretches are so many points long, which are others once a CPU
+ * waits less than it did; so the same is done over the places at which the schedule leaves the default one, by name
+ * (rebased.ts). Each candidate is run, so nothing is believed.
  */
 import { cpuOf, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
@@ -119,7 +119,9 @@ class Shrinker {
     return null
   }
 
-  /** Joins turns of a CPU, so that those between them come to lie together: one pair, or two where few turns are left. */
+  /**
+   * Joins turns of a CPU, so that those between them come to lie together: one pair, or two where few turns are left.
+   */
   #shift(kept: readonly Stretch[]): readonly Stretch[] {
     const once = joined(kept)
     const twice = kept.length <= FEW_TURNS ? once.flatMap(joined) : []

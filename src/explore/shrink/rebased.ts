@@ -1,10 +1,10 @@
 /**
  * Rebases a schedule on smaller programs: those of the same scenario with operations left out, or with smaller sizes.
  *
- * A mark names a place at which the schedule leaves the default schedule: the operation of the CPU, the access that is next, and
- * the number of such accesses before it in the operation. Points of tokens (deviations.ts) count places at which another action
- * was possible; marks count accesses, so they stay where they are when a CPU is left out. A mark in an operation that is left out
- * moves to the beginning of the next one.
+ * A mark names a place at which the schedule leaves the default schedule: the operation of the CPU, the access that is
+ * next, and the number of such accesses before it in the operation. Points of tokens (deviations.ts) count places at
+ * which another action was possible; marks count accesses, so they stay where they are when a CPU is left out. A mark
+ * in an operation that is left out moves to the beginning of the next one.
  */
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { ACCESSES } from '../../machine/cpu/access.js'

@@ -1,6 +1,6 @@
 /**
- * Shrinks a finding before it is shown: first switches between CPUs are taken out of its schedule, then operations, CPUs and
- * pages out of its programs, and at the end switches again. No single switch of the result can be left out.
+ * Shrinks a finding before it is shown: first switches between CPUs are taken out of its schedule, then operations,
+ * CPUs and pages out of its programs, and at the end switches again. No single switch of the result can be left out.
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import { extentOf } from '../../program/reduction.js'
@@ -31,8 +31,8 @@ const STEPS = 6_000_000
 const SHARES = { quick: 0.1, switches: 0.27, operations: 0.43, elsewhere: 0.7, bounded: 0.95 }
 
 /**
- * `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it, with the programs
- * that are left (session.reduction). `seed`: of the schedules that are drawn on the way.
+ * `picks` led to `finding` in `session`. The session's machine is left as the smaller execution left it, with the
+ * programs that are left (session.reduction). `seed`: of the schedules that are drawn on the way.
  */
 export function shrink(session: Session, finding: Finding, picks: readonly number[], seed = 1): Shrunk {
   const budget = new Budget(STEPS)
@@ -57,8 +57,8 @@ const DRAWN = { few: 400, many: 5000 }
 const DRAWN_SHRUNK = 8
 
 /**
- * Delta debugging ends where no single step leads on, so where it begins matters: other schedules of the same programs that
- * fail in the same way are shrunk as well, and the one with the fewest switches is taken.
+ * Delta debugging ends where no single step leads on, so where it begins matters: other schedules of the same programs
+ * that fail in the same way are shrunk as well, and the one with the fewest switches is taken.
  */
 function fromElsewhere(session: Session, failure: Failure, seed: number, budget: Budget): Failure {
   const drawn = failure.switches < MANY ? DRAWN.few : DRAWN.many
@@ -77,8 +77,8 @@ function fromElsewhere(session: Session, failure: Failure, seed: number, budget:
 const SEARCHED = 3000
 
 /**
- * The one with the fewest switches that fails in the same way, of the first `executions` schedules of the same programs, those
- * with the fewest preemptions first; or `failure`. `enough` switches are not made fewer.
+ * The one with the fewest switches that fails in the same way, of the first `executions` schedules of the same
+ * programs, those with the fewest preemptions first; or `failure`. `enough` switches are not made fewer.
  */
 export function fromFewPreemptions(
   session: Session,

@@ -1,20 +1,23 @@
 /**
- * Ends executions that do not end under a random strategy: from some length on, the CPUs take turns. A CPU that retries until
- * another CPU has done something ends then, whatever the odds of switching were.
+ * Ends executions that do not end under a random strategy: from some length on, the CPUs take turns. A CPU that retries
+ * until another CPU has done something ends then, whatever the odds of switching were.
  */
 import { FIRST_EVENT, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint } from '../../machine/engine/controlled.js'
 
 /**
- * An execution is fair from this many times the expected length on, never before FAIR_LEAST points, and never so late that it
- * could not end in the accesses that it may make (ControlledEngine.stepLimit): half of them are left.
+ * An execution is fair from this many times the expected length on, never before FAIR_LEAST points, and never so late
+ * that it could not end in the accesses that it may make (ControlledEngine.stepLimit): half of them are left.
  */
 const FAIR_LENGTHS = 4
 const FAIR_LEAST = 400
 const FAIR_MOST = 10_000
 /** Points after which an execution of unknown length is fair. */
 export const FAIR_FROM_UNKNOWN = 5000
-/** Points of one turn: more than one retry that fails takes, and few enough that no CPU waits long for another's retries. */
+/**
+ * Points of one turn: more than one retry that fails takes, and few enough that no CPU waits long for another's
+ * retries.
+ */
 const TURN = 50
 
 /** Points after which an execution whose expected length is `length` is fair. */

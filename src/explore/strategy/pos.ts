@@ -1,12 +1,12 @@
 /**
- * Partial order sampling: each access that waits to be made has a random priority, the highest goes first, and those that
- * race with it draw again. Private steps of one CPU do not wear down the chance of another order, as they do when the
- * next CPU is drawn at every step.
+ * Partial order sampling: each access that waits to be made has a random priority, the highest goes first, and those
+ * that race with it draw again. Private steps of one CPU do not wear down the chance of another order, as they do when
+ * the next CPU is drawn at every step.
  *
- * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the same
- * 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in most executions only accesses to some
- * words wait (sharedWords.ts), and all others are made at once; an execution that goes on for several times the expected length
- * becomes fair (fair.ts).
+ * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the
+ * same 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in most executions only
+ * accesses to some words wait (sharedWords.ts), and all others are made at once; an execution that goes on for several
+ * times the expected length becomes fair (fair.ts).
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'

@@ -1,6 +1,6 @@
 /**
- * The profile of a scenario: lengths, accesses and shared words of its executions, measured on a few of them; and the strategy that
- * measures.
+ * The profile of a scenario: lengths, accesses and shared words of its executions, measured on a few of them; and the
+ * strategy that measures.
  */
 import { mayWrite } from '../../machine/cpu/access.js'
 import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
@@ -48,8 +48,8 @@ export class Measured implements Profile {
   }
 
   /**
-   * The execution under `measuring` has ended, after `picks` picks. One that became fair, since a CPU retried in vain, says
-   * nothing about the length of others, and is left out unless it is the first.
+   * The execution under `measuring` has ended, after `picks` picks. One that became fair, since a CPU retried in vain,
+   * says nothing about the length of others, and is left out unless it is the first.
    */
   add({ recorder, before }: Measuring, picks: number): void {
     if (picks > FAIR_FROM_UNKNOWN && this.lengths.length > 0) return

@@ -1,8 +1,8 @@
 /**
- * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each execution
- * draws one of several odds of switching; the odds cover windows from one access to a whole operation. In most executions a
- * CPU is left only before accesses to some words (sharedWords.ts). An execution that goes on for several times the expected length
- * becomes fair (fair.ts).
+ * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each
+ * execution draws one of several odds of switching; the odds cover windows from one access to a whole operation. In
+ * most executions a CPU is left only before accesses to some words (sharedWords.ts). An execution that goes on for
+ * several times the expected length becomes fair (fair.ts).
  */
 import { Prng } from '../../base/prng.js'
 import type { Actions } from '../../machine/engine/actions.js'

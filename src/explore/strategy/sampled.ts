@@ -1,11 +1,11 @@
 /**
- * Schedules drawn at random. Execution `index` of a seed is the same in every thread and whatever ran before, so that ranges of
- * executions are spread over threads, continued and counted without communication.
+ * Schedules drawn at random. Execution `index` of a seed is the same in every thread and whatever ran before, so that
+ * ranges of executions are spread over threads, continued and counted without communication.
  *
- * Some strategies use measurements of the scenario's executions. The first few executions of each exploration are measured. Every
- * other one of them is a random walk; the rest run one CPU after the other to its end, beginning with each CPU in turn: a path
- * that a program takes only when it comes first, or last, is rare in random walks, and strategies switch only at words that a
- * measured execution accessed.
+ * Some strategies use measurements of the scenario's executions. The first few executions of each exploration are
+ * measured. Every other one of them is a random walk; the rest run one CPU after the other to its end, beginning with
+ * each CPU in turn: a path that a program takes only when it comes first, or last, is rare in random walks, and
+ * strategies switch only at words that a measured execution accessed.
  */
 import type { ControlledEngine, Strategy } from '../../machine/engine/controlled.js'
 import { Measured, Measuring } from './profile.js'

@@ -1,12 +1,15 @@
 /**
- * A search decides the schedules of an exploration, execution after execution: a sampled search draws them from a seed, a
- * systematic one derives them from earlier executions. One implementation a file: sampled.ts, bounded.ts, dpor.ts.
+ * A search decides the schedules of an exploration, execution after execution: a sampled search draws them from a seed,
+ * a systematic one derives them from earlier executions. One implementation a file: sampled.ts, bounded.ts, dpor.ts.
  */
 import type { Strategy } from '../../machine/engine/controlled.js'
 
 /** How far a systematic search has come. */
 export interface SearchProgress {
-  /** Largest bound (of preemptions) below and at which no schedule is left; -1 before there is one, null without a bound. */
+  /**
+   * Largest bound (of preemptions) below and at which no schedule is left; -1 before there is one, null without a
+   * bound.
+   */
   readonly bound: number | null
   /** About how many schedules are still to come, and up to what `note` says; null where nothing can be said. */
   readonly estimate: number | null
@@ -22,9 +25,9 @@ export interface Search {
 }
 
 /**
- * A search that learns from its executions. What it does in a part of its space depends on nothing outside of it, so that
- * parts can be searched in other threads. Parts, what becomes of them, and all that there is to keep are plain data; which,
- * is the business of the search and of its SearchParts.
+ * A search that learns from its executions. What it does in a part of its space depends on nothing outside of it, so
+ * that parts can be searched in other threads. Parts, what becomes of them, and all that there is to keep are plain
+ * data; which, is the business of the search and of its SearchParts.
  */
 export interface SystematicSearch extends Search {
   progress(): SearchProgress
@@ -53,8 +56,8 @@ export interface SearchParts {
   /** The part that is searched next; null when nothing is left. The same until take() or goWrong(). */
   turn(): NamedPart | null
   /**
-   * Parts that will be searched later, in that order, as far as that is known and for as long as `goesOn` says so. `doneOf`:
-   * what became of those that were.
+   * Parts that will be searched later, in that order, as far as that is known and for as long as `goesOn` says so.
+   * `doneOf`: what became of those that were.
    */
   later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void
   /** Takes over the result of the part that turn() gives, as a whole or up to some execution. */

@@ -1,8 +1,8 @@
 /**
- * Draws the words at which an execution may switch: a strategy leaves a CPU only before an access to one of them. The draw is all
- * words, the words that CPUs share, or a part of these. A race needs a few switches at a few words; the fewer words count, the
- * likelier the switches fall on the right ones. No profile tells which words matter, so each execution draws its own, and how
- * many. Now and then the draw is all words, since the profile may lack one.
+ * Draws the words at which an execution may switch: a strategy leaves a CPU only before an access to one of them. The
+ * draw is all words, the words that CPUs share, or a part of these. A race needs a few switches at a few words; the
+ * fewer words count, the likelier the switches fall on the right ones. No profile tells which words matter, so each
+ * execution draws its own, and how many. Now and then the draw is all words, since the profile may lack one.
  */
 import type { Prng } from '../../base/prng.js'
 import type { Profile, SharedWord } from './profile.js'
@@ -10,10 +10,10 @@ import type { Profile, SharedWord } from './profile.js'
 /**
  * Of eight executions: those that leave a CPU before any access, and those that do before accesses to all shared words.
  *
- * Measured over the 24 bugs of the corpus that take some strategy more than 100 executions, ten seeds: leaving a CPU before
- * any access is worst nearly everywhere (POS at s390-attach-copy 17,995 executions on average, 2,581 with shared words, 1,054
- * with some; PCT at ppc-frag-refcount more than 60,000, 56,460 and 3,103). Of the other two each is the better one often, by
- * as much as six times (POS at s390-attach-window 1,839 and 11,382, at mremap-tlb 1,895 and 337).
+ * Measured over the 24 bugs of the corpus that take some strategy more than 100 executions, ten seeds: leaving a CPU
+ * before any access is worst nearly everywhere (POS at s390-attach-copy 17,995 executions on average, 2,581 with shared
+ * words, 1,054 with some; PCT at ppc-frag-refcount more than 60,000, 56,460 and 3,103). Of the other two each is the
+ * better one often, by as much as six times (POS at s390-attach-window 1,839 and 11,382, at mremap-tlb 1,895 and 337).
  */
 const ANY = 1
 const SHARED = 5

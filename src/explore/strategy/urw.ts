@@ -1,15 +1,16 @@
 /**
  * Uniform random walk: the next CPU is drawn in proportion to the accesses it has still to make, which makes all
  * interleavings equally likely; a CPU with many private steps does not have to win a coin for each of them. And its
- * selective form: only the accesses to a few words count. Which CPU makes the next of these is drawn in proportion to those
- * that each has still to make; who comes to one out of turn is held back; all else is a random walk around them.
+ * selective form: only the accesses to a few words count. Which CPU makes the next of these is drawn in proportion to
+ * those that each has still to make; who comes to one out of turn is held back; all else is a random walk around them.
  *
- * Each execution draws which: all accesses, or those to one, two or four of the words over which CPUs conflict, or to all of
- * them. How many accesses a CPU makes is what the measured executions had (Profile).
+ * Each execution draws which: all accesses, or those to one, two or four of the words over which CPUs conflict, or to
+ * all of them. How many accesses a CPU makes is what the measured executions had (Profile).
  *
- * Source: Zhao, Wolff, Mathur, Roychoudhury, "Selectively Uniform Concurrency Testing", ASPLOS 2025. Departures: its words
- * are drawn anew for each execution; the walk between the accesses that count draws its odds of switching; a CPU that waits
- * is not drawn, and if all others are held back for one that waits, the draw is made again; an interrupt is one access.
+ * Source: Zhao, Wolff, Mathur, Roychoudhury, "Selectively Uniform Concurrency Testing", ASPLOS 2025. Departures: its
+ * words are drawn anew for each execution; the walk between the accesses that count draws its odds of switching; a CPU
+ * that waits is not drawn, and if all others are held back for one that waits, the draw is made again; an interrupt is
+ * one access.
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
@@ -168,8 +169,8 @@ export class SelectiveStrategy implements Strategy {
 const EVENT_WEIGHT = 1
 
 /**
- * One of the actions, in proportion to their weights: of a CPU, the accesses that it has still to make. CPUs of `certain` have
- * one to make whatever the profile says. `eventWeight`: of an event, 0 for none.
+ * One of the actions, in proportion to their weights: of a CPU, the accesses that it has still to make. CPUs of
+ * `certain` have one to make whatever the profile says. `eventWeight`: of an event, 0 for none.
  */
 function drawn(prng: Prng, left: readonly number[], certain: number, actions: Actions, eventWeight: 0 | 1): number {
   let total = 0

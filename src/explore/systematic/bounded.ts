@@ -1,13 +1,13 @@
 /**
- * Every schedule, those with the fewest preemptions first: all without one, then all with at most one, and so on. The first
- * finding has as few as any, and a bound that was gone through is a statement: nothing is found with so few.
+ * Every schedule, those with the fewest preemptions first: all without one, then all with at most one, and so on. The
+ * first finding has as few as any, and a bound that was gone through is a statement: nothing is found with so few.
  *
  * A preemption is to leave a CPU that could go on, for another CPU or for an interrupt. A choice of the program or the
  * hardware other than the first costs as much. When a CPU cannot go on, who is next costs nothing, and all are tried.
  *
  * Source: Musuvathi, Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI 2007
- * (CHESS). Departure: each bound is gone through depth first, and the executions of smaller bounds are run again on the way
- * instead of being remembered. So memory holds the branches of one execution and no more, whatever the bound.
+ * (CHESS). Departure: each bound is gone through depth first, and the executions of smaller bounds are run again on the
+ * way instead of being remembered. So memory holds the branches of one execution and no more, whatever the bound.
  */
 import { assert } from '../../base/assert.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
@@ -62,7 +62,10 @@ export interface BoundedData {
   readonly before: number
   readonly expected: number
   readonly factor: number
-  /** `begin`: nothing was run yet of what `path` leads to; `over`: no schedule is left within `most`; `complete`: none at all. */
+  /**
+   * `begin`: nothing was run yet of what `path` leads to; `over`: no schedule is left within `most`; `complete`: none
+   * at all.
+   */
   readonly state: 'begin' | 'between' | 'over' | 'complete'
 }
 

@@ -1,30 +1,31 @@
 /**
- * Exhaustive search up to equivalence: optimal dynamic partial order reduction. Each execution is analysed for races when it
- * has ended; for each race, a sequence that begins with the second event in place of the first is planned at the state
- * before the first. Sleep sets keep what was explored from being explored again.
+ * Exhaustive search up to equivalence: optimal dynamic partial order reduction. Each execution is analysed for races
+ * when it has ended; for each race, a sequence that begins with the second event in place of the first is planned at
+ * the state before the first. Sleep sets keep what was explored from being explored again.
  *
- * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction", JACM
- * 2017 (POPL 2014), algorithm Optimal-DPOR. Beyond it: an access that waits is one event, made when its condition holds,
- * as GenMC treats spin loops; taking an interrupt is an event of a process of its own that depends on all events of its
- * CPU; choices (Cpu.choose) are branched over where they are made.
+ * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction",
+ * JACM 2017 (POPL 2014), algorithm Optimal-DPOR. Beyond it: an access that waits is one event, made when its condition
+ * holds, as GenMC treats spin loops; taking an interrupt is an event of a process of its own that depends on all events
+ * of its CPU; choices (Cpu.choose) are branched over where they are made.
  *
- * The claim that every schedule was run rests on schedule points: an access that is none must not race. Kernel code makes such
- * accesses (peek, poke) to fields that a guard protects, and with oracles on the guard is checked at each of them
- * (check/guards.ts), so a race that the search could not see is a finding instead. Seven reads are outside of the claim,
- * READ_ONCE() of words that others may change, made by load32 without a point: tlb_flush_pending, the protection of a VMA in a
- * split and when a migration entry goes, VM_LOCKED in reclaim, VM_SHARED (which never changes) in retract, vma->anon_vma in
- * hugepage_vma_revalidate(), and RCU's watchdog of readers. test/guards.test.ts keeps the list. A struct page's fields are
- * guarded more weakly than by a lock: its readers are held to the count not being zero, not to a reference of their own.
+ * The claim that every schedule was run rests on schedule points: an access that is none must not race. Kernel code
+ * makes such accesses (peek, poke) to fields that a guard protects, and with oracles on the guard is checked at each of
+ * them (check/guards.ts), so a race that the search could not see is a finding instead. Seven reads are outside of the
+ * claim, READ_ONCE() of words that others may change, made by load32 without a point: tlb_flush_pending, the protection
+ * of a VMA in a split and when a migration entry goes, VM_LOCKED in reclaim, VM_SHARED (which never changes) in
+ * retract, vma->anon_vma in hugepage_vma_revalidate(), and RCU's watchdog of readers. test/guards.test.ts keeps the
+ * list. A struct page's fields are guarded more weakly than by a lock: its readers are held to the count not being
+ * zero, not to a reference of their own.
  *
- * With a bound of preemptions, an execution is given up once every order of its events needs more (preemptions.ts). That takes
- * away nothing within the bound, but with it go races from which others within the bound would have been planned. So a
- * state below which something was given up explores every action that is not asleep there; where nothing was, the reduction
- * is the optimal one. (Coons, Musuvathi, McKinley, "Bounded Partial-Order Reduction", OOPSLA 2013, have the problem and
- * another answer.) test/explore/preemptions.test.ts holds that against every schedule there is.
+ * With a bound of preemptions, an execution is given up once every order of its events needs more (preemptions.ts).
+ * That takes away nothing within the bound, but with it go races from which others within the bound would have been
+ * planned. So a state below which something was given up explores every action that is not asleep there; where nothing
+ * was, the reduction is the optimal one. (Coons, Musuvathi, McKinley, "Bounded Partial-Order Reduction", OOPSLA 2013,
+ * have the problem and another answer.) test/explore/preemptions.test.ts holds that against every schedule there is.
  *
- * What is explored below a state depends on the way there, on what is asleep there, and on nothing else. So a search can be
- * of such a part, and threads can have parts ahead of their turn (dporParts.ts). What a part would plan before its own
- * states is handed back.
+ * What is explored below a state depends on the way there, on what is asleep there, and on nothing else. So a search
+ * can be of such a part, and threads can have parts ahead of their turn (dporParts.ts). What a part would plan before
+ * its own states is handed back.
  */
 import { assert } from '../../base/assert.js'
 import { lowestBit } from '../../base/bits.js'

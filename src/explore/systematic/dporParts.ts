@@ -1,9 +1,9 @@
 /**
  * The parts of a search up to equivalence: a part is all executions below a planned sequence (dpor.ts).
  *
- * A sequence to the end of a wakeup tree stays as it is until its turn: sequences that are added branch off to its right. The
- * actions that were explored to its left are asleep then, and their effects are known once they were explored. So most planned
- * sequences can be explored ahead of their turn; the others are explored when it comes.
+ * A sequence to the end of a wakeup tree stays as it is until its turn: sequences that are added branch off to its
+ * right. The actions that were explored to its left are asleep then, and their effects are known once they were
+ * explored. So most planned sequences can be explored ahead of their turn; the others are explored when it comes.
  */
 import { assert } from '../../base/assert.js'
 import { actionName } from '../../machine/engine/actions.js'
@@ -94,7 +94,9 @@ export class DporParts implements SearchParts {
     }
   }
 
-  /** What is after `before` and `last`; `chain`: steps that are planned after it, null for all that is planned there. */
+  /**
+   * What is after `before` and `last`; `chain`: steps that are planned after it, null for all that is planned there.
+   */
   #part(before: readonly Node[], last: Node | null, chain: readonly Branch[] | null): NamedPart {
     const steps = (chain ?? []).map(({ event }) => event)
     const decisions = [...before, ...(last === null ? [] : [last])].map(decisionOf)

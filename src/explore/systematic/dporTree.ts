@@ -1,7 +1,7 @@
 /**
- * The tree of a search up to equivalence: the decisions of the execution at hand, and at the state before each of them the actions
- * that were explored, those that are asleep and those that are planned. It runs nothing (dpor.ts does), and is plain data but
- * for its methods.
+ * The tree of a search up to equivalence: the decisions of the execution at hand, and at the state before each of them
+ * the actions that were explored, those that are asleep and those that are planned. It runs nothing (dpor.ts does), and
+ * is plain data but for its methods.
  */
 import { actionsIn, masksWithout, type ActionMasks } from '../../machine/engine/actions.js'
 import { dependent, effectOf, unknownEffect, type Effect } from './effect.js'
@@ -178,8 +178,8 @@ export class DporTree {
 }
 
 /**
- * Races among executions that were given up are not known, below this state or where one that sleeps here was explored in its
- * stead: what they would have planned may be missing. So every other action is explored that the state has.
+ * Races among executions that were given up are not known, below this state or where one that sleeps here was explored
+ * in its stead: what they would have planned may be missing. So every other action is explored that the state has.
  */
 function widen(node: StepNode, planned: Branch[]): void {
   for (const proc of actionsIn(node.left))

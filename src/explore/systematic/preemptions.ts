@@ -1,14 +1,16 @@
 /**
- * How many preemptions the executions of a class need: the least number over all orders of their events that are equivalent.
+ * How many preemptions the executions of a class need: the least number over all orders of their events that are
+ * equivalent.
  *
- * A preemption is to leave a CPU that could go on, for another CPU or for an interrupt; a choice other than the first counts
- * as one (as in bounded.ts). Of an execution that is not over, leaving a CPU after the last event that is known of it does
- * not count. So the number only grows while the execution does. Proof: take an order of the longer execution with the fewest
- * preemptions, and leave out the events that the shorter one does not have. What happens before an event that is left is left
- * too, so it is an order of the shorter one. Where it leaves a CPU after an event that is not the last one of that CPU, the
- * longer order leaves it there as well, since what comes next on the CPU comes later in both; and if what comes next waits
- * for a word, the stores to that word which were left out are not before it, so it could go on in both or in neither. Hence
- * giving up an execution that needs more than the bound gives up only what needs more than the bound.
+ * A preemption is to leave a CPU that could go on, for another CPU or for an interrupt; a choice other than the first
+ * counts as one (as in bounded.ts). Of an execution that is not over, leaving a CPU after the last event that is known
+ * of it does not count. So the number only grows while the execution does. Proof: take an order of the longer execution
+ * with the fewest preemptions, and leave out the events that the shorter one does not have. What happens before an
+ * event that is left is left too, so it is an order of the shorter one. Where it leaves a CPU after an event that is
+ * not the last one of that CPU, the longer order leaves it there as well, since what comes next on the CPU comes later
+ * in both; and if what comes next waits for a word, the stores to that word which were left out are not before it, so
+ * it could go on in both or in neither. Hence giving up an execution that needs more than the bound gives up only what
+ * needs more than the bound.
  */
 import { isGoOn, isInterrupt } from '../../machine/engine/actions.js'
 import type { Event, Trace } from './trace.js'
@@ -37,7 +39,9 @@ export class Preemptions {
     this.#last = -1
   }
 
-  /** Whether the events so far need more than `bound` preemptions, and all that follow them too. The last one is over. */
+  /**
+   * Whether the events so far need more than `bound` preemptions, and all that follow them too. The last one is over.
+   */
   exceed(bound: number): boolean {
     this.#appendAll()
     if (this.#known <= bound) return false
@@ -49,8 +53,8 @@ export class Preemptions {
   }
 
   /**
-   * Whether the execution that has ended needs more. Here it counts when a CPU was left before an access that it never made
-   * and could have made then. `ender`: the CPU whose last event is the end, since it was found wrong; -1 for none.
+   * Whether the execution that has ended needs more. Here it counts when a CPU was left before an access that it never
+   * made and could have made then. `ender`: the CPU whose last event is the end, since it was found wrong; -1 for none.
    */
   endExceeds(bound: number, ender: number): boolean {
     this.#appendAll()
@@ -83,7 +87,10 @@ class Orders {
   readonly #of: number[][]
   /** By event: the access that its CPU comes to next if it goes on; null when it ends there or that is not known. */
   readonly #goesOnWith: (Event | null)[]
-  /** By word that was waited for: events that stored to it, in order, with what they left there; and what was there first. */
+  /**
+   * By word that was waited for: events that stored to it, in order, with what they left there; and what was there
+   * first.
+   */
   readonly #stores = new Map<number, { readonly at: number; readonly value: number }[]>()
   readonly #initial = new Map<number, number>()
 
@@ -104,7 +111,10 @@ class Orders {
     )
   }
 
-  /** The fewest preemptions and the last CPU of such an order, CPU `ender` unless -1; null when all have more than `bound`. */
+  /**
+   * The fewest preemptions and the last CPU of such an order, CPU `ender` unless -1; null when all have more than
+   * `bound`.
+   */
   least(bound: number, ender: number): [preemptions: number, last: number] | null {
     const weights: number[] = []
     let states = this.#of.length
@@ -131,7 +141,9 @@ class Orders {
     return null
   }
 
-  /** States one event later: to `layer` without a preemption, going on with the same CPU on top, to `dearer` with one. */
+  /**
+   * States one event later: to `layer` without a preemption, going on with the same CPU on top, to `dearer` with one.
+   */
   #next({ places, last }: State, layer: State[], dearer: State[]): void {
     const owed = last >= 0 && this.#couldGoOn(last, places)
     let same: State | null = null
@@ -183,7 +195,10 @@ class Orders {
     }
   }
 
-  /** Of the events of one CPU: what each goes on with. An interrupt handler is one level deeper than what it comes into. */
+  /**
+   * Of the events of one CPU: what each goes on with. An interrupt handler is one level deeper than what it comes
+   * into.
+   */
   #follow(list: readonly number[], unmade: Event | undefined): void {
     const { events } = this.#trace
     const byLevel: (Event | null)[] = []

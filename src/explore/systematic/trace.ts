@@ -1,13 +1,14 @@
 /**
  * An execution as systematic search sees it: its events, which of them depend on each other, and the races among them.
  *
- * An event is one step of a CPU: the access it was about to make and all that it does until its next one, or the moment it
- * takes an interrupt. Two events depend on each other when they are of one CPU, when both go to a word and one writes it, or
- * when one raises the interrupt that the other takes. Executions that order all dependent events alike are equivalent.
+ * An event is one step of a CPU: the access it was about to make and all that it does until its next one, or the moment
+ * it takes an interrupt. Two events depend on each other when they are of one CPU, when both go to a word and one
+ * writes it, or when one raises the interrupt that the other takes. Executions that order all dependent events alike
+ * are equivalent.
  *
- * What is seen of an event is its access and its stores. State that CPUs share without accesses (what oracles note about
- * frames, translations in TLBs that another CPU's instruction purges) is not: executions that differ in it alone count as
- * equivalent.
+ * What is seen of an event is its access and its stores. State that CPUs share without accesses (what oracles note
+ * about frames, translations in TLBs that another CPU's instruction purges) is not: executions that differ in it alone
+ * count as equivalent.
  */
 import { lowestBit } from '../../base/bits.js'
 import { accessWidth, mayWrite } from '../../machine/cpu/access.js'
@@ -229,8 +230,8 @@ export class Trace implements Tracer {
 
   /**
    * Races of `event` with accesses before it, latest first, and its clock. Those that already happen before it some
-   * other way are no races; nor are those in whose place it could not be, because what it waits for was not there yet. An
-   * unlock before a lock is of that kind: then the race is with the lock before the unlock.
+   * other way are no races; nor are those in whose place it could not be, because what it waits for was not there yet.
+   * An unlock before a lock is of that kind: then the race is with the lock before the unlock.
    */
   #racesOfAccess(event: Event, clock: Int32Array, races: Race[]): void {
     const impossible: number[] = []
@@ -293,8 +294,8 @@ function readyBefore(event: Event, other: Event): boolean {
 }
 
 /**
- * Earlier events on the words of `event` that it may race with, latest first. What is before a store that it could have come
- * in place of happens before that store, or did not matter to it.
+ * Earlier events on the words of `event` that it may race with, latest first. What is before a store that it could have
+ * come in place of happens before that store, or did not matter to it.
  */
 function candidates(event: Event, accesses: ReadonlyMap<number, number[]>, events: readonly Event[]): number[] {
   const found: number[] = []

@@ -2,8 +2,8 @@
  * A wakeup tree: sequences of events that still have to be explored from one state of an execution, as a tree whose
  * branches are kept in the order in which they came.
  *
- * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction", JACM
- * 2017, section 7.
+ * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction",
+ * JACM 2017, section 7.
  */
 import { dependent, type Effect } from './effect.js'
 

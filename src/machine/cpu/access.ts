@@ -1,7 +1,7 @@
 /**
  * The accesses a CPU can make. The rows are data for four readers: Cpu declares one method for each name, the build
- * (boot/lower/lower.ts) inlines their schedule points at the call sites, traces name a step by its number, and engine and
- * searches ask for the properties. The number of an access is its place, from 1; 0 is no access.
+ * (boot/lower/lower.ts) inlines their schedule points at the call sites, traces name a step by its number, and engine
+ * and searches ask for the properties. The number of an access is its place, from 1; 0 is no access.
  */
 interface AccessRow {
   readonly name: string

@@ -1,9 +1,9 @@
 /**
- * The vocabulary of actions: all that can happen next on a controlled machine. An action is of a kind and on a CPU, and is one
- * number, kind · 64 + CPU. Recorded schedules hold these numbers, so a kind keeps its place in the list.
+ * The vocabulary of actions: all that can happen next on a controlled machine. An action is of a kind and on a CPU, and
+ * is one number, kind · 64 + CPU. Recorded schedules hold these numbers, so a kind keeps its place in the list.
  *
- * A kind that is added here is offered and performed by the engine (controlled.ts). Strategies, replay and searches ask this
- * file, so that they handle every kind alike: they draw among all, or keep a priority for each place (placeOf).
+ * A kind that is added here is offered and performed by the engine (controlled.ts). Strategies, replay and searches ask
+ * this file, so that they handle every kind alike: they draw among all, or keep a priority for each place (placeOf).
  */
 import { lowestBit } from '../../base/bits.js'
 
@@ -27,7 +27,10 @@ export const actionOf = (kind: number, cpu: number): number => (kind << KIND_SHI
 export const kindOf = (action: number): number => action >>> KIND_SHIFT
 export const cpuOf = (action: number): number => action & CPU_MASK
 
-/** The lowest action at which something comes to a CPU; the actions below it let a CPU go on, and are the CPU's number. */
+/**
+ * The lowest action at which something comes to a CPU; the actions below it let a CPU go on, and are the CPU's
+ * number.
+ */
 export const FIRST_EVENT = actionOf(1, 0)
 
 /** Whether the action lets a CPU go on. */
@@ -47,8 +50,8 @@ export const actionName = (action: number): string =>
 export type ActionMasks = readonly number[]
 
 /**
- * A set of actions, in the order of their numbers. No method allocates but toMasks(). Its walks are written out, without
- * calls: the engine and strategies ask at every schedule point, where V8 inlines only so much.
+ * A set of actions, in the order of their numbers. No method allocates but toMasks(). Its walks are written out,
+ * without calls: the engine and strategies ask at every schedule point, where V8 inlines only so much.
  */
 export class Actions {
   /** By kind: a mask of CPUs. */
@@ -103,7 +106,10 @@ export class Actions {
     return this.masks[0] as number
   }
 
-  /** The lowest member from `action` on, -1 when there is none. A walk: `for (let a = s.from(0); a >= 0; a = s.from(a + 1))`. */
+  /**
+   * The lowest member from `action` on, -1 when there is none. A walk: `for (let a = s.from(0); a >= 0; a = s.from(a
+   * + 1))`.
+   */
   from(action: number): number {
     const { masks } = this
     let beyond = -1 << cpuOf(action)

@@ -2,9 +2,9 @@
  * The controlled engine: all CPUs are coroutines of one thread, and a strategy decides at every schedule point which of
  * them goes on, or on which an interrupt comes in.
  *
- * What can happen next is a set of actions (actions.ts) that the engine keeps up to date. A step that does not switch does not
- * suspend: decide() answers inline and the generators stay on the stack. A CPU that waits is runnable while the word it
- * waits for is as it wants it, so waiting costs no steps, and a deadlock is seen the moment it is complete.
+ * What can happen next is a set of actions (actions.ts) that the engine keeps up to date. A step that does not switch
+ * does not suspend: decide() answers inline and the generators stay on the stack. A CPU that waits is runnable while
+ * the word it waits for is as it wants it, so waiting costs no steps, and a deadlock is seen the moment it is complete.
  *
  * Deterministic: the same image, programs and actions give the same execution. No clock, no host order.
  */
@@ -15,7 +15,10 @@ import { actionOf, ActionKind, Actions, CONTROLLED_CPUS_MAX, cpuOf, isInterrupt 
 import type { Engine, Step, WaitCondition } from './engine.js'
 import { chooseFrom } from './solo.js'
 
-/** A point at which an action is picked. The engine has one object for all points: it holds until the strategy returns. */
+/**
+ * A point at which an action is picked. The engine has one object for all points: it holds until the strategy
+ * returns.
+ */
 export interface SchedulePoint {
   /** The CPU at the point; -1 when it cannot go on. */
   readonly current: number
@@ -45,9 +48,15 @@ export interface StepRecorder {
   end(): void
 }
 
-/** Hears what each step does to others; systematic searches build on it. The step that began last is the one that does it. */
+/**
+ * Hears what each step does to others; systematic searches build on it. The step that began last is the one that does
+ * it.
+ */
 export interface Tracer {
-  /** CPU `cpu` goes on with access `kind` to `addr`, which is as the accesses before left it; `until`: what it waited for. */
+  /**
+   * CPU `cpu` goes on with access `kind` to `addr`, which is as the accesses before left it; `until`: what it waited
+   * for.
+   */
   step(cpu: number, kind: number, addr: number, until: WaitCondition | null, operand: number): void
   /** CPU `cpu` takes its interrupt. */
   interrupt(cpu: number): void
@@ -164,7 +173,10 @@ export class ControlledEngine implements Engine {
     this.#tracer = tracer
   }
 
-  /** What CPU `cpu` is about to do; null when its program has ended. Of a CPU that is suspended, or has just decided to be. */
+  /**
+   * What CPU `cpu` is about to do; null when its program has ended. Of a CPU that is suspended, or has just decided
+   * to be.
+   */
   pending(cpu: number): PendingAccess | null {
     return this.#tops[cpu] ?? null
   }
@@ -215,7 +227,10 @@ export class ControlledEngine implements Engine {
     return this.#pickCount
   }
 
-  /** Runs a program on each CPU, none (null) on one that only takes interrupts, to the end of all. Findings are thrown as Panic. */
+  /**
+   * Runs a program on each CPU, none (null) on one that only takes interrupts, to the end of all. Findings are thrown
+   * as Panic.
+   */
   run(programs: readonly (Step<void> | null)[]): RunEnd {
     this.#reset(programs)
     try {

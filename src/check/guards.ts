@@ -225,8 +225,10 @@ export class Guards implements AccessChecker {
   #checkFrame(holder: CpuHolder, addr: number, write: boolean): void {
     const pfn = this.#shadow.pfnAt(addr)
     if (pfn < 0 || this.#shadow.kind(pfn) !== FrameKind.table) return
+    if (holder.owns(this.#memmap.page(pfn))) return
     const table = this.#shadow.tableOf(addr)
     const level = peek32(table + TABLE_SHADOW.at.state) & 0xf
+    if (level === 0) return
     const whole = this.#shadow.table(this.#memmap.wholeTable(level, this.#memmap.tableAt(addr)))
     if (peek32(whole + TABLE_SHADOW.at.linked) === 0) return
     const page = this.#memmap.page(level === Level.pte ? pfn : this.#memmap.upperPfn(pfn))

@@ -1,7 +1,7 @@
 /**
  * How long does `explore` take to find each bug of the corpus, on one core, with which strategy? For each bug, in the
- * first scenario that shows it: over some seeds, how many found it within the limit, and the median executions and seconds
- * of those. Seconds are the processor's, so that what else runs on the machine does not count.
+ * first scenario that shows it: over some seeds, how many found it within the limit, and the median executions and
+ * seconds of those. Seconds are the processor's, so that what else runs on the machine does not count.
  * `--seeds 10 --limit 10 --executions 20000 --strategies portfolio,random` and names of bugs restrict it.
  */
 import { parseArgs } from 'node:util'

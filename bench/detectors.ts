@@ -1,6 +1,6 @@
 /**
- * What do the oracles cost? The same executions with all of them and with none, in turns, one core. Asked for: at most three
- * times the cost of running without.
+ * What do the oracles cost? The same executions with all of them and with none, in turns, one core. Asked for: at most
+ * three times the cost of running without.
  */
 import Table from 'cli-table3'
 import { explore } from '../src/explore/explore.js'

@@ -1,6 +1,7 @@
 /**
- * The free-running engine's benches. Each machine has a thread of its own, as a machine that runs has, so that V8 compiles
- * the kernel for it and for no other; its inlining budget is raised before the kernel is loaded, as in the workers.
+ * The free-running engine's benches. Each machine has a thread of its own, as a machine that runs has, so that V8
+ * compiles the kernel for it and for no other; its inlining budget is raised before the kernel is loaded, as in the
+ * workers.
  */
 import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'

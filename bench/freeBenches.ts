@@ -1,6 +1,6 @@
 /**
- * What do the kernel's operations cost, free-running, beside the least that the same atomics could cost in a hand-written
- * loop? One CPU, so that the code and not the contention is measured.
+ * What do the kernel's operations cost, free-running, beside the least that the same atomics could cost in a
+ * hand-written loop? One CPU, so that the code and not the contention is measured.
  */
 import { Machine, type BootedCpu } from '../src/boot/machine.js'
 import { fullMachine, withPgalloc } from '../src/boot/config.js'
@@ -20,12 +20,11 @@ import {
 } from '../src/machine/image/image.js'
 import { FOLL_FAST_ONLY, FOLL_GET } from '../src/mm/gupFast.js'
 import { MM } from '../src/mm/mmStruct.js'
-import { phys, type VirtAddr } from '../src/base/units.js'
+import { phys, type VirtAddr, type PteWord } from '../src/base/units.js'
 import { PAGE } from '../src/mm/page.js'
 import { spinLock, spinUnlock } from '../src/sync/spinlock.js'
 import { wordAt } from '../src/program/state.js'
 import { ptePfn } from '../src/isa/x86_64/pte.js'
-import type { PteWord } from '../src/base/units.js'
 import { CPU_AREA } from '../src/machine/cpu/area.js'
 import { ipiRoundTrip } from './ipi.js'
 import { ask, type Answer, type BenchPart, type Question } from './harness.js'
@@ -119,8 +118,8 @@ function gupOne(machine: Machine, { kernel, cpu }: BootedCpu): Question {
 }
 
 /**
- * Walk, reference with head re-check, both entries again, the interrupt request that IRQs-on looks for, put: the atomics of
- * gup_fast and nothing else. -1 where any of them says no.
+ * Walk, reference with head re-check, both entries again, the interrupt request that IRQs-on looks for, put: the
+ * atomics of gup_fast and nothing else. -1 where any of them says no.
  */
 function walkByHand(machine: Machine, pgd: number, queue: number, addr: VirtAddr): number {
   const { geo, memmap } = machine
@@ -195,8 +194,8 @@ const COUNT = 9
 const ENTRY = 10
 
 /**
- * What a fault and its zap cannot do without: mmap_lock for read and the table's lock, the zone's lock to allocate and to
- * free, a cleared page with its count, the entry stored and taken out, the last reference dropped.
+ * What a fault and its zap cannot do without: mmap_lock for read and the table's lock, the zone's lock to allocate and
+ * to free, a cleared page with its count, the entry stored and taken out, the last reference dropped.
  */
 function faultByHand(machine: Machine, frame: number): void {
   const word = (index: number): number => wordAt(machine.regions.program, index)
@@ -341,8 +340,8 @@ function fragments(): Question {
 }
 
 /**
- * Lock, the byte read and changed, the page off the list, unlock; lock, the byte, the flag, on the list, unlock, the byte.
- * The lists are changed with all their stores, and without the checks of CONFIG_DEBUG_LIST.
+ * Lock, the byte read and changed, the page off the list, unlock; lock, the byte, the flag, on the list, unlock, the
+ * byte. The lists are changed with all their stores, and without the checks of CONFIG_DEBUG_LIST.
  */
 function fragmentByHand(machine: Machine): void {
   const word = (index: number): number => wordAt(machine.regions.program, index)

@@ -1,6 +1,6 @@
 /**
- * The round trip of an IPI between two threads: smp_call_function_many() of an empty function to one CPU, and the wait for
- * it. The least that it could cost is a store that the other thread sees and answers with a store of its own.
+ * The round trip of an IPI between two threads: smp_call_function_many() of an empty function to one CPU, and the wait
+ * for it. The least that it could cost is a store that the other thread sees and answers with a store of its own.
  */
 import { Worker } from 'node:worker_threads'
 import { fullMachine } from '../src/boot/config.js'

@@ -1,6 +1,6 @@
 /**
- * The other side of bench/ipi.ts, CPU 1 in a thread of its own: takes interrupts like a CPU in a kernel loop, or answers
- * stores to one word with stores to another, as the mode word says.
+ * The other side of bench/ipi.ts, CPU 1 in a thread of its own: takes interrupts like a CPU in a kernel loop, or
+ * answers stores to one word with stores to another, as the mode word says.
  */
 import { workerData } from 'node:worker_threads'
 import { Machine } from '../src/boot/machine.js'

@@ -3,8 +3,8 @@
  *
  * None, one and two take turns in each round; the ratio is that of a round, so that a load that comes and goes falls on
  * both. "Running" leaves the start of the threads out: it is the difference between a long call and a short one. Where
- * others use the cores too, look at the CPU time of an execution: as long as two shards need no more of it than one, all
- * that is missing are cores.
+ * others use the cores too, look at the CPU time of an execution: as long as two shards need no more of it than one,
+ * all that is missing are cores.
  */
 import { availableParallelism, loadavg } from 'node:os'
 import Table from 'cli-table3'

@@ -1,10 +1,11 @@
 /**
- * How small do findings become, and what does that cost? For each bug of the corpus, in the first scenario that shows it,
- * over some seeds: switches between CPUs, operations and CPUs before and after (medians), executions and seconds of the
- * processor that shrinking took (medians, and the worst of these).
+ * How small do findings become, and what does that cost? For each bug of the corpus, in the first scenario that shows
+ * it, over some seeds: switches between CPUs, operations and CPUs before and after (medians), executions and seconds of
+ * the processor that shrinking took (medians, and the worst of these).
  *
- * Too many: the most switches that a seed has more than the fewest known of its failure. Those are what any seed came to, and
- * any failure in the first `--bounded` executions of a search for few preemptions first in what each seed was left with.
+ * Too many: the most switches that a seed has more than the fewest known of its failure. Those are what any seed came
+ * to, and any failure in the first `--bounded` executions of a search for few preemptions first in what each seed was
+ * left with.
  *
  * `--seeds 3 --executions 40000` and names of bugs restrict it.
  */

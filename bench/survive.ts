@@ -1,7 +1,7 @@
 /**
- * Does fixed code survive? Executions spread evenly over the catalogue, on one core: the number asked for on the command
- * line (1,000,000 unless given), seed 1. With a design of page tables as the third argument: over the scenarios of tables,
- * each with that design. Prints each scenario's rate and ends with exit code 1 on a finding.
+ * Does fixed code survive? Executions spread evenly over the catalogue, on one core: the number asked for on the
+ * command line (1,000,000 unless given), seed 1. With a design of page tables as the third argument: over the scenarios
+ * of tables, each with that design. Prints each scenario's rate and ends with exit code 1 on a finding.
  */
 import { explore } from '../src/explore/explore.js'
 import { scenarioById, scenarios, tableScenarios } from '../src/scenario/catalog/index.js'

@@ -1,4 +1,6 @@
-/** racewalk's public surface: scenarios and bugs as data, the two engines that run them, tokens, and words for findings. */
+/**
+ * racewalk's public surface: scenarios and bugs as data, the two engines that run them, tokens, and words for findings.
+ */
 
 // ---- scenarios and programs
 export { defineScenario, mapAnonymous, store, load, gup, dontneed, renew, roles } from './scenario/scenario.js'

@@ -2,8 +2,8 @@
  * `racewalk/kernel`: what patches and bugs are written with. The classes of the kernel, its structures and flags, the
  * entry format of the machine that is booted, locks, and units.
  *
- * A module that is loaded from a file (boot/module/) gets the very modules that the running kernel is made of, of the form
- * that its thread runs: a second copy would be attached to no memory.
+ * A module that is loaded from a file (boot/module/) gets the very modules that the running kernel is made of, of the
+ * form that its thread runs: a second copy would be attached to no memory.
  */
 
 // ---- what a module exports

@@ -7,9 +7,9 @@
  *     expect(race('gup-vs-split')).toSurvive()
  *   })
  *
- * A race is explored when a matcher asks. A failure prints the report: the finding, the interleaving, and the command that
- * replays it. RACEWALK_SEED and RACEWALK_EXECUTIONS in the environment override what a test asks for, so that a nightly
- * run can look longer and elsewhere.
+ * A race is explored when a matcher asks. A failure prints the report: the finding, the interleaving, and the command
+ * that replays it. RACEWALK_SEED and RACEWALK_EXECUTIONS in the environment override what a test asks for, so that a
+ * nightly run can look longer and elsewhere.
  */
 import { expect, test } from 'vitest'
 import { UsageError } from './base/errors.js'

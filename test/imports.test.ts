@@ -119,8 +119,8 @@ describe.each(Object.entries(SUBROOMS))('imports between the rooms of src/%s/', 
   })
 })
 
-// Modules that import each other's values run in an order that depends on who is loaded first. `import type` is erased, and
-// import() runs later, so neither counts; `import { type X }` stays as an import of nothing, and does.
+// Modules that import each other's values run in an order that depends on who is loaded first. `import type` is erased,
+// and import() runs later, so neither counts; `import { type X }` stays as an import of nothing, and does.
 const ROOT = dirname(SRC)
 const VALUES = /^(?:import|export)\s+(?!type\b)(?:[^'";]*?\sfrom\s+)?'(\.[^']+)\.js'/gm
 

@@ -9,8 +9,9 @@ import { scenarioById, scenarios } from '../dist/src/scenario/catalog/index.js'
 import { SUBSYSTEMS } from '../dist/src/subsystem/index.js'
 import { ROOT } from './documents.js'
 
-// What is written and not listed would be code that nobody can reach. Each folder's modules are read here, and what they
-// export has to be in the list that the commands use: a step that "How to add" (src/README.md) has and somebody forgot.
+// What is written and not listed would be code that nobody can reach. Each folder's modules are read here, and what
+// they export has to be in the list that the commands use: a step that "How to add" (src/README.md) has and somebody
+// forgot.
 
 const DIST = join(ROOT, 'dist/src')
 

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadBug, loadPatch, loadScenario } from '../dist/src/index.js'
 import { ROOT, documents } from './documents.js'
 
-// The TypeScript of README and guide as a user has it: files in one project, named by their first lines, which are compiled
-// and run. Commands that are shown with their output run in that project.
+// The TypeScript of README and guide as a user has it: files in one project, named by their first lines, which are
+// compiled and run. Commands that are shown with their output run in that project.
 
 const examples = documents.flatMap(({ path, blocks }) =>
   blocks.map((block) => ({ ...block, path, name: /^\/\/ ([\w.]+)\n/.exec(block.code)?.[1] ?? '' })),
@@ -93,8 +93,8 @@ describe('the examples of README and guide', () => {
   })
 })
 
-// A block that begins with `$ npx racewalk …` shows that command's output. `…` on a line of its own stands for lines that are
-// left out. Times differ from run to run, and all figures of free runs do.
+// A block that begins with `$ npx racewalk …` shows that command's output. `…` on a line of its own stands for lines
+// that are left out. Times differ from run to run, and all figures of free runs do.
 const sessions = examples
   .filter(({ code }) => code.startsWith('$ npx racewalk '))
   .map(({ path, code }) => {

@@ -1,4 +1,6 @@
-/** Times one design of page-table pages, in a thread of its own so that V8 has seen no other. Free-running form only. */
+/**
+ * Times one design of page-table pages, in a thread of its own so that V8 has seen no other. Free-running form only.
+ */
 import { setFlagsFromString } from 'node:v8'
 
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=20000')

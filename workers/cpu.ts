@@ -1,6 +1,6 @@
 /**
- * A free-running CPU. V8's inlining budget is raised before the kernel is loaded: an accessor that is not inlined has its
- * bigint allocated.
+ * A free-running CPU. V8's inlining budget is raised before the kernel is loaded: an accessor that is not inlined has
+ * its bigint allocated.
  */
 import { setFlagsFromString } from 'node:v8'
 import type { CpuTask } from '../src/boot/threads/protocol.js'

@@ -12,6 +12,7 @@ export const MM_CONTEXT = struct('mmContext', 64, {
   topLevel: [20, 4, constant], // Level of the top table
   asceLimit: [24, 8, constant], // double: addresses below can be translated
   //  32 … 47: what an architecture has alone
-  contextLock: [48, 8, lockWord], // spinlock of what an architecture guards by it: lists of pages of tables, debts of flushes
+  // the spinlock of what an architecture guards by it: lists of pages of tables, debts of flushes
+  contextLock: [48, 8, lockWord],
   tlbGen: [56, 4, atomic], //    flushes by interrupt: flushes asked for so far
 })

@@ -1,13 +1,13 @@
 /**
  * Page-table entries of the architecture that this thread's machine has: the kernel's <asm/pgtable.h>.
  *
- * EntryFormat is the contract; each folder of isa/ implements it in its files pte.ts, swap.ts, word.ts and legal.ts. Names
- * are the kernel's (pte_mkdirty() is pteMkdirty()), and all functions but briefAt() are pure: words in, words or fields
- * out.
+ * EntryFormat is the contract; each folder of isa/ implements it in its files pte.ts, swap.ts, word.ts and legal.ts.
+ * Names are the kernel's (pte_mkdirty() is pteMkdirty()), and all functions but briefAt() are pure: words in, words or
+ * fields out.
  *
  * Generic code imports the names one by one. They are variables of this module, which useArch() sets when a machine is
- * built: imports see the change, each call site meets one function, and V8 inlines it as it would the function itself. A
- * thread has one machine at a time (machine/image/image.ts says the same of its memory). Before the first machine the
+ * built: imports see the change, each call site meets one function, and V8 inlines it as it would the function itself.
+ * A thread has one machine at a time (machine/image/image.ts says the same of its memory). Before the first machine the
  * names are undefined.
  */
 import type { Pfn, PteWord, Table } from '../base/units.js'

@@ -3,8 +3,8 @@
  *
  * Source: PAGE_SHIFT … PGDIR_SHIFT, pXd_index() and pXd_addr_end() of Linux v7.0
  * (arch/x86/include/asm/pgtable_64_types.h, include/linux/pgtable.h). Four levels,
- * pgd → pud → pmd → pte, with the p4d folded into the pgd. Or five, of which a process may have fewer: levels that fold at
- * run time.
+ * pgd → pud → pmd → pte, with the p4d folded into the pgd. Or five, of which a process may have fewer: levels that fold
+ * at run time.
  *
  * The number of entries is a parameter, so that exploration can split a "huge" page of 4 or 8 base pages. A small table
  * still fills one page and uses the first entries of it; the code that walks, splits and frees is the same, so no race

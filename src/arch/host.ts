@@ -29,6 +29,8 @@ export interface ArchHost {
   readonly memmap: { frame(pfn: number): PhysAddr; table(nr: number): PhysAddr; readonly frameBytes: number }
   /** The mm that the VMA at `vma` belongs to. */
   mmOf(vma: PhysAddr): PhysAddr
-  /** mm_tlb_flush_pending(): a gather or a protection change of `mm` has changed entries and may not have flushed yet. */
+  /**
+   * mm_tlb_flush_pending(): a gather or a protection change of `mm` has changed entries and may not have flushed yet.
+   */
   mmTlbFlushPending(mm: PhysAddr): boolean
 }

@@ -26,7 +26,9 @@ export class Observer extends LockWatcher implements TlbWatcher {
   objectOwned(_cpu: Cpu, _object: number): void {}
   /** It is about to be linked where others find it, or to be given back. */
   objectShared(_cpu: Cpu, _object: number): void {}
-  /** The count of the folio at `folio` was frozen to zero, which makes it this CPU's (true); or is about to be thawed. */
+  /**
+   * The count of the folio at `folio` was frozen to zero, which makes it this CPU's (true); or is about to be thawed.
+   */
   folioFrozen(_cpu: Cpu, _folio: number, _frozen: boolean): void {}
 
   // ---- frames -----------------------------------------------------------------------------------------------------
@@ -35,14 +37,20 @@ export class Observer extends LockWatcher implements TlbWatcher {
   pagesAllocated(_cpu: Cpu, _pfn: number, _order: number, _kind: number): void {}
   /** 2^order frames from `pfn` are about to enter the allocator; the caller is their only owner. */
   pagesFreed(_cpu: Cpu, _pfn: number, _order: number): void {}
-  /** Table `table` of `level` was handed out for mm at `mm`, all entries none; not linked yet. Its page is allocated. */
+  /**
+   * Table `table` of `level` was handed out for mm at `mm`, all entries none; not linked yet. Its page is allocated.
+   */
   tableCreated(_cpu: Cpu, _table: number, _level: number, _mm: number): void {}
   /** Table `table` is about to be given back, to its page if others share it; walkers may still be in it. */
   tableFreed(_cpu: Cpu, _table: number): void {}
-  /** A table was deposited with the PMD table at `pmdp` for a later split (true) or withdrawn (false), under its lock. */
+  /**
+   * A table was deposited with the PMD table at `pmdp` for a later split (true) or withdrawn (false), under its lock.
+   */
   tableDeposited(_cpu: Cpu, _table: number, _pmdp: number, _deposited: boolean): void {}
 
-  /** s390: the byte that tracks the two tables of the page at `page` went from `before` to `after`, in one operation. */
+  /**
+   * s390: the byte that tracks the two tables of the page at `page` went from `before` to `after`, in one operation.
+   */
   tableBitsChanged(_cpu: Cpu, _page: number, _before: number, _after: number): void {}
 
   // ---- references -------------------------------------------------------------------------------------------------
@@ -57,8 +65,8 @@ export class Observer extends LockWatcher implements TlbWatcher {
   // ---- page tables ------------------------------------------------------------------------------------------------
 
   /**
-   * The entry at `entry` is about to become `after`; called before the store, by whom entryChanged() is called after it.
-   * Nobody but the hardware's accessed and dirty bits changes the entry in between.
+   * The entry at `entry` is about to become `after`; called before the store, by whom entryChanged() is called after
+   * it. Nobody but the hardware's accessed and dirty bits changes the entry in between.
    */
   entryChanging(_cpu: Cpu, _level: number, _mm: number, _addr: number, _entry: number, _after: bigint): void {}
   /** The entry at `entry` (Level `level`, translating from `addr` in `mm`) went from `before` to `after`; just done. */
@@ -119,8 +127,8 @@ export class Observer extends LockWatcher implements TlbWatcher {
     return 0
   }
   /**
-   * It returns to user space. `kind`: what it promised: 'unmap' (munmap, mremap source, exit), 'discard' (MADV_DONTNEED),
-   * 'protect' (mprotect to `prot`). Called with mmap_lock still held by the call.
+   * It returns to user space. `kind`: what it promised: 'unmap' (munmap, mremap source, exit), 'discard'
+   * (MADV_DONTNEED), 'protect' (mprotect to `prot`). Called with mmap_lock still held by the call.
    */
   callReturns(_cpu: Cpu, _kind: CallKind, _mm: number, _start: number, _end: number, _stamp: number): void {}
 }

@@ -1,6 +1,6 @@
 /**
- * What a machine is made of, as plain data: it crosses to worker threads and goes into tokens. Every thread lays the same
- * image out from it.
+ * What a machine is made of, as plain data: it crosses to worker threads and goes into tokens. Every thread lays the
+ * same image out from it.
  */
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
@@ -84,9 +84,9 @@ const KERNEL = {
 } as const
 
 /**
- * `machine` with page tables of the design that its kernel has, and the architecture that the design belongs to: as many
- * tables as share a page. In the real geometry pages and tables have the architecture's sizes, in a small one pages are as
- * large as their tables need.
+ * `machine` with page tables of the design that its kernel has, and the architecture that the design belongs to: as
+ * many tables as share a page. In the real geometry pages and tables have the architecture's sizes, in a small one
+ * pages are as large as their tables need.
  */
 export function withPgalloc(machine: MachineConfig): MachineConfig {
   const design = pgallocDesign(machine.kernel.pgalloc)

@@ -1,8 +1,8 @@
 /**
  * Builds a machine from its configuration: the image's layout, the CPUs of this thread, the kernel on each.
  *
- * The thread that creates the memory boots it, on CPU 0 alone; other threads attach to it. Layout and registration order
- * depend on nothing but the configuration, so that all threads agree on every address and number.
+ * The thread that creates the memory boots it, on CPU 0 alone; other threads attach to it. Layout and registration
+ * order depend on nothing but the configuration, so that all threads agree on every address and number.
  */
 import { CPU_STATE } from '../arch/cpuState.js'
 import { isUsed, useArch } from '../arch/entry.js'
@@ -131,8 +131,8 @@ export class Machine {
   }
 
   /**
-   * Boots a new image: formats memory, makes the first process, runs `program` in it on CPU 0, and leaves every CPU idle
-   * in that process. The kernel that boots is the one that runs, bug and all.
+   * Boots a new image: formats memory, makes the first process, runs `program` in it on CPU 0, and leaves every CPU
+   * idle in that process. The kernel that boots is the one that runs, bug and all.
    */
   boot(program: Program, change: KernelChange | null, files: readonly number[] = []): void {
     const solo = Array.from({ length: this.config.cpus }, (_, id) => this.makeCpu(id, new SoloEngine(), change))

@@ -1,6 +1,6 @@
 /**
- * A bug: the parts of the kernel that upstream had wrong, each a subclass of the fixed part. It overrides the methods that
- * the fix changed and nothing else, so that it reads like that diff, backwards.
+ * A bug: the parts of the kernel that upstream had wrong, each a subclass of the fixed part. It overrides the methods
+ * that the fix changed and nothing else, so that it reads like that diff, backwards.
  */
 import type { KernelConfig, PartClasses } from '../mm/kernel.js'
 
@@ -10,8 +10,8 @@ export interface Bug {
   /**
    * Its number in the table of upstream bugs in mm/RULES.md, `BUG-02` or `K01`: this project's own numbers, the first
    * series of huge pages and gup, the second of page tables, TLBs and RCU. `mutant` stands for a fault that no release
-   * had, but that a test must find; `other` for an upstream bug without a number; `open` for a fault that upstream has to
-   * this day, as far as its source tells.
+   * had, but that a test must find; `other` for an upstream bug without a number; `open` for a fault that upstream has
+   * to this day, as far as its source tells.
    */
   readonly number: `BUG-${string}` | `K${string}` | 'mutant' | 'other' | 'open'
   /** Its number in the other series, for a bug that both have. */

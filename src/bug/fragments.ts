@@ -1,6 +1,6 @@
 /**
- * Designs of pte_free_defer() for tables that share a page, and of giving such tables back, that did not work. Drafts that
- * differ in more than a line are in src/mm/pgalloc/, beside those that were merged.
+ * Designs of pte_free_defer() for tables that share a page, and of giving such tables back, that did not work. Drafts
+ * that differ in more than a line are in src/mm/pgalloc/, beside those that were merged.
  */
 import { phys, type PhysAddr, type Table } from '../base/units.js'
 import { PowerpcFragments } from '../isa/powerpc/fragments.js'
@@ -108,7 +108,9 @@ export const s390Release = defineBug({
   config: { pgalloc: 's390-active' },
 })
 
-/** The count of parts is the page's reference count: set by a store, after the page could be found by its frame number. */
+/**
+ * The count of parts is the page's reference count: set by a store, after the page could be found by its frame number.
+ */
 class CountsInRefcount extends PowerpcFragments {
   protected override countOf(page: PhysAddr): PhysAddr {
     return phys(page + PAGE.at.refcount)
@@ -136,8 +138,8 @@ export const ppcFragRefcount = defineBug({
 })
 
 /**
- * Deferred parts keep their page on the list, at the tail as those that are pending, though they are busy until the page
- * goes: then it waits for its grace period. H marks them.
+ * Deferred parts keep their page on the list, at the tail as those that are pending, though they are busy until the
+ * page goes: then it waits for its grace period. H marks them.
  */
 class ListsDeferred extends S390Bits {
   readonly #freeCallback: number

@@ -15,11 +15,11 @@ import { defineBug, defineMutant } from './bug.js'
  * BUG-23. c24d37322548 "mm/gup: fix try_grab_compound_head() race with split_huge_page()".
  *
  * gup_fast reads the head of a page and then takes a reference on it. If the folio is split in between, and the entries
- * are restored with the same bits, the second look at them finds nothing, and the reference is on a page that has nothing
- * to do with the one that is returned. (Hash from memory.)
+ * are restored with the same bits, the second look at them finds nothing, and the reference is on a page that has
+ * nothing to do with the one that is returned. (Hash from memory.)
  *
- * Where flushes are interrupts, the one that turns the entry into a migration entry waits for the walker, which has IRQs
- * off. It takes a flush without interrupts to get past it.
+ * Where flushes are interrupts, the one that turns the entry into a migration entry waits for the walker, which has
+ * IRQs off. It takes a flush without interrupts to get past it.
  */
 class TrustsHead extends Folios {
   protected override *headUnchanged(): Step<boolean> {
@@ -42,10 +42,10 @@ export const gupHeadRecheck = defineBug({
 /**
  * BUG-45. 70b50f94f164 "mm: thp: tail page refcounting fix".
  *
- * A gup reference on a tail page was counted in the head and in the tail's own count, so that a split could hand it on to
- * the tail. But a page with a count can be taken by anybody who goes by frame numbers: get_page_unless_zero() succeeds on
- * a tail, and the head does not hear of it. Dropped last, such a reference frees the tail alone; a split gives it to the
- * tail at the head's expense. The fix keeps the counts of tails at zero, always (R3).
+ * A gup reference on a tail page was counted in the head and in the tail's own count, so that a split could hand it on
+ * to the tail. But a page with a count can be taken by anybody who goes by frame numbers: get_page_unless_zero()
+ * succeeds on a tail, and the head does not hear of it. Dropped last, such a reference frees the tail alone; a split
+ * gives it to the tail at the head's expense. The fix keeps the counts of tails at zero, always (R3).
  *
  * The split of 2011 had no freeze; here the freeze allows for the tails' counts. Its BUG_ON() is upstream's of then.
  */
@@ -167,8 +167,9 @@ export const dirtyCow = defineBug({
 /**
  * BUG-19. 57efa1fe5957 "mm/gup: prevent gup_fast from racing with COW during fork".
  *
- * fork looks whether a page is pinned and then write-protects it. Between the two gup_fast could pin it through the entry
- * that was still writable. The fix is a sequence count around fork's copying, which gup_fast compares when it is done.
+ * fork looks whether a page is pinned and then write-protects it. Between the two gup_fast could pin it through the
+ * entry that was still writable. The fix is a sequence count around fork's copying, which gup_fast compares when it is
+ * done.
  */
 class IgnoresFork extends GupFast {
   protected override *forkRaced(): Step<boolean> {

@@ -87,8 +87,8 @@ export const bugs: readonly Bug[] = [
 ]
 
 /**
- * The bug of this name, or of this number in the table of mm/RULES.md (`K13`). Throws UsageError, with the names that exist
- * and the nearest match, for a name that is none.
+ * The bug of this name, or of this number in the table of mm/RULES.md (`K13`). Throws UsageError, with the names that
+ * exist and the nearest match, for a name that is none.
  */
 export const bugById = (id: string): Bug =>
   bugs.find((bug) => bug.number === id || bug.also?.includes(id)) ?? nearest('bug', id, bugs)

@@ -1,11 +1,12 @@
 /**
- * Mutants, one for each kind of lock: the lock is not taken. Each is found where the first field is touched that the lock
- * guards, in the first execution, since the guards of fields are checked at every access (machine/image/guard.ts); nobody
- * else has to be there.
+ * Mutants, one for each kind of lock: the lock is not taken. Each is found where the first field is touched that the
+ * lock guards, in the first execution, since the guards of fields are checked at every access (machine/image/guard.ts);
+ * nobody else has to be there.
  *
- * Without a mutant here: the folio lock, whose fields have an owner instead, and the locks that one function takes, uses
- * and releases (slots, zone, i_pages, grace periods), which no method of a part stands for. The lists of pages of tables that
- * s390 and powerpc have are changed with accessors, so that a lock that is not taken there shows as a race, not here.
+ * Without a mutant here: the folio lock, whose fields have an owner instead, and the locks that one function takes,
+ * uses and releases (slots, zone, i_pages, grace periods), which no method of a part stands for. The lists of pages of
+ * tables that s390 and powerpc have are changed with accessors, so that a lock that is not taken there shows as a race,
+ * not here.
  */
 import type { Step } from '../machine/engine/engine.js'
 import type { PhysAddr } from '../base/units.js'

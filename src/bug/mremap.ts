@@ -9,8 +9,8 @@ import { defineBug } from './bug.js'
  * BUG-11. 6fa1066fc5d0 "mm/mremap: fix move_normal_pmd/retract_page_tables race" (CVE-2024-50066).
  *
  * mremap moves a whole table when the PMD entry, looked at without a lock, points to one. Since khugepaged takes tables
- * of files away under neither mmap_lock nor (v6.6) the locks that mremap had, the entry can be empty when mremap comes to
- * it, and what it then moves is the table at physical address 0.
+ * of files away under neither mmap_lock nor (v6.6) the locks that mremap had, the entry can be empty when mremap comes
+ * to it, and what it then moves is the table at physical address 0.
  */
 class MovesWhatItSaw extends Mremap {
   protected override *takeRmapLocks(): Step<void> {}

@@ -1,6 +1,7 @@
 /**
- * A patch: what a user puts in the place of parts of the kernel, on top of what is there, mainline's or a bug's. Each of
- * its parts is a function of the class that it changes, so that one patch serves every architecture and cures any bug:
+ * A patch: what a user puts in the place of parts of the kernel, on top of what is there, mainline's or a bug's. Each
+ * of its parts is a function of the class that it changes, so that one patch serves every architecture and cures any
+ * bug:
  *
  *   definePatch({
  *     parts: {

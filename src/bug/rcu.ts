@@ -6,8 +6,8 @@ import { wakeUpAll } from '../sync/waitQueue.js'
 import { defineBug, defineMutant } from './bug.js'
 
 /**
- * rcu_exp_wait_wake() up to v5.5. Since then the sequence is handed along (fd6bc19d7676), and the mutex is taken before the
- * sequence ends (4bc6b745e5cb; hash from memory): either one cures it.
+ * rcu_exp_wait_wake() up to v5.5. Since then the sequence is handed along (fd6bc19d7676), and the mutex is taken before
+ * the sequence ends (4bc6b745e5cb; hash from memory): either one cures it.
  */
 class LooksUpTheQueueLate extends RcuExpedited {
   protected override *endGracePeriod(): Step<void> {

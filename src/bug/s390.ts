@@ -1,6 +1,8 @@
-/** Bugs of s390: folded levels, flushes put off, and what its entries say while they are being changed; and powerpc's of that kind. */
-import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
-import { phys } from '../base/units.js'
+/**
+ * Bugs of s390: folded levels, flushes put off, and what its entries say while they are being changed; and powerpc's of
+ * that kind.
+ */
+import { type PhysAddr, type PteWord, type VirtAddr, phys } from '../base/units.js'
 import { pmdPresent, pmdWrite } from '../arch/entry.js'
 import { MM_CONTEXT } from '../arch/context.js'
 import { S390PtOps } from '../isa/s390/ops.js'
@@ -18,8 +20,8 @@ import { S390_CONTEXT } from '../isa/s390/context.js'
 const config = { pgalloc: 's390-full-page' } as const
 
 /**
- * The generic offset functions of v5.2 to v5.8: of a folded level they return the address of their argument, a copy on the
- * stack, and what lies behind it is what the compiler put there: in the analysed build the copy of one level up.
+ * The generic offset functions of v5.2 to v5.8: of a folded level they return the address of their argument, a copy on
+ * the stack, and what lies behind it is what the compiler put there: in the analysed build the copy of one level up.
  */
 export class StackCopies extends FoldedTables {
   protected override upperLockless(level: number, entry: PhysAddr, word: PteWord, addr: VirtAddr): PhysAddr {

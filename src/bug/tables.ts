@@ -86,9 +86,9 @@ export const ptReclaimNonempty = defineBug({
 })
 
 /**
- * Found here. try_get_and_clear_pmd() and try_to_free_pte() unlink a table whose pages are still in TLBs, under mmap_lock for
- * read, and nothing in reclaim_pt_is_enabled() asks for huge pages (mm/pt_reclaim.c, v6.14); the flush is the gather's, at the
- * end. Not shown on a real machine.
+ * Found here. try_get_and_clear_pmd() and try_to_free_pte() unlink a table whose pages are still in TLBs, under
+ * mmap_lock for read, and nothing in reclaim_pt_is_enabled() asks for huge pages (mm/pt_reclaim.c, v6.14); the flush is
+ * the gather's, at the end. Not shown on a real machine.
  */
 export const ptReclaimHuge = defineBug({
   id: 'pt-reclaim-huge',

@@ -15,11 +15,11 @@ import { defineBug } from './bug.js'
 /**
  * BUG-01. "thp: call pmdp_invalidate() with correct virtual address" (2016, hash not confirmed).
  *
- * The split of v4.5-rc filled the table while the huge entry was still live, and invalidated afterwards, with the variable
- * that the fill loop had advanced to the end of the range. On s390 that hit a word in front of the PMD table. On x86-64
- * the entry itself is right, and the flush goes to the next huge range: TLBs keep the huge translation while the
- * table appears, and whoever takes a page out of a frozen split (migration entries need no flush) leaves it there for
- * good.
+ * The split of v4.5-rc filled the table while the huge entry was still live, and invalidated afterwards, with the
+ * variable that the fill loop had advanced to the end of the range. On s390 that hit a word in front of the PMD table.
+ * On x86-64 the entry itself is right, and the flush goes to the next huge range: TLBs keep the huge translation while
+ * the table appears, and whoever takes a page out of a frozen split (migration entries need no flush) leaves it there
+ * for good.
  *
  * As in v4.5-rc there is no exclusive flag to be cleared before freezing: pins are found by the freeze of the count.
  */
@@ -80,9 +80,9 @@ export const gupCollapseUaf = defineBug({
 /**
  * BUG-02. 70cbc3cc78a9 "mm: gup: fix the fast GUP race against THP collapse".
  *
- * After its reference gup_fast looked at the PTE again, but not at the PMD. Collapse changes only the PMD, and the PTEs of
- * the detached table stay as they were until the copy is done. Where a TLB flush interrupts nobody, nothing else tells
- * the walker; the explicit IPI came with the fix of BUG-03.
+ * After its reference gup_fast looked at the PTE again, but not at the PMD. Collapse changes only the PMD, and the PTEs
+ * of the detached table stay as they were until the copy is done. Where a TLB flush interrupts nobody, nothing else
+ * tells the walker; the explicit IPI came with the fix of BUG-03.
  */
 class RechecksPteOnly extends GupFast {
   protected override *pteUnchanged(_pmd: PteWord, _pmdp: PhysAddr, pte: PteWord, ptep: PhysAddr): Step<boolean> {
@@ -108,8 +108,9 @@ export const gupCollapsePmd = defineBug({
 /**
  * BUG-26. ced108037c2a "thp: fix MADV_DONTNEED vs. numa balancing race".
  *
- * To change a huge entry without losing accessed and dirty bits it was taken out, and put back changed. The NUMA scanner
- * does that under mmap_lock for read, as does MADV_DONTNEED, which peeks, finds none, and believes that nothing is there.
+ * To change a huge entry without losing accessed and dirty bits it was taken out, and put back changed. The NUMA
+ * scanner does that under mmap_lock for read, as does MADV_DONTNEED, which peeks, finds none, and believes that nothing
+ * is there.
  */
 class ChangesThroughNone extends HugeMemory {
   protected override *takeForChange(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<PteWord> {
@@ -131,8 +132,8 @@ export const dontneedNuma = defineBug({
 /**
  * BUG-35. 3a5a8d343e1c "mm: fix race between __split_huge_pmd_locked() and GUP-fast".
  *
- * The split invalidated the PMD before it looked what kind of entry it was. Of a migration entry that makes a word which
- * walkers take for something else: on arm64 it looks present, on x86-64 the offset is inverted.
+ * The split invalidated the PMD before it looked what kind of entry it was. Of a migration entry that makes a word
+ * which walkers take for something else: on arm64 it looks present, on x86-64 the offset is inverted.
  */
 class InvalidatesMigrationEntry extends SplitHugePmd {
   protected override *splitMigrationPmd(vma: PhysAddr, pmdp: PhysAddr, haddr: VirtAddr, pmd: PteWord): Step<void> {
@@ -156,8 +157,9 @@ export const splitMigentryInval = defineBug({
 /**
  * BUG-49. 732ed55823fc "mm/thp: try_to_unmap() use TTU_SYNC for safe splitting".
  *
- * The unmapping walk before a folio split passed over entries that looked empty, without the lock. A zap that has cleared
- * the entry, and has not yet dropped the mapcount, was not waited for, and the folio was still mapped afterwards.
+ * The unmapping walk before a folio split passed over entries that looked empty, without the lock. A zap that has
+ * cleared the entry, and has not yet dropped the mapcount, was not waited for, and the folio was still mapped
+ * afterwards.
  *
  * The assertion was upstream's then. Pins that keep a mapping in place came later, and are not its business.
  */
@@ -188,8 +190,8 @@ export const splitZapSync = defineBug({
 })
 
 /**
- * BUG-65. A split that clears the PMD before it populates it; found while the split was rewritten for v4.5, discussed on
- * linux-mm in June 2016. The hash of the fix is not known to us.
+ * BUG-65. A split that clears the PMD before it populates it; found while the split was rewritten for v4.5, discussed
+ * on linux-mm in June 2016. The hash of the fix is not known to us.
  *
  * exit_mmap() and MADV_DONTNEED peek at the entry without its lock, find none, and believe that nothing is there.
  */

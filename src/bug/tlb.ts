@@ -115,8 +115,8 @@ class CountsOnLocks extends PageTables {
 }
 
 /**
- * How tables were retracted until v6.5: with every lock held for write by which a walker can come to one (mmap_lock, the
- * file's, the anon_vma's, which these mappings have none of), and freed at once.
+ * How tables were retracted until v6.5: with every lock held for write by which a walker can come to one (mmap_lock,
+ * the file's, the anon_vma's, which these mappings have none of), and freed at once.
  */
 export class RetractsExclusively extends Retract {
   protected override *lockMm(mm: PhysAddr): Step<void> {
@@ -160,7 +160,8 @@ export const retractWrongLocks = defineBug({
   parts: { PageTables: CountsOnLocks, Retract: RetractsUnderMmapLock },
 })
 
-// ---- Bugs of lazy TLB mode: a CPU in a kernel thread that has borrowed an address space, and goes on caching by its tables.
+// ---- Bugs of lazy TLB mode: a CPU in a kernel thread that has borrowed an address space, and goes on caching by its
+// tables.
 
 /** tlb_remove_table() up to v4.18. A kernel thread is no user: it holds mm_count. */
 class FreesWhenAlone extends MmuGather {

@@ -141,7 +141,10 @@ export class DiscardKept {
     if (frame >= 0) this.#checkPage(cpu, ptep, pte, frame, addr, stamp)
   }
 
-  /** `word` is the low half of the entry as it was read; accessed and dirty bits may change it, and then it is passed over. */
+  /**
+   * `word` is the low half of the entry as it was read; accessed and dirty bits may change it, and then it is passed
+   * over.
+   */
   #checkPage(cpu: Cpu, entry: number, word: number, pfn: number, addr: number, stamp: number): void {
     if (!this.#shadow.exists(pfn)) return
     const generation = load32(this.#shadow.of(pfn) + AT.generation)

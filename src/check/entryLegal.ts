@@ -1,6 +1,6 @@
 /**
- * entry-legal: what page-table entries may say and what they may become in one store (legal.ts of each architecture), and
- * that leaves name frames that can be mapped.
+ * entry-legal: what page-table entries may say and what they may become in one store (legal.ts of each architecture),
+ * and that leaves name frames that can be mapped.
  *
  * Sound in free runs: both words come from the atomic operation that made the change; a page that was just mapped, or
  * that a migration entry names, is kept by the mapping's or the migrator's reference while the lock of the table is
@@ -86,9 +86,9 @@ export class EntryLegal {
 }
 
 /**
- * A page that comes back from migration takes its protection from the VMA and its right to be written from the migration
- * entry. mprotect(PROT_NONE) changes the VMA first, so the two may disagree until it gets to the entry (upstream, too);
- * nobody can use a PROT_NONE entry meanwhile.
+ * A page that comes back from migration takes its protection from the VMA and its right to be written from the
+ * migration entry. mprotect(PROT_NONE) changes the VMA first, so the two may disagree until it gets to the entry
+ * (upstream, too); nobody can use a PROT_NONE entry meanwhile.
  */
 function judged(level: number, before: PteWord, after: PteWord): PteWord {
   if (!isMigrationEntry(before)) return after

@@ -1,6 +1,6 @@
 /**
- * frame-state: what each frame is used for, as KASAN and page-table checks know it: use after free and double free. Page
- * tables are in tableState.ts.
+ * frame-state: what each frame is used for, as KASAN and page-table checks know it: use after free and double free.
+ * Page tables are in tableState.ts.
  *
  * Sound in free runs:
  * - allocated, freed: the zone lock hands a frame from one owner to the next; the hooks are called by the owner.

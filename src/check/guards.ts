@@ -1,19 +1,20 @@
 /**
- * unguarded-access: kernel code reads or writes a field by peek or poke, and the running CPU does not hold what guards the
- * field (machine/image/guard.ts). Such an access is no schedule point, because a guarded field cannot race; the oracle
- * holds the kernel to that, so that a lock that is not taken shows at the first access, not at the first collision.
+ * unguarded-access: kernel code reads or writes a field by peek or poke, and the running CPU does not hold what guards
+ * the field (machine/image/guard.ts). Such an access is no schedule point, because a guarded field cannot race; the
+ * oracle holds the kernel to that, so that a lock that is not taken shows at the first access, not at the first
+ * collision.
  *
- * Soundness in threads. What the CPU holds (heldLocks.ts) and what it owns is written by this CPU alone, in program order, so
- * an access is never reported although its guard is held. Guards that look at a word of the object (which mm a VMA belongs
- * to, whether a count is zero) look at words that are constant while the guard is held; when it is not, what they find may
- * be out of date, and the report then names another lock than the one that is missing. Ownership is taken and given back
- * by the owner before anybody else can reach the object and after nobody can. The writer that a report names may be
- * overtaken by a later one.
+ * Soundness in threads. What the CPU holds (heldLocks.ts) and what it owns is written by this CPU alone, in program
+ * order, so an access is never reported although its guard is held. Guards that look at a word of the object (which mm
+ * a VMA belongs to, whether a count is zero) look at words that are constant while the guard is held; when it is not,
+ * what they find may be out of date, and the report then names another lock than the one that is missing. Ownership is
+ * taken and given back by the owner before anybody else can reach the object and after nobody can. The writer that a
+ * report names may be overtaken by a later one.
  *
  * Boot and unit tests that run one CPU alone are exempt: nobody else is there to race with.
  *
- * Frames. The words of a page table are the table's lock's; a table that is linked nowhere is its owner's, and a batch of
- * tables its creator's until RCU calls back. What a data frame holds is kernelAccessed()'s to judge (frameState.ts).
+ * Frames. The words of a page table are the table's lock's; a table that is linked nowhere is its owner's, and a batch
+ * of tables its creator's until RCU calls back. What a data frame holds is kernelAccessed()'s to judge (frameState.ts).
  */
 import { brief, briefAt, hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
 import { tableNr } from '../base/units.js'
@@ -115,8 +116,8 @@ export class Owners {
 }
 
 /**
- * The entries of tables that are linked change under the table's lock, although by accessors: of two writers one would be
- * lost. free_pgtables() alone unlinks PTE tables under mmap_lock, when their VMAs are gone.
+ * The entries of tables that are linked change under the table's lock, although by accessors: of two writers one would
+ * be lost. free_pgtables() alone unlinks PTE tables under mmap_lock, when their VMAs are gone.
  */
 export class EntryLocks {
   readonly #shadow: Shadow

@@ -1,6 +1,6 @@
 /**
- * The locks that each CPU holds, with their modes, in the image: private to the CPU, so that it is exact in threads, too.
- * Reports read the lists of other CPUs, which in threads may have moved on by then.
+ * The locks that each CPU holds, with their modes, in the image: private to the CPU, so that it is exact in threads,
+ * too. Reports read the lists of other CPUs, which in threads may have moved on by then.
  */
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { peek32, poke32 } from '../machine/image/image.js'

@@ -3,8 +3,8 @@
  * sync/lockOrder.ts is reported although nobody waits: on another CPU the other half of the deadlock may be a rare one.
  * So are locks that are held when an operation returns to user space.
  *
- * The class of a lock is told from where it is: a field of an mm, of an anon_vma, of a file, of a struct page. How many of
- * each class a CPU holds is in the image, private to the CPU. A trylock is no wait and breaks no order; what it took
+ * The class of a lock is told from where it is: a field of an mm, of an anon_vma, of a file, of a struct page. How many
+ * of each class a CPU holds is in the image, private to the CPU. A trylock is no wait and breaks no order; what it took
  * counts as held. A folio lock that is released and was not taken is one that a tail got with its head's flags.
  */
 import { lowestBit } from '../base/bits.js'

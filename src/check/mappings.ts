@@ -15,8 +15,8 @@
  * links of PTE tables change under mmap_lock for write or with the table private, and under the locks that exclude rmap
  * walks if the table has pages of theirs.
  *
- * One change hands the frame on: a huge entry that becomes a table keeps its folio by the table's entries alone. There the
- * huge mapping is removed before the store, after those of the table were added.
+ * One change hands the frame on: a huge entry that becomes a table keeps its folio by the table's entries alone. There
+ * the huge mapping is removed before the store, after those of the table were added.
  *
  * Removing notes the time first and subtracts second, so that a count of zero comes with a time that is not too early.
  *
@@ -60,8 +60,8 @@ export class Mappings {
   }
 
   /**
-   * A huge entry becomes a table. Its mapping goes before the table can be seen: from then on others zap the entries and
-   * drop the references, which are the only ones, and the folio may be gone when entryChanged() gets its turn.
+   * A huge entry becomes a table. Its mapping goes before the table can be seen: from then on others zap the entries
+   * and drop the references, which are the only ones, and the folio may be gone when entryChanged() gets its turn.
    */
   #hugeSplit(cpu: Cpu, old: number, next: number): void {
     if (isHuge(old)) this.#hugeRemoved(cpu, old, next)
@@ -155,7 +155,9 @@ export class Mappings {
     return happenedBefore(load32(base + AT.unmapClock), time) && happenedBefore(load32(huge + AT.unmapClock), time)
   }
 
-  /** True when frame `pfn` was mapped since `time` in one place only, and that is another one than page `vpn` of `mm`. */
+  /**
+   * True when frame `pfn` was mapped since `time` in one place only, and that is another one than page `vpn` of `mm`.
+   */
   mappedElsewhereSince(pfn: number, mm: number, vpn: number, time: number): boolean {
     const [base, huge] = [this.#shadow.of(pfn), this.#shadow.ofHuge(pfn) + HUGE]
     const [baseMm, hugeMm] = [load32(base + AT.mapMm), load32(huge + AT.mapMm)]

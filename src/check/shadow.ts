@@ -71,7 +71,9 @@ export const SHADOW_CPU = struct('shadowCpu', 2432, {
   lockList: [144, 4 * LOCKS_HELD_MAX, laboratory], // each one's address, plus 1 when held to read
 })
 
-/** Who may do with a structure of the kernel what it likes, and who has written it last: one for each 64 bytes of them. */
+/**
+ * Who may do with a structure of the kernel what it likes, and who has written it last: one for each 64 bytes of them.
+ */
 export const OBJECT_SHADOW = struct('objectShadow', 32, {
   owner: [0, 4, laboratory], //    CPU + 1 that has allocated or unlinked the object that begins here, 0: it is shared
   writeCpu: [4, 4, laboratory], // as allocCpu: who has written it last by poke

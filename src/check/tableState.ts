@@ -3,8 +3,8 @@
  * are linked twice, given back while they are linked or not empty (T2), handed out twice, or that read as
  * anything but empty once they are given back (T3).
  *
- * A table that is unlinked, or given back to a page that others share, may still be read: that is what grace periods are
- * for. When its page goes back to the allocator, or the table is handed out again, nobody may be in it any more.
+ * A table that is unlinked, or given back to a page that others share, may still be read: that is what grace periods
+ * are for. When its page goes back to the allocator, or the table is handed out again, nobody may be in it any more.
  *
  * Sound in free runs:
  * - created, freed: the caller is the table's only owner at that moment; a page of several has a word for each.

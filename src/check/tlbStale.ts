@@ -10,7 +10,7 @@
  * - An entry is set to another frame than a TLB has for the page, and no flush is under way that would explain it.
  * - Two sizes for one address (I2, break before make): a table replaces a huge entry that a TLB still has, or a huge
  *   entry appears over pages that a TLB has one by one.
- * - A page table is freed while a paging-structure cache leads to it, whatever its CPU does: the hardware may walk there.
+ * - A page table is freed while a paging-structure cache leads to it, whatever its CPU does: hardware may walk there.
  *
  * Translations of pages do not count where a kernel thread has borrowed the address space and the CPU is behind with
  * flushes: it makes no user accesses, and flushes before the process is back. If it does not, they count from then on.
@@ -27,7 +27,8 @@
  *   find a new page. So the page itself is asked how old it is, and file pages, whose contents stay anyway, are not.
  * - Another frame: the setter holds the lock of the table. Everybody who clears an entry flushes before he drops that
  *   lock, or has raised tlbFlushPending before he took it and drops it after his flush, or has said that he has a batch
- *   to flush, and says so until it is. So with all of them seen at zero first, all earlier translations of the page are gone, and later walks find the new frame.
+ *   to flush, and says so until it is. So with all of them seen at zero first, all earlier translations of the page are
+ *   gone, and later walks find the new frame.
  * - Two sizes: the PMD lock is held. Huge entries leave through the invalidated state with a flush under the lock. A
  *   PMD gets from table to none under mmap_lock for write only, flushed before that lock goes. (From huge to none a zap
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
@@ -77,8 +78,9 @@ export class TlbStale {
   }
 
   /**
-   * A kernel thread runs on CPU `owner` with the tables of a process, and flushes have passed it over. Asked before its TLB
-   * is looked at: a CPU that is not behind has made all flushes that are over by now, and what they were for is gone.
+   * A kernel thread runs on CPU `owner` with the tables of a process, and flushes have passed it over. Asked before its
+   * TLB is looked at: a CPU that is not behind has made all flushes that are over by now, and what they were for is
+   * gone.
    */
   #isBehind(owner: number): boolean {
     if (this.#cpu === null) return false
@@ -121,7 +123,9 @@ export class TlbStale {
     }
   }
 
-  /** Translations bear the mark of the address space, which is where its top table is. Nobody changes the pointer now. */
+  /**
+   * Translations bear the mark of the address space, which is where its top table is. Nobody changes the pointer now.
+   */
   #checkTop(cpu: Cpu, top: number): void {
     for (let owner = 0; owner < this.#tlbs.length; owner++) {
       const tlb = this.#tlbs[owner] as Tlb

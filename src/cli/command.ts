@@ -1,4 +1,7 @@
-/** The racewalk command: arguments to calls, errors to exit codes. 0 nothing found, 1 a finding, 2 wrong use, 3 our fault. */
+/**
+ * The racewalk command: arguments to calls, errors to exit codes. 0 nothing found, 1 a finding, 2 wrong use, 3 our
+ * fault.
+ */
 import { Command, CommanderError } from 'commander'
 import { readFileSync } from 'node:fs'
 import { UsageError } from '../base/errors.js'
@@ -65,8 +68,8 @@ function refuseTwice(command: Command): void {
 }
 
 /**
- * Runs the command: `argv` as a process has it, words and signals through `io`. Returns the exit code; throws nothing, and
- * leaves the process as it was.
+ * Runs the command: `argv` as a process has it, words and signals through `io`. Returns the exit code; throws nothing,
+ * and leaves the process as it was.
  */
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   let code: ExitCode = EXIT.clean

@@ -1,4 +1,6 @@
-/** Options that contradict each other, refused by name: the alternative is that one of them silently counts for nothing. */
+/**
+ * Options that contradict each other, refused by name: the alternative is that one of them silently counts for nothing.
+ */
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'
 import { pgallocDesign } from '../isa/designs.js'

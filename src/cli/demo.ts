@@ -1,4 +1,7 @@
-/** `racewalk demo`, which npm start runs: fixed code survives, a bug is caught, explained and replayed, a recording runs. */
+/**
+ * `racewalk demo`, which npm start runs: fixed code survives, a bug is caught, explained and replayed, a recording
+ * runs.
+ */
 import type { Command } from 'commander'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'

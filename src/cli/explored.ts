@@ -1,4 +1,6 @@
-/** What an exploration has to say beside its counts and its finding: how it was resumed, spread over threads, checked. */
+/**
+ * What an exploration has to say beside its counts and its finding: how it was resumed, spread over threads, checked.
+ */
 import type { ExploreResult } from '../explore/explore.js'
 import { divergenceDocument, divergenceText } from '../report/divergence.js'
 import { EXIT, seconds, thousands, type ExitCode } from './terminal.js'

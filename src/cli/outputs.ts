@@ -1,7 +1,7 @@
 /**
- * Files that a command writes beside what it prints: --html, --trace, --token, --junit. That they can be written is made sure
- * before the work, so that none is lost to a misspelt folder. They are written under another name and renamed, so that
- * nobody finds half of one.
+ * Files that a command writes beside what it prints: --html, --trace, --token, --junit. That they can be written is
+ * made sure before the work, so that none is lost to a misspelt folder. They are written under another name and
+ * renamed, so that nobody finds half of one.
  */
 import { Option } from 'commander'
 import { accessSync, closeSync, constants, openSync, realpathSync, statSync, unlinkSync, writeFileSync } from 'node:fs'

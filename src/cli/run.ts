@@ -108,7 +108,10 @@ export function recordingText(result: RunRecordingResult, terminal: Terminal): s
   return lines.join('\n')
 }
 
-/** A case for each process, which fails when it differs from the real kernel, and one for the kernel under them, with the time of all. */
+/**
+ * A case for each process, which fails when it differs from the real kernel, and one for the kernel under them, with
+ * the time of all.
+ */
 function junitOf(result: RunRecordingResult): JunitSuite {
   const { file, processes, operations, finding, fault, machine, seconds: s } = result
   const cases = processes.map(({ pid }): JunitCase => {

@@ -86,7 +86,9 @@ async function runStress(id: string, options: Options, io: Io): Promise<ExitCode
   return outputs.exitCode(result.fault !== null ? EXIT.fault : result.finding !== null ? EXIT.finding : EXIT.clean)
 }
 
-/** The report on what a free run found, '' for nothing. Names addresses from the image: before another machine takes it. */
+/**
+ * The report on what a free run found, '' for nothing. Names addresses from the image: before another machine takes it.
+ */
 function reportText(
   { finding, machine }: FreeRunResult,
   { palette, width }: Pick<Terminal, 'palette' | 'width'>,

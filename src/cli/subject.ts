@@ -31,8 +31,8 @@ export interface SubjectNames {
 }
 
 /**
- * The scenario of a name or a file, with `@DESIGN` behind it or not, on the kernel that `names` ask for. Throws UsageError
- * for names that are none, with the nearest, and for files, with the line that is wrong.
+ * The scenario of a name or a file, with `@DESIGN` behind it or not, on the kernel that `names` ask for. Throws
+ * UsageError for names that are none, with the nearest, and for files, with the line that is wrong.
  */
 export async function subjectOf(id: string, names: SubjectNames & { gpDelay?: number }): Promise<Subject> {
   const [file = '', design] = id.split(/@(?=[\w-]+$)/)

@@ -1,25 +1,26 @@
 /**
- * What the calls of a log did to the mappings of one address space: expectedMaps(), the independent answer to which both
- * the snapshot of the real kernel and the simulator's own mm are compared.
+ * What the calls of a log did to the mappings of one address space: expectedMaps(), the independent answer to which
+ * both the snapshot of the real kernel and the simulator's own mm are compared.
  *
  * The rules that it takes for the recordings to agree with their snapshots, VMA for VMA (Linux 6.18, x86-64):
  * - Neighbours of one kind merge when a call made or changed one of them (vmaList.ts). munmap and a shrinking brk merge
  *   nothing.
  * - "One kind" includes flags that /proc/PID/maps does not show. Two of them decide here: VM_ACCOUNT (`ac`), which a
- *   private mapping gets when it is or becomes writable and keeps for good (so the data that a loader makes read-only stays
- *   apart from the read-only segment before it, with one path and a continuing offset), and VM_NOHUGEPAGE (`nh`), which
- *   MAP_STACK sets since Linux 6.7 (so a thread's stack stays apart from the anonymous memory above it).
- * - File mappings merge when path and protection are equal and the offset continues; never with anonymous memory (.bss).
+ *   private mapping gets when it is or becomes writable and keeps for good (so the data that a loader makes read-only
+ *   stays apart from the read-only segment before it, with one path and a continuing offset), and VM_NOHUGEPAGE (`nh`),
+ *   which MAP_STACK sets since Linux 6.7 (so a thread's stack stays apart from the anonymous memory above it).
+ * - File mappings merge when path and protection are equal and the offset continues; never with anonymous memory
+ *   (.bss).
  * - brk makes and merges anonymous memory from the page end of the old break to that of the new; `[heap]` is not a
  *   property but a name: private anonymous memory that overlaps [start_brk, brk). The first break seen is start_brk.
- * Further rules, on which no recording here depends: VM_NORESERVE (`nr`) of MAP_NORESERVE and no `ac` with it; the flags of
- * madvise and mlock; mremap; each MAP_SHARED|MAP_ANONYMOUS is a file of its own. They are held against the mm-steps.
- * [stack] grows down by faults, which no log shows: compareMaps() lets it begin lower.
+ * Further rules, on which no recording here depends: VM_NORESERVE (`nr`) of MAP_NORESERVE and no `ac` with it; the
+ * flags of madvise and mlock; mremap; each MAP_SHARED|MAP_ANONYMOUS is a file of its own. They are held against the
+ * mm-steps. [stack] grows down by faults, which no log shows: compareMaps() lets it begin lower.
  *
- * What the start does not show is taken to be the plainest: writable private memory has `ac`; neighbours that would merge
- * by all that is visible differ in some way, kept as a mark of its own, and so never merge.
- * All private memory counts as written to: it keeps its offset when mremap moves it, and `ac` when it becomes read-only,
- * and what a forked child inherited never merges with what the child maps itself.
+ * What the start does not show is taken to be the plainest: writable private memory has `ac`; neighbours that would
+ * merge by all that is visible differ in some way, kept as a mark of its own, and so never merge.
+ * All private memory counts as written to: it keeps its offset when mremap moves it, and `ac` when it becomes
+ * read-only, and what a forked child inherited never merges with what the child maps itself.
  * Not modelled, refused by line: shmat, mbind, mseal and the like, mlockall, MAP_HUGETLB, PROT_GROWSDOWN. Calls that
  * failed change nothing, but those that stop at a hole (ENOMEM of mprotect, madvise, mlock) changed what was before it.
  */
@@ -81,9 +82,9 @@ export class AddressSpaceModel {
   }
 
   /**
-   * What a child gets from fork now, with hidden flags: not MADV_DONTFORK ranges, nothing locked, and written memory with
-   * a mark of its own. (The child shares an anon_vma with its parent there, and mm/vma.c lets such a VMA grow by nothing
-   * new: vma_had_uncowed_parents.)
+   * What a child gets from fork now, with hidden flags: not MADV_DONTFORK ranges, nothing locked, and written memory
+   * with a mark of its own. (The child shares an anon_vma with its parent there, and mm/vma.c lets such a VMA grow by
+   * nothing new: vma_had_uncowed_parents.)
    */
   forked(): MapsVma[] {
     const copied = this.#list.filter(({ hidden }) => !hidden.includes('dc'))
@@ -153,7 +154,9 @@ export class AddressSpaceModel {
     this.#list = alter(this.#list, addr, addr + pageEnd(length), (part) => withFlags(part, change.set, change.clear))
   }
 
-  /** ENOMEM is from a hole, or from pages that may not be touched (all is locked then), or from a limit (nothing is). */
+  /**
+   * ENOMEM is from a hole, or from pages that may not be touched (all is locked then), or from a limit (nothing is).
+   */
   #mlock(event: CallNamed<'mlock' | 'mlock2' | 'munlock'>): void {
     const start = event.args.addr - (event.args.addr % PAGE)
     const asked = pageEnd(event.args.addr + event.args.length)

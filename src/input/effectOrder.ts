@@ -2,8 +2,8 @@
  * The order in which the calls of a log took effect.
  *
  * strace writes a call's result after the call returned, and threads stop for strace at every entry and exit. So the
- * effect of a call lies between its two lines (`<unfinished ...>`, `resumed`), or at its one line. Between two calls that
- * overlap the log does not say more; three rules choose:
+ * effect of a call lies between its two lines (`<unfinished ...>`, `resumed`), or at its one line. Between two calls
+ * that overlap the log does not say more; three rules choose:
  *
  * 1. A call takes effect at the line that has its result.
  * 2. clone, fork and vfork take effect no later than just before the first line of the thread they made. (vfork returns
@@ -25,7 +25,9 @@ interface Interval {
   readonly end: number
 }
 
-/** `events`, given in the order of their result lines, in effect order, numbered. One thread's events keep their order. */
+/**
+ * `events`, given in the order of their result lines, in effect order, numbered. One thread's events keep their order.
+ */
 export function effectOrder(events: readonly UnorderedEvent[]): LogEvent[] {
   const ranks = events.map((event) => event.endLine)
   beforeChildren(events, ranks)

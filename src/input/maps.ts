@@ -1,8 +1,8 @@
 /**
  * /proc/PID/maps: one VMA a line, `start-end perms offset dev inode path`.
  *
- * Source: fs/proc/task_mmu.c (show_map_vma) and proc_pid_maps(5). Addresses are signed (base/units.ts): the vsyscall page
- * comes out negative, and exact. The kernel writes a newline in a path as \012; nothing else is escaped.
+ * Source: fs/proc/task_mmu.c (show_map_vma) and proc_pid_maps(5). Addresses are signed (base/units.ts): the vsyscall
+ * page comes out negative, and exact. The kernel writes a newline in a path as \012; nothing else is escaped.
  */
 import type { VirtAddr } from '../base/units.js'
 import { hexAddress, hexNumber } from './numeral.js'

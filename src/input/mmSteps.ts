@@ -1,8 +1,8 @@
 /**
  * A file of seeded mm calls in a fixed arena, with the real kernel's answer and the arena's state after each.
  *
- * Its format, as found in the files (the README of the recordings says hex for all; where the files differ, the files win):
- * ```
+ * Its format, as found in the files (the README of the recordings says hex for all; where the files differ, the files
+ * win): ```
  * # seed=1 steps=60 mode=fork pages=64 base=100000000000 kernel=6.18.44     decimal, but base is hex
  * init CALL = RESULT                      one or more, before step 0; then a state
  * N CALL = RESULT                         N decimal, from 0 to steps - 1; then a state
@@ -218,7 +218,9 @@ class StepReader {
     return text
   }
 
-  /** Complains about the line read last. A last line without newline was cut: that explains whatever is wrong with it. */
+  /**
+   * Complains about the line read last. A last line without newline was cut: that explains whatever is wrong with it.
+   */
   #refuse(what: string): never {
     const text = this.#lines[this.#at - 1] ?? ''
     const cut = this.#cut && this.#at === this.#lines.length

@@ -10,7 +10,10 @@ export interface Place {
   readonly line: number
 }
 
-/** Throws UsageError: "FILE: line N: what", then `rule` (what is accepted) and `remedy` (what to do) on lines of their own. */
+/**
+ * Throws UsageError: "FILE: line N: what", then `rule` (what is accepted) and `remedy` (what to do) on lines of their
+ * own.
+ */
 export function refuse(place: Place, what: string, rule?: string, remedy?: string): never {
   throw new UsageError(`${place.file}: line ${place.line}: ${what}`, rule, remedy)
 }

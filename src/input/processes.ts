@@ -29,7 +29,9 @@ export interface AddressSpace {
   /** The process it began with. */
   readonly leader: number
   readonly began: Beginning
-  /** What its threads did while they were in it, in effect order; an execve with which one left is that thread's last. */
+  /**
+   * What its threads did while they were in it, in effect order; an execve with which one left is that thread's last.
+   */
   readonly events: readonly LogEvent[]
   /** Number of the event after which no thread was in it. */
   readonly endedAt: number | undefined

@@ -3,8 +3,8 @@
  *
  * Snapshot K of process PID is the file PID.K.maps, and the log marks its moment (straceEvent.ts, SnapshotMark). So an
  * address space with both marks can be replayed: begin with snapshot 0, do what the log says, and snapshot 1 must come
- * out. One that fork made has only snapshot 1, because snapshot 0 is taken when a program starts; it begins with what its
- * parent had at the fork, as addressSpaceModel.ts works it out.
+ * out. One that fork made has only snapshot 1, because snapshot 0 is taken when a program starts; it begins with what
+ * its parent had at the fork, as addressSpaceModel.ts works it out.
  */
 import { AddressSpaceModel, type Heap } from './addressSpaceModel.js'
 import { parseMaps, type MapsEntry, type MapsVma } from './maps.js'

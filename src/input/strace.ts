@@ -1,13 +1,14 @@
 /**
  * An strace log to typed events in effect order.
  *
- * The log is that of `strace -f -y -tt -T -o FILE` with at least `-e trace=memory,clone,clone3,fork,vfork,execve,exit_group`;
- * other calls in it are kept as text. Source for the format: strace 6.1's own output and its manual, "Filtering" and
- * "Output format". Events come in the order in which their calls took effect, as far as a log can tell: effectOrder.ts.
+ * The log is that of `strace -f -y -tt -T -o FILE` with at least `-e
+ * trace=memory,clone,clone3,fork,vfork,execve,exit_group`; other calls in it are kept as text. Source for the format:
+ * strace 6.1's own output and its manual, "Filtering" and "Output format". Events come in the order in which their
+ * calls took effect, as far as a log can tell: effectOrder.ts.
  *
  * Read strictly, because a log that is misread replays another program: every line must be whole and understood, every
- * resumed call must have been left unfinished, and at the end every thread must be gone. So a log that was cut anywhere,
- * also between two lines, is refused.
+ * resumed call must have been left unfinished, and at the end every thread must be gone. So a log that was cut
+ * anywhere, also between two lines, is refused.
  */
 import { effectOrder, type UnorderedEvent } from './effectOrder.js'
 import { excerpt, refuse, splitLines, type Place } from './place.js'
@@ -197,7 +198,9 @@ class LogReader {
     this.#events.push({ kind: 'superseded', ...stamp, by })
   }
 
-  /** Time of day in µs, past midnight counted on. Lines may be a little out of order, so a step back is not a new day. */
+  /**
+   * Time of day in µs, past midnight counted on. Lines may be a little out of order, so a step back is not a new day.
+   */
   #time(match: RegExpExecArray): number {
     const [hours, minutes, seconds, micros] = match.slice(2, 6).map(Number)
     let time = (((hours ?? 0) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)) * 1_000_000 + (micros ?? 0)

@@ -135,7 +135,9 @@ class ArgList {
   }
 }
 
-/** Splits at top-level commas. `<` opens a path only right after a digit: `21<<MAP_HUGE_SHIFT` and `=>` have no pair. */
+/**
+ * Splits at top-level commas. `<` opens a path only right after a digit: `21<<MAP_HUGE_SHIFT` and `=>` have no pair.
+ */
 export function splitArgs(text: string): string[] {
   const parts: string[] = []
   let from = 0

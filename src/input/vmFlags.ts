@@ -1,6 +1,6 @@
 /**
- * Flags of a VMA as calls set them: the three letters of its protection, and those of the others that keep VMAs of a log
- * apart, in the two-letter names that smaps has for them.
+ * Flags of a VMA as calls set them: the three letters of its protection, and those of the others that keep VMAs of a
+ * log apart, in the two-letter names that smaps has for them.
  *
  * Source: mm/mmap.c (do_mmap), mm/mprotect.c (mprotect_fixup), mm/madvise.c (madvise_vma_behavior), fs/proc/task_mmu.c
  * (show_smap_vma_flags) of Linux 6.18. Left out: flags that no call of a log changes, such as VM_MAYWRITE.

@@ -47,8 +47,8 @@ export function insert(list: VmaList, vma: Vma): VmaList {
 }
 
 /**
- * `list` with `change` applied to the parts of VMAs inside start … end. Parts that come back unaltered neither split nor
- * merge, like the kernel's, which leaves a VMA alone when its flags already are what was asked.
+ * `list` with `change` applied to the parts of VMAs inside start … end. Parts that come back unaltered neither split
+ * nor merge, like the kernel's, which leaves a VMA alone when its flags already are what was asked.
  */
 export function alter(list: VmaList, start: number, end: number, change: (part: Vma) => Vma): VmaList {
   const changed: Vma[] = []

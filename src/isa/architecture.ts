@@ -2,8 +2,8 @@
  * An architecture as one row: everything that the rest of the program asks of it. Each folder of isa/ has one, in its
  * arch.ts, and index.ts lists them.
  *
- * The row is read when a machine is configured, composed, checked and described. Running kernel code never looks at it: the
- * entry format reaches it as bindings (arch/entry.ts), the rest as parts of the kernel.
+ * The row is read when a machine is configured, composed, checked and described. Running kernel code never looks at it:
+ * the entry format reaches it as bindings (arch/entry.ts), the rest as parts of the kernel.
  */
 import type { EntryFormat } from '../arch/entry.js'
 import type { Geometry } from '../arch/geometry.js'
@@ -27,7 +27,10 @@ export interface PgallocDesign {
   readonly broken?: true
 }
 
-/** Parts of the kernel that an architecture has in the place of the generic ones; the hardware walker has no generic one. */
+/**
+ * Parts of the kernel that an architecture has in the place of the generic ones; the hardware walker has no generic
+ * one.
+ */
 export type ArchParts = Pick<PartClasses, 'Mmu'> & Partial<Omit<PartClasses, 'Pgalloc'>>
 
 /** A machine of an architecture under a name of its own, as in SCENARIO@NAME. */
@@ -69,7 +72,10 @@ export interface Architecture {
 
   // ---- questions of oracles, for the address space at `mm`
 
-  /** Translations may outlive their entries: whoever uses the address space next makes TLBs forget them. Never, unless given. */
+  /**
+   * Translations may outlive their entries: whoever uses the address space next makes TLBs forget them. Never, unless
+   * given.
+   */
   readonly debts?: (mm: PhysAddr) => boolean
   /** A CPU has its tables loaded or is about to, so that entry.illegalInUse() counts. Never, unless given. */
   readonly inUse?: (mm: PhysAddr) => boolean

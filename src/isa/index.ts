@@ -1,6 +1,7 @@
 /**
- * The architectures that a machine can have. A new one is a folder beside these and a row here; a row that is added later
- * counts from then on (test/isa/toy.test.ts). The re-exports are for kernel code of users, which takes all by this name.
+ * The architectures that a machine can have. A new one is a folder beside these and a row here; a row that is added
+ * later counts from then on (test/isa/toy.test.ts). The re-exports are for kernel code of users, which takes all by
+ * this name.
  */
 import { nearest } from '../base/names.js'
 import type { Architecture } from './architecture.js'

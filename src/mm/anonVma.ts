@@ -2,8 +2,9 @@
  * anon_vma: for anonymous memory, who may have mapped a folio. An rmap walk takes its lock and visits its VMAs.
  *
  * Source: mm/rmap.c (v6.12). Departure: a VMA belongs to one anon_vma, which its whole fork family shares, instead of a
- * chain of them; a walk visits more VMAs than upstream, never fewer, and the lock (upstream: the root's) is the same one.
- * VMA.anonForked keeps what only upstream's chain can tell, whether a child inherited its pages: merging looks at it.
+ * chain of them; a walk visits more VMAs than upstream, never fewer, and the lock (upstream: the root's) is the same
+ * one. VMA.anonForked keeps what only upstream's chain can tell, whether a child inherited its pages: merging looks at
+ * it.
  *
  * The VMAs are listed in order of their pgoff, equal ones in order of arrival, as upstream's interval tree yields them:
  * mremap relies on a walk that meets the old place of a page before the new one.
@@ -121,7 +122,8 @@ export class AnonVmas extends Part {
     yield* this.putAnonVma(anonVma)
   }
 
-  // ---- the list of VMAs, anon_vma lock held for write -----------------------------------------------------------------
+  // ---- the list of VMAs, anon_vma lock held for write
+  // -----------------------------------------------------------------
 
   /** Links `vma` behind those with the same or a smaller pgoff. */
   insertVma(anonVma: PhysAddr, vma: PhysAddr): void {
@@ -147,7 +149,8 @@ export class AnonVmas extends Part {
     else poke32(before + VMA.at.anonNext, after)
   }
 
-  // ---- lock and references --------------------------------------------------------------------------------------------
+  // ---- lock and references
+  // --------------------------------------------------------------------------------------------
 
   /** anon_vma_lock_read(). */
   *anonVmaLockRead(anonVma: PhysAddr): Step<void> {
@@ -235,7 +238,8 @@ export class AnonVmas extends Part {
     return yield* this.cpu.atomicAddUnless32(phys(anonVma + ANON_VMA.at.refcount), 1, 0)
   }
 
-  // ---- slots ----------------------------------------------------------------------------------------------------------
+  // ---- slots
+  // ----------------------------------------------------------------------------------------------------------
 
   protected *takeSlot(): Step<PhysAddr> {
     const { tables } = this.k.regions

@@ -1,7 +1,8 @@
 /**
  * brk(): the end of the heap.
  *
- * Source: mm/mmap.c brk() and do_brk_flags() (v6.12). Left out: RLIMIT_DATA, mlockall(), and the early release of mmap_lock.
+ * Source: mm/mmap.c brk() and do_brk_flags() (v6.12). Left out: RLIMIT_DATA, mlockall(), and the early release of
+ * mmap_lock.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'

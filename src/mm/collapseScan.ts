@@ -9,8 +9,18 @@
  * (isolation is by folio lock and reference, see khugepaged.ts), NUMA placement, memcg limits, the sleep between scans.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdBad, pmdNone, pmdPresent, pmdTransHuge, pteNone, ptePfn, ptePresent } from '../arch/entry.js'
-import { pteSpecial, pteWrite, pteYoung } from '../arch/entry.js'
+import {
+  pmdBad,
+  pmdNone,
+  pmdPresent,
+  pmdTransHuge,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteWrite,
+  pteYoung,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { load32 } from '../machine/image/image.js'
 import { Level } from '../arch/level.js'
@@ -74,7 +84,9 @@ export class CollapseScan extends Part {
     return load32(vma + VMA.at.anonVma) === 0 ? Scan.pageAnon : Scan.succeed
   }
 
-  /** hpage_collapse_test_exit(): the last user has gone; exit_mmap() frees tables without waiting for anybody (BUG-10). */
+  /**
+   * hpage_collapse_test_exit(): the last user has gone; exit_mmap() frees tables without waiting for anybody (BUG-10).
+   */
   protected *hpageCollapseTestExit(mm: PhysAddr): Step<boolean> {
     return (yield* this.cpu.readOnce32(phys(mm + MM.at.mmUsers))) === 0
   }

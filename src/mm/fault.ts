@@ -265,8 +265,8 @@ export class FaultHandler extends Part {
   }
 
   /**
-   * finish_fault(): maps `page` of the vma's file, whose reference becomes the mapping's or is dropped because the entry is
-   * taken, or the table gone.
+   * finish_fault(): maps `page` of the vma's file, whose reference becomes the mapping's or is dropped because the
+   * entry is taken, or the table gone.
    */
   *finishFault(
     mm: PhysAddr,

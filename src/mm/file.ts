@@ -1,10 +1,10 @@
 /**
  * Files and shared memory, as far as mappings need them: a page cache indexed by page offset.
  *
- * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup(), mm/vmscan.c __remove_mapping() (v6.12). Left out:
- * truncation, writeback, read-ahead and large folios; the lookup is done under the i_pages lock instead of lockless.
- * A cached page stays until its file goes or reclaim takes it (reclaim.ts). fault-around is left out too: a fault maps
- * one page.
+ * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup(), mm/vmscan.c __remove_mapping() (v6.12). Left
+ * out: truncation, writeback, read-ahead and large folios; the lookup is done under the i_pages lock instead of
+ * lockless. A cached page stays until its file goes or reclaim takes it (reclaim.ts). fault-around is left out too: a
+ * fault maps one page.
  *
  * The contents of a file are made up from its number and the page offset, so that a page from elsewhere shows.
  */
@@ -166,8 +166,9 @@ export class Files extends Part {
   }
 
   /**
-   * __remove_mapping(): takes a page out of the cache if nobody has a reference but the cache and the caller, and it is clean;
-   * its count is zero then. Shared memory has no other place and stays. Caller: the folio lock; the page is unmapped.
+   * __remove_mapping(): takes a page out of the cache if nobody has a reference but the cache and the caller, and it is
+   * clean; its count is zero then. Shared memory has no other place and stays. Caller: the folio lock; the page is
+   * unmapped.
    */
   *removeMapping(file: PhysAddr, folio: PhysAddr): Step<boolean> {
     if (peek32(file + FILE.at.zeroed) !== 0) return false

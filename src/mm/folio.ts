@@ -206,7 +206,9 @@ export class Folios extends Part {
 
   // ---- pins -------------------------------------------------------------------------------------------------------
 
-  /** folio_maybe_dma_pinned(): may say yes for an unpinned small folio with 1,024 references, never no for a pinned one. */
+  /**
+   * folio_maybe_dma_pinned(): may say yes for an unpinned small folio with 1,024 references, never no for a pinned one.
+   */
   *folioMaybeDmaPinned(folio: PhysAddr): Step<boolean> {
     if (this.isLarge(folio)) return (yield* this.cpu.readOnce32(phys(folio + FIRST_TAIL + PAGE.at.pincount))) > 0
     return (yield* this.folioRefCount(folio)) >>> 0 >= GUP_PIN_COUNTING_BIAS

@@ -223,7 +223,8 @@ export class Fork extends Part {
     return left
   }
 
-  // ---- one entry, both locks held ------------------------------------------------------------------------------------
+  // ---- one entry, both locks held
+  // ------------------------------------------------------------------------------------
 
   /** Part of copy_pte_range(). */
   protected *copyEntry(

@@ -99,8 +99,8 @@ export class Gup extends Part {
   }
 
   /**
-   * follow_page_mask(): a referenced or pinned frame, NO_PFN, or UNSHARE. PROT_NONE entries are followed, as upstream does
-   * without FOLL_HONOR_NUMA_FAULT: a NUMA hint is for the CPU's own accesses, and the VMA has been asked before.
+   * follow_page_mask(): a referenced or pinned frame, NO_PFN, or UNSHARE. PROT_NONE entries are followed, as upstream
+   * does without FOLL_HONOR_NUMA_FAULT: a NUMA hint is for the CPU's own accesses, and the VMA has been asked before.
    */
   protected *followPageMask(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, flags: number): Step<number> {
     const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
@@ -162,8 +162,8 @@ export class Gup extends Part {
   }
 
   /**
-   * can_follow_write_pte(): a FOLL_FORCE write through a read-only entry is right only when COW is surely broken: the page
-   * is anonymous and exclusive.
+   * can_follow_write_pte(): a FOLL_FORCE write through a read-only entry is right only when COW is surely broken: the
+   * page is anonymous and exclusive.
    */
   protected *canFollowWritePte(vma: PhysAddr, page: PhysAddr, zero: boolean, flags: number): Step<boolean> {
     const vm = peek32(vma + VMA.at.flags)

@@ -11,8 +11,19 @@
  * - folio_move_anon_rmap(): a fork family shares one anon_vma, a reused folio is in the right one already
  */
 import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
-import { pfnPmd, pmdMkdirty, pmdMkhuge, pmdMkwrite, pmdMkyoung, pmdModify, pmdNone, pmdPfn } from '../arch/entry.js'
-import { pmdProtnone, pmdSame, pmdWrite } from '../arch/entry.js'
+import {
+  pfnPmd,
+  pmdMkdirty,
+  pmdMkhuge,
+  pmdMkwrite,
+  pmdMkyoung,
+  pmdModify,
+  pmdNone,
+  pmdPfn,
+  pmdProtnone,
+  pmdSame,
+  pmdWrite,
+} from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
@@ -98,14 +109,16 @@ export class HugeFault extends Part {
   }
 
   /**
-   * map_anon_folio_pmd() with the deposit: maps a new folio, which nobody else knows, over an empty PMD. The allocation's
-   * reference becomes the mapping's. Caller: PMD lock; contents and PG_uptodate are set. Also ends a collapse.
+   * map_anon_folio_pmd() with the deposit: maps a new folio, which nobody else knows, over an empty PMD. The
+   * allocation's reference becomes the mapping's. Caller: PMD lock; contents and PG_uptodate are set. Also ends a
+   * collapse.
    */
   *mapAnonFolioPmd(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, table: Table): Step<void> {
     const mm = this.k.mmOf(vma)
     const entry = maybePmdMkwrite(pmdMkdirty(this.mkHugePmd(pfn, vma)), vma)
     yield* this.k.rmap.folioAddNewAnonRmap(this.k.memmap.page(pfn), vma, haddr)
-    // Deposited before the entry is stored: a split may come as soon as the lock is free, and takes the table for granted.
+    // Deposited before the entry is stored: a split may come as soon as the lock is free, and takes the table for
+    // granted.
     yield* this.k.pgalloc.pgtableTransHugeDeposit(mm, pmdp, table)
     yield* this.k.ops.setPmdAt(mm, haddr, pmdp, entry)
   }
@@ -133,8 +146,8 @@ export class HugeFault extends Part {
   }
 
   /**
-   * do_huge_pmd_wp_page(): a folio that is this process's alone becomes writable; another one, and the huge zero page, is
-   * not copied as a whole: its mapping is split, and VM_FAULT_FALLBACK sends the fault to the one page it hit.
+   * do_huge_pmd_wp_page(): a folio that is this process's alone becomes writable; another one, and the huge zero page,
+   * is not copied as a whole: its mapping is split, and VM_FAULT_FALLBACK sends the fault to the one page it hit.
    */
   *doHugePmdWpPage(vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, orig: PteWord, flags: number): Step<number> {
     const haddr = this.k.geo.pmdAlignDown(addr)
@@ -162,7 +175,8 @@ export class HugeFault extends Part {
     const folio = this.k.splitHugePmd.folioOfPmd(orig)
     if (yield* folios.testFlag(folio, PG_ANON_EXCLUSIVE)) return Reuse.yes
     if (!(yield* folios.folioTrylock(folio))) {
-      // The lock sleeps, so the spinlock goes meanwhile; the reference keeps the folio, and the entry is compared again.
+      // The lock sleeps, so the spinlock goes meanwhile; the reference keeps the folio, and the entry is compared
+      // again.
       yield* folios.folioGet(folio, 1)
       yield* tables.pmdUnlock(pmdp)
       yield* folios.folioLock(folio)
@@ -206,7 +220,9 @@ export class HugeFault extends Part {
     return 0
   }
 
-  /** can_change_pmd_writable(): a write fault on the entry would find nothing to do but to set the bit. PMD lock held. */
+  /**
+   * can_change_pmd_writable(): a write fault on the entry would find nothing to do but to set the bit. PMD lock held.
+   */
   *canChangePmdWritable(vma: PhysAddr, pmd: PteWord): Step<boolean> {
     const flags = peek32(vma + VMA.at.flags)
     if ((flags & VM_WRITE) === 0 || (flags & VM_SHARED) !== 0 || pmdProtnone(pmd)) return false

@@ -11,8 +11,8 @@
  * invalidated state, never through none, unless it destroys the mapping (I1; seven upstream bugs broke it).
  *
  * Left out: file THPs, uffd, soft-dirty, PUD-sized pages, memcg, the deferred split queue (partly unmapped folios stay
- * whole until somebody asks), mmu notifiers (there is no secondary MMU). Each of them adds users of the same transitions
- * and locks, none changes a transition.
+ * whole until somebody asks), mmu notifiers (there is no secondary MMU). Each of them adds users of the same
+ * transitions and locks, none changes a transition.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
@@ -43,7 +43,9 @@ import { EAGAIN, ENOMEM, MM } from './mmStruct.js'
 import { NO_TABLE } from './page.js'
 
 export class HugeMemory extends Part {
-  /** pmd_trans_huge_lock(): takes the lock of a PMD that maps or migrates a huge page; false, and no lock, for others. */
+  /**
+   * pmd_trans_huge_lock(): takes the lock of a PMD that maps or migrates a huge page; false, and no lock, for others.
+   */
   *pmdTransHugeLock(pmdp: PhysAddr): Step<boolean> {
     yield* this.k.tables.pmdLock(pmdp)
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -55,8 +57,8 @@ export class HugeMemory extends Part {
   // ---- zap --------------------------------------------------------------------------------------------------------
 
   /**
-   * zap_huge_pmd(): removes a huge mapping as a whole. False when the entry is not huge under the lock: the caller looks
-   * again. Inside a gather. Caller: mmap_lock, for read is enough.
+   * zap_huge_pmd(): removes a huge mapping as a whole. False when the entry is not huge under the lock: the caller
+   * looks again. Inside a gather. Caller: mmap_lock, for read is enough.
    */
   *zapHugePmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<boolean> {
     if (!(yield* this.pmdTransHugeLock(pmdp))) return false
@@ -97,8 +99,8 @@ export class HugeMemory extends Part {
   // ---- fork -------------------------------------------------------------------------------------------------------
 
   /**
-   * copy_huge_pmd(): 0 when the child has its entry, -EAGAIN when there is nothing huge (any more) and the caller goes on
-   * with PTEs, -ENOMEM. Caller: mmap_lock of both for write, inside a write section of write_protect_seq.
+   * copy_huge_pmd(): 0 when the child has its entry, -EAGAIN when there is nothing huge (any more) and the caller goes
+   * on with PTEs, -ENOMEM. Caller: mmap_lock of both for write, inside a write section of write_protect_seq.
    */
   *copyHugePmd(
     dstMm: PhysAddr,
@@ -167,9 +169,9 @@ export class HugeMemory extends Part {
   // ---- mprotect and NUMA hints ------------------------------------------------------------------------------------
 
   /**
-   * change_huge_pmd(): 0 when the entry is not huge (the caller looks again), 1 when nothing has to be flushed, else the
-   * number of base pages: the caller flushes addr … addr + PMD_SIZE before it returns to user space, and before it drops
-   * mm.tlbFlushPending. `numa`: a NUMA hint, `newProt` is PROT_NONE's, and mmap_lock is held for read only.
+   * change_huge_pmd(): 0 when the entry is not huge (the caller looks again), 1 when nothing has to be flushed, else
+   * the number of base pages: the caller flushes addr … addr + PMD_SIZE before it returns to user space, and before it
+   * drops mm.tlbFlushPending. `numa`: a NUMA hint, `newProt` is PROT_NONE's, and mmap_lock is held for read only.
    */
   *changeHugePmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, newProt: bigint, numa: boolean): Step<number> {
     if (!(yield* this.pmdTransHugeLock(pmdp))) return 0

@@ -68,9 +68,14 @@ export interface KernelConfig {
   readonly pgalloc: string
   /** Percentage of GFP_NOWAIT allocations (table batches) that fail; a choice of the engine in each case. */
   readonly failNowait: number
-  /** CONFIG_PT_RECLAIM (v6.14): MADV_DONTNEED frees the tables it empties, which others may be walking under mmap_lock. */
+  /**
+   * CONFIG_PT_RECLAIM (v6.14): MADV_DONTNEED frees the tables it empties, which others may be walking under mmap_lock.
+   */
   readonly ptReclaim: boolean
-  /** Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each case. */
+  /**
+   * Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each
+   * case.
+   */
   readonly gpDelay: number
   /** The optional instructions that the machine has: all that its architecture knows, unless given. */
   readonly facilities?: readonly string[]
@@ -199,8 +204,9 @@ export class Kernel {
   readonly exit: Exit
 
   /**
-   * `added`: names of the parts of subsystems in rooms of their own, in their order. All kernels of a process get the same
-   * fields in one order, so that V8 sees one kind of object; most are written out, so that it keeps their classes, too.
+   * `added`: names of the parts of subsystems in rooms of their own, in their order. All kernels of a process get the
+   * same fields in one order, so that V8 sees one kind of object; most are written out, so that it keeps their classes,
+   * too.
    */
   constructor(hardware: Hardware, parts: PartClasses, added: readonly string[] = []) {
     this.cpu = hardware.cpu

@@ -9,7 +9,7 @@
  * Left out:
  * - file and shmem collapse, and with it the retraction of tables: no file folio is large here
  * - swap-in (there is no swap), uffd, mmu notifiers (no secondary MMU), per-VMA locks (faults take mmap_lock)
- * - LRU lists: an isolated folio is locked and referenced, which excludes split, migration and reclaim as isolation does
+ * - LRU lists: an isolated folio is locked and referenced, which excludes split, migration, reclaim as isolation does
  * - machine checks while copying: a copy cannot fail, so there is no rollback after it has begun
  * - mm_slots: whoever has a range scanned is a user of the mm or keeps one
  */
@@ -54,8 +54,8 @@ export class Khugepaged extends Part {
   }
 
   /**
-   * hpage_collapse_scan_pmd(): scans the huge range around `addr` and collapses it if that is worth it. Returns a Scan; all
-   * but `succeed` leave everything as it was. Caller: a user of the mm; no locks.
+   * hpage_collapse_scan_pmd(): scans the huge range around `addr` and collapses it if that is worth it. Returns a Scan;
+   * all but `succeed` leave everything as it was. Caller: a user of the mm; no locks.
    */
   *hpageCollapseScanPmd(
     mm: PhysAddr,
@@ -69,7 +69,10 @@ export class Khugepaged extends Part {
     return worth === Scan.succeed ? yield* this.collapseHugePage(mm, haddr, cc) : worth
   }
 
-  /** collapse_huge_page(). The allocation may take long, so mmap_lock is not held: the scan's result is a hint from here on. */
+  /**
+   * collapse_huge_page(). The allocation may take long, so mmap_lock is not held: the scan's result is a hint from here
+   * on.
+   */
   protected *collapseHugePage(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
     const pfn = yield* this.k.pages.allocPages(this.k.geo.hpagePmdOrder, FrameKind.data)
     if (pfn === NO_PAGE) return Scan.allocHugePageFail

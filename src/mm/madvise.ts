@@ -1,10 +1,10 @@
 /**
  * madvise().
  *
- * Source: mm/madvise.c (v6.12). Left out: MADV_REMOVE, KSM, memory failure, guard pages (v6.13). WILLNEED, COLD and PAGEOUT only
- * check their arguments: there is neither swap nor reclaim that could act on them, so no entry changes. MADV_FREE makes
- * PTEs clean and old, as upstream; nothing ever discards the pages, and huge PMDs it leaves alone: only reclaim would look
- * at the difference.
+ * Source: mm/madvise.c (v6.12). Left out: MADV_REMOVE, KSM, memory failure, guard pages (v6.13). WILLNEED, COLD and
+ * PAGEOUT only check their arguments: there is neither swap nor reclaim that could act on them, so no entry changes.
+ * MADV_FREE makes PTEs clean and old, as upstream; nothing ever discards the pages, and huge PMDs it leaves alone: only
+ * reclaim would look at the difference.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
@@ -22,8 +22,20 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
-import { EINVAL, ENOMEM, VM_DONTCOPY, VM_DONTDUMP, VM_HUGEPAGE, VM_LOCKED, VM_NOHUGEPAGE } from './mmStruct.js'
-import { VM_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, VMA } from './mmStruct.js'
+import {
+  EINVAL,
+  ENOMEM,
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_HUGEPAGE,
+  VM_LOCKED,
+  VM_NOHUGEPAGE,
+  VM_READ,
+  VM_SHARED,
+  VM_WIPEONFORK,
+  VM_WRITE,
+  VMA,
+} from './mmStruct.js'
 import { VM_SPECIAL } from './vmaMerge.js'
 
 export const MADV_NORMAL = 0

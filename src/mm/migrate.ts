@@ -4,10 +4,10 @@
  * Source: mm/migrate.c migrate_folio_unmap(), migrate_folio_move(), __migrate_folio(); mm/compaction.c
  * isolate_migratepages_block() (v6.12).
  *
- * Left out: file folios and page-cache references (whose migration freezes the count; an anonymous folio's is compared),
- * batches of folios, retries, NUMA targets, LRU lists. An isolated folio is one that somebody holds a reference to for this:
- * two isolations of one folio see each other's reference and both give up, where upstream's second one finds it off the
- * LRU and gives up earlier.
+ * Left out: file folios and page-cache references (whose migration freezes the count; an anonymous folio's is
+ * compared), batches of folios, retries, NUMA targets, LRU lists. An isolated folio is one that somebody holds a
+ * reference to for this: two isolations of one folio see each other's reference and both give up, where upstream's
+ * second one finds it off the LRU and gives up earlier.
  */
 import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import { assert } from '../base/assert.js'
@@ -100,7 +100,9 @@ export class Migrate extends MigrationEntries {
     return result
   }
 
-  /** __migrate_folio(): copies the contents, unless somebody else has a reference and could be reading or writing them. */
+  /**
+   * __migrate_folio(): copies the contents, unless somebody else has a reference and could be reading or writing them.
+   */
   protected *migrateFolio(dst: PhysAddr, src: PhysAddr): Step<number> {
     if (!(yield* this.onlyIsolated(src))) return -EAGAIN
     yield* this.copyContents(dst, src)
@@ -131,8 +133,8 @@ export class Migrate extends MigrationEntries {
     poke32(dst + PAGE.at.mapping, peek32(src + PAGE.at.mapping))
     pokeF64(dst + PAGE.at.index, peekF64(src + PAGE.at.index))
     yield* this.k.folios.setFlag(dst, peek32(src + PAGE.at.flags) & MIGRATED_FLAGS)
-    // Write barrier: contents and owner before the entries that removeMigrationPtes() stores (P2). A reader reaches both
-    // through its entry (address dependency).
+    // Write barrier: contents and owner before the entries that removeMigrationPtes() stores (P2). A reader reaches
+    // both through its entry (address dependency).
     yield* this.cpu.smpWmb()
   }
 }

@@ -92,7 +92,9 @@ export abstract class MigrationEntries extends PageVmaMapped {
     return true
   }
 
-  /** Ends try_to_migrate() when nothing maps the folio any more; only a complete walk knows that of migration entries. */
+  /**
+   * Ends try_to_migrate() when nothing maps the folio any more; only a complete walk knows that of migration entries.
+   */
   protected override *visitedVma({ flags, folio }: PageVmaMappedWalk): Step<boolean> {
     return (flags & PVMW_MIGRATION) !== 0 || (yield* this.k.folios.folioMapcount(folio)) > 0
   }
@@ -170,8 +172,8 @@ export abstract class MigrationEntries extends PageVmaMapped {
   // ---- faults that wait -------------------------------------------------------------------------------------------
 
   /**
-   * migration_entry_wait(): sleeps until the folio of the migration entry at `addr` was unlocked; returns at once when the
-   * entry is something else by now. Caller: mmap_lock for read, no spinlock. The fault is tried again afterwards.
+   * migration_entry_wait(): sleeps until the folio of the migration entry at `addr` was unlocked; returns at once when
+   * the entry is something else by now. Caller: mmap_lock for read, no spinlock. The fault is tried again afterwards.
    */
   *migrationEntryWait(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<void> {
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
@@ -190,11 +192,11 @@ export abstract class MigrationEntries extends PageVmaMapped {
   }
 
   /**
-   * migration_entry_wait_on_locked(): waits without a reference, which would make the migration fail that is waited for.
-   * The struct page may belong to another owner by the time it is looked at; then this waits for that owner's lock once,
-   * or not at all, and the fault that is tried again finds out. Upstream queues itself before it drops the page-table
-   * lock and so never waits for a later owner; no lock is held across both here, and none is needed for progress, since
-   * whoever holds a folio lock never waits for a fault.
+   * migration_entry_wait_on_locked(): waits without a reference, which would make the migration fail that is waited
+   * for. The struct page may belong to another owner by the time it is looked at; then this waits for that owner's lock
+   * once, or not at all, and the fault that is tried again finds out. Upstream queues itself before it drops the
+   * page-table lock and so never waits for a later owner; no lock is held across both here, and none is needed for
+   * progress, since whoever holds a folio lock never waits for a fault.
    */
   protected *migrationEntryWaitOnLocked(entry: PteWord): Step<void> {
     const page = this.k.memmap.page(swpOffsetPfn(entry))

@@ -1,8 +1,8 @@
 /**
  * mlock(), munlock(), and populating memory: faulting pages in before they are touched.
  *
- * Source: mm/mlock.c, mm/gup.c __mm_populate() and faultin_page_range() (v6.12). Left out: PG_mlocked, the unevictable list and
- * RLIMIT_MEMLOCK: nothing is reclaimed here, so a locked page is one that is there.
+ * Source: mm/mlock.c, mm/gup.c __mm_populate() and faultin_page_range() (v6.12). Left out: PG_mlocked, the unevictable
+ * list and RLIMIT_MEMLOCK: nothing is reclaimed here, so a locked page is one that is there.
  *
  * Populating looks at each page and faults until it is usable. That is gup without references; entries are read
  * without locks, which is enough to decide whether to fault once more.
@@ -29,7 +29,8 @@ export const VM_LOCKONFAULT = 0x80000
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT
 
 export class Mlock extends Part {
-  // ---- the system calls -----------------------------------------------------------------------------------------------
+  // ---- the system calls
+  // -----------------------------------------------------------------------------------------------
 
   /** do_mlock(), of mlock2(): `onfault` for MLOCK_ONFAULT. 0 or a negative errno. */
   *doMlock(mm: PhysAddr, start: number, len: number, onfault: boolean): Step<number> {
@@ -74,7 +75,8 @@ export class Mlock extends Part {
     return 0
   }
 
-  // ---- populate -------------------------------------------------------------------------------------------------------
+  // ---- populate
+  // -------------------------------------------------------------------------------------------------------
 
   /** __mm_populate(): every mapped page of start … end. 0 or a negative errno; stops at the first. Takes mmap_lock. */
   *mmPopulate(mm: PhysAddr, start: number, end: number): Step<number> {

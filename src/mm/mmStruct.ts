@@ -1,10 +1,10 @@
 /**
  * mm_struct, vm_area_struct and anon_vma in the image, with the lock that guards each field.
  *
- * Source: include/linux/mm_types.h, rmap.h (v6.12). Departures: VMAs are a sorted list instead of a maple tree; a VMA belongs
- * to one anon_vma shared by its whole fork family instead of a chain of them (an rmap walk then visits more VMAs than
- * upstream, never fewer); there are no per-VMA locks: faults take mmap_lock for read, as up to v6.3 and as upstream's
- * fallback still does.
+ * Source: include/linux/mm_types.h, rmap.h (v6.12). Departures: VMAs are a sorted list instead of a maple tree; a VMA
+ * belongs to one anon_vma shared by its whole fork family instead of a chain of them (an rmap walk then visits more
+ * VMAs than upstream, never fewer); there are no per-VMA locks: faults take mmap_lock for read, as up to v6.3 and as
+ * upstream's fallback still does.
  */
 import { MM_CONTEXT } from '../arch/context.js'
 import { assert } from '../base/assert.js'
@@ -58,7 +58,8 @@ export const MM = struct('mm', 320, {
   inUse: [16, 4, mmSlot], //   slot of the mm table is taken (mm table lock)
   mmapLock: [64, 16, lockWord], // rwsem
   mmUsers: [128, 4, atomic], // CPUs and others that use the address space (atomic)
-  mmCount: [184, 4, atomic], // references to the structure and the top table: one for all users together, and those of mmgrab() (atomic)
+  // references to the structure and the top table: one for all users together, and those of mmgrab()
+  mmCount: [184, 4, atomic],
   hasPinned: [132, 4, atomic], // MMF_HAS_PINNED: a page of this mm was ever pinned (set before the walk)
   //  mmap_lock:
   firstVma: [136, 4, mmapLocked],
@@ -165,7 +166,8 @@ export const VMA = struct('vma', 128, {
   inUse: [56, 4, vmaSlot],
   nextFree: [60, 4, vmaSlot],
   //  mmap_lock:
-  anonForked: [64, 4, vmaMmapLocked], // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
+  // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
+  anonForked: [64, 4, vmaMmapLocked],
 })
 
 export const VM_READ = 0x1

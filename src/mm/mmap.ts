@@ -1,9 +1,9 @@
 /**
  * mmap() and munmap().
  *
- * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap() (v6.12). Left out: limits on the number
- * of maps and on locked or promised memory, hugetlb and device mappings, sealing. None of them changes when an entry or a
- * table goes.
+ * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap() (v6.12). Left out: limits on
+ * the number of maps and on locked or promised memory, hugetlb and device mappings, sealing. None of them changes when
+ * an entry or a table goes.
  *
  * A mapping over an existing one unmaps first and then maps, mmap_lock held throughout, so nobody sees the gap.
  */
@@ -11,12 +11,37 @@ import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peekF64, poke32 } from '../machine/image/guarded.js'
 import type { Kernel } from './kernel.js'
-import { EEXIST, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED } from './mmStruct.js'
-import { VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NOHUGEPAGE, VM_NORESERVE } from './mmStruct.js'
-import { VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import {
+  EEXIST,
+  EINVAL,
+  ENOMEM,
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_NOHUGEPAGE,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+} from './mmStruct.js'
 import { Mlock } from './mlock.js'
-import { MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE } from './mmapFlags.js'
-import { MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_STACK } from './mmapFlags.js'
+import {
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_STACK,
+} from './mmapFlags.js'
 import { UnmappedArea } from './unmappedArea.js'
 
 const MAP_TYPE = MAP_SHARED | MAP_PRIVATE
@@ -190,9 +215,9 @@ export class Mmap extends UnmappedArea {
   }
 
   /**
-   * unmap_region(): zaps the detached VMAs from `first` and frees tables in floor … ceiling that nobody else needs, with one
-   * gather: flushed before anything is released. The VMAs leave their anon_vmas and files before the tables go, so that
-   * no rmap walk can be in them.
+   * unmap_region(): zaps the detached VMAs from `first` and frees tables in floor … ceiling that nobody else needs,
+   * with one gather: flushed before anything is released. The VMAs leave their anon_vmas and files before the tables
+   * go, so that no rmap walk can be in them.
    */
   *unmapRegion(mm: PhysAddr, first: PhysAddr, floor: number, ceiling: number, fullmm: boolean): Step<void> {
     const start = peekF64(first + VMA.at.start) as VirtAddr

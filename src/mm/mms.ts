@@ -1,9 +1,9 @@
 /**
  * Address spaces: the table of mm_structs, their users, mmap_lock.
  *
- * Source: kernel/fork.c mm_init(), mmput() and __mmdrop(), kernel/exit.c exit_mm(), kernel/sched/core.c context_switch(),
- * include/linux/mmap_lock.h (v6.12). mm_users keeps the address space, mm_count the structure and the top table, for kernel
- * threads that have borrowed it and may run on a dead mm.
+ * Source: kernel/fork.c mm_init(), mmput() and __mmdrop(), kernel/exit.c exit_mm(), kernel/sched/core.c
+ * context_switch(), include/linux/mmap_lock.h (v6.12). mm_users keeps the address space, mm_count the structure and the
+ * top table, for kernel threads that have borrowed it and may run on a dead mm.
  */
 import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
@@ -119,7 +119,10 @@ export class Mms extends Part {
     yield* this.mmdrop(mm)
   }
 
-  /** One more reference to the structure, which keeps nothing of the address space but its top. Caller: has one, or is a user. */
+  /**
+   * One more reference to the structure, which keeps nothing of the address space but its top. Caller: has one, or is a
+   * user.
+   */
   *mmgrab(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAdd32(phys(mm + MM.at.mmCount), 1)
   }
@@ -140,7 +143,9 @@ export class Mms extends Part {
     return phys(peek32(area + CPU_AREA.at.activeMm) !== 0 ? 0 : peek32(area + CPU_AREA.at.currentMm))
   }
 
-  /** A kernel thread runs on this CPU from now on and borrows the address space of the process before it, if one ran. */
+  /**
+   * A kernel thread runs on this CPU from now on and borrows the address space of the process before it, if one ran.
+   */
   *borrowMm(): Step<void> {
     const mm = this.currentMm()
     if (mm === 0) return

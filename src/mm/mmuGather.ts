@@ -6,8 +6,8 @@
  * its lock is dropped; M3 tlb_flush_pending is raised before the first lock and dropped after the last flush.
  *
  * The gather of a CPU lives in its part, as the kernel's lives on the stack: nothing of it outlives the operation. Left
- * out: delayed rmap (no dirty shared file pages), per-VMA flags, page-size batches; page batches are one array instead of a
- * chain, full at the size of upstream's on-stack bundle in small geometries.
+ * out: delayed rmap (no dirty shared file pages), per-VMA flags, page-size batches; page batches are one array instead
+ * of a chain, full at the size of upstream's on-stack bundle in small geometries.
  */
 import { phys, tableNr, type Pfn, type PhysAddr, type Table, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'

@@ -19,8 +19,8 @@ import { FILE, VMA } from './mmStruct.js'
 
 export abstract class MoveTables extends Part {
   /**
-   * move_page_tables(): returns the bytes moved, fewer than `len` without memory for a table. `locks`: every step excludes
-   * rmap walks. Caller: mmap_lock for write; nothing is mapped at the target.
+   * move_page_tables(): returns the bytes moved, fewer than `len` without memory for a table. `locks`: every step
+   * excludes rmap walks. Caller: mmap_lock for write; nothing is mapped at the target.
    */
   *movePageTables(
     vma: PhysAddr,
@@ -112,8 +112,8 @@ export abstract class MoveTables extends Part {
   }
 
   /**
-   * move_normal_pmd(): false when the entry points to no table any more: it was looked at without a lock, and a collapse
-   * may have come in between (BUG-11). Caller: the rmap locks.
+   * move_normal_pmd(): false when the entry points to no table any more: it was looked at without a lock, and a
+   * collapse may have come in between (BUG-11). Caller: the rmap locks.
    */
   protected *moveNormalPmd(
     vma: PhysAddr,
@@ -210,7 +210,8 @@ export abstract class MoveTables extends Part {
     return present
   }
 
-  // ---- the flush ------------------------------------------------------------------------------------------------------
+  // ---- the flush
+  // ------------------------------------------------------------------------------------------------------
 
   /** Part of move_ptes(): with both locks held; see the rule at the head of the file. */
   protected *flushBeforeUnlock(vma: PhysAddr, start: number, end: number): Step<void> {
@@ -220,7 +221,8 @@ export abstract class MoveTables extends Part {
   /** Part of move_ptes(): where the flush was until 2018. */
   protected *flushAfterUnlock(_vma: PhysAddr, _start: number, _end: number): Step<void> {}
 
-  // ---- locks ----------------------------------------------------------------------------------------------------------
+  // ---- locks
+  // ----------------------------------------------------------------------------------------------------------
 
   /** take_rmap_locks(): i_mmap_rwsem, then the anon_vma lock. Caller: no page-table lock. */
   protected *takeRmapLocks(vma: PhysAddr): Step<void> {

@@ -1,8 +1,8 @@
 /**
  * mprotect(), and the NUMA hints that use the same walk.
  *
- * Source: mm/mprotect.c do_mprotect_pkey(), mprotect_fixup(), change_protection() (v6.12). Left out: PROT_GROWSDOWN, protection keys,
- * READ_IMPLIES_EXEC, soft-dirty and uffd write protection, hugetlb.
+ * Source: mm/mprotect.c do_mprotect_pkey(), mprotect_fixup(), change_protection() (v6.12). Left out: PROT_GROWSDOWN,
+ * protection keys, READ_IMPLIES_EXEC, soft-dirty and uffd write protection, hugetlb.
  *
  * All entries are changed first, each under the lock of its table, and flushed once at the end, through a gather. In
  * between other CPUs use the old rights; mm.tlbFlushPending, which the gather raises before the first lock, tells those
@@ -33,8 +33,19 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
-import { EACCES, EINVAL, ENOMEM, VM_ACCOUNT, VM_EXEC, VM_LOCKED, VM_NORESERVE, VM_READ } from './mmStruct.js'
-import { VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import {
+  EACCES,
+  EINVAL,
+  ENOMEM,
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+} from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE } from './page.js'
 
 const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC
@@ -114,8 +125,8 @@ export class Mprotect extends Part {
   }
 
   /**
-   * change_prot_numa(): makes the pages of start … end, all in `vma`, inaccessible, so that their next use faults and tells
-   * which CPU it came from. mmap_lock for read.
+   * change_prot_numa(): makes the pages of start … end, all in `vma`, inaccessible, so that their next use faults and
+   * tells which CPU it came from. mmap_lock for read.
    */
   *changeProtNuma(vma: PhysAddr, start: number, end: number): Step<void> {
     yield* this.k.gather.tlbGatherMmu(this.k.mmOf(vma), false)
@@ -123,7 +134,8 @@ export class Mprotect extends Part {
     yield* this.k.gather.tlbFinishMmu()
   }
 
-  // ---- the walk -------------------------------------------------------------------------------------------------------
+  // ---- the walk
+  // -------------------------------------------------------------------------------------------------------
 
   /** change_protection(): inside a gather, which flushes later. */
   *changeProtection(vma: PhysAddr, start: number, end: number, change: Change): Step<void> {
@@ -205,8 +217,8 @@ export class Mprotect extends Part {
   }
 
   /**
-   * can_change_pte_writable(): a write fault would make the entry writable without a look at anything but the page, under
-   * the lock that is held. In private memory that means anonymous and exclusive (A4).
+   * can_change_pte_writable(): a write fault would make the entry writable without a look at anything but the page,
+   * under the lock that is held. In private memory that means anonymous and exclusive (A4).
    */
   protected *canChangePteWritable(vma: PhysAddr, pte: PteWord): Step<boolean> {
     if (pteProtnone(pte)) return false

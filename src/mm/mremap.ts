@@ -1,9 +1,9 @@
 /**
  * mremap(): the system call and the VMAs. moveTables.ts moves the entries.
  *
- * Source: mm/mremap.c (v6.12 for what moves and how; the checks and their order as of v6.18, which made them before the target
- * is unmapped, and lets a move without resize span several VMAs: that is what the recordings show). Left out: hugetlb,
- * sealing, the limits on maps and on locked memory, and the release of mmap_lock while a shrink zaps.
+ * Source: mm/mremap.c (v6.12 for what moves and how; the checks and their order as of v6.18, which made them before the
+ * target is unmapped, and lets a move without resize span several VMAs: that is what the recordings show). Left out:
+ * hugetlb, sealing, the limits on maps and on locked memory, and the release of mmap_lock while a shrink zaps.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'

@@ -1,10 +1,11 @@
 /**
  * struct page: what the kernel knows of each frame, in the memmap, one 64-byte structure a frame.
  *
- * Source: include/linux/mm_types.h, page-flags.h (v6.12). Kept: reference and map counts, compound links, the flags that
- * this model uses, the union of lru and rcu_head (their overlay is a bug class), the split page-table lock. A large folio
- * keeps its entire mapcount, pin count and sum of mapcounts in its first tail page, as upstream does. Left out: zones and nodes,
- * memcg, private data, the deferred-split list (partially mapped folios are split on request only).
+ * Source: include/linux/mm_types.h, page-flags.h (v6.12). Kept: reference and map counts, compound links, the flags
+ * that this model uses, the union of lru and rcu_head (their overlay is a bug class), the split page-table lock. A
+ * large folio keeps its entire mapcount, pin count and sum of mapcounts in its first tail page, as upstream does. Left
+ * out: zones and nodes, memcg, private data, the deferred-split list (partially mapped folios are split on request
+ * only).
  *
  * Counts: refcount 0 is free or frozen. mapcount and entireMapcount are stored minus one.
  */
@@ -25,8 +26,8 @@ import { struct } from '../machine/image/struct.js'
 
 // ---- guards -------------------------------------------------------------------------------------------------------
 //
-// A page's owner is who has allocated it and has not made it known, who has frozen its count, and who has dropped the last
-// reference. Everything else that CPUs write in a struct page they write with accessors.
+// A page's owner is who has allocated it and has not made it known, who has frozen its count, and who has dropped the
+// last reference. Everything else that CPUs write in a struct page they write with accessors.
 
 /** The head's count is not zero: nobody takes the folio apart meanwhile, since that begins with a frozen count. */
 function isWhole(page: number): boolean {
@@ -45,8 +46,8 @@ const whole: Guard = guard(
 )
 
 /**
- * A migration entry names a folio whose count may be frozen. What splits or migrates it leaves all its pages anonymous, or
- * none, until the entries are gone: whoever holds the lock of an entry's table may ask.
+ * A migration entry names a folio whose count may be frozen. What splits or migrates it leaves all its pages anonymous,
+ * or none, until the entries are gone: whoever holds the lock of an entry's table may ask.
  */
 function mayAskNature(holder: Holder, page: number): boolean {
   if (isWhole(page)) return true

@@ -1,8 +1,9 @@
 /**
  * The buddy allocator: free blocks of 2^order frames on one list for each order, under the zone lock.
  *
- * Source: mm/page_alloc.c (v6.12). Left out: per-CPU lists, zones and nodes, migrate types, watermarks and reclaim. A freed
- * frame goes to the head of its list and is the next one handed out, which makes a use after free meet a new owner soon.
+ * Source: mm/page_alloc.c (v6.12). Left out: per-CPU lists, zones and nodes, migrate types, watermarks and reclaim. A
+ * freed frame goes to the head of its list and is the next one handed out, which makes a use after free meet a new
+ * owner soon.
  */
 import { pfn as toPfn, phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -21,7 +22,8 @@ export const MAX_PAGE_ORDER = 10
 export const ZONE = struct('zone', 192, {
   lock: [0, 8, lockWord],
   freePages: [8, 4, ownLock('the zone lock', 0)], // frames in all lists (lock)
-  freeList: [64, 4 * (MAX_PAGE_ORDER + 1), ownLock('the zone lock', 0)], // by order: struct page of the first free block, or 0 (lock)
+  // by order: struct page of the first free block, or 0 (lock)
+  freeList: [64, 4 * (MAX_PAGE_ORDER + 1), ownLock('the zone lock', 0)],
 })
 
 export function placeZone(layout: Layout): PhysAddr {

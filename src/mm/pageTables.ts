@@ -1,20 +1,19 @@
 /**
- * Page tables: their memory, their locks, and the entries of PTE tables. PTE tables come from pgalloc/; the way to them is
- * upperTables.ts.
+ * Page tables: their memory, their locks, and the entries of PTE tables. PTE tables come from pgalloc/; the way to them
+ * is upperTables.ts.
  *
- * Source: mm/memory.c, mm/pgtable-generic.c, include/linux/mm.h, asm-generic/pgalloc.h (v6.12). The split locks, and the
- * heads of deposit rings, are in struct page; tables in one page share its lock.
+ * Source: mm/memory.c, mm/pgtable-generic.c, include/linux/mm.h, asm-generic/pgalloc.h (v6.12). The split locks, and
+ * the heads of deposit rings, are in struct page; tables in one page share its lock.
  *
- * Locks: mm.pageTableLock guards pgd and pud entries; the lock of a PMD table its entries and its deposit ring; the lock
- * of a PTE table its entries. The PMD lock is taken before the PTE lock.
+ * Locks: mm.pageTableLock guards pgd and pud entries; the lock of a PMD table its entries and its deposit ring; the
+ * lock of a PTE table its entries. The PMD lock is taken before the PTE lock.
  */
 import { phys, type Pfn, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
 import { emptyEntry, entryTable, pmdBad, pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'
-import type { UpperLevel } from '../arch/level.js'
+import { type UpperLevel, Level } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, poke32, poke64 } from '../machine/image/guarded.js'
 import { add32, note } from '../machine/image/image.js'
-import { Level } from '../arch/level.js'
 import { FrameKind } from '../arch/observer.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'

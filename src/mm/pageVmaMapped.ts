@@ -1,15 +1,14 @@
 /**
  * The walking side of the reverse map: from a folio to the entries that map it, or that wait for it.
  *
- * Source: mm/page_vma_mapped.c page_vma_mapped_walk(), mm/rmap.c rmap_walk_anon() (v6.12). Upstream hands one place after
- * the other to its caller; here the caller is the subclass, which is visited under the lock of the place.
+ * Source: mm/page_vma_mapped.c page_vma_mapped_walk(), mm/rmap.c rmap_walk_anon() (v6.12). Upstream hands one place
+ * after the other to its caller; here the caller is the subclass, which is visited under the lock of the place.
  *
  * Left out: file folios (none migrates here) and hugetlb. The PTE lock is held across the folio's entries of one table,
  * as upstream's walk keeps it from the first that it finds.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent } from '../arch/entry.js'
-import { isMigrationEntry, swpOffsetPfn } from '../arch/entry.js'
+import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent, isMigrationEntry, swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
@@ -46,8 +45,8 @@ export abstract class PageVmaMapped extends Part {
 
   /**
    * rmap_walk_anon(): visits every place where `old` is mapped (PVMW_MIGRATION: waited for), in all VMAs of `anonVma`;
-   * `folio` says where to look, and is `old` unless it replaces it. Ends early when a visit or visitedVma() returns false.
-   * Caller: the lock of both folios, the anon_vma lock.
+   * `folio` says where to look, and is `old` unless it replaces it. Ends early when a visit or visitedVma() returns
+   * false. Caller: the lock of both folios, the anon_vma lock.
    */
   protected *rmapWalkAnon(anonVma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<void> {
     for (let vma = peek32(anonVma + ANON_VMA.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.anonNext)) {
@@ -106,7 +105,9 @@ export abstract class PageVmaMapped extends Part {
     return yield* this.walkPtes(pvmw, end)
   }
 
-  /** Waits until a zap that has cleared the entry has also dropped the mapcount: it does both under the lock (BUG-49). */
+  /**
+   * Waits until a zap that has cleared the entry has also dropped the mapcount: it does both under the lock (BUG-49).
+   */
   protected *awaitZap(pmdp: PhysAddr): Step<void> {
     yield* this.k.tables.pmdLock(pmdp)
     yield* this.k.tables.pmdUnlock(pmdp)
@@ -145,7 +146,9 @@ export abstract class PageVmaMapped extends Part {
     return goOn
   }
 
-  /** A look without the lock. What it finds is looked at again under it; what it misses is for PVMW_SYNC to care about. */
+  /**
+   * A look without the lock. What it finds is looked at again under it; what it misses is for PVMW_SYNC to care about.
+   */
   protected *anyPteMatches(pvmw: PageVmaMappedWalk, end: VirtAddr): Step<boolean> {
     let ptep = yield* this.k.tables.pteOffsetMap(pvmw.pmdp, pvmw.address)
     if (ptep === 0) return false

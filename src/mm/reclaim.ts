@@ -1,15 +1,15 @@
 /**
- * Reclaim of page cache: clean pages of a file are unmapped everywhere, taken out of the cache and freed; the next access
- * reads them anew.
+ * Reclaim of page cache: clean pages of a file are unmapped everywhere, taken out of the cache and freed; the next
+ * access reads them anew.
  *
  * Source: mm/vmscan.c shrink_folio_list(), __remove_mapping(), mm/rmap.c try_to_unmap(), rmap_walk_file() (v6.12).
  *
- * Left out: LRU lists and aging (whoever calls has chosen the pages; that a page is on a list is a flag of it), writeback (dirty pages stay), swap (anonymous and
- * shared memory stay), workingset shadows, large folios of files.
+ * Left out: LRU lists and aging (whoever calls has chosen the pages; that a page is on a list is a flag of it),
+ * writeback (dirty pages stay), swap (anonymous and shared memory stay), workingset shadows, large folios of files.
  *
- * Who may have the page: mappings, which the folio lock does not keep from coming back, gup and pfn walkers. So the count is
- * frozen, which proves that nobody has a reference but the cache and this walk, and the dirty flag is looked at after
- * that: somebody who wrote through a reference has set it before he dropped that.
+ * Who may have the page: mappings, which the folio lock does not keep from coming back, gup and pfn walkers. So the
+ * count is frozen, which proves that nobody has a reference but the cache and this walk, and the dirty flag is looked
+ * at after that: somebody who wrote through a reference has set it before he dropped that.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pteDirty } from '../arch/entry.js'
@@ -25,7 +25,10 @@ import { PageVmaMapped, type PageVmaMappedWalk } from './pageVmaMapped.js'
 const TTU_BATCH_FLUSH = 0x40
 
 export class Reclaim extends PageVmaMapped {
-  /** Pages `first` … `first` + `count` - 1 of `file`, as far as they are cached; returns how many were freed. Caller: no locks. */
+  /**
+   * Pages `first` … `first` + `count` - 1 of `file`, as far as they are cached; returns how many were freed. Caller: no
+   * locks.
+   */
   *shrinkFile(file: PhysAddr, first: number, count: number): Step<number> {
     const { folios } = this.k
     const [gone, kept]: [PhysAddr[], PhysAddr[]] = [[], []]

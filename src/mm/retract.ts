@@ -7,8 +7,9 @@
  * again: nobody who walks the tables can tell. The folio lock of the huge page, which keeps faults from refilling what
  * was unmapped until the tables are gone, is a lock of the file here.
  *
- * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the tables
- * meanwhile; the PMD lock, then the PTE lock. Walkers with IRQs off and RCU readers may be in the table longer: pte_free_defer().
+ * Locks: mmap_lock for read, or only that of the file's list of VMAs, so faults, gup and MADV_DONTNEED are in the
+ * tables meanwhile; the PMD lock, then the PTE lock. Walkers with IRQs off and RCU readers may be in the table longer:
+ * pte_free_defer().
  */
 import { phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
 import { entryTable, pmdLeaf, pmdPresent, pteDirty, pteNone, ptePfn, ptePresent, pteSpecial } from '../arch/entry.js'
@@ -58,9 +59,10 @@ export class Retract extends Part {
   }
 
   /**
-   * retract_page_tables(): the tables of all mappings of page `pgoff` of `file`, in any process, that begin a huge range
-   * there; returns how many. No mmap_lock: the lock of the file's list keeps the VMAs, and with them their tables, since
-   * a VMA leaves the list before its tables are freed. Faults, mremap and MADV_DONTNEED may be anywhere in them.
+   * retract_page_tables(): the tables of all mappings of page `pgoff` of `file`, in any process, that begin a huge
+   * range there; returns how many. No mmap_lock: the lock of the file's list keeps the VMAs, and with them their
+   * tables, since a VMA leaves the list before its tables are freed. Faults, mremap and MADV_DONTNEED may be anywhere
+   * in them.
    */
   *retractPageTables(file: PhysAddr, pgoff: number): Step<number> {
     const [folio, lock] = [phys(file + FILE.at.hugeLock), phys(file + FILE.at.rwsem)]
@@ -73,7 +75,9 @@ export class Retract extends Part {
     return taken
   }
 
-  /** Clears the entries of every table (try_to_unmap() of the small pages), or takes the tables, which are empty then. */
+  /**
+   * Clears the entries of every table (try_to_unmap() of the small pages), or takes the tables, which are empty then.
+   */
   protected *eachTable(file: PhysAddr, pgoff: number, take: boolean): Step<number> {
     let found = 0
     for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext))) {

@@ -1,9 +1,9 @@
 /**
  * The counting side of the reverse map: mapcounts, and the exclusive flag of anonymous pages.
  *
- * Source: mm/rmap.c, include/linux/rmap.h (v6.12). A mapping adds its reference first and its mapcount second, and drops
- * the mapcount first and the reference last (R1), so that refcount >= mapcount at any moment. The walking side (try_to_migrate,
- * remove_migration_ptes) is in migrate.ts. Left out: _nr_pages_mapped and its statistics, and KSM.
+ * Source: mm/rmap.c, include/linux/rmap.h (v6.12). A mapping adds its reference first and its mapcount second, and
+ * drops the mapcount first and the reference last (R1), so that refcount >= mapcount at any moment. The walking side
+ * (try_to_migrate, remove_migration_ptes) is in migrate.ts. Left out: _nr_pages_mapped and its statistics, and KSM.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'

@@ -12,21 +12,31 @@
  * None of these changes which states the entry passes through, which locks are held, or when TLBs are flushed.
  */
 import { type Pfn, phys, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
-import { pfnPte, pmdDirty, pmdPfn, pmdTransHuge, pmdWrite, pmdYoung } from '../arch/entry.js'
-import { pteMkdirty, pteMkold, pteMkspecial, pteMkwrite, pteNone, vmGetPageProt } from '../arch/entry.js'
 import {
+  pfnPte,
+  pmdDirty,
+  pmdPfn,
+  pmdTransHuge,
+  pmdWrite,
+  pmdYoung,
+  pteMkdirty,
+  pteMkold,
+  pteMkspecial,
+  pteMkwrite,
+  pteNone,
+  vmGetPageProt,
   isMigrationEntry,
   isMigrationEntryDirty,
   isMigrationEntryYoung,
   isReadableExclusiveMigrationEntry,
-} from '../arch/entry.js'
-import { isWritableMigrationEntry, makeMigrationEntryDirty, makeMigrationEntryYoung } from '../arch/entry.js'
-import {
+  isWritableMigrationEntry,
+  makeMigrationEntryDirty,
+  makeMigrationEntryYoung,
   makeReadableExclusiveMigrationEntry,
   makeReadableMigrationEntry,
   makeWritableMigrationEntry,
+  swpOffsetPfn,
 } from '../arch/entry.js'
-import { swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek64 } from '../machine/image/guarded.js'
 import { load32 } from '../machine/image/image.js'

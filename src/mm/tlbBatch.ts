@@ -1,13 +1,13 @@
 /**
- * Unmapping for reclaim with one flush for many pages: entries are cleared under their locks, and the TLBs forget them only
- * before the pages are freed.
+ * Unmapping for reclaim with one flush for many pages: entries are cleared under their locks, and the TLBs forget them
+ * only before the pages are freed.
  *
  * Source: mm/rmap.c set_tlb_ubc_flush_pending(), try_to_unmap_flush(), flush_tlb_batched_pending() (v6.12). What a CPU
  * has not flushed yet is with the architecture's code (archTlbbatchAddPending()).
  *
  * Whoever takes the lock of a table and concludes something from an entry that is not present (a zap, mprotect, mremap,
- * MADV_FREE) has to flush first: mm.tlbFlushBatched counts batched clears in its low half, and in its high half how many
- * of them are known to be flushed. The count is raised under that lock, so that whoever takes it next sees it.
+ * MADV_FREE) has to flush first: mm.tlbFlushBatched counts batched clears in its low half, and in its high half how
+ * many of them are known to be flushed. The count is raised under that lock, so that whoever takes it next sees it.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pteAccessible } from '../arch/entry.js'
@@ -47,7 +47,10 @@ export class TlbBatch extends Part {
     yield* this.k.tlbFlush.archTlbbatchFlush()
   }
 
-  /** flush_tlb_batched_pending(). Caller: has just taken the lock of a table of `mm`, and does so each time it takes one. */
+  /**
+   * flush_tlb_batched_pending(). Caller: has just taken the lock of a table of `mm`, and does so each time it takes
+   * one.
+   */
   *flushTlbBatchedPending(mm: PhysAddr): Step<void> {
     if (!this.k.tlbFlush.batchesUnmaps) return
     const counter = phys(mm + MM.at.tlbFlushBatched)

@@ -1,9 +1,10 @@
 /**
  * Room for new mappings.
  *
- * Source: mm/mmap.c get_unmapped_area(), mm/vma.c unmapped_area_topdown(), mm/huge_memory.c __thp_get_unmapped_area() (v6.12,
- * anonymous memory aligned as of v6.18: only when its length is a multiple of a huge page). Left out: the bottom-up layout,
- * mmap_min_addr, and areas of the drivers' own choice. Nothing here is shared with anybody but under mmap_lock.
+ * Source: mm/mmap.c get_unmapped_area(), mm/vma.c unmapped_area_topdown(), mm/huge_memory.c __thp_get_unmapped_area()
+ * (v6.12, anonymous memory aligned as of v6.18: only when its length is a multiple of a huge page). Left out: the
+ * bottom-up layout, mmap_min_addr, and areas of the drivers' own choice. Nothing here is shared with anybody but under
+ * mmap_lock.
  */
 import type { PhysAddr } from '../base/units.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
@@ -28,7 +29,9 @@ export abstract class UnmappedArea extends Part {
     return aligned >= 0 ? aligned : this.vmUnmappedArea(mm, len)
   }
 
-  /** __thp_get_unmapped_area(): so that offsets in the file and addresses are aligned alike; -1 when it does not pay. */
+  /**
+   * __thp_get_unmapped_area(): so that offsets in the file and addresses are aligned alike; -1 when it does not pay.
+   */
   protected thpGetUnmappedArea(mm: PhysAddr, len: number, offset: number): number {
     const { pmdSize } = this.k.geo
     const firstHuge = Math.ceil(offset / pmdSize) * pmdSize

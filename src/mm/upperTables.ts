@@ -1,7 +1,7 @@
 /**
- * The levels of page tables above the PTE table: how a walk gets to the PMD entry of an address, how tables are added and
- * taken away. This part has the four levels of x86-64, which are the same for every process and for ever; an architecture
- * whose levels fold at run time replaces it (s390/foldedTables.ts).
+ * The levels of page tables above the PTE table: how a walk gets to the PMD entry of an address, how tables are added
+ * and taken away. This part has the four levels of x86-64, which are the same for every process and for ever; an
+ * architecture whose levels fold at run time replaces it (s390/foldedTables.ts).
  *
  * Source: mm/memory.c __pud_alloc() … free_pgd_range(), mm/gup.c gup_fast_pgd_range() and below (v6.12). Left out:
  * kernel page tables, tables shared between processes (hugetlb), leaves above the PMD.
@@ -10,10 +10,9 @@
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { entryTable, pmdLeaf, pmdPresent, pteNone, tableEntry } from '../arch/entry.js'
-import type { UpperLevel } from '../arch/level.js'
+import { type UpperLevel, Level } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32, pokeF64 } from '../machine/image/guarded.js'
-import { Level } from '../arch/level.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { MM } from './mmStruct.js'
@@ -44,7 +43,9 @@ export class UpperTables extends Part {
     yield* this.k.tables.freeTable(this.k.memmap.tableAt(peek32(mm + MM.at.pgd)), Level.pgd)
   }
 
-  /** Makes addresses below `end` translatable, if they can be; false: no memory for that. Caller: mmap_lock for write. */
+  /**
+   * Makes addresses below `end` translatable, if they can be; false: no memory for that. Caller: mmap_lock for write.
+   */
   *reach(_mm: PhysAddr, _end: number): Step<boolean> {
     return true
   }
@@ -116,7 +117,8 @@ export class UpperTables extends Part {
     const now = (yield* this.cpu.readOnce64(entry)) as PteWord
     if (this.isNone(now)) {
       // Write barrier: the table's empty entries before the pointer to it. A walker needs no barrier of its own: it
-      // reaches the entries only through the pointer (address dependency). The unlock is too late for walkers without lock.
+      // reaches the entries only through the pointer (address dependency). The unlock is too late for walkers without
+      // lock.
       yield* this.cpu.smpWmb()
       yield* this.k.ops.upperPopulate(level, mm, addr, entry, table)
     }
@@ -145,7 +147,9 @@ export class UpperTables extends Part {
     }
   }
 
-  /** free_pmd_range() below the region-third (PUD) entry at `pudp`, and the PMD table itself if nothing else needs it. */
+  /**
+   * free_pmd_range() below the region-third (PUD) entry at `pudp`, and the PMD table itself if nothing else needs it.
+   */
   protected *freePmdRange(
     mm: PhysAddr,
     pudp: PhysAddr,
@@ -189,8 +193,8 @@ export class UpperTables extends Part {
 
   /**
    * gup_fast_pgd_range() and the levels below it, down to the PMD: fills `pages` with what GupFast takes there, returns
-   * how many. The upper entries are read anew for each PMD range and not once for all of theirs: it keeps the walk in one
-   * loop, whose words stay in registers.
+   * how many. The upper entries are read anew for each PMD range and not once for all of theirs: it keeps the walk in
+   * one loop, whose words stay in registers.
    */
   *gupFastPgdRange(mm: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, pages: Int32Array): Step<number> {
     const { geo, observer } = this.k

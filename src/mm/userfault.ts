@@ -2,8 +2,8 @@
  * Filling one page of a shared file mapping for a userfaultfd monitor: UFFDIO_CONTINUE, which maps what the page cache
  * has. Here for one reason: it is a walker that expects the table it has just made to be there.
  *
- * Source: mm/userfaultfd.c mfill_atomic() and mfill_atomic_pte_continue() (v6.12). Left out: registration of ranges, the
- * messages, the other kinds of filling, and write protection; none of them holds a table in another way.
+ * Source: mm/userfaultfd.c mfill_atomic() and mfill_atomic_pte_continue() (v6.12). Left out: registration of ranges,
+ * the messages, the other kinds of filling, and write protection; none of them holds a table in another way.
  */
 import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'

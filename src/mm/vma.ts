@@ -1,10 +1,10 @@
 /**
  * VMAs: finding, splitting and merging.
  *
- * Source: mm/vma.c, mm/mmap.c (v6.12, merging as of v6.18, see vmaMerge.ts). The VMAs of an mm are a sorted list instead of a
- * maple tree: it is read and written under mmap_lock only, so the kernel's lockless lookups (per-VMA locks) are absent
- * and with them the races of tree nodes. Left out: map_count's limit (the slots of the table are one), accounting of
- * memory promised, hugetlb, vm_ops.
+ * Source: mm/vma.c, mm/mmap.c (v6.12, merging as of v6.18, see vmaMerge.ts). The VMAs of an mm are a sorted list
+ * instead of a maple tree: it is read and written under mmap_lock only, so the kernel's lockless lookups (per-VMA
+ * locks) are absent and with them the races of tree nodes. Left out: map_count's limit (the slots of the table are
+ * one), accounting of memory promised, hugetlb, vm_ops.
  *
  * Fields of a VMA change under mmap_lock for write, and start, end and pgoff under the anon_vma lock for write too:
  * rmap walkers hold nothing else.
@@ -167,7 +167,8 @@ export class Vmas extends Part {
     const file = phys(peek32(vma + VMA.at.file))
     if (file === 0) return
     yield* this.lockFile(file)
-    // Behind the others: a walk of the list meets the source of an mremap before its target, and misses no page on the way.
+    // Behind the others: a walk of the list meets the source of an mremap before its target, and misses no page on the
+    // way.
     let prev = 0
     for (let at = peek32(file + FILE.at.firstVma); at !== 0; at = peek32(at + VMA.at.fileNext)) prev = at
     poke32(vma + VMA.at.fileNext, 0)
@@ -216,7 +217,9 @@ export class Vmas extends Part {
 
   // ---- splitting ----------------------------------------------------------------------------------------------------
 
-  /** split_vma(): cuts `vma` at `addr`; the new VMA is the lower part if `newBelow`. 0 or -ENOMEM. mmap_lock for write. */
+  /**
+   * split_vma(): cuts `vma` at `addr`; the new VMA is the lower part if `newBelow`. 0 or -ENOMEM. mmap_lock for write.
+   */
   *splitVma(vma: PhysAddr, addr: VirtAddr, newBelow: boolean): Step<number> {
     const fresh = yield* this.vmAreaDup(vma, phys(peek32(vma + VMA.at.mm)))
     if (fresh === 0) return -ENOMEM
@@ -260,8 +263,8 @@ export class Vmas extends Part {
   // ---- merging ------------------------------------------------------------------------------------------------------
 
   /**
-   * vma_modify_flags(): start … end of `vma`, which is to get `flags`, as a VMA of its own or merged into a neighbour that
-   * has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
+   * vma_modify_flags(): start … end of `vma`, which is to get `flags`, as a VMA of its own or merged into a neighbour
+   * that has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
    */
   *vmaModifyFlags(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number): Step<PhysAddr> {
     const merged = yield* this.vmaMergeExistingRange(vma, start, end, flags)
@@ -305,8 +308,8 @@ export class Vmas extends Part {
   }
 
   /**
-   * vma_merge_new_range(): a neighbour that grew over a range where nothing is mapped; 0: none could. `justExpand`: only
-   * the one before it may.
+   * vma_merge_new_range(): a neighbour that grew over a range where nothing is mapped; 0: none could. `justExpand`:
+   * only the one before it may.
    */
   *vmaMergeNewRange(range: MergeRange, justExpand: boolean): Step<PhysAddr> {
     const { prev, next, anonOf } = range

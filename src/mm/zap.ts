@@ -41,8 +41,9 @@ export class Zap extends Part {
   }
 
   /**
-   * unmap_mapping_pages(): pages `first` … `first` + `count` - 1 of `file` are mapped nowhere, for a moment: what truncation
-   * does first. No mmap_lock and no folio lock; that of the file's list keeps the VMAs, and their tables as far as VMAs do.
+   * unmap_mapping_pages(): pages `first` … `first` + `count` - 1 of `file` are mapped nowhere, for a moment: what
+   * truncation does first. No mmap_lock and no folio lock; that of the file's list keeps the VMAs, and their tables as
+   * far as VMAs do.
    */
   *unmapMappingPages(file: PhysAddr, first: number, count: number): Step<void> {
     const lock = phys(file + FILE.at.rwsem)
@@ -99,8 +100,8 @@ export class Zap extends Part {
   }
 
   /**
-   * zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. With `reclaim`, which a whole
-   * table's range has, the empty table goes as well.
+   * zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. With `reclaim`, which a
+   * whole table's range has, the empty table goes as well.
    */
   protected *zapPteRange(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
     const { pageSize } = this.k.geo
@@ -139,7 +140,9 @@ export class Zap extends Part {
     return !dropped
   }
 
-  /** try_get_and_clear_pmd(): with the table's lock held, and the PMD's only if it is to be had; the old entry or none. */
+  /**
+   * try_get_and_clear_pmd(): with the table's lock held, and the PMD's only if it is to be had; the old entry or none.
+   */
   protected *tryGetAndClearPmd(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<PteWord> {
     const { ops, tables } = this.k
     // The other way round than the order of locks, hence only tried.

@@ -1,6 +1,6 @@
 /**
- * Whether plain data is a program: each operation exists, has its fields and no others, and their values are of the kind
- * that the operation's row says. And the same as a JSON schema, for editors and for programs that write programs.
+ * Whether plain data is a program: each operation exists, has its fields and no others, and their values are of the
+ * kind that the operation's row says. And the same as a JSON schema, for editors and for programs that write programs.
  */
 import { closest } from 'fastest-levenshtein'
 import { UsageError } from '../base/errors.js'

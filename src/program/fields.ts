@@ -1,6 +1,6 @@
 /**
- * Fields of operations: a kind of field is the static type of its values, their JSON schema, and a check with its rule in
- * words. A schema library would give the three as well, and costs each simulated CPU's thread 150 ms when it starts.
+ * Fields of operations: a kind of field is the static type of its values, their JSON schema, and a check with its rule
+ * in words. A schema library would give the three as well, and costs each simulated CPU's thread 150 ms when it starts.
  */
 
 /** A fixed number, or one of `count` numbers from `from` in steps of `step`, chosen anew at each execution. */

@@ -1,6 +1,6 @@
 /**
- * Runs programs on a CPU. Between operations the CPU is in user mode: it takes interrupts, passes a quiescent state, and
- * ends when it was told to stop.
+ * Runs programs on a CPU. Between operations the CPU is in user mode: it takes interrupts, passes a quiescent state,
+ * and ends when it was told to stop.
  */
 import { fail } from '../base/assert.js'
 import { phys } from '../base/units.js'
@@ -58,7 +58,9 @@ export class Interpreter extends Part {
     return this.#task.litmus.run(program)
   }
 
-  /** Runs the program again and again until the stop word is set (or once), then serves interrupts until all have ended. */
+  /**
+   * Runs the program again and again until the stop word is set (or once), then serves interrupts until all have ended.
+   */
   *runAsThread(program: Program, repeat: boolean): Step<void> {
     const { cpu, k } = this
     yield* cpu.waitUntil(phys(cpu.control + CONTROL.at.phase), isEqual, PHASE.running)

@@ -1,4 +1,6 @@
-/** The operations of litmus tests: accesses to a few words that the kernel knows nothing of, and locks on such words. */
+/**
+ * The operations of litmus tests: accesses to a few words that the kernel knows nothing of, and locks on such words.
+ */
 import { fail } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'

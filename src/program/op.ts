@@ -1,6 +1,6 @@
 /**
- * What a CPU can be told to do: operations as plain data. A program can be sent to a worker, written to a file, replayed
- * and shrunk. Addresses are bytes, multiples of the page size unless a load or store says otherwise.
+ * What a CPU can be told to do: operations as plain data. A program can be sent to a worker, written to a file,
+ * replayed and shrunk. Addresses are bytes, multiples of the page size unless a load or store says otherwise.
  *
  * Each operation is a row of operations/; what is here derives from the rows.
  */
@@ -17,7 +17,9 @@ interface ControlTypes {
   ifEqual: { op: 'ifEqual'; reg: number; value: number; body: Program }
 }
 
-/** The operations by name. A subsystem in a room of its own declares the types of its operations into this interface. */
+/**
+ * The operations by name. A subsystem in a room of its own declares the types of its operations into this interface.
+ */
 export interface OperationTypes extends OperationsOf<typeof LEAVES>, ControlTypes {}
 
 export type OpName = keyof OperationTypes & string

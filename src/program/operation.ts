@@ -1,6 +1,7 @@
 /**
- * An operation that a CPU can be told to do is one row: its fields, what it does, and what the laboratory has to know of
- * it. The types of programs, the interpreter's dispatch, reductions and the JSON schema of programs derive from rows.
+ * An operation that a CPU can be told to do is one row: its fields, what it does, and what the laboratory has to know
+ * of it. The types of programs, the interpreter's dispatch, reductions and the JSON schema of programs derive from
+ * rows.
  */
 import { fail } from '../base/assert.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -12,8 +13,8 @@ export interface Row<F extends Fields> {
   readonly summary: string
   readonly fields: F
   /**
-   * Fields that say how much: all of them shrink together, and the least is one page. `pages` is in pages, others are in
-   * bytes. Fields that are not named here (addresses, flags, values) say which or what, not how much.
+   * Fields that say how much: all of them shrink together, and the least is one page. `pages` is in pages, others are
+   * in bytes. Fields that are not named here (addresses, flags, values) say which or what, not how much.
    */
   readonly sizes?: readonly (keyof F & string)[]
   /** True: it waits until another CPU's operation lets it go on. */

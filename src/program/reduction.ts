@@ -1,11 +1,11 @@
 /**
- * Programs with operations left out and sizes made smaller, as plain data over the programs that they come from: it fits
- * in a token, and reports can say what is gone.
+ * Programs with operations left out and sizes made smaller, as plain data over the programs that they come from: it
+ * fits in a token, and reports can say what is gone.
  *
- * Which operations may go: any. Each is a request that a kernel has to survive in whatever state it is in (a system call,
- * a user's access, a kernel thread at work), so what is left of a program is a program, and what it finds is a finding.
- * What the laboratory itself asks for is in misuses(): a reduced program may do nothing of that kind that the whole one
- * does not do.
+ * Which operations may go: any. Each is a request that a kernel has to survive in whatever state it is in (a system
+ * call, a user's access, a kernel thread at work), so what is left of a program is a program, and what it finds is a
+ * finding. What the laboratory itself asks for is in misuses(): a reduced program may do nothing of that kind that the
+ * whole one does not do.
  */
 import { UsageError } from '../base/errors.js'
 import { OPERATIONS } from './operations/table.js'
@@ -21,12 +21,14 @@ export interface Kept {
   readonly size: number
 }
 
-/** For each CPU the operations that it runs, in order and each once: no repeat, no oneOf. A CPU without any stays idle. */
+/**
+ * For each CPU the operations that it runs, in order and each once: no repeat, no oneOf. A CPU without any stays idle.
+ */
 export type Reduction = readonly (readonly Kept[])[]
 
 /**
- * `programs` as `reduction` leaves them. Throws UsageError where it names operations that they do not have: the scenario is
- * not the one that was reduced.
+ * `programs` as `reduction` leaves them. Throws UsageError where it names operations that they do not have: the
+ * scenario is not the one that was reduced.
  */
 export function reduced(programs: readonly Program[], reduction: Reduction, pageSize: number): Program[] {
   return programs.map((program, cpu) =>
@@ -86,7 +88,8 @@ export function extentOf(programs: readonly Program[]): { readonly operations: n
   return { operations: counts.reduce((sum, n) => sum + n, 0), cpus: counts.filter((n) => n > 0).length }
 }
 
-// ---- addresses and sizes ----------------------------------------------------------------------------------------------
+// ---- addresses and sizes
+// ----------------------------------------------------------------------------------------------
 
 export const isChoice = (addr: Pick | undefined): boolean => typeof addr === 'object' && addr.count > 1
 
@@ -117,11 +120,12 @@ function fieldsOf(op: Op, pageSize: number): [name: string, pages: number][] {
 
 const unitOf = (name: string, pageSize: number): number => (name === 'pages' ? 1 : pageSize)
 
-// ---- legality ---------------------------------------------------------------------------------------------------------
+// ---- legality
+// ---------------------------------------------------------------------------------------------------------
 
 /**
- * What programs do that the laboratory cannot do for them: go on in no address space, or fork over a child that nobody has
- * taken, which is then lost. Findings of these would be the program's fault.
+ * What programs do that the laboratory cannot do for them: go on in no address space, or fork over a child that nobody
+ * has taken, which is then lost. Findings of these would be the program's fault.
  */
 export function misuses(program: Program): Set<string> {
   const found = new Set<string>()

@@ -1,5 +1,6 @@
 /**
- * What programs leave in the image: registers, pages they hold, counts of operations, slots for processes, litmus words.
+ * What programs leave in the image: registers, pages they hold, counts of operations, slots for processes, litmus
+ * words.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Layout } from '../machine/image/layout.js'

@@ -1,6 +1,7 @@
 /**
  * Names for addresses of the image, by what lives there at the moment: the layout knows regions and fields, struct page
- * and the live address spaces know what a frame is used for. For use when nothing runs, or between two controlled steps.
+ * and the live address spaces know what a frame is used for. For use when nothing runs, or between two controlled
+ * steps.
  */
 import type { Machine } from '../boot/machine.js'
 import { tableLevel } from '../explore/insight/wordClass.js'

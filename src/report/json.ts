@@ -1,4 +1,7 @@
-/** The JSON documents of the commands, one type each. Their fields are documented in src/guide/json.md; scripts rely on them. */
+/**
+ * The JSON documents of the commands, one type each. Their fields are documented in src/guide/json.md; scripts rely on
+ * them.
+ */
 import type { Machine } from '../boot/machine.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Insight } from '../explore/insight/insight.js'

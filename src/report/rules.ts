@@ -1,6 +1,6 @@
 /**
- * The rules that the oracles check, in words, and where the kernel (v6.12) has them: what a finding's `oracle` stands for.
- * test/report/rules.test.ts holds the table against the oracles in the source.
+ * The rules that the oracles check, in words, and where the kernel (v6.12) has them: what a finding's `oracle` stands
+ * for. test/report/rules.test.ts holds the table against the oracles in the source.
  */
 import { subsystemOracles } from '../subsystem/index.js'
 import type { Finding } from '../machine/engine/finding.js'

@@ -2,8 +2,8 @@
  * The steps of a replay: which CPU made which access to what, what it changed, and where in the kernel it was.
  *
  * A recorder hears of a step before its access and of the next one after it, and nothing else runs in between; so the
- * word is read at both moments. Only CPUs that are resumed later have no kernel function on the JS stack when their step
- * comes: for these the stack is taken when they are left, at point().
+ * word is read at both moments. Only CPUs that are resumed later have no kernel function on the JS stack when their
+ * step comes: for these the stack is taken when they are left, at point().
  */
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { accessName, accessWidth } from '../machine/cpu/access.js'

@@ -1,7 +1,7 @@
 /**
  * The interleaving as a table with a column for each CPU. Words that only one CPU touches say little about a race, and
- * RCU's own counters turn up between any two operations: runs of such steps are folded into a line, unless everything is
- * asked for.
+ * RCU's own counters turn up between any two operations: runs of such steps are folded into a line, unless everything
+ * is asked for.
  */
 import CliTable from 'cli-table3'
 import type { AccessRow, Row } from './steps.js'

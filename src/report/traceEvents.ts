@@ -1,7 +1,7 @@
 /**
- * An execution in the Trace Event format, which ui.perfetto.dev and chrome://tracing open: a process with a thread for each
- * CPU. A step is a microsecond, and its number the time: accesses are slices of 1 µs below the kernel functions that made
- * them and the operation that they are part of. Arrows lead from who sends an interrupt to who takes it.
+ * An execution in the Trace Event format, which ui.perfetto.dev and chrome://tracing open: a process with a thread for
+ * each CPU. A step is a microsecond, and its number the time: accesses are slices of 1 µs below the kernel functions
+ * that made them and the operation that they are part of. Arrows lead from who sends an interrupt to who takes it.
  *
  * Format: "Trace Event Format", docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
  */

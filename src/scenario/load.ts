@@ -9,8 +9,8 @@ import { checkProgram } from '../program/checkProgram.js'
 import { setUp, type Scenario } from './scenario.js'
 
 /**
- * The scenario that the module in `file` exports as its default. Throws UsageError that names file and line of what does
- * not compile, and what is missing from it.
+ * The scenario that the module in `file` exports as its default. Throws UsageError that names file and line of what
+ * does not compile, and what is missing from it.
  */
 export const loadScenario = (file: string | URL): Promise<Scenario> => loadFrom(file, 'scenario', checkScenario)
 

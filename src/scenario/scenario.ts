@@ -1,13 +1,12 @@
 /**
- * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored it
- * runs once in a small machine, stressed its programs repeat in the real geometry.
+ * A scenario: who does what to which memory, and what must hold at the end. One scenario serves both engines: explored
+ * it runs once in a small machine, stressed its programs repeat in the real geometry.
  */
 import { UsageError } from '../base/errors.js'
 import { fullMachine, smallMachine, withPgalloc, type MachineConfig } from '../boot/config.js'
 import { architectureOf } from '../isa/index.js'
 import type { KernelConfig } from '../mm/kernel.js'
-import type { Advice, Op, Program } from '../program/op.js'
-import { MAP, PROT } from '../program/op.js'
+import { type Advice, type Op, type Program, MAP, PROT } from '../program/op.js'
 
 /** What a scenario is written in terms of. */
 export interface Setting {
@@ -121,15 +120,18 @@ export const madvise = (addr: number, len: number, advice: Advice): Op => ({ op:
 export const dontneed = (addr: number, len: number): Op => madvise(addr, len, 'dontneed')
 
 /**
- * Makes the huge range at `addr` new, without a page table. What is stored there next is a huge page again: MADV_DONTNEED
- * leaves the table of a page that was split, and with it base pages for ever.
+ * Makes the huge range at `addr` new, without a page table. What is stored there next is a huge page again:
+ * MADV_DONTNEED leaves the table of a page that was split, and with it base pages for ever.
  */
 export const renew = (setting: Setting, addr: number): Program => [
   { op: 'munmap', addr, len: setting.hugeSize },
   mapAnonymous(addr, setting.hugeSize),
 ]
 
-/** Stores to the first `pages` base pages of the huge range at `addr`, which khugepaged and faults may make huge from then on. */
+/**
+ * Stores to the first `pages` base pages of the huge range at `addr`, which khugepaged and faults may make huge from
+ * then on.
+ */
 export const storeSmall = (setting: Setting, addr: number, pages = 1): Program => [
   madvise(addr, setting.hugeSize, 'nohugepage'),
   store(addr, 1, pages),

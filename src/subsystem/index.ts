@@ -1,7 +1,7 @@
 /**
- * The subsystems of the kernel, in the order in which a kernel gets their parts and an image their regions. A new one is a
- * file beside mm.ts, a row over a room of its own, and a row here; one that is added later counts for machines from then on
- * (test/subsystem/toySubsystem.test.ts).
+ * The subsystems of the kernel, in the order in which a kernel gets their parts and an image their regions. A new one
+ * is a file beside mm.ts, a row over a room of its own, and a row here; one that is added later counts for machines
+ * from then on (test/subsystem/toySubsystem.test.ts).
  */
 import type { Observer } from '../arch/observer.js'
 import { assert } from '../base/assert.js'
@@ -24,7 +24,8 @@ export function addSubsystem(subsystem: Subsystem): void {
 
 addSubsystem(mm)
 
-// ---- what they bring along, together ----------------------------------------------------------------------------------
+// ---- what they bring along, together
+// ----------------------------------------------------------------------------------
 
 type SharedParts = Omit<PartClasses, 'Mmu' | 'Pgalloc'>
 

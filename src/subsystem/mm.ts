@@ -1,8 +1,8 @@
 /**
- * The memory management that racewalk began with. Kernel names its parts one by one, its operations stand in program/, its
- * oracles in check/, where their order is explicit, and its panels in report/state/.
+ * The memory management that racewalk began with. Kernel names its parts one by one, its operations stand in program/,
+ * its oracles in check/, where their order is explicit, and its panels in report/state/.
  */
-import { TlbFlush } from '../arch/generic/tlbFlush.js'
+import { TlbFlush, placeFlushInfo } from '../arch/generic/tlbFlush.js'
 import { PtOps } from '../arch/generic/ops.js'
 import { AnonVmas } from '../mm/anonVma.js'
 import { Brk } from '../mm/brk.js'
@@ -22,10 +22,10 @@ import { Madvise } from '../mm/madvise.js'
 import { Migrate } from '../mm/migrate.js'
 import { Mmap } from '../mm/mmap.js'
 import { MmuGather } from '../mm/mmuGather.js'
-import { Mms } from '../mm/mms.js'
+import { Mms, placeAddressSpaces } from '../mm/mms.js'
 import { Mprotect } from '../mm/mprotect.js'
 import { Mremap } from '../mm/mremap.js'
-import { PageAllocator } from '../mm/pageAllocator.js'
+import { PageAllocator, placeZone } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
 import { Reclaim } from '../mm/reclaim.js'
 import { Retract } from '../mm/retract.js'
@@ -37,10 +37,7 @@ import { Userfault } from '../mm/userfault.js'
 import { Vmas } from '../mm/vma.js'
 import { Zap } from '../mm/zap.js'
 import { RcuExpedited } from '../sync/expedited.js'
-import { placeAddressSpaces } from '../mm/mms.js'
 import { PAGE } from '../mm/page.js'
-import { placeZone } from '../mm/pageAllocator.js'
-import { placeFlushInfo } from '../arch/generic/tlbFlush.js'
 import { defineSubsystem } from './subsystem.js'
 
 export const mm = defineSubsystem({

@@ -200,7 +200,9 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     return (peek32(this.own + RCU_CPU.at.watching) & 1) !== 0
   }
 
-  /** As schedule(): sleeps until `until` holds of the word at `addr`, as Cpu.waitUntil(), and is quiescent meanwhile. */
+  /**
+   * As schedule(): sleeps until `until` holds of the word at `addr`, as Cpu.waitUntil(), and is quiescent meanwhile.
+   */
   *sleepUntil(addr: PhysAddr, until: WaitCondition, operand: number): Step<number> {
     mightSleep(this.cpu, 'schedule')
     const wasWatching = this.rcuIsWatching

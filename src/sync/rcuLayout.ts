@@ -56,7 +56,8 @@ export const RCU = struct('rcu', 256, {
   barrierCount: [136, 4, atomic], // callbacks of the barrier that have not run
   //  expedited grace periods:
   expLock: [144, 8, lockWord], // spinlock
-  expSeqRequested: [152, 4, ownLock('the lock of requests for expedited grace periods', 144)], // the furthest that somebody has said he will see to (expLock)
+  // the furthest grace period that a CPU has said it will see to (expLock)
+  expSeqRequested: [152, 4, ownLock('the lock of requests for expedited grace periods', 144)],
   expSeq: [160, 4, expLocked], //  as gpSeq (expMutex)
   expMutex: [164, 4, lockWord], // 1: a CPU has one made
   expWakeMutex: [168, 4, lockWord], // 1: waiters are being woken
@@ -67,7 +68,8 @@ export const RCU = struct('rcu', 256, {
 
 /** Of one CPU. The first line is read by others; the second is the CPU's own, and accessed with its IRQs off. */
 export const RCU_CPU = struct('rcuCpu', 192, {
-  watching: [0, 4, ownCpu], //  odd: RCU waits for this CPU; even: it is idle or asleep (the kernel's dynticks). Writer: itself
+  // odd: RCU waits for this CPU; even: it is idle or asleep (the kernel's dynticks). Writer: itself
+  watching: [0, 4, ownCpu],
   section: [4, 4, ownCpu], //   odd inside an outermost rcu_read_lock(), one more at each end. Writer: itself
   sectionAtStart: [8, 4, cpuGpLocked], // its section when the grace period began, 0: none. Guarded by RCU.lock
   wakeAt: [12, 4, idleCpu], //   number that the oldest waiting callback waits for. Writer: itself

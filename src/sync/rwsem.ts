@@ -87,7 +87,9 @@ export function* downWriteTrylock(cpu: Cpu, sem: PhysAddr): Step<boolean> {
   return true
 }
 
-/** Both rwsem_down_read_slowpath() and rwsem_down_write_slowpath(): queues up and sleeps until the lock was handed over. */
+/**
+ * Both rwsem_down_read_slowpath() and rwsem_down_write_slowpath(): queues up and sleeps until the lock was handed over.
+ */
 function* rwsemDownSlowpath(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean): Step<void> {
   if (rwsemOwner(sem) === cpu.id) reportMisuse(cpu, sem, 'waits for an rwsem that it holds to write')
   const node = nodeOf(cpu, cpu.id)

@@ -1,4 +1,7 @@
-/** Every bench runs to its end, on the smallest parameters, and prints what it is asked for. Their figures are not tests. */
+/**
+ * Every bench runs to its end, on the smallest parameters, and prints what it is asked for. Their figures are not
+ * tests.
+ */
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +11,9 @@ import { describe, expect, it } from 'vitest'
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Where each bench is run from, and a line that only a complete run prints. Free-running ones need the stripped form. */
+/**
+ * Where each bench is run from, and a line that only a complete run prints. Free-running ones need the stripped form.
+ */
 const BENCHES: Readonly<Record<string, readonly [path: string, output: RegExp]>> = {
   bugs: ['dist/bench/bugs.js', /pmdp-inval-addr.* 1\/1 /],
   controlled: ['dist/bench/controlled.js', /gup-vs-split .*portfolio .*\d/],

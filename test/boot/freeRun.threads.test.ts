@@ -21,8 +21,8 @@ const operationsOf = (result: FreeRunResult): number[] =>
   result.perCpu.map((counts) => Object.values(counts).reduce((sum, count) => sum + count, 0))
 
 /**
- * A clock for the watch on which a look takes 100 ms if `counts` says that it counts, and no time otherwise: on a busy machine
- * a thread that comes to its turn late is not taken for one that hangs.
+ * A clock for the watch on which a look takes 100 ms if `counts` says that it counts, and no time otherwise: on a busy
+ * machine a thread that comes to its turn late is not taken for one that hangs.
  */
 function timeOf(
   counts: (waits: (cpu: number) => boolean, moved: (cpu: number) => boolean) => boolean,

@@ -310,8 +310,8 @@ function delegatedAccesses(node: AnyNode): string[] {
 }
 
 /**
- * Random kernel functions, run in three ways. The raw generators are the meaning; the controlled form must make the same
- * accesses and points and suspend at the same places, the free form make the same accesses.
+ * Random kernel functions, run in three ways. The raw generators are the meaning; the controlled form must make the
+ * same accesses and points and suspend at the same places, the free form make the same accesses.
  */
 describe('a random kernel function', () => {
   let outcomes: readonly { code: string; raw: Outcome; controlled: Outcome; free: Outcome }[]
@@ -352,7 +352,9 @@ describe('a random kernel function', () => {
 
 // ---- the same program, without its yields -------------------------------------------------------------------------
 
-/** Syntax of a module as data without positions: yields, points and wrote() statements are taken away by other means. */
+/**
+ * Syntax of a module as data without positions: yields, points and wrote() statements are taken away by other means.
+ */
 function shape(code: string): unknown {
   const strip = (node: unknown): unknown => {
     if (Array.isArray(node)) return node.map(strip).filter((child) => child !== null)

@@ -1,7 +1,6 @@
 import { beforeEach, describe, it } from 'vitest'
 import { phys, type PhysAddr } from '../../dist/src/base/units.js'
-import type { Step } from '../../dist/src/machine/engine/engine.js'
-import { drive } from '../../dist/src/machine/engine/engine.js'
+import { type Step, drive } from '../../dist/src/machine/engine/engine.js'
 import { MM } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
 import { ZONE } from '../../dist/src/mm/pageAllocator.js'

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { guidePages, nameOf } from '../documents.js'
 import { document, racewalk } from './command.js'
 
-// The page of the JSON documents against the documents: each field that a command prints is described, and none besides.
+// The page of the JSON documents against the documents: each field that a command prints is described, and none
+// besides.
 
 const page = guidePages.find((candidate) => nameOf(candidate) === 'json')?.text ?? ''
 

@@ -1,4 +1,7 @@
-/** How explorations end that are not left alone: interrupted, killed, with nobody to read what they say or no room for it. */
+/**
+ * How explorations end that are not left alone: interrupted, killed, with nobody to read what they say or no room for
+ * it.
+ */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

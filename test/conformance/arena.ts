@@ -1,7 +1,8 @@
 /**
  * Runs an mm-steps recording on one CPU of the simulated kernel and reads the arena's state as /proc shows it.
  *
- * State is read from VMAs and page tables with plain looks, not through kernel functions: the walk here is the oracle's.
+ * State is read from VMAs and page tables with plain looks, not through kernel functions: the walk here is the
+ * oracle's.
  */
 import type { Geometry } from '../../dist/src/arch/geometry.js'
 import { pmdLeaf, pmdPfn, pmdPresent, pteNone, ptePfn, ptePresent, pteSpecial } from '../../dist/src/isa/x86_64/pte.js'

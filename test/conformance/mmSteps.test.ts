@@ -1,6 +1,6 @@
 /**
- * The kernel model against a real kernel, call by call: each recording is run on one CPU in the real geometry, and after
- * every step the result, the VMAs with their rights and flags, their counters and the letter of each page must be
+ * The kernel model against a real kernel, call by call: each recording is run on one CPU in the real geometry, and
+ * after every step the result, the VMAs with their rights and flags, their counters and the letter of each page must be
  * those of Linux 6.18. At the end the process exits, and the oracles must find nothing left of it.
  */
 import { describe, expect, it } from 'vitest'
@@ -14,8 +14,9 @@ import { FORMS, type Form } from './form.js'
 /**
  * Where the model is known to differ, from which step on.
  *
- * Fault-around: a read fault of a file maps the pages around it that are in the page cache; the model maps the one (file.ts).
- * So pages that the recording has as `f` may be missing here, with what they count for, and nothing else may differ.
+ * Fault-around: a read fault of a file maps the pages around it that are in the page cache; the model maps the one
+ * (file.ts). So pages that the recording has as `f` may be missing here, with what they count for, and nothing else may
+ * differ.
  */
 const FAULT_AROUND: Readonly<Record<string, number>> = {
   'file-4.txt': 59,

@@ -8,7 +8,8 @@ const bounded = (id: string, executions = 100_000): ExploreResult =>
 
 describe('--strategy bounded', () => {
   it.each([
-    // All ways to interleave two CPUs that start and make two accesses each, those of smaller bounds again at each bound.
+    // All ways to interleave two CPUs that start and make two accesses each, those of smaller bounds again at each
+    // bound.
     ['message-passing', 60, ['flag=0 data=0', 'flag=0 data=1', 'flag=1 data=1']],
     ['store-buffering', 60, ['01', '10', '11']],
   ])('runs every schedule of %s and says so', (id, executions, endings) => {

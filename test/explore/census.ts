@@ -43,7 +43,9 @@ export function census(
   return { classes, preemptions, pruned }
 }
 
-/** Counts the preemptions of an execution as it is made: a CPU that could go on is left, or a choice is not the first. */
+/**
+ * Counts the preemptions of an execution as it is made: a CPU that could go on is left, or a choice is not the first.
+ */
 class Counting implements Strategy {
   readonly #strategy: Strategy
   readonly #names: Classes

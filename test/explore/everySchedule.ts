@@ -1,6 +1,6 @@
 /**
- * The yardstick of systematic search: every schedule there is, one after the other, without reduction; and the name of the
- * equivalence class that an execution belongs to.
+ * The yardstick of systematic search: every schedule there is, one after the other, without reduction; and the name of
+ * the equivalence class that an execution belongs to.
  */
 import { isGoOn } from '../../dist/src/machine/engine/actions.js'
 import type { ControlledEngine, SchedulePoint, Strategy, Tracer } from '../../dist/src/machine/engine/controlled.js'

@@ -150,7 +150,8 @@ describe('programs stay whole', () => {
 })
 
 describe('switches', () => {
-  // CPUs wait for a lock of RCU on the way, and stretches of so many points are others without: there 9 of them are left.
+  // CPUs wait for a lock of RCU on the way, and stretches of so many points are others without: there 9 of them are
+  // left.
   it('go by the names of their places too, where lengths of turns are no help', () => {
     const options = { scenario: scenarioById('leave-vs-purge'), bug: bugById('s390-attach-window'), seed: 3 }
     const { finding } = explore({ ...options, executions: 8000, shrink: true })

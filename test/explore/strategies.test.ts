@@ -97,8 +97,8 @@ describe('PCT', () => {
 })
 
 describe('the default', () => {
-  // Nine of ten seeds find it within 56. Were the chance of 50 only 0.7, the median of 100 would be above 50 once in 10,000
-  // such samples; these seeds are fixed.
+  // Nine of ten seeds find it within 56. Were the chance of 50 only 0.7, the median of 100 would be above 50 once in
+  // 10,000 such samples; these seeds are fixed.
   it('finds the miniature of the gup_fast bug within 50 executions, median of 100 seeds', () => {
     const scenario = scenarioById('gup-fast-miniature')
     const executions = Array.from({ length: 100 }, (_, seed) => {

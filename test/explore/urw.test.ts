@@ -20,7 +20,10 @@ const profileOf = (words: Words): Profile => {
   }
 }
 
-/** Runs CPUs that make these accesses, as the engine does; the CPUs in order, of all turns or of the accesses to one word. */
+/**
+ * Runs CPUs that make these accesses, as the engine does; the CPUs in order, of all turns or of the accesses to one
+ * word.
+ */
 function interleaving(strategy: Strategy, words: Words, only?: number): string {
   const next = words.map(() => -1)
   const order: number[] = []

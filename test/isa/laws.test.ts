@@ -1,9 +1,11 @@
 /**
- * Laws of entries, one suite for every row of ARCHITECTURES, and for the toy that shows the least a row needs: what generic
- * code takes for granted of an EntryFormat. Exact words and what an architecture has alone are in the files beside.
+ * Laws of entries, one suite for every row of ARCHITECTURES, and for the toy that shows the least a row needs: what
+ * generic code takes for granted of an EntryFormat. Exact words and what an architecture has alone are in the files
+ * beside.
  *
- * A law is put to every word that a mapping can go through: each protection, over a few frames, with each combination of
- * young, dirty, written, special. Frames are below 2^16, the memory of the smallest machine that runs a real geometry.
+ * A law is put to every word that a mapping can go through: each protection, over a few frames, with each combination
+ * of young, dirty, written, special. Frames are below 2^16, the memory of the smallest machine that runs a real
+ * geometry.
  */
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as entry from '../../dist/src/arch/entry.js'
@@ -20,7 +22,9 @@ const DATA = [0, 1, 3, 0x1234, FRAMES - 1]
 
 type Change = (word: PteWord) => PteWord
 type Question = (word: PteWord) => boolean
-/** A fact about a leaf: the question, the change that makes it true, and the one that makes it false if there is one. */
+/**
+ * A fact about a leaf: the question, the change that makes it true, and the one that makes it false if there is one.
+ */
 interface Fact {
   readonly name: string
   readonly is: Question

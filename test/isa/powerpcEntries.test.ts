@@ -1,6 +1,6 @@
 /**
- * Entries of powerpc's radix tree with pages of 64 KiB: the values that the kernel's own functions give, and the marks that
- * a huge page bears while it is changed.
+ * Entries of powerpc's radix tree with pages of 64 KiB: the values that the kernel's own functions give, and the marks
+ * that a huge page bears while it is changed.
  */
 import { describe, expect, it } from 'vitest'
 import { powerpc } from '../../dist/src/isa/powerpc/arch.js'

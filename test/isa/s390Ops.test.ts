@@ -55,7 +55,8 @@ describe('IDTE (pmdp_invalidate() of s390)', () => {
     const { ops } = cpu.kernel
     drive(ops.pmdpInvalidateAd(vma, virt(AT + HUGE), pmdp))
     expect(peek64(victim)).toBe(0x1234_5020n)
-    // The huge entry was overwritten by a store while it was valid: what the exchange put there has the bit of the value.
+    // The huge entry was overwritten by a store while it was valid: what the exchange put there has the bit of the
+    // value.
     expect(peek64(pmdp)).toBe(before | 0x20n)
   })
 })

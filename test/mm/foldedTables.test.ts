@@ -51,7 +51,8 @@ class Process {
   }
 }
 
-// The thread of August 2020, addresses repaired: two pages over the end of a region of 2 GiB, in a process of three levels.
+// The thread of August 2020, addresses repaired: two pages over the end of a region of 2 GiB, in a process of three
+// levels.
 const [FIRST, SECOND, WRONG] = [0x1007ffff000, 0x10080000000, 0x10000000000]
 const boot = [mapAnonymous(FIRST, 2 * PAGE), store(FIRST, 1, 2), mapAnonymous(WRONG, PAGE), store(WRONG, 3)]
 

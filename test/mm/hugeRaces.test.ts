@@ -3,8 +3,8 @@ import { explore } from '../../dist/src/explore/explore.js'
 import type { Op, Program } from '../../dist/src/program/op.js'
 import { defineScenario, load, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
 
-// What a user stored is what the user loads, whatever happens to the pages underneath; random schedules, seed below. Were
-// a store lost in one schedule of a hundred, 400 executions would miss it with a chance of 2 %.
+// What a user stored is what the user loads, whatever happens to the pages underneath; random schedules, seed below.
+// Were a store lost in one schedule of a hundred, 400 executions would miss it with a chance of 2 %.
 const SEED = 5
 const EXECUTIONS = 400
 

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 
-// A function of the kernel that is modelled bears the name it has there, in camel case, and its comment begins with that
-// name and (): whoever knows the one finds the other. A function that upstream does not have says what it is a part of.
-// Leading underscores are dropped, unless the function without them is modelled as well, and a method need not repeat
-// the name of its class (rcu_segcblist_enqueue(): RcuSegcblist.enqueue).
+// A function of the kernel that is modelled bears the name it has there, in camel case, and its comment begins with
+// that name and (): whoever knows the one finds the other. A function that upstream does not have says what it is a
+// part of. Leading underscores are dropped, unless the function without them is modelled as well, and a method need not
+// repeat the name of its class (rcu_segcblist_enqueue(): RcuSegcblist.enqueue).
 
 const KERNEL_ROOMS = ['sync', 'arch', 'mm', 'isa'] as const
 const SRC = fileURLToPath(new URL('../../src', import.meta.url))

@@ -1,6 +1,6 @@
 /**
- * Reclaim of the pages of files: what it takes, what it leaves, that nothing which was stored gets lost, and the account of
- * batched flushes.
+ * Reclaim of the pages of files: what it takes, what it leaves, that nothing which was stored gets lost, and the
+ * account of batched flushes.
  */
 import { describe, expect, it } from 'vitest'
 import { exclusiveRetract } from '../../dist/src/bug/tlb.js'
@@ -106,8 +106,8 @@ describe('the account of batched flushes', () => {
   })
 })
 
-// What a user stored is what the user loads. Were a store lost in one schedule of a hundred, 400 executions would miss it
-// with a chance of 2 %.
+// What a user stored is what the user loads. Were a store lost in one schedule of a hundred, 400 executions would miss
+// it with a chance of 2 %.
 const SEED = 5
 const EXECUTIONS = 400
 

@@ -1,6 +1,6 @@
 /**
- * A new operation is one row. The row below is all that there is of it: programs have it, both forms of the interpreter run
- * it, reductions shrink it by its sizes, and the schema and the checks of programs know its fields.
+ * A new operation is one row. The row below is all that there is of it: programs have it, both forms of the interpreter
+ * run it, reductions shrink it by its sizes, and the schema and the checks of programs know its fields.
  */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { VirtAddr } from '../../dist/src/base/units.js'

@@ -7,10 +7,10 @@ import type { Scenario } from '../../dist/src/scenario/scenario.js'
 import { executions } from '../budget.js'
 import { withoutBug } from './withoutBug.js'
 
-// Each bug both ways: with it the explorer finds it within the budget; without it the same seed finds nothing in three times
-// as many executions as the bug took. The seed is fixed, so the search is deterministic and cannot miss by chance; the budget
-// is some ten times what the median seed needs (bench/bugs.ts), so that a change of the model that moves the schedule does
-// not break the test.
+// Each bug both ways: with it the explorer finds it within the budget; without it the same seed finds nothing in three
+// times as many executions as the bug took. The seed is fixed, so the search is deterministic and cannot miss by
+// chance; the budget is some ten times what the median seed needs (bench/bugs.ts), so that a change of the model that
+// moves the schedule does not break the test.
 const SEED = 1
 const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['pmdp-inval-addr', 'fault-vs-split', 300],

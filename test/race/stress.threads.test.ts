@@ -8,7 +8,8 @@ import { scenarioById, scenarios } from '../../dist/src/scenario/catalog/index.j
 import { stress } from '../../dist/src/scenario/stress.js'
 
 // Fixed code survives real concurrency. Short runs: a smoke test of each scenario; a miss is likely where a window is
-// narrow, and finding those is what the controlled engine and --perturb are for. The threads of one run stay for the next.
+// narrow, and finding those is what the controlled engine and --perturb are for. The threads of one run stay for the
+// next.
 const SEED = 5
 const stressed = scenarios.filter((scenario) => scenario.exploreOnly !== true)
 const CLEAN = { finding: null, fault: null, stopped: 'duration' }
@@ -46,8 +47,8 @@ describe(`the catalogue on mainline, with pauses at the schedule points (seed ${
     })
 })
 
-// Progress counts, not time: the run goes on until every CPU has finished an operation, and only a stall ends it before.
-// Starting 64 threads takes some ten seconds of CPU, so it is done once, for programs of different kinds.
+// Progress counts, not time: the run goes on until every CPU has finished an operation, and only a stall ends it
+// before. Starting 64 threads takes some ten seconds of CPU, so it is done once, for programs of different kinds.
 describe('64 CPUs, however few the cores', () => {
   const crew = crewOf(64)
   const untilAllMove = () => {

@@ -9,8 +9,9 @@ import { traceDocument } from '../../dist/src/report/traceEvents.js'
 import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { found } from './execution.js'
 
-// khugepaged clears a PMD entry between the two looks of gup_fast. CPU 1 has to be left before it has taken its reference,
-// CPU 0 to go on from there: nothing else can make it fail, so the turn decides, whatever is drawn (always the same).
+// khugepaged clears a PMD entry between the two looks of gup_fast. CPU 1 has to be left before it has taken its
+// reference, CPU 0 to go on from there: nothing else can make it fail, so the turn decides, whatever is drawn (always
+// the same).
 const execution = found('gup-vs-collapse', 'gup-collapse-pmd', 'gup-identity')
 const { explanation } = execution
 const { rows, machine, finding, decisive } = explanation

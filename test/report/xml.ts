@@ -1,4 +1,7 @@
-/** A strict reader of the XML that the tests expect: elements, attributes, text, entities. Throws at whatever else there is. */
+/**
+ * A strict reader of the XML that the tests expect: elements, attributes, text, entities. Throws at whatever else there
+ * is.
+ */
 
 export interface XmlElement {
   readonly tag: string

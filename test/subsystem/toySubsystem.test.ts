@@ -1,6 +1,6 @@
 /**
- * A new subsystem is one row. The row below brings a part, a region, an operation, an oracle and a panel: the machine is
- * built with them, the operation is explored, its race is found by the oracle, and the report shows the panel.
+ * A new subsystem is one row. The row below brings a part, a region, an operation, an oracle and a panel: the machine
+ * is built with them, the operation is explored, its race is found by the oracle, and the report shows the panel.
  */
 import { describe, expect, it } from 'vitest'
 import { Observer } from '../../dist/src/arch/observer.js'

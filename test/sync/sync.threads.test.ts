@@ -201,8 +201,8 @@ describe('rcutorture on threads', () => {
     expect(seen.replaced).toBeGreaterThan(0)
   })
 
-  // On two cores 4 to 20 outlived sections per 1,000 replacements (free), 30 to 100 (perturb), in 12 measured runs each.
-  // At the lowest of these rates a run with none has a chance below 1e-6.
+  // On two cores 4 to 20 outlived sections per 1,000 replacements (free), 30 to 100 (perturb), in 12 measured runs
+  // each. At the lowest of these rates a run with none has a chance below 1e-6.
   it.each([
     ['free', 6000],
     ['perturb', 500],

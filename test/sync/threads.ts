@@ -1,6 +1,6 @@
 /**
- * Runs the programs of programs/*.js on worker threads, a CPU a thread, all over one memory. Starting a thread takes longer
- * than most runs, so threads stay for the next run of the same form; each attaches to that run's memory.
+ * Runs the programs of programs/*.js on worker threads, a CPU a thread, all over one memory. Starting a thread takes
+ * longer than most runs, so threads stay for the next run of the same form; each attaches to that run's memory.
  */
 import { Worker } from 'node:worker_threads'
 import { lowerForLoad } from '../../dist/src/boot/lower/lower.js'

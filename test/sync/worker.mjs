@@ -1,6 +1,6 @@
 /**
- * One CPU of runThreads() in threads.ts. For each job it boots, waits for the others, runs its program, and keeps taking
- * interrupts until all programs are done.
+ * One CPU of runThreads() in threads.ts. For each job it boots, waits for the others, runs its program, and keeps
+ * taking interrupts until all programs are done.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 

@@ -1,11 +1,11 @@
 /**
  * The memory management unit: a user's load or store, through the TLB and the hardware walker of the architecture.
  *
- * One access is one instruction: interrupts come before or after it, and a broadcast flush waits for it. The walk inside
- * is not atomic: each level is read with a point before it, so that entries change under the walker.
+ * One access is one instruction: interrupts come before or after it, and a broadcast flush waits for it. The walk
+ * inside is not atomic: each level is read with a point before it, so that entries change under the walker.
  *
- * A walk fills the caches for the access at hand; a walk that the hardware makes beside it, because it speculates, is an
- * operation of its own (speculate()). Left out: execution.
+ * A walk fills the caches for the access at hand; a walk that the hardware makes beside it, because it speculates, is
+ * an operation of its own (speculate()). Left out: execution.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -45,9 +45,9 @@ export abstract class Mmu {
   *userAccessEnd(): Step<void> {}
 
   /**
-   * The hardware caches a translation that nobody asked for, as it may at any time by the tables that are loaded, whoever
-   * runs (SDM vol. 3A, "Caching Translation Information"): accessed is set, dirty is not. 1: a translation is in the TLB now,
-   * 0: there is none. An invalidation waits for the walk as for one of an access.
+   * The hardware caches a translation that nobody asked for, as it may at any time by the tables that are loaded,
+   * whoever runs (SDM vol. 3A, "Caching Translation Information"): accessed is set, dirty is not. 1: a translation is
+   * in the TLB now, 0: there is none. An invalidation waits for the walk as for one of an access.
    */
   *speculate(addr: VirtAddr): Step<number> {
     yield* this.begin()

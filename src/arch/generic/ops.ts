@@ -3,15 +3,15 @@
  *
  * Source: arch/x86/include/asm/pgtable.h, arch/x86/mm/pgtable.c, mm/pgtable-generic.c (v6.12).
  *
- * set_pte_at() and its like are plain stores on x86-64. They are exchanges here: the old value is for the observers, and
- * the full barrier that comes with it is stronger than needed; what orders a store for other CPUs is said by the callers.
+ * set_pte_at() and its like are plain stores on x86-64. They are exchanges here: the old value is for the observers,
+ * and the full barrier that comes with it is stronger than needed; what orders a store for other CPUs is said by the
+ * callers.
  */
 import { type PhysAddr, type PteWord, type Table, type VirtAddr } from '../../base/units.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { Step } from '../../machine/engine/engine.js'
-import { Level } from '../level.js'
+import { Level, type UpperLevel } from '../level.js'
 import type { ArchHost } from '../host.js'
-import type { UpperLevel } from '../level.js'
 import { emptyEntry, pmdMkinvalid, pteAccessible, pteWrprotect, tableEntry } from '../entry.js'
 
 export class PtOps {

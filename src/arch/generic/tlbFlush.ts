@@ -1,15 +1,15 @@
 /**
  * TLB flushes and the switch of address spaces.
  *
- * Source: arch/x86/mm/tlb.c (v6.12) for the interrupt style; the broadcast style stands for INVLPGB and for arm64's TLBI,
- * completion included: when the call returns, no CPU is still inside an access that used an old translation.
+ * Source: arch/x86/mm/tlb.c (v6.12) for the interrupt style; the broadcast style stands for INVLPGB and for arm64's
+ * TLBI, completion included: when the call returns, no CPU is still inside an access that used an old translation.
  *
  * Contract: called after the page tables were changed; on return no CPU uses a translation older than the change.
  *
- * A kernel thread keeps the tables of the process before it loaded (lazy TLB). It makes no user accesses, so stale pages in
- * its TLB harm nobody, and a flush does not interrupt it. mm.tlbGen counts the flushes asked for: a CPU whose own
- * generation is behind flushes everything before its process is back. But its hardware may walk those tables at any time,
- * so where tables were unlinked it is interrupted, and loads none at all. Broadcasts reach it like any other CPU.
+ * A kernel thread keeps the tables of the process before it loaded (lazy TLB). It makes no user accesses, so stale
+ * pages in its TLB harm nobody, and a flush does not interrupt it. mm.tlbGen counts the flushes asked for: a CPU whose
+ * own generation is behind flushes everything before its process is back. But its hardware may walk those tables at any
+ * time, so where tables were unlinked it is interrupted, and loads none at all. Broadcasts reach it like any other CPU.
  *
  * Left out: ASIDs (a switch between processes empties the TLB, so nothing is carried over that could be stale), the
  * full-flush ceiling of 33 pages.
@@ -37,8 +37,8 @@ const asked: Guard = guard(
 )
 
 /**
- * flush_tlb_info: what the sender of a flush asks of the others; one for each CPU, guarded by waiting for the answers. And
- * tlb_ubc, the batch of unmapped pages that a CPU has not flushed yet, which it alone uses.
+ * flush_tlb_info: what the sender of a flush asks of the others; one for each CPU, guarded by waiting for the answers.
+ * And tlb_ubc, the batch of unmapped pages that a CPU has not flushed yet, which it alone uses.
  */
 export const FLUSH_INFO = struct('flushInfo', 192, {
   mm: [0, 4, asked],
@@ -89,8 +89,8 @@ export class TlbFlush implements IpiCondition {
   }
 
   /**
-   * tlb_flush() of a gather, in which tables were unlinked or not. Broadcast: without, entries of the last level alone are
-   * invalidated, as arm64, powerpc and INVLPGB do; by interrupt there is no such form.
+   * tlb_flush() of a gather, in which tables were unlinked or not. Broadcast: without, entries of the last level alone
+   * are invalidated, as arm64, powerpc and INVLPGB do; by interrupt there is no such form.
    */
   *tlbFlush(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
     if (freedTables || this.k.config.flushStyle === 'ipi')
@@ -136,9 +136,9 @@ export class TlbFlush implements IpiCondition {
   }
 
   /**
-   * inc_mm_tlb_gen(). Full barrier: the table change before the generation; the generation before the looks at the mask and
-   * at who is lazy. Otherwise a CPU that walks the old table could be missed: one that sets its bit, or leaves lazy mode,
-   * and does not see the new generation is seen here. Pairs with the barriers in switchMmIrqsOff().
+   * inc_mm_tlb_gen(). Full barrier: the table change before the generation; the generation before the looks at the mask
+   * and at who is lazy. Otherwise a CPU that walks the old table could be missed: one that sets its bit, or leaves lazy
+   * mode, and does not see the new generation is seen here. Pairs with the barriers in switchMmIrqsOff().
    */
   protected *incMmTlbGen(mm: PhysAddr): Step<number> {
     return yield* this.cpu.atomicAddReturn32(phys(mm + MM_CONTEXT.at.tlbGen), 1)
@@ -150,8 +150,9 @@ export class TlbFlush implements IpiCondition {
   }
 
   /**
-   * flush_tlb_func(), in the interrupt, or IRQs off. Requests may come out of order: one that is not the next is taken for
-   * all of them up to now, by a full flush; a range alone would leave what the others asked for and say that it is done.
+   * flush_tlb_func(), in the interrupt, or IRQs off. Requests may come out of order: one that is not the next is taken
+   * for all of them up to now, by a full flush; a range alone would leave what the others asked for and say that it is
+   * done.
    */
   *flushTlbFunc(info: PhysAddr): Step<void> {
     const { area } = this.cpu
@@ -276,8 +277,8 @@ export class TlbFlush implements IpiCondition {
   }
 
   /**
-   * arch_flush_tlb_batched_pending(): no TLB has a page of `mm` that any CPU has batched. Others' invalidations cannot be
-   * waited for, so the whole address space is flushed (4b634918384c for arm64).
+   * arch_flush_tlb_batched_pending(): no TLB has a page of `mm` that any CPU has batched. Others' invalidations cannot
+   * be waited for, so the whole address space is flushed (4b634918384c for arm64).
    */
   *archFlushTlbBatchedPending(mm: PhysAddr): Step<void> {
     yield* this.flushTlbMm(mm)

@@ -1,15 +1,16 @@
 /**
- * Writes constants of other modules into the code that uses them: `PAGE.at.refcount` becomes `4`, `FOLL_GET` becomes `4`.
+ * Writes constants of other modules into the code that uses them: `PAGE.at.refcount` becomes `4`, `FOLL_GET` becomes
+ * `4`.
  *
- * V8 treats an import as a variable: it loads the binding, checks that it is initialised, and for a field of a structure
- * loads and checks two objects more, at every use and again after every call. On the hot paths of the kernel that is a
- * tenth of the time. Text in, text out, and no line more or less, as in lower.ts.
+ * V8 treats an import as a variable: it loads the binding, checks that it is initialised, and for a field of a
+ * structure loads and checks two objects more, at every use and again after every call. On the hot paths of the kernel
+ * that is a tenth of the time. Text in, text out, and no line more or less, as in lower.ts.
  *
- * A constant is a top-level `const` of a module whose value the syntax tells: a whole number, an object of whole numbers,
- * or a struct() (its `at`). What a module declares again under the same name, in any scope, is left alone there.
+ * A constant is a top-level `const` of a module whose value the syntax tells: a whole number, an object of whole
+ * numbers, or a struct() (its `at`). What a module declares again under the same name, in any scope, is left alone
+ * there.
  */
-import { parse } from 'acorn'
-import type { AnyNode, Expression, Program } from 'acorn'
+import { parse, type AnyNode, type Expression, type Program } from 'acorn'
 import { applyEdits, childrenOf, lineBreaks, type Edit } from './syntax.js'
 
 /** A number, or named constants. */

@@ -1,20 +1,30 @@
 /**
- * Turns kernel code, written once as generators, into the two forms that run. Text in, text out; it looks at syntax only
- * and adds or removes no line, so that a stack trace names the line that tsc emitted.
+ * Turns kernel code, written once as generators, into the two forms that run. Text in, text out; it looks at syntax
+ * only and adds or removes no line, so that a stack trace names the line that tsc emitted.
  *
- *   free        plain functions: `function*`, `yield*`, points and wrote() calls are gone, the hardware decides the order
+ *   free        plain functions: no `function*`, `yield*`, points or wrote() calls; the hardware decides the order
  *   controlled  generators, with the point of each leaf access (machine/cpu/access.ts) asked at the call site:
  *
  *                 yield* cpu.readOnce64(ptep)  →  (cpu.at(2, ptep) && (yield), cpu.readOnce64(ptep))
  *
  *               so that a step which does not switch costs no generator of its own
  *
- * Every place where two forms could come to mean different things is refused with file and line. What syntax cannot see:
- * a generator that is called and not driven with `yield*` at once (the free form runs it where it is called), and an
- * access whose method name is computed.
+ * Every place where two forms could come to mean different things is refused with file and line. What syntax cannot
+ * see: a generator that is called and not driven with `yield*` at once (the free form runs it where it is called), and
+ * an access whose method name is computed.
  */
-import { getLineInfo, parse, tokTypes } from 'acorn'
-import type { AnyNode, CallExpression, Class, ExpressionStatement, Function as Fn, Program, Token } from 'acorn'
+import {
+  getLineInfo,
+  parse,
+  tokTypes,
+  type AnyNode,
+  type CallExpression,
+  type Class,
+  type ExpressionStatement,
+  type Function as Fn,
+  type Program,
+  type Token,
+} from 'acorn'
 import { assert, fail } from '../../base/assert.js'
 import { UsageError } from '../../base/errors.js'
 import { ACCESSES } from '../../machine/cpu/access.js'
@@ -24,7 +34,10 @@ export { ACCESSES }
 
 export type Form = 'free' | 'controlled'
 
-/** The name of the file that is lowered, or what gives the place in its source of a line and column (from 1) of the code. */
+/**
+ * The name of the file that is lowered, or what gives the place in its source of a line and column (from 1) of the
+ * code.
+ */
 export type Where = string | ((line: number, column: number) => string)
 
 /** Last line of a controlled file in dist/: its free form exists, and cannot be made from this text any more. */
@@ -216,7 +229,9 @@ class Lowering {
     this.#replace(scope.fn.body.start + 1, scope.fn.body.start + 1, ` let ${names.join(', ')};`)
   }
 
-  /** Statements without a counterpart in the form: points that are asked elsewhere or not at all, and notes of a store. */
+  /**
+   * Statements without a counterpart in the form: points that are asked elsewhere or not at all, and notes of a store.
+   */
   #dropped(statement: ExpressionStatement, place: Place): boolean {
     if (isPoint(statement)) return place.scope?.access ? isFirst(statement, place) : this.#form === 'free'
     return this.#form === 'free' && isCallOnThis(statement.expression, 'wrote')

@@ -1,4 +1,7 @@
-/** A step of the build: lowers what tsc emitted. `node dist/src/boot/lower/lowerDist.js [DIST]`; 2 when a module cannot be. */
+/**
+ * A step of the build: lowers what tsc emitted. `node dist/src/boot/lower/lowerDist.js [DIST]`; 2 when a module cannot
+ * be.
+ */
 import { fileURLToPath } from 'node:url'
 import { lowerTree } from './lowerTree.js'
 

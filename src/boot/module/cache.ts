@@ -72,7 +72,10 @@ let folder: string | null = null
 /** What is in it is for nobody else. */
 const OURS = { mode: 0o600 }
 
-/** A folder of this user's own: what is in it is run. One that belongs to somebody else, or that others write, is not used. */
+/**
+ * A folder of this user's own: what is in it is run. One that belongs to somebody else, or that others write, is not
+ * used.
+ */
 function cacheFolder(): string {
   if (folder !== null) return folder
   const wanted = join(tmpdir(), `racewalk-${process.getuid?.() ?? 'cache'}`)

@@ -1,4 +1,6 @@
-/** Whether what a module exports is a patch or a bug, and one that changes something: said with file and line if not. */
+/**
+ * Whether what a module exports is a patch or a bug, and one that changes something: said with file and line if not.
+ */
 import { readFileSync } from 'node:fs'
 import { closest } from 'fastest-levenshtein'
 import { UsageError } from '../../base/errors.js'

@@ -2,8 +2,8 @@
  * Turns a user's module, TypeScript or JavaScript, into the two forms of the kernel. Types are checked against the
  * kernel's: a patch of a method that is not there, or with other arguments, never runs.
  *
- * What is emitted is CommonJS. Its imports are properties of the modules that the running kernel is made of, looked up at
- * each use, as bindings that change when a machine is booted (arch/entry.ts) have to be.
+ * What is emitted is CommonJS. Its imports are properties of the modules that the running kernel is made of, looked up
+ * at each use, as bindings that change when a machine is booted (arch/entry.ts) have to be.
  */
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -22,8 +22,8 @@ type TypeScript = typeof ts
 const SHOWN = 10
 
 /**
- * Compiles the module at `file` (absolute) with what it imports of the user's own files. Throws UsageError with file, line
- * and column of everything that does not compile, or that kernel code may not do.
+ * Compiles the module at `file` (absolute) with what it imports of the user's own files. Throws UsageError with file,
+ * line and column of everything that does not compile, or that kernel code may not do.
  */
 export function compile(file: string, purpose: Purpose): CompiledModule {
   const ts = createRequire(import.meta.url)('typescript') as TypeScript

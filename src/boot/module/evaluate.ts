@@ -9,7 +9,9 @@ import { blame } from './blame.js'
 
 type Exports = Record<string, unknown>
 
-/** The default export of `compiled`; `surfaces` has what it imports from racewalk. Throws UsageError where it has none. */
+/**
+ * The default export of `compiled`; `surfaces` has what it imports from racewalk. Throws UsageError where it has none.
+ */
 export function evaluate(compiled: CompiledModule, surfaces: Surfaces): unknown {
   const units = new Map(compiled.units.map((unit) => [unit.path, unit]))
   const loaded = new Map<string, Exports>()

@@ -44,7 +44,10 @@ function assigned(ts: TypeScript, node: ts.Node): ts.Expression | null {
   return operator === ts.SyntaxKind.PlusPlusToken || operator === ts.SyntaxKind.MinusMinusToken ? operand : null
 }
 
-/** A field of a part, or a variable of the module, that a function assigns to. Constructors make what never changes again. */
+/**
+ * A field of a part, or a variable of the module, that a function assigns to. Constructors make what never changes
+ * again.
+ */
 function keepsState(ts: TypeScript, checker: ts.TypeChecker, target: ts.Expression): boolean {
   const within = ts.findAncestor(target, ts.isFunctionLike)
   if (within === undefined || ts.isConstructorDeclaration(within)) return false

@@ -1,6 +1,6 @@
 /**
- * Loads what a user wrote in a file of their own: a patch, a bug, a scenario (scenario/load.ts). It is compiled once, by
- * the main thread; threads that run the same kernel are told where it is kept.
+ * Loads what a user wrote in a file of their own: a patch, a bug, a scenario (scenario/load.ts). It is compiled once,
+ * by the main thread; threads that run the same kernel are told where it is kept.
  */
 import { existsSync, statSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
@@ -30,7 +30,10 @@ export const isFileName = (name: string): boolean => name.includes('/') || name.
 
 const hasEnding = (name: string): boolean => ENDINGS.includes(extname(name))
 
-/** Compiles the module in `file`, or takes what was compiled of it before. Throws UsageError for all that is wrong with it. */
+/**
+ * Compiles the module in `file`, or takes what was compiled of it before. Throws UsageError for all that is wrong with
+ * it.
+ */
 export function prepare(file: string | URL, purpose: Purpose): Prepared {
   const path = typeof file === 'string' && !file.startsWith('file:') ? resolve(file) : fileURLToPath(file)
   checkFile(path)
@@ -81,8 +84,8 @@ export async function loadFrom<T extends object>(
 }
 
 /**
- * The patch that the module in `file` exports as its default, for both engines. Throws UsageError that names file and line
- * of what does not compile, and of parts and methods that do not exist.
+ * The patch that the module in `file` exports as its default, for both engines. Throws UsageError that names file and
+ * line of what does not compile, and of parts and methods that do not exist.
  */
 export const loadPatch = (file: string | URL): Promise<Patch> => loadFrom(file, 'kernel', checkPatch)
 

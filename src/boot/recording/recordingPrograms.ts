@@ -1,10 +1,10 @@
 /**
  * A recorded address space as programs: what it looked like at the start, and what each of its threads then called.
  *
- * Every call is replayed at the address it had. A mmap without MAP_FIXED gives the recorded address as a hint, so it comes
- * out there only if the simulated address space has room where the real one had. Calls of different threads take turns in
- * the order in which they took effect; between the calls the threads touch memory, while two further CPUs pin pages with
- * gup_fast and collapse huge pages, which is where they race.
+ * Every call is replayed at the address it had. A mmap without MAP_FIXED gives the recorded address as a hint, so it
+ * comes out there only if the simulated address space has room where the real one had. Calls of different threads take
+ * turns in the order in which they took effect; between the calls the threads touch memory, while two further CPUs pin
+ * pages with gup_fast and collapse huge pages, which is where they race.
  */
 import type { MapsVma } from '../../input/maps.js'
 import type { RecordedSpace } from '../../input/recording.js'

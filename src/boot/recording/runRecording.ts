@@ -1,8 +1,8 @@
 /**
  * `racewalk run`: a real program's log, replayed free-running and compared with what the real kernel's snapshots say.
  *
- * Each address space that the log records from a snapshot to a snapshot gets a machine of its own; two CPUs beside those
- * of its threads pin pages and collapse huge pages all the while.
+ * Each address space that the log records from a snapshot to a snapshot gets a machine of its own; two CPUs beside
+ * those of its threads pin pages and collapse huge pages all the while.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'

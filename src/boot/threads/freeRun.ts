@@ -84,8 +84,8 @@ const DURATION_MS = 5_000
 const STALL_MS = 10_000
 
 /**
- * Throws UsageError for a machine that cannot be built, and for what a module of the user's throws; everything else that
- * goes wrong later is in the result.
+ * Throws UsageError for a machine that cannot be built, and for what a module of the user's throws; everything else
+ * that goes wrong later is in the result.
  */
 export async function freeRun(options: FreeRunOptions): Promise<FreeRunResult> {
   const { bug = null, patch = null } = options

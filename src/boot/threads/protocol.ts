@@ -1,6 +1,6 @@
 /**
- * What crosses between the main thread and a CPU's thread: the task that Piscina hands over, and the control channel that
- * Comlink runs over the task's port. While the CPU runs it hears only the image.
+ * What crosses between the main thread and a CPU's thread: the task that Piscina hands over, and the control channel
+ * that Comlink runs over the task's port. While the CPU runs it hears only the image.
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { Finding } from '../../machine/engine/finding.js'
@@ -13,7 +13,10 @@ export interface CpuTask {
   readonly port: MessagePort
 }
 
-/** In what the kernel differs from mainline, for a thread: modules of the user's by the path of what was compiled of them. */
+/**
+ * In what the kernel differs from mainline, for a thread: modules of the user's by the path of what was compiled of
+ * them.
+ */
 export interface ChangeOrder {
   /** A bug of the catalogue by its id. */
   readonly bug: string | { readonly kept: string } | null
@@ -49,7 +52,10 @@ export interface CpuReport {
 export interface CpuControl {
   /** Attaches to the image and builds the CPU's kernel. */
   boot(boot: CpuBoot): Promise<void>
-  /** Runs the program (again and again with `repeat`, until the stop word is set), then serves interrupts until all ended. */
+  /**
+   * Runs the program (again and again with `repeat`, until the stop word is set), then serves interrupts until all
+   * ended.
+   */
   run(program: Program, repeat: boolean): CpuReport
   /** Ends the task. */
   close(): void

@@ -2,9 +2,10 @@
  * Which CPU gets nowhere while others get on. Looked at from outside a few times a second, by the operations that each
  * CPU has finished.
  *
- * A CPU that waits for what another program does (awaitWord, adopt) is judged only when the word cannot be on its way any
- * more: when every CPU that gets on has run its whole program since, from the beginning (two ends of a run are that). So
- * one that waits for a program of endless length is never called starved; when that one stops too, the watch sees a stall.
+ * A CPU that waits for what another program does (awaitWord, adopt) is judged only when the word cannot be on its way
+ * any more: when every CPU that gets on has run its whole program since, from the beginning (two ends of a run are
+ * that). So one that waits for a program of endless length is never called starved; when that one stops too, the watch
+ * sees a stall.
  */
 import { CPU_AREA, cpuAreaAt } from '../../machine/cpu/area.js'
 import { load32, peek32 } from '../../machine/image/image.js'

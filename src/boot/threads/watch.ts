@@ -1,6 +1,6 @@
 /**
- * The main thread's eye on a machine that runs in threads: looks at the image a few times a second, asks the CPUs to stop
- * when their time is up, and sees when nothing moves any more, or one CPU does not.
+ * The main thread's eye on a machine that runs in threads: looks at the image a few times a second, asks the CPUs to
+ * stop when their time is up, and sees when nothing moves any more, or one CPU does not.
  */
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,7 +23,9 @@ export interface Progress {
 
 export interface WatchOptions {
   readonly durationMs: number
-  /** No operation of any CPU, or of one while others go on, for this long is a stall. Scaled up where CPUs share cores. */
+  /**
+   * No operation of any CPU, or of one while others go on, for this long is a stall. Scaled up where CPUs share cores.
+   */
   readonly stallMs: number
   /** What stallMs counts: milliseconds, of any beginning. */
   readonly clock: () => number

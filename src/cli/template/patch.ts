@@ -1,8 +1,9 @@
 import { definePatch, type PhysAddr, type PteWord, type Step } from 'racewalk/kernel'
 
 /**
- * A patch changes parts of the kernel. It goes on top of what is there, so this one, which gives gup_fast its second look,
- * cures the bug no-recheck, which takes it away. Kernel functions are generators: `yield*` stands before each access.
+ * A patch changes parts of the kernel. It goes on top of what is there, so this one, which gives gup_fast its second
+ * look, cures the bug no-recheck, which takes it away. Kernel functions are generators: `yield*` stands before each
+ * access.
  */
 export default definePatch({
   summary: 'gup_fast looks at the entries again after it has taken its reference',

@@ -1,6 +1,6 @@
 /**
- * powerpc book3s64 with the radix tree and pages of 64 KiB: 32 entries in a PTE table, 512 in the others. The top has 8192
- * in fact, for addresses beyond 2^48, which no process gets unless it asks.
+ * powerpc book3s64 with the radix tree and pages of 64 KiB: 32 entries in a PTE table, 512 in the others. The top has
+ * 8192 in fact, for addresses beyond 2^48, which no process gets unless it asks.
  */
 import { Geometry } from '../../arch/geometry.js'
 import { BROADCAST, defineArch } from '../architecture.js'

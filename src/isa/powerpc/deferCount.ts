@@ -1,6 +1,6 @@
 /**
- * pte_free_defer() for powerpc, second version (June 2023, superseded): the count of parts also counts those that wait. A
- * part that is given back turns its 1 into a large unit; whoever finds no other large unit has the rcu_head, and the
+ * pte_free_defer() for powerpc, second version (June 2023, superseded): the count of parts also counts those that wait.
+ * A part that is given back turns its 1 into a large unit; whoever finds no other large unit has the rcu_head, and the
  * others rely on the callback, which waits once more while there are any.
  *
  * Source: the design of June 2023 that was posted and superseded. Right, and more than is needed: the merged version

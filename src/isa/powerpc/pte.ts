@@ -6,9 +6,9 @@
  * PTE table has; many share a page (isa/powerpc/fragments.ts). The number of a table counts in units of 256 bytes and
  * is in the entry.
  *
- * Present and leaf are at the top of the word; INVALID says "still mapped, the hardware must not use it" while an entry is
- * changed. Hardware keeps R and C (accessed, dirty). A small geometry has smaller huge pages, and nothing else changes: no
- * bit of the word is in the way of the frame number.
+ * Present and leaf are at the top of the word; INVALID says "still mapped, the hardware must not use it" while an entry
+ * is changed. Hardware keeps R and C (accessed, dirty). A small geometry has smaller huge pages, and nothing else
+ * changes: no bit of the word is in the way of the frame number.
  *
  * Left out: the hash MMU, memory keys, attributes of I/O memory.
  */

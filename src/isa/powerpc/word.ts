@@ -1,6 +1,7 @@
 /**
- * Radix entries, as far as bookkeeping needs them: see x86_64/word.ts. What an entry is stands at the top of the word and
- * what it points to at the bottom (frames are below 2^16); brief() brings the three top bits down to places that every proper entry leaves clear.
+ * Radix entries, as far as bookkeeping needs them: see x86_64/word.ts. What an entry is stands at the top of the word
+ * and what it points to at the bottom (frames are below 2^16); brief() brings the three top bits down to places that
+ * every proper entry leaves clear.
  */
 import { peek32 } from '../../machine/image/image.js'
 

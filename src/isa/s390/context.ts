@@ -5,5 +5,6 @@ import { struct } from '../../machine/image/struct.js'
 export const S390_CONTEXT = struct('mmContext', 64, {
   attachMask: [32, 8, atomic], // CPUs whose control registers hold this address space, or are about to
   flushCount: [40, 4, atomic], // invalidations under way
-  flushMm: [44, 4, atomic], //    entries were made invalid that are not purged yet (context lock, or the only CPU attached)
+  // entries were made invalid that are not purged yet (context lock, or the only CPU attached)
+  flushMm: [44, 4, atomic],
 })

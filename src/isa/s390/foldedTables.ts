@@ -7,22 +7,21 @@
  *
  * Every entry says which level its table has. Code is written for five levels, and where the tree has fewer, the upper
  * ones are names for entries of the top table: whether a level is folded is decided from the entry that was read, never
- * from the mm, so that a walk that began in the old top table goes on to be right while the tree grows. Words of the old
- * table do not move; it becomes a lower one.
+ * from the mm, so that a walk that began in the old top table goes on to be right while the tree grows. Words of the
+ * old table do not move; it becomes a lower one.
  *
- * gup_fast hands the values of entries down, so that each is read once, and a folded level must still get a pointer that
- * can be advanced: to the entry in the table, not to the copy of its value (d3f7b1bb2040, v5.9). upperLockless() is where
- * versions differ; the others are in bug/s390.ts and below.
+ * gup_fast hands the values of entries down, so that each is read once, and a folded level must still get a pointer
+ * that can be advanced: to the entry in the table, not to the copy of its value (d3f7b1bb2040, v5.9). upperLockless()
+ * is where versions differ; the others are in bug/s390.ts and below.
  *
  * Left out: the two levels of 31-bit processes, and downgrades.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
 import { entryTable, tableType, upperNone } from './pte.js'
 import type { S390TlbFlush } from './tlbFlush.js'
-import type { UpperLevel } from '../../arch/level.js'
+import { type UpperLevel, Level } from '../../arch/level.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../../machine/image/guarded.js'
-import { Level } from '../../arch/level.js'
 import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import type { Kernel } from '../../mm/kernel.js'
 import { MM } from '../../mm/mmStruct.js'
@@ -210,8 +209,8 @@ export class FoldedTables extends UpperTables {
   }
 
   /**
-   * Of all levels gup_fast_pgd_range(), …_p4d_range(), …_pud_range(), as one: entries of `level` from the one at `first`, for start …
-   * end. Returns the pages taken so far; fewer than asked for ends the walk.
+   * Of all levels gup_fast_pgd_range(), …_p4d_range(), …_pud_range(), as one: entries of `level` from the one at
+   * `first`, for start … end. Returns the pages taken so far; fewer than asked for ends the walk.
    */
   protected *gupLevel(
     level: number,
@@ -264,8 +263,8 @@ export class FoldedTables extends UpperTables {
   }
 
   /**
-   * Of all levels p4d_offset_lockless(), pud_…, pmd_…: where the level below `level` begins. Folded: at the entry itself, in its table,
-   * so that the next one lies behind it.
+   * Of all levels p4d_offset_lockless(), pud_…, pmd_…: where the level below `level` begins. Folded: at the entry
+   * itself, in its table, so that the next one lies behind it.
    */
   protected upperLockless(level: number, entry: PhysAddr, word: PteWord, addr: VirtAddr): PhysAddr {
     return tableType(word) < level ? entry : this.below(level, word, addr)
@@ -278,9 +277,9 @@ export class FoldedTables extends UpperTables {
 }
 
 /**
- * The fix that was posted first (September 2020) and not merged: pXd_addr_end() takes the entry, and a folded level ends
- * where the level ends that the entry belongs to. Every piece then starts from the top again, and no pointer to a copy is
- * ever advanced. Of any kind of walk; by itself it is the merged one, with more steps.
+ * The fix that was posted first (September 2020) and not merged: pXd_addr_end() takes the entry, and a folded level
+ * ends where the level ends that the entry belongs to. Every piece then starts from the top again, and no pointer to a
+ * copy is ever advanced. Of any kind of walk; by itself it is the merged one, with more steps.
  */
 export function CropsByEntry(walk: typeof FoldedTables): typeof FoldedTables {
   return class extends walk {

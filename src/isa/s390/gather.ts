@@ -1,7 +1,7 @@
 /**
- * mmu_gather without gathering (CONFIG_MMU_GATHER_NO_GATHER): on s390 whoever clears an entry has made TLBs forget it, or
- * has noted a debt that every CPU pays before it uses the address space again. So pages are released at once; only tables
- * wait.
+ * mmu_gather without gathering (CONFIG_MMU_GATHER_NO_GATHER): on s390 whoever clears an entry has made TLBs forget it,
+ * or has noted a debt that every CPU pays before it uses the address space again. So pages are released at once; only
+ * tables wait.
  *
  * Source: arch/s390/include/asm/tlb.h __tlb_remove_folio_pages() (v6.12).
  */

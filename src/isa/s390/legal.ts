@@ -7,8 +7,8 @@
  *
  * IPTE and IDTE make an entry invalid and change nothing else of it, so the rule shows in the two words: what follows a
  * valid leaf is the same leaf with the invalid bit. Left out: that a store sets that bit and nobody purges (the lazy
- * flush does so on purpose; a TLB that goes on using it is the business of the oracle for stale translations), and that a
- * store clears PROTECT (which RDP may, and a store may not).
+ * flush does so on purpose; a TLB that goes on using it is the business of the oracle for stale translations), and that
+ * a store clears PROTECT (which RDP may, and a store may not).
  */
 import { highHalf, lowHalf } from '../../arch/halves.js'
 import type { PteWord } from '../../base/units.js'

@@ -4,14 +4,15 @@
  * Source: arch/s390/mm/pgtable.c ptep_xchg_direct() … pmdp_xchg_lazy(), arch/s390/include/asm/pgtable.h (v6.12, and
  * RDP).
  *
- * A valid entry that a CPU may be using is not changed by a store. IPTE (a PTE) and IDTE (a segment entry) set its invalid
- * bit and purge the translations made from it, on all CPUs or, when no other CPU can have one, on this CPU alone; the new
- * value then goes into an entry that no CPU looks at. The lazy forms, while this CPU is the only one attached, set the bit
- * by a store and leave the purge as a debt of the address space. When the address space dies nobody is attached, and the
- * "full" forms store the empty entry; the purge of the whole comes before its top table goes.
+ * A valid entry that a CPU may be using is not changed by a store. IPTE (a PTE) and IDTE (a segment entry) set its
+ * invalid bit and purge the translations made from it, on all CPUs or, when no other CPU can have one, on this CPU
+ * alone; the new value then goes into an entry that no CPU looks at. The lazy forms, while this CPU is the only one
+ * attached, set the bit by a store and leave the purge as a debt of the address space. When the address space dies
+ * nobody is attached, and the "full" forms store the empty entry; the purge of the whole comes before its top table
+ * goes.
  *
- * What a machine has besides IPTE is a choice (facilities.ts). Without IDTE a segment entry is made invalid by CSP, which
- * changes a word as a compare-and-swap does and purges every TLB. Left out: gmap and pgste.
+ * What a machine has besides IPTE is a choice (facilities.ts). Without IDTE a segment entry is made invalid by CSP,
+ * which changes a word as a compare-and-swap does and purges every TLB. Left out: gmap and pgste.
  */
 import { type PhysAddr, type PteWord, type VirtAddr, phys } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
@@ -123,7 +124,10 @@ export class S390PtOps extends PtOps {
 
   // ---- shared forms -----------------------------------------------------------------------------------------------
 
-  /** Of both levels ptep_xchg_direct(), ptep_xchg_lazy() and their pmdp_ likes: invalid first, then `next`. Returns the old entry. */
+  /**
+   * Of both levels ptep_xchg_direct(), ptep_xchg_lazy() and their pmdp_ likes: invalid first, then `next`. Returns the
+   * old entry.
+   */
   protected *xchg(
     level: number,
     mm: PhysAddr,
@@ -156,12 +160,13 @@ export class S390PtOps extends PtOps {
   }
 
   /**
-   * Nobody else has translations of `mm`, or gets them before flushEnds(). Caller: between flushBegins() and flushEnds().
+   * Nobody else has translations of `mm`, or gets them before flushEnds(). Caller: between flushBegins() and
+   * flushEnds().
    *
-   * attachMask, then cpumask. A CPU that comes is in attachMask before it looks at flushCount, and in cpumask only after:
-   * cpumask alone misses one that is between the two. A CPU that goes leaves attachMask and stays in cpumask: read in the
-   * other order, one that comes and goes in between is missed. Upstream asked for both until 64f31d5802af (v4.8), and
-   * since then for cpumask alone: s390-attach-window in bug/s390.ts.
+   * attachMask, then cpumask. A CPU that comes is in attachMask before it looks at flushCount, and in cpumask only
+   * after: cpumask alone misses one that is between the two. A CPU that goes leaves attachMask and stays in cpumask:
+   * read in the other order, one that comes and goes in between is missed. Upstream asked for both until 64f31d5802af
+   * (v4.8), and since then for cpumask alone: s390-attach-window in bug/s390.ts.
    */
   protected *isLocal(mm: PhysAddr): Step<boolean> {
     if (!(yield* this.flush.isOnly(mm, S390_CONTEXT.at.attachMask))) return false
@@ -169,8 +174,8 @@ export class S390PtOps extends PtOps {
   }
 
   /**
-   * IPTE or IDTE. IDTE finds its entry by itself, from the origin of a table and the index of an address: it trusts that
-   * the caller's pointer and address belong together.
+   * IPTE or IDTE. IDTE finds its entry by itself, from the origin of a table and the index of an address: it trusts
+   * that the caller's pointer and address belong together.
    */
   protected *invalidateAndPurge(
     level: number,
@@ -200,8 +205,8 @@ export class S390PtOps extends PtOps {
   }
 
   /**
-   * __pmdp_csp(): CSP on the half of the word that has the bit. It finds the entry by the pointer and not by the address,
-   * and does nothing to one that has changed; the caller's lock keeps this one.
+   * __pmdp_csp(): CSP on the half of the word that has the bit. It finds the entry by the pointer and not by the
+   * address, and does nothing to one that has changed; the caller's lock keeps this one.
    */
   protected *pmdpCsp(mm: PhysAddr, addr: VirtAddr, entry: PhysAddr, old: PteWord): Step<void> {
     const next = BigInt.asUintN(64, old | SEGMENT_INVALID) as PteWord

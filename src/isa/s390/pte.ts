@@ -179,9 +179,9 @@ export const pmdDirty = (pmd: PteWord): boolean => has(pmd, SEGMENT_DIRTY)
 export const pmdYoung = (pmd: PteWord): boolean => has(pmd, SEGMENT_YOUNG)
 export const pmdSame = pteSame
 /**
- * What gup_fast asks of a huge entry: not one that pmdp_invalidate() has made invalid. Upstream (v7.0) asks only whether it
- * is present, which it is; then a page can be pinned whose exclusive flag is being taken away. powerpc had the same and
- * asks since 33258a1db165 (v5.3). See bug/s390.ts.
+ * What gup_fast asks of a huge entry: not one that pmdp_invalidate() has made invalid. Upstream (v7.0) asks only
+ * whether it is present, which it is; then a page can be pinned whose exclusive flag is being taken away. powerpc had
+ * the same and asks since 33258a1db165 (v5.3). See bug/s390.ts.
  */
 export const pmdAccessPermitted = (pmd: PteWord, write: boolean): boolean =>
   asUintN(64, pmd & (SEGMENT_READ | SEGMENT_INVALID)) === SEGMENT_READ && (!write || has(pmd, SEGMENT_WRITE))
@@ -220,7 +220,9 @@ export function entryTable(entry: PteWord): Table {
   return (half[1]! * 0x200000 + (half[0]! >>> 11)) as Table
 }
 
-/** Level of the table that this entry above the PTE says it is in: 2 for a segment table … 5 for a region-first table. */
+/**
+ * Level of the table that this entry above the PTE says it is in: 2 for a segment table … 5 for a region-first table.
+ */
 export function tableType(entry: PteWord): number {
   word[0] = entry
   return ((half[0]! & 0xc) >>> 2) + 2

@@ -1,11 +1,11 @@
 /**
- * What an s390 entry says when it is neither empty nor present. PTEs and segment entries have formats of their own: bits
- * that a PTE leaves to software are the table type and the invalid bit of a segment entry.
+ * What an s390 entry says when it is neither empty nor present. PTEs and segment entries have formats of their own:
+ * bits that a PTE leaves to software are the table type and the invalid bit of a segment entry.
  *
  * Source: Linux v7.0 arch/s390/include/asm/pgtable.h, comments on swap entries.
  *
  *   PTE      63 … 12 offset · 0x800 E · 0x600 both set · 0x7c type · 0x2 soft-dirty · 0x1 clear
- *   segment  63 … 12 offset · 0x7c0 type · 0x30 both set (INVALID, COMMON) · 0xc table type · 0x2 soft-dirty · 0x1 clear
+ *   segment  63 … 12 offset · 0x7c0 type · 0x30 set (INVALID, COMMON) · 0xc table type · 0x2 soft-dirty · 0x1 clear
  *
  * Generic code asks its questions of words in the format of PTEs, and converts: pmdToSwp(), swpToPmd(). Of a word of a
  * migration entry, types 28 … 30, the formats can be told apart: a segment's has bit 0x80 or 0x100, which PTEs leave

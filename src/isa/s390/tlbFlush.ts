@@ -1,6 +1,6 @@
 /**
- * s390: translations go with the change of the entry, on all CPUs and without interrupts; what was put off is paid when a
- * CPU attaches to the address space or returns to its user.
+ * s390: translations go with the change of the entry, on all CPUs and without interrupts; what was put off is paid when
+ * a CPU attaches to the address space or returns to its user.
  *
  * Source: arch/s390/include/asm/{tlbflush,mmu_context}.h (v6.12), z/Architecture Principles of Operation on IPTE, IDTE
  * and PTLB.
@@ -57,8 +57,8 @@ export class S390TlbFlush extends TlbFlush {
   }
 
   /**
-   * CSP: the 32-bit word at `at` becomes `next` if it is `old`, and then every CPU forgets every translation, of whatever
-   * address space; false, and nothing, if it is not.
+   * CSP: the 32-bit word at `at` becomes `next` if it is `old`, and then every CPU forgets every translation, of
+   * whatever address space; false, and nothing, if it is not.
    */
   *csp(at: PhysAddr, old: number, next: number): Step<boolean> {
     if ((yield* this.cpu.cmpxchg32(at, old | 0, next | 0)) !== (old | 0)) return false
@@ -78,7 +78,9 @@ export class S390TlbFlush extends TlbFlush {
 
   // ---- invalidations under way ------------------------------------------------------------------------------------
 
-  /** Full barrier: the count before the masks are read. Pairs with the one in switchMmIrqsOff(): attach bit, then count. */
+  /**
+   * Full barrier: the count before the masks are read. Pairs with the one in switchMmIrqsOff(): attach bit, then count.
+   */
   *flushBegins(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAddReturn32(phys(mm + S390_CONTEXT.at.flushCount), 1)
   }
@@ -112,8 +114,9 @@ export class S390TlbFlush extends TlbFlush {
   }
 
   /**
-   * __tlb_flush_mm_lazy(). The lock makes clearing the debt and paying it one: without it a CPU that finds no debt could
-   * load the address space before the purge of the one who cleared it, or a debt made meanwhile be forgotten (K09).
+   * __tlb_flush_mm_lazy(). The lock makes clearing the debt and paying it one: without it a CPU that finds no debt
+   * could load the address space before the purge of the one who cleared it, or a debt made meanwhile be forgotten
+   * (K09).
    */
   *tlbFlushMmLazy(mm: PhysAddr): Step<void> {
     const lock = phys(mm + AT.contextLock)
@@ -198,8 +201,8 @@ export class S390TlbFlush extends TlbFlush {
   }
 
   /**
-   * Loads the user's address-space control element: where the hardware begins its walks, and at which level. Into control
-   * register 1, and 7 in secondary-space mode, where register 1 has the kernel's (316ec1548109, v5.7).
+   * Loads the user's address-space control element: where the hardware begins its walks, and at which level. Into
+   * control register 1, and 7 in secondary-space mode, where register 1 has the kernel's (316ec1548109, v5.7).
    */
   loadAsce(mm: PhysAddr): void {
     const { area } = this.cpu

@@ -3,11 +3,12 @@
  *
  * Source: z/Architecture Principles of Operation, "Dynamic Address Translation".
  *
- * The walk begins where the CPU's address-space control element says, at the level that it says, and each entry must say
- * that it is in a table of that level. The kernel accesses user memory in secondary-space mode, as it did for all but copies
- * up to v5.9: user data is translated by control register 7 then, and instructions by register 1, which holds the kernel's
- * element for that time. Elsewhere the kernel's instructions come by register 13, which nobody changes. Nothing is written back: no accessed and no dirty bits. A store through a protected
- * translation faults without a new walk, and the translation stays.
+ * The walk begins where the CPU's address-space control element says, at the level that it says, and each entry must
+ * say that it is in a table of that level. The kernel accesses user memory in secondary-space mode, as it did for all
+ * but copies up to v5.9: user data is translated by control register 7 then, and instructions by register 1, which
+ * holds the kernel's element for that time. Elsewhere the kernel's instructions come by register 13, which nobody
+ * changes. Nothing is written back: no accessed and no dirty bits. A store through a protected translation faults
+ * without a new walk, and the translation stays.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
 import { TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'
@@ -15,8 +16,18 @@ import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32 } from '../../machine/image/guarded.js'
 import { Level } from '../../arch/level.js'
 import { Mmu } from '../../arch/generic/mmu.js'
-import { entryTable, PAGE_INVALID, PAGE_LARGE, PAGE_PROTECT, pmdLeaf, pmdPfn, ptePfn, tableType } from './pte.js'
-import { REGION_INVALID, SEGMENT_PROTECT } from './pte.js'
+import {
+  entryTable,
+  PAGE_INVALID,
+  PAGE_LARGE,
+  PAGE_PROTECT,
+  pmdLeaf,
+  pmdPfn,
+  ptePfn,
+  tableType,
+  REGION_INVALID,
+  SEGMENT_PROTECT,
+} from './pte.js'
 import { S390_CPU_STATE } from './cpuState.js'
 
 const FAULT = phys(0)

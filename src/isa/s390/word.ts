@@ -15,8 +15,8 @@ export const hugeFrame = (low: number, hugePages: number): number =>
   (low & 0x401) === 0x401 ? (low >>> 20) * hugePages : NONE
 
 /**
- * Number of the table that an entry above the PTE level points to; -1: none. Also of one that IDTE has made invalid: it is
- * present, and software walks through it until the empty entry is stored.
+ * Number of the table that an entry above the PTE level points to; -1: none. Also of one that IDTE has made invalid: it
+ * is present, and software walks through it until the empty entry is stored.
  */
 export function tableFrame(low: number): number {
   if ((low & 0x1) === 0) return NONE

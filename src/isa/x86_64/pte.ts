@@ -190,7 +190,9 @@ export const pteClearSoftDirty = (pte: PteWord): PteWord => asUintN(64, pte & NO
 
 // ---- flushes
 
-/** Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, cache mode, PSE, GLOBAL, NX. */
+/**
+ * Flags whose loss a TLB must learn of; and those whose every change matters: RW, USER, cache mode, PSE, GLOBAL, NX.
+ */
 const FLUSH_ON_CLEAR = 0x41n
 const FLUSH_ON_CHANGE = (1n << 63n) | 0x19en
 

@@ -3,8 +3,8 @@
  *
  * Source: Intel SDM vol. 3A, chapter "Paging", sections on 4-level paging, accessed and dirty flags, and TLBs.
  *
- * A store sets accessed and dirty in the live leaf by compare-exchange, and starts again when the leaf changed. Left out:
- * accessed bits of table entries, protection keys.
+ * A store sets accessed and dirty in the live leaf by compare-exchange, and starts again when the leaf changed. Left
+ * out: accessed bits of table entries, protection keys.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../base/units.js'
 import { TLB_DIRTY, TLB_WRITE } from '../../machine/cpu/tlb.js'
@@ -27,9 +27,9 @@ import {
 
 export class X86Mmu extends Mmu {
   /**
-   * The page walk, from the table that the paging-structure cache has, or from the top. Fills a TLB entry and returns its
-   * address, 0 when the access faults. A table that does not allow the access is forgotten and the walk begins anew, as
-   * the fault would have it.
+   * The page walk, from the table that the paging-structure cache has, or from the top. Fills a TLB entry and returns
+   * its address, 0 when the access faults. A table that does not allow the access is forgotten and the walk begins
+   * anew, as the fault would have it.
    */
   protected override *walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
     const tlb = this.k.tlbs[this.cpu.id]

@@ -19,7 +19,10 @@ export const CONTROL = struct('control', 384, {
   sleepers: [320, 4, laboratory], // CPUs asleep in waitUntil()
 })
 
-/** Rooms above put words of their own into those that are free here: arch/cpuState.ts, and each architecture that has some. */
+/**
+ * Rooms above put words of their own into those that are free here: arch/cpuState.ts, and each architecture that has
+ * some.
+ */
 export const CPU_AREA = struct('cpu', 256, {
   irqDepth: [0, 4, ownCpu], //     local_irq_save nesting; 0: interrupts are taken
   inIrq: [4, 4, ownCpu], //        depth of interrupt handlers
@@ -45,8 +48,9 @@ export const CPU_AREA = struct('cpu', 256, {
 })
 
 /**
- * Where one CPU stands in the queues of locks (sync/spinlock.ts, sync/rwsem.ts). A spinlock's queue uses one node a level
- * of interrupt nesting; a CPU sleeps in one lock at a time. Other CPUs link themselves behind a node and hand over to it.
+ * Where one CPU stands in the queues of locks (sync/spinlock.ts, sync/rwsem.ts). A spinlock's queue uses one node a
+ * level of interrupt nesting; a CPU sleeps in one lock at a time. Other CPUs link themselves behind a node and hand
+ * over to it.
  */
 export const LOCK_NODES = struct('lockNodes', 128, {
   next0: [0, 4, lockWord], //    next waiter behind this node; writer: that waiter

@@ -2,7 +2,8 @@
  * A simulated CPU: the kernel's access vocabulary, interrupts, the one way to wait, and per-CPU state in the image.
  *
  * Each access is a schedule point and then one operation on one word. Accesses are leaf generators of one shape, point
- * first; the build inlines them at their call sites (boot/lower/lower.ts) and drops the points for the free-running engine.
+ * first; the build inlines them at their call sites (boot/lower/lower.ts) and drops the points for the free-running
+ * engine.
  *
  * Every marked access is sequentially consistent on the host. The names still say what order the *protocol* needs, for
  * the reader and for a weaker memory model later: acquire and release order one way, a value-returning atomic is a full
@@ -28,8 +29,16 @@ import {
   load64,
   or32,
   or64,
+  note,
+  peek32,
+  poke32,
+  store32,
+  store64,
+  words,
+  xchg32,
+  xchg64,
+  xor32,
 } from '../image/image.js'
-import { note, peek32, poke32, store32, store64, words, xchg32, xchg64, xor32 } from '../image/image.js'
 import type { EventRing } from '../trace/ring.js'
 import { Access } from './access.js'
 import { CONTROL, CPU_AREA, type CpuRegions } from './area.js'
@@ -307,7 +316,9 @@ export class Cpu {
     if (this.engine.threads) fence()
   }
 
-  /** A point without an access of its own, for a step that touches `addr` by other means (a user's load, a page copy). */
+  /**
+   * A point without an access of its own, for a step that touches `addr` by other means (a user's load, a page copy).
+   */
   *touch(addr: PhysAddr): Step<void> {
     yield* this.point(Access.touch, addr)
     void addr
@@ -363,8 +374,8 @@ export class Cpu {
   // ---- waiting --------------------------------------------------------------------------------------------------
 
   /**
-   * Waits until `until(word, operand)` holds of the word at `addr` and returns the word. ACQUIRE: the load that ends the
-   * wait comes before every later access. While it waits with interrupts on, this CPU takes them.
+   * Waits until `until(word, operand)` holds of the word at `addr` and returns the word. ACQUIRE: the load that ends
+   * the wait comes before every later access. While it waits with interrupts on, this CPU takes them.
    *
    * Controlled, the load is made when the condition holds; until then the CPU cannot go on. As a thread it looks a few
    * times and then sleeps on its doorbell; whoever changes the word calls wakeWaiters().
@@ -389,8 +400,8 @@ export class Cpu {
   }
 
   /**
-   * Waits until the word is `expected`, and stores `value` in the same step: a lock that is taken the moment it is free.
-   * Full barrier.
+   * Waits until the word is `expected`, and stores `value` in the same step: a lock that is taken the moment it is
+   * free. Full barrier.
    */
   *cmpxchgWhen32(addr: PhysAddr, expected: number, value: number): Step<void> {
     for (;;) {

@@ -2,8 +2,8 @@
  * Inter-processor interrupts: kernel/smp.c's call-single queues.
  *
  * Each (source, target) pair of CPUs owns one request (csd). A sender locks it, fills it and pushes it on the target's
- * queue; the target takes the whole queue in its interrupt, runs the functions in order, and releases each request: after
- * the function when the sender waits for it, before it when nobody does.
+ * queue; the target takes the whole queue in its interrupt, runs the functions in order, and releases each request:
+ * after the function when the sender waits for it, before it when nobody does.
  *
  * Source: kernel/smp.c (v6.12). Left out: irq-work and wake-up entries of the same queue, and multicast (every target
  * gets its own interrupt), neither of which changes who may still be inside an IRQ-off section when a wait returns.
@@ -79,9 +79,9 @@ export class Ipi {
 
   /**
    * Runs handler `func` with `info` on every other CPU whose bit is set in the 64-bit mask at `maskAddr` (0: on all
-   * others), and for which `condition` holds, smp_call_function_many_cond(). With `wait`, returns when all of them have run it: everything before the call is
-   * visible to them, and everything they did before their interrupt is visible to the caller.
-   * Caller: IRQs on when it waits, never from an interrupt.
+   * others), and for which `condition` holds, smp_call_function_many_cond(). With `wait`, returns when all of them have
+   * run it: everything before the call is visible to them, and everything they did before their interrupt is visible to
+   * the caller. Caller: IRQs on when it waits, never from an interrupt.
    */
   *callMany(
     maskAddr: PhysAddr,

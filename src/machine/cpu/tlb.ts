@@ -6,9 +6,9 @@
  * pages and for huge pages sit in two direct-mapped halves; both may hold a translation of one address at a time, as on
  * real hardware. An entry remembers the clock at which it was filled, which is what oracles compare.
  *
- * Beside it the paging-structure cache (PSC) remembers where PTE tables are, so that a walk may begin at the table though
- * the entry that led to it has gone: only an invalidation ends that. Any invalidation of an address space drops all of its
- * PSC entries, as INVLPG does.
+ * Beside it the paging-structure cache (PSC) remembers where PTE tables are, so that a walk may begin at the table
+ * though the entry that led to it has gone: only an invalidation ends that. Any invalidation of an address space drops
+ * all of its PSC entries, as INVLPG does.
  *
  * Left out: global entries, and PSC entries for the levels above.
  */
@@ -73,7 +73,10 @@ export class Tlb {
     this.#firstPsc = phys(tlbs + cpus * (sizes.base + sizes.huge) * TLB_ENTRY.size + cpu * sizes.psc * PSC_ENTRY.size)
   }
 
-  /** Address of the entry that translates page `vpn` of `mm`, base pages first; 0 on a miss. `huge`: pages of a huge page. */
+  /**
+   * Address of the entry that translates page `vpn` of `mm`, base pages first; 0 on a miss. `huge`: pages of a huge
+   * page.
+   */
   lookup(vpn: number, huge: number, mm: number): PhysAddr {
     const small = this.#slot(vpn, 1, huge)
     if (covers(small, vpn, mm)) return small

@@ -30,7 +30,10 @@ export interface Engine {
   decide(cpu: number, kind: number, addr: number): boolean
   /** After a store to the word at `addr`: CPUs that wait for it may look again. */
   wrote(addr: number): void
-  /** The access that comes next, on the CPU that runs, is made when its word fulfils this and not before (controlled only). */
+  /**
+   * The access that comes next, on the CPU that runs, is made when its word fulfils this and not before (controlled
+   * only).
+   */
   awaits(until: WaitCondition, operand: number): void
   /** An interrupt for `cpu` became pending, or was taken. */
   interruptPending(cpu: number, pending: boolean): void

@@ -62,8 +62,8 @@ const KERNEL =
   /\/dist\/(?:free\/)?src\/(?!(?:base|input|machine|check|subsystem|boot|scenario|explore|report|cli)\/)[\w-]+\//
 
 /**
- * The kernel functions in a stack trace, innermost first: `GupFast.gupFastPteRange`. Frames of hardware, engine, oracles and
- * laboratory are left out, since a reader asks for the kernel's place.
+ * The kernel functions in a stack trace, innermost first: `GupFast.gupFastPteRange`. Frames of hardware, engine,
+ * oracles and laboratory are left out, since a reader asks for the kernel's place.
  */
 export function kernelStack(trace: string): string[] {
   const names: string[] = []

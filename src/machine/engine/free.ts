@@ -1,6 +1,6 @@
 /**
- * The engine of free-running CPUs: the hardware decides. Points are stripped from the code (boot/lower/lower.ts), so decide()
- * is never called; interrupts are polled and waits sleep, both in Cpu.
+ * The engine of free-running CPUs: the hardware decides. Points are stripped from the code (boot/lower/lower.ts), so
+ * decide() is never called; interrupts are polled and waits sleep, both in Cpu.
  */
 import type { Engine } from './engine.js'
 import { chooseFrom } from './solo.js'

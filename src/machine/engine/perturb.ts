@@ -16,7 +16,10 @@ import { FreeEngine } from './free.js'
 const PAUSE_ODDS = [16, 64, 256, 1024] as const
 /** Pause lengths: spins of one atomic load (about 5 ns each). */
 const SPINS = [50, 400, 3000] as const
-/** One pause in this many sleeps instead, and gives the core away. More would leave an operation on 512 pages seconds long. */
+/**
+ * One pause in this many sleeps instead, and gives the core away. More would leave an operation on 512 pages seconds
+ * long.
+ */
 const SLEEP_ODDS = 24
 const SLEEP_MS = 1
 

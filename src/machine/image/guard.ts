@@ -1,13 +1,15 @@
 /**
  * Guards: who may read and write a field of a structure without a schedule point.
  *
- * Each field declares its guard beside its offset (struct.ts). What a guard protects cannot race, so kernel code reads and
- * writes it by peek and poke (guarded.ts); with oracles on, an access without the guard is a finding (check/guards.ts).
+ * Each field declares its guard beside its offset (struct.ts). What a guard protects cannot race, so kernel code reads
+ * and writes it by peek and poke (guarded.ts); with oracles on, an access without the guard is a finding
+ * (check/guards.ts).
  *
- * One rule comes before all: an object that was allocated and that no other CPU can reach yet, or any more, is its owner's
- * (Observer.objectOwned), who may do with every field what it likes.
+ * One rule comes before all: an object that was allocated and that no other CPU can reach yet, or any more, is its
+ * owner's (Observer.objectOwned), who may do with every field what it likes.
  *
- * A guard looks at the image itself to find its lock, with `wordAt`, which nobody checks: a check of the check would not end.
+ * A guard looks at the image itself to find its lock, with `wordAt`, which nobody checks: a check of the check would
+ * not end.
  */
 import { peek32 } from './image.js'
 

@@ -2,9 +2,9 @@
  * peek and poke for kernel code: accesses that are no schedule points, because the guard of the field (guard.ts) keeps
  * every other CPU away from it meanwhile.
  *
- * The bindings are the raw functions of image.ts. In a machine with oracles they are checked twins: each tells the checker
- * of the access first, which ends the run if the guard is not there. The bindings are switched when a machine is built, as
- * those of image.ts are; V8 inlines calls through them.
+ * The bindings are the raw functions of image.ts. In a machine with oracles they are checked twins: each tells the
+ * checker of the access first, which ends the run if the guard is not there. The bindings are switched when a machine
+ * is built, as those of image.ts are; V8 inlines calls through them.
  */
 import * as raw from './image.js'
 

@@ -83,7 +83,10 @@ export class Layout {
     return `${region.name}${region.count > 1 ? `[0x${index.toString(16)}]` : ''}.${field}`
   }
 
-  /** `page.refcount`, `frame`, …: what kind of word lives at `addr`, wherever its region begins and however many there are. */
+  /**
+   * `page.refcount`, `frame`, …: what kind of word lives at `addr`, wherever its region begins and however many there
+   * are.
+   */
   kindOf(addr: number): string {
     if (this.frameBase > 0 && addr >= this.frameBase) return 'frame'
     const region = this.#regions.findLast((candidate) => candidate.base <= addr)

@@ -1,6 +1,6 @@
 /**
- * Structures in the image: named fields at fixed offsets, each with its guard, declared once and used three times: by the
- * code that accesses them, by reports that name an address, and by the check of guards (guard.ts).
+ * Structures in the image: named fields at fixed offsets, each with its guard, declared once and used three times: by
+ * the code that accesses them, by reports that name an address, and by the check of guards (guard.ts).
  *
  * Fields may overlay each other only inside a declared union: the kernel's `struct page` keeps `lru` and `rcu_head` in
  * the same words, and that overlay is one of the bugs to be found.
@@ -33,8 +33,8 @@ export function struct<Name extends string>(name: string, size: number, fields: 
 }
 
 /**
- * `base` with the fields that other rooms have put into words that it leaves free. Throws SimBug where two overlap, or where
- * the structures are not of one size.
+ * `base` with the fields that other rooms have put into words that it leaves free. Throws SimBug where two overlap, or
+ * where the structures are not of one size.
  */
 export function joined(base: Struct, others: readonly Struct[]): Struct {
   const all = [base, ...others]

@@ -1,8 +1,8 @@
 /**
  * Event rings: what each CPU did lately, in the image, so that any thread can read them after a panic.
  *
- * One ring for each CPU, written by that CPU alone with plain stores; the sequence number comes from the machine's clock,
- * by which merge() orders the events of all CPUs. A ring of length 0 records nothing and costs one compare.
+ * One ring for each CPU, written by that CPU alone with plain stores; the sequence number comes from the machine's
+ * clock, by which merge() orders the events of all CPUs. A ring of length 0 records nothing and costs one compare.
  *
  * Events are coarse (operations, entry changes, allocations, interrupts), not accesses: those are the controlled
  * engine's to record.

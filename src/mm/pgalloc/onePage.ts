@@ -1,8 +1,8 @@
 /**
  * One table, one page: the generic design, which x86-64 and arm64 have, and s390 since v6.8.
  *
- * Source: include/asm-generic/pgalloc.h; mm/pgtable-generic.c pte_free_defer(), 13cf577e6b66 (v6.6). The rcu_head in the
- * struct page is the table's own, on no list, and used once in its life: that is all there is to be right about.
+ * Source: include/asm-generic/pgalloc.h; mm/pgtable-generic.c pte_free_defer(), 13cf577e6b66 (v6.6). The rcu_head in
+ * the struct page is the table's own, on no list, and used once in its life: that is all there is to be right about.
  */
 import { phys, type PhysAddr, type Table } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'

@@ -4,9 +4,10 @@
  *
  * Source: include/asm-generic/pgalloc.h, mm/pgtable-generic.c (v6.12).
  *
- * Who may still be in a table that was just unlinked (T1): hardware walkers until the flush, walkers with IRQs off until an
- * interrupt or a grace period, and RCU readers until a grace period. pteFree() is for tables that none of them can be
- * in; __pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do it.
+ * Who may still be in a table that was just unlinked (T1): hardware walkers until the flush, walkers with IRQs off
+ * until an interrupt or a grace period, and RCU readers until a grace period. pteFree() is for tables that none of them
+ * can be in; __pteFreeTlb() leaves the wait to the gather; pteFreeDefer() waits itself and must not need memory to do
+ * it.
  */
 import { phys, type Pfn, type PhysAddr, type Table } from '../../base/units.js'
 import { PTE_EMPTY } from '../../arch/entry.js'
@@ -17,15 +18,18 @@ import { Part } from '../part.js'
 import { NO_TABLE, PAGE } from '../page.js'
 
 export abstract class Pgalloc extends Part {
-  /** A PTE table for `mm`, all entries none, linked nowhere; NO_TABLE without memory. May not be called under a spinlock. */
+  /**
+   * A PTE table for `mm`, all entries none, linked nowhere; NO_TABLE without memory. May not be called under a
+   * spinlock.
+   */
   abstract pteAllocOne(mm: PhysAddr): Step<Table>
 
   /** pte_free(): at once. */
   abstract pteFree(mm: PhysAddr, table: Table): Step<void>
 
   /**
-   * __pte_free_tlb(): a table that was just unlinked, on its way into a gather's batch; __tlbRemoveTable() follows when no
-   * walker can be in it.
+   * __pte_free_tlb(): a table that was just unlinked, on its way into a gather's batch; __tlbRemoveTable() follows when
+   * no walker can be in it.
    */
   abstract __pteFreeTlb(mm: PhysAddr, table: Table): Step<void>
 
@@ -115,9 +119,9 @@ export abstract class Pgalloc extends Part {
   }
 
   /**
-   * A deposited table keeps its links in its own first entry, where several share a struct page and on s390 in any case;
-   * withdrawing makes the entry empty again. Right only because whoever deposits a table has made sure that no walker is
-   * in it; see S390ListNode for what happens otherwise.
+   * A deposited table keeps its links in its own first entry, where several share a struct page and on s390 in any
+   * case; withdrawing makes the entry empty again. Right only because whoever deposits a table has made sure that no
+   * walker is in it; see S390ListNode for what happens otherwise.
    */
   protected get linksInTable(): boolean {
     return false

@@ -1,4 +1,6 @@
-/** Markdown of a page as HTML of the site: headings with anchors, links to files of the site, wide things that scroll. */
+/**
+ * Markdown of a page as HTML of the site: headings with anchors, links to files of the site, wide things that scroll.
+ */
 import { Marked, type Token, type Tokens } from 'marked'
 import { escaped } from '../escape.js'
 import { Anchors } from './anchors.js'

@@ -6,7 +6,9 @@ export interface Run {
   readonly style: (text: string) => string
 }
 
-/** A word or a line as it is shown. A word is of runs without white space between them, such as a name and its comma. */
+/**
+ * A word or a line as it is shown. A word is of runs without white space between them, such as a name and its comma.
+ */
 interface Piece {
   /** Columns; colours take none. */
   width: number

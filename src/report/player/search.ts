@@ -5,7 +5,9 @@ import { itemName } from './itemName.js'
 /** By step, from the first: everything that it can be found by, in small letters. */
 export const searchTexts = (data: PageData): string[] => data.steps.map((_, i) => textOf(data, i + 1))
 
-/** Numbers of the steps that have every word of `query` in their text, in any case; `cpu 1` is a word. None for none. */
+/**
+ * Numbers of the steps that have every word of `query` in their text, in any case; `cpu 1` is a word. None for none.
+ */
 export function search(texts: readonly string[], query: string): number[] {
   const words = query
     .toLowerCase()

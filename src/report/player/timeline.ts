@@ -1,4 +1,7 @@
-/** The schedule as a strip: a lane for each CPU, time from left to right, and where the reader is. A slider to seek with. */
+/**
+ * The schedule as a strip: a lane for each CPU, time from left to right, and where the reader is. A slider to seek
+ * with.
+ */
 import type { PageData } from './data.js'
 import { make, makeSvg } from './dom.js'
 import { stretches } from './turns.js'

@@ -8,7 +8,10 @@ interface PanelTitle {
   readonly columns?: readonly string[]
 }
 
-/** Parts of the machine, in the order in which they are shown; those of subsystems in rooms of their own come after them. */
+/**
+ * Parts of the machine, in the order in which they are shown; those of subsystems in rooms of their own come after
+ * them.
+ */
 const PANELS: readonly PanelTitle[] = [
   { id: 'cpus', title: 'CPUs', columns: ['operation', 'context', 'waits', 'address space'] },
   { id: 'words', title: 'Words and registers' },

@@ -36,7 +36,9 @@ const FLAGS: readonly (readonly [number, string])[] = [
 
 export const FREE = 'free'
 
-/** Where frame `pfn` is described: its struct page, the next one, which keeps counts of a large folio, and its shadow. */
+/**
+ * Where frame `pfn` is described: its struct page, the next one, which keeps counts of a large folio, and its shadow.
+ */
 export const frameRanges = ({ memmap, regions }: Machine, pfn: number): (readonly [number, number])[] => [
   [memmap.page(pfn), 2 * PAGE.size],
   [regions.shadow + pfn * SHADOW.size, SHADOW.size],

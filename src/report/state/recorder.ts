@@ -1,6 +1,6 @@
 /**
- * The state of the machine through an execution: all of it before the first step, and what each step changed. Only looks
- * (peek), so a recorded execution is the execution.
+ * The state of the machine through an execution: all of it before the first step, and what each step changed. Only
+ * looks (peek), so a recorded execution is the execution.
  */
 import type { Machine } from '../../boot/machine.js'
 import { peek32 } from '../../machine/image/image.js'

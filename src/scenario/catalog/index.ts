@@ -95,8 +95,9 @@ export const scenarios: readonly Scenario[] = [
 ]
 
 /**
- * The scenario of this name, or with an architecture or a design of page tables behind an `@`, as in `gup-vs-split@s390`
- * or `retract-vs-gup@powerpc-fragments`. Throws UsageError, with what exists and the nearest match, for a name that is none.
+ * The scenario of this name, or with an architecture or a design of page tables behind an `@`, as in
+ * `gup-vs-split@s390` or `retract-vs-gup@powerpc-fragments`. Throws UsageError, with what exists and the nearest match,
+ * for a name that is none.
  */
 export const scenarioById = (name: string): Scenario => scenarioOf(name, scenarios)
 
@@ -120,7 +121,8 @@ export function scenarioOf(name: string, known: readonly Scenario[]): Scenario {
 const DELAY = '+gp-delay='
 
 /**
- * `scenario` with RCU work put off `percent` of the times (0 … 99) that a CPU could do it. Its name says so: tokens keep it.
+ * `scenario` with RCU work put off `percent` of the times (0 … 99) that a CPU could do it. Its name says so: tokens
+ * keep it.
  */
 export function withGpDelay(scenario: Scenario, percent: number): Scenario {
   if (!Number.isInteger(percent) || percent < 0 || percent > GP_DELAY_MAX)

@@ -1,7 +1,7 @@
 import { defineScenario } from '../../../dist/src/index.js'
 
-// A writer counts up while a reader looks. One execution in some thousand ends with every number seen once, which is not
-// allowed: a finding that is far from the beginning, and cheap to get to.
+// A writer counts up while a reader looks. One execution in some thousand ends with every number seen once, which is
+// not allowed: a finding that is far from the beginning, and cheap to get to.
 const numbers = [1, 2, 3, 4, 5]
 
 export default defineScenario({

@@ -1,7 +1,8 @@
 import { isMainThread } from 'node:worker_threads'
 import counting from './counting.mjs'
 
-// The same, but where it would have a finding it fails, in whatever thread. In the main one it does not, to be compared.
+// The same, but where it would have a finding it fails, in whatever thread. In the main one it does not, to be
+// compared.
 export default {
   ...counting,
   id: 'throws',

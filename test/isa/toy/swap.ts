@@ -1,4 +1,6 @@
-/** Swap words of the toy: one format for PTE and PMD. An offset is a frame, with young and dirty above its twenty bits. */
+/**
+ * Swap words of the toy: one format for PTE and PMD. An offset is a frame, with young and dirty above its twenty bits.
+ */
 import type { Pfn, PteWord } from '../../../dist/src/base/units.js'
 import { SWAP } from './pte.js'
 

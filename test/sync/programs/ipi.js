@@ -1,4 +1,6 @@
-/** Programs for ipi.test.ts. Words: 0 data, 10+c answers of CPU c, 20+c sections of CPU c, 30 mask, 40+c last info seen. */
+/**
+ * Programs for ipi.test.ts. Words: 0 data, 10+c answers of CPU c, 20+c sections of CPU c, 30 mask, 40+c last info seen.
+ */
 export default (k, m) => {
   const word = (index) => k.phys(m.words + index * 64)
   const [DATA, MASK, GO] = [0, 30, 31].map(word)

@@ -1,6 +1,6 @@
 /**
- * Programs for rcu.test.ts. A pointer (word 0) leads to one of many objects; an object is { rcu_head, value }, and its value
- * is DEAD once the grace period after its removal is said to be over. A reader that finds DEAD has been outlived.
+ * Programs for rcu.test.ts. A pointer (word 0) leads to one of many objects; an object is { rcu_head, value }, and its
+ * value is DEAD once the grace period after its removal is said to be over. A reader that finds DEAD has been outlived.
  *
  * Words: 0 pointer, 1 callbacks run, 2 flag, 3 spinlock, 4 callbacks queued, 8- objects.
  */

@@ -1,7 +1,7 @@
 /**
- * After kernel/rcu/rcutorture.c: readers fetch a shared object, dwell, and look at its age. The writer replaces the object
- * over and over; an object's age is 1 when it was removed and grows by one with each grace period after that; after ten
- * it is used again. A reader that sees an age above 1 was inside while a whole grace period went by.
+ * After kernel/rcu/rcutorture.c: readers fetch a shared object, dwell, and look at its age. The writer replaces the
+ * object over and over; an object's age is 1 when it was removed and grows by one with each grace period after that;
+ * after ten it is used again. A reader that sees an age above 1 was inside while a whole grace period went by.
  *
  * Words: 0 pointer, 1 done, 2 spinlock, 3 grace periods waited for, 8- objects { rcu_head, age, used }.
  */

@@ -1,6 +1,6 @@
 /**
- * pte_free_defer() as merged for s390: once a part was given back with it, the page is marked Active, never listed again,
- * and waits for its grace period when both parts are gone.
+ * pte_free_defer() as merged for s390: once a part was given back with it, the page is marked Active, never listed
+ * again, and waits for its grace period when both parts are gone.
  *
  * Source: "s390: add pte_free_defer() for pgtables sharing page", 8211dad62798 (v6.6). A page that is not listed has a
  * node that points to itself, so that taking it off once more does no harm, and its words are free for the rcu_head,

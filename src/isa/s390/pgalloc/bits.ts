@@ -8,11 +8,11 @@
  *          PP  bits 4, 5: it was given back, and walkers may be in it
  *
  * A page with exactly one part handed out and the other one free or pending is on the mm's pgtableList, through the lru
- * words of its struct page; one whose other part can be had at once is at the head, a pending one at the tail. A moves to
- * P in one atomic operation, so that the byte never says "free" while the list is still being edited (K07).
+ * words of its struct page; one whose other part can be had at once is at the head, a pending one at the tail. A moves
+ * to P in one atomic operation, so that the byte never says "free" while the list is still being edited (K07).
  *
- * Locks: mm.contextLock guards the list and the A bits. P is cleared without it: that changes no list, and by then the mm
- * may be gone. Whoever makes the byte zero owns the page.
+ * Locks: mm.contextLock guards the list and the A bits. P is cleared without it: that changes no list, and by then the
+ * mm may be gone. Whoever makes the byte zero owns the page.
  */
 import { phys, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'

@@ -1,6 +1,7 @@
 /**
- * Tables of processes that may run KVM guests, up to v6.7: a page of 4 KiB each, of which the second half keeps what guests
- * need to know of each page (pgste). Both parts of the page are handed out as one, P is never used, and no list has it.
+ * Tables of processes that may run KVM guests, up to v6.7: a page of 4 KiB each, of which the second half keeps what
+ * guests need to know of each page (pgste). Both parts of the page are handed out as one, P is never used, and no list
+ * has it.
  *
  * Source: arch/s390/mm/pgalloc.c page_table_alloc() and page_table_free() with mm_alloc_pgste() (v6.6).
  * pte_free_defer() of such a table only warns upstream, since guests have no huge pages; here it waits for a grace

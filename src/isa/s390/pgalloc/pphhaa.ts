@@ -147,7 +147,10 @@ export class S390PphhaaMmLock extends S390Pphhaa {
 }
 
 export class S390PphhaaOnList extends S390Pphhaa {
-  /** The list is left alone, so that the mm need not be there: what a deferred part leaves behind is not handed out again. */
+  /**
+   * The list is left alone, so that the mm need not be there: what a deferred part leaves behind is not handed out
+   * again.
+   */
   protected override *endOfWait(page: PhysAddr, part: number): Step<void> {
     if ((yield* this.xorByte(page, PENDING << part)) === 0) yield* this.release(page)
   }

@@ -1,8 +1,8 @@
 /**
  * pte_free_defer() for two tables in a page, first version (May 2023): each uses the rcu_head of the page.
  *
- * Broken twice. Both parts may wait at once, with one head (K01, T4). And the head lies over the list node of a page that
- * is on the list whenever its other part is handed out (K02, T5).
+ * Broken twice. Both parts may wait at once, with one head (K01, T4). And the head lies over the list node of a page
+ * that is on the list whenever its other part is handed out (K02, T5).
  */
 import { phys, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'

@@ -26,6 +26,7 @@ export { Level } from './arch/level.js'
 
 // ---- sync: locks, lists, RCU
 export * from './sync/completion.js'
+export { SYNC_CPU_STATE } from './sync/cpuState.js'
 export * from './sync/expedited.js'
 export * from './sync/list.js'
 export * from './sync/mightSleep.js'

@@ -41,6 +41,7 @@ import {
   observersOf,
   placeSubsystems,
 } from '../subsystem/index.js'
+import { SYNC_CPU_STATE } from '../sync/cpuState.js'
 import { placeRcu, Rcu } from '../sync/rcu.js'
 import type { Architecture } from '../isa/architecture.js'
 import { architectureOf } from '../isa/index.js'
@@ -188,7 +189,11 @@ function geometryOf({ indexBits, pteBits = indexBits }: MachineConfig, real: Geo
 
 function place(layout: Layout, config: MachineConfig, { cpuState }: Architecture): MachineRegions {
   const { cpus } = config
-  const cpuRegions = placeCpuRegions(layout, cpus, cpuState === undefined ? [CPU_STATE] : [CPU_STATE, cpuState])
+  const cpuRegions = placeCpuRegions(layout, cpus, [
+    SYNC_CPU_STATE,
+    CPU_STATE,
+    ...(cpuState === undefined ? [] : [cpuState]),
+  ])
   const csd = placeIpiRegions(layout, cpus)
   const tlbs = placeTlbs(layout, cpus, { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc })
   const rings = placeRings(layout, cpus, config.ringLength)

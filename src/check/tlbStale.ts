@@ -34,7 +34,6 @@
  *   under mmap_lock for read leaves the flush for later; so a table over none proves nothing, and is not judged.)
  */
 import { phys } from '../base/units.js'
-import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { PSC_ENTRY, TLB_WRITE, type Tlb } from '../machine/cpu/tlb.js'
 import { load32, peek32, peekF64 } from '../machine/image/image.js'
@@ -85,8 +84,8 @@ export class TlbStale {
   #isBehind(owner: number): boolean {
     if (this.#cpu === null) return false
     const area = this.#cpu.areaOf(owner)
-    if (load32(area + CPU_AREA.at.activeMm) === 0) return false
-    const mm = load32(area + CPU_AREA.at.currentMm)
+    if (load32(area + CPU_STATE.at.activeMm) === 0) return false
+    const mm = load32(area + CPU_STATE.at.currentMm)
     return mm !== 0 && load32(area + CPU_STATE.at.tlbGen) !== load32(mm + MM_CONTEXT.at.tlbGen)
   }
 

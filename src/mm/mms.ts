@@ -5,9 +5,9 @@
  * context_switch(), include/linux/mmap_lock.h (v6.12). mm_users keeps the address space, mm_count the structure and the
  * top table, for kernel threads that have borrowed it and may run on a dead mm.
  */
+import { CPU_STATE } from '../arch/cpuState.js'
 import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
-import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import type { Layout } from '../machine/image/layout.js'
@@ -140,7 +140,7 @@ export class Mms extends Part {
   /** The mm of the process that runs on this CPU; 0: none does, or a kernel thread. */
   currentMm(): PhysAddr {
     const { area } = this.cpu
-    return phys(peek32(area + CPU_AREA.at.activeMm) !== 0 ? 0 : peek32(area + CPU_AREA.at.currentMm))
+    return phys(peek32(area + CPU_STATE.at.activeMm) !== 0 ? 0 : peek32(area + CPU_STATE.at.currentMm))
   }
 
   /**
@@ -150,13 +150,13 @@ export class Mms extends Part {
     const mm = this.currentMm()
     if (mm === 0) return
     yield* this.mmgrab(mm)
-    poke32(this.cpu.area + CPU_AREA.at.activeMm, mm)
+    poke32(this.cpu.area + CPU_STATE.at.activeMm, mm)
     yield* this.k.tlbFlush.enterLazyTlb()
   }
 
   /** The mm that the kernel thread on this CPU has borrowed; 0: none. */
   activeMm(): PhysAddr {
-    return phys(peek32(this.cpu.area + CPU_AREA.at.activeMm))
+    return phys(peek32(this.cpu.area + CPU_STATE.at.activeMm))
   }
 
   /** context_switch() to a process with `mm`, or to none (0); what a kernel thread had borrowed goes back. */
@@ -164,7 +164,7 @@ export class Mms extends Part {
     const borrowed = this.activeMm()
     yield* this.k.tlbFlush.switchMmIrqsOff(mm)
     if (borrowed === 0) return
-    poke32(this.cpu.area + CPU_AREA.at.activeMm, 0)
+    poke32(this.cpu.area + CPU_STATE.at.activeMm, 0)
     yield* this.mmdrop(borrowed)
   }
 

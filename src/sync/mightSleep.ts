@@ -4,13 +4,13 @@
  * Source: might_sleep() and __might_resched() in kernel/sched/core.c (v6.12). Checked at every call that could sleep,
  * not only when it does, so that a wrong call shows without contention.
  */
-import { CPU_AREA } from '../machine/cpu/area.js'
+import { SYNC_CPU_STATE } from './cpuState.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { peek32 } from '../machine/image/guarded.js'
 
 /** True inside an RCU reader of any kind: rcu_read_lock(), preemption off, IRQs off. */
 export function inRcuReader(cpu: Cpu): boolean {
-  return cpu.preemptCount !== 0 || !cpu.irqsEnabled || peek32(cpu.area + CPU_AREA.at.rcuNesting) !== 0
+  return cpu.preemptCount !== 0 || !cpu.irqsEnabled || peek32(cpu.area + SYNC_CPU_STATE.at.rcuNesting) !== 0
 }
 
 /** might_sleep(): a finding unless this CPU may sleep here. `what` is the function that asks. */
@@ -20,7 +20,7 @@ export function mightSleep(cpu: Cpu, what: string): void {
 
 /** What makes this CPU's context atomic, for findings. */
 export function describeContext(cpu: Cpu): string {
-  const rcuNesting = peek32(cpu.area + CPU_AREA.at.rcuNesting)
+  const rcuNesting = peek32(cpu.area + SYNC_CPU_STATE.at.rcuNesting)
   const irqs = cpu.irqsEnabled ? 'on' : 'off'
   return `preempt_count ${cpu.preemptCount}, IRQs ${irqs}, rcu_read_lock nesting ${rcuNesting}`
 }

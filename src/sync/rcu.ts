@@ -13,9 +13,9 @@
  * Left out: polled grace periods, callback batching limits and offloading, readers that are preempted and
  * migrate (a CPU here has one task), and SRCU.
  */
+import { SYNC_CPU_STATE } from './cpuState.js'
 import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
-import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { InterruptGuard, IpiHandler } from '../machine/cpu/ipi.js'
 import { isZero, type Step, type WaitCondition } from '../machine/engine/engine.js'
@@ -80,7 +80,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
 
   /** rcu_read_lock(): nests. No barrier: that the section is seen is the business of those who end grace periods. */
   rcuReadLock(): void {
-    const at = this.cpu.area + CPU_AREA.at.rcuNesting
+    const at = this.cpu.area + SYNC_CPU_STATE.at.rcuNesting
     const nesting = peek32(at)
     poke32(at, nesting + 1)
     if (nesting !== 0) return
@@ -90,7 +90,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
 
   /** rcu_read_unlock(). */
   rcuReadUnlock(): void {
-    const at = this.cpu.area + CPU_AREA.at.rcuNesting
+    const at = this.cpu.area + SYNC_CPU_STATE.at.rcuNesting
     const nesting = peek32(at) - 1
     if (nesting < 0) this.reportUnlock()
     poke32(at, nesting)
@@ -99,7 +99,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
 
   /** rcu_read_lock_held(): true inside rcu_read_lock(). */
   get rcuReadLockHeld(): boolean {
-    return peek32(this.cpu.area + CPU_AREA.at.rcuNesting) !== 0
+    return peek32(this.cpu.area + SYNC_CPU_STATE.at.rcuNesting) !== 0
   }
 
   /** Here only. A section begins or ends: for findOutlived(). */

@@ -6,8 +6,8 @@
  * that waits on one queue at a time. Left out: exclusive waiters, and the queue's lock (its mask changes in one
  * access).
  */
+import { SYNC_CPU_STATE } from './cpuState.js'
 import { phys, type PhysAddr } from '../base/units.js'
-import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Step } from '../machine/engine/engine.js'
 
@@ -19,7 +19,7 @@ import type { Step } from '../machine/engine/engine.js'
 export const WAIT_QUEUE_BYTES = 8
 
 /** Where a CPU that is on a queue sleeps: until this word is not 0. */
-export const wokenAt = (cpu: Cpu, of: number): PhysAddr => phys(cpu.areaOf(of) + CPU_AREA.at.woken)
+export const wokenAt = (cpu: Cpu, of: number): PhysAddr => phys(cpu.areaOf(of) + SYNC_CPU_STATE.at.woken)
 
 // ---- wait ---------------------------------------------------------------------------------------------------------
 

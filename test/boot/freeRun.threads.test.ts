@@ -1,3 +1,4 @@
+import { CPU_STATE } from '../../dist/src/arch/cpuState.js'
 import { describe, expect, it } from 'vitest'
 import { fullMachine } from '../../dist/src/boot/config.js'
 import { freeRun, type FreeRunOptions, type FreeRunResult, type Progress } from '../../dist/src/boot/threads/freeRun.js'
@@ -159,7 +160,7 @@ describe('a free run in which one CPU gets nowhere', () => {
   const far = 0x7000_0000_0000
   const mapFar: Op = { op: 'mmap', addr: far, len: 0x1000, prot: 3, flags: 0x32 }
   const hold = (field: 'mmapLock' | 'pageTableLock') => (machine: Machine) => {
-    const mm = peek32(cpuAreaAt(machine.regions.cpus, 0) + CPU_AREA.at.currentMm)
+    const mm = peek32(cpuAreaAt(machine.regions.cpus, 0) + CPU_STATE.at.currentMm)
     poke32(mm + MM.at[field], 1)
     poke32(mm + MM.at[field] + 4, 1)
   }

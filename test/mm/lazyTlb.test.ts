@@ -5,7 +5,6 @@ import { PAGE_ACCESSED } from '../../dist/src/isa/x86_64/pte.js'
 import { virt, type PhysAddr } from '../../dist/src/base/units.js'
 import { smallMachine, withPgalloc } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
-import { CPU_AREA } from '../../dist/src/machine/cpu/area.js'
 import { TLB_DIRTY, TLB_ENTRY } from '../../dist/src/machine/cpu/tlb.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
@@ -61,7 +60,7 @@ class Lab {
   }
 
   area(cpu: number, field: 'currentMm' | 'isLazy' | 'activeMm'): number {
-    return peek32(this.of(cpu).cpu.area + { ...CPU_AREA.at, ...CPU_STATE.at }[field])
+    return peek32(this.of(cpu).cpu.area + CPU_STATE.at[field])
   }
 }
 

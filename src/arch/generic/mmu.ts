@@ -7,6 +7,7 @@
  * A walk fills the caches for the access at hand; a walk that the hardware makes beside it, because it speculates, is
  * an operation of its own (speculate()). Left out: execution.
  */
+import { CPU_STATE } from '../cpuState.js'
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
@@ -52,7 +53,7 @@ export abstract class Mmu {
   *speculate(addr: VirtAddr): Step<number> {
     yield* this.begin()
     // An interrupt that came before may have loaded none.
-    const mm = peek32(this.cpu.area + CPU_AREA.at.currentMm)
+    const mm = peek32(this.cpu.area + CPU_STATE.at.currentMm)
     const vpn = Math.floor(addr / this.k.geo.pageSize)
     const entry = mm === 0 ? 0 : yield* this.translate(mm, addr, vpn, false)
     yield* this.end()
@@ -80,7 +81,7 @@ export abstract class Mmu {
 
   protected *instruction(addr: VirtAddr, write: boolean, value: number): Step<number> {
     const { geo, memmap, observer } = this.k
-    const mm = peek32(this.cpu.area + CPU_AREA.at.currentMm)
+    const mm = peek32(this.cpu.area + CPU_STATE.at.currentMm)
     const vpn = Math.floor(addr / geo.pageSize)
     const entry = yield* this.translate(mm, addr, vpn, write)
     if (entry === 0) return FAULT

@@ -157,7 +157,7 @@ export class TlbFlush implements IpiCondition {
   *flushTlbFunc(info: PhysAddr): Step<void> {
     const { area } = this.cpu
     const mm = peek32(info + FLUSH_INFO.at.mm)
-    if (peek32(area + CPU_AREA.at.currentMm) !== mm) return
+    if (peek32(area + CPU_STATE.at.currentMm) !== mm) return
     if (peek32(area + CPU_STATE.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
     const local = peek32(area + CPU_STATE.at.tlbGen)
     const gen = peek32(info + FLUSH_INFO.at.gen)
@@ -178,7 +178,7 @@ export class TlbFlush implements IpiCondition {
   /** The whole TLB, in the interrupt, or IRQs off. */
   *flushTlbAll(): Step<void> {
     const { area } = this.cpu
-    const mm = peek32(area + CPU_AREA.at.currentMm)
+    const mm = peek32(area + CPU_STATE.at.currentMm)
     if (mm === 0) return
     if (peek32(area + CPU_STATE.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
     yield* this.flushUpToNow(mm)
@@ -307,14 +307,14 @@ export class TlbFlush implements IpiCondition {
 
   /** enter_lazy_tlb(): a kernel thread runs here from now on, with what is loaded. */
   *enterLazyTlb(): Step<void> {
-    if (peek32(this.cpu.area + CPU_AREA.at.currentMm) === 0) return
+    if (peek32(this.cpu.area + CPU_STATE.at.currentMm) === 0) return
     yield* this.cpu.writeOnce32(phys(this.cpu.area + CPU_STATE.at.isLazy), 1)
   }
 
   /** switch_mm_irqs_off(): this CPU's user accesses go to `mm` from now on; 0 for none (upstream: init_mm). */
   *switchMmIrqsOff(mm: PhysAddr): Step<void> {
     const { cpu } = this
-    const previous = phys(peek32(cpu.area + CPU_AREA.at.currentMm))
+    const previous = phys(peek32(cpu.area + CPU_STATE.at.currentMm))
     const wasLazy = peek32(cpu.area + CPU_STATE.at.isLazy) !== 0
     if (previous === mm && !wasLazy) return
     cpu.localIrqSave()
@@ -339,7 +339,7 @@ export class TlbFlush implements IpiCondition {
     // Full barrier: this CPU's bit in the mask before its first walk of the new tables. Otherwise a flusher that
     // changes an entry after the walk misses this CPU. Pairs with incMmTlbGen(), and the barriers of broadcasts.
     if (mm !== 0) yield* cpu.atomicFetchOr64(phys(mm + MM_CONTEXT.at.cpumask), bit)
-    poke32(cpu.area + CPU_AREA.at.currentMm, mm)
+    poke32(cpu.area + CPU_STATE.at.currentMm, mm)
     if (mm !== 0) yield* this.flushUpToNow(mm)
     else this.k.tlbs[cpu.id]?.flushAll()
     if (previous !== 0) yield* cpu.atomicFetchAnd64(phys(previous + MM_CONTEXT.at.cpumask), ~bit)

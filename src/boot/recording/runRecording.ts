@@ -4,11 +4,11 @@
  * Each address space that the log records from a snapshot to a snapshot gets a machine of its own; two CPUs beside
  * those of its threads pin pages and collapse huge pages all the while.
  */
+import { CPU_STATE } from '../../arch/cpuState.js'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { UsageError } from '../../base/errors.js'
 import { buildRecording, compareMaps, type RecordedSpace, type Recording } from '../../input/recording.js'
-import { CPU_AREA } from '../../machine/cpu/area.js'
 import { peek32, pokeF64 } from '../../machine/image/image.js'
 import { FILE, MM } from '../../mm/mmStruct.js'
 import { CPUS_MAX, fullMachine } from '../config.js'
@@ -105,7 +105,7 @@ function setBreak(machine: Machine, start: number, end: number): void {
   pokeF64(mm + MM.at.brk, end)
 }
 
-const mmOf = (machine: Machine): number => peek32(machine.regions.cpus.cpus + CPU_AREA.at.currentMm)
+const mmOf = (machine: Machine): number => peek32(machine.regions.cpus.cpus + CPU_STATE.at.currentMm)
 
 function differencesOf(space: RecordedSpace, programs: RecordingPrograms, run: FreeRunResult): Differences {
   if (run.finding !== null || run.fault !== null) return []

@@ -1,4 +1,5 @@
 /** Who waits for whom, in words: for deadlocks and stalls. */
+import { CPU_STATE } from '../../arch/cpuState.js'
 import { CPU_AREA, LOCK_NODES } from '../../machine/cpu/area.js'
 import { load32, peek32 } from '../../machine/image/image.js'
 import { MM } from '../../mm/mmStruct.js'
@@ -77,7 +78,7 @@ function queued(machine: Machine): { cpu: number; at: number }[] {
 }
 
 function rwsemOf(machine: Machine, cpu: number, addr: number): number {
-  const mm = peek32(areaOf(machine, cpu) + CPU_AREA.at.currentMm)
+  const mm = peek32(areaOf(machine, cpu) + CPU_STATE.at.currentMm)
   if (mm === 0) return addr
   const sem = mm + MM.at.mmapLock
   let node = peek32(sem + RWSEM_FIRST)

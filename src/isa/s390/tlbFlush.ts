@@ -173,7 +173,7 @@ export class S390TlbFlush extends TlbFlush {
 
   /** Of s390 switch_mm() and finish_arch_post_lock_switch(). */
   override *switchMmIrqsOff(mm: PhysAddr): Step<void> {
-    const at = this.cpu.area + CPU_AREA.at.currentMm
+    const at = this.cpu.area + CPU_STATE.at.currentMm
     const previous = peek32(at)
     if (previous === mm) return
     const bit = 1n << BigInt(this.cpu.id)
@@ -208,7 +208,7 @@ export class S390TlbFlush extends TlbFlush {
     const { area } = this.cpu
     poke32(area + S390_CPU_STATE.at.asceTop, peek32(mm + AT.pgd))
     poke32(area + S390_CPU_STATE.at.asceLevel, peek32(mm + AT.topLevel))
-    poke32(area + CPU_AREA.at.currentMm, mm)
+    poke32(area + CPU_STATE.at.currentMm, mm)
     if (!this.inSecondarySpace()) poke32(area + S390_CPU_STATE.at.primaryTop, peek32(mm + AT.pgd))
   }
 

@@ -20,30 +20,24 @@ export const CONTROL = struct('control', 384, {
 })
 
 /**
- * Rooms above put words of their own into those that are free here: arch/cpuState.ts, and each architecture that has
- * some.
+ * What hardware and its engines keep for each CPU. Rooms above put words of their own into those that are free here:
+ * sync/cpuState.ts, arch/cpuState.ts, and each architecture that has some.
  */
 export const CPU_AREA = struct('cpu', 256, {
   irqDepth: [0, 4, ownCpu], //     local_irq_save nesting; 0: interrupts are taken
   inIrq: [4, 4, ownCpu], //        depth of interrupt handlers
   preemptCount: [8, 4, ownCpu], // spinlocks held and preempt_disable nesting
-  rcuNesting: [12, 4, ownCpu], //  rcu_read_lock nesting
-  currentMm: [16, 4, ownCpu], //   the mm whose tables the hardware walker uses; 0: none
   opIndex: [20, 4, laboratory], //     index in its program of the operation at hand
   opKind: [24, 4, laboratory], //      what the operation at hand is
   opsDone: [28, 4, laboratory], //     operations finished, wrapping: the sign of progress that the watchdog reads
   prng: [32, 4, laboratory], //        state of this CPU's choices in free runs
   scratch: [36, 4, laboratory, 'pad'],
   ringNext: [40, 4, laboratory], //    next slot of the event ring
-  opStamp: [44, 4, laboratory], //     clock at the start of the operation at hand
   runs: [48, 4, laboratory], //        free-running: times that the program came to its end, wrapping
   ended: [52, 4, laboratory], //       free-running: 1 when only the other CPUs' ends are waited for
   callQueue: [64, 4, atomic], //   head of the call-single queue: address of a csd, or 0. Writers: every CPU
   doorbell: [128, 4, hardware], //   bumped to wake this CPU. Writers: every CPU
   waitingOn: [132, 4, hardware], //  address of the word waited for, 0 when awake. Writer: this CPU
-  waitSince: [136, 4, laboratory], //  operation number in which the wait began
-  woken: [148, 4, atomic], //      1: taken off the wait queue it was on (sync/waitQueue.ts). Writers: every CPU
-  activeMm: [140, 4, ownCpu], //   the mm that a kernel thread here has borrowed; 0: none, a process runs or nothing
   tlbBusy: [192, 4, hardware], //    1 while a user access goes through the TLB (broadcast flush waits for it)
 })
 

@@ -1,4 +1,6 @@
 /** What each CPU is doing, and the interrupts on their way to it. */
+import { CPU_STATE } from '../../arch/cpuState.js'
+import { SYNC_CPU_STATE } from '../../sync/cpuState.js'
 import { holderOf, lockWaitedFor } from '../../boot/threads/waiting.js'
 import type { Machine } from '../../boot/machine.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
@@ -23,9 +25,9 @@ export function readCpus(machine: Machine, programs: readonly Program[], begun: 
     if (context !== '') cell(1, 'context', context)
     const word = peek32(area + AT.waitingOn)
     if (word !== 0) cell(2, 'waits', describeWait(machine, cpu, word))
-    const mm = peek32(area + AT.currentMm)
+    const mm = peek32(area + CPU_STATE.at.currentMm)
     cell(3, 'address space', mm === 0 ? 'none' : mmName(machine, mm))
-    const borrowed = peek32(area + AT.activeMm)
+    const borrowed = peek32(area + CPU_STATE.at.activeMm)
     if (borrowed !== 0) cell(4, 'kernel thread', `has borrowed ${mmName(machine, borrowed)}`)
   }
 }
@@ -45,7 +47,7 @@ function contextOf(area: number): string {
   if (peek32(area + AT.inIrq) > 0) parts.push('in an interrupt')
   if (peek32(area + AT.irqDepth) > 0) parts.push('IRQs off')
   if (peek32(area + AT.preemptCount) > 0) parts.push('preemption off')
-  if (peek32(area + AT.rcuNesting) > 0) parts.push('rcu_read_lock')
+  if (peek32(area + SYNC_CPU_STATE.at.rcuNesting) > 0) parts.push('rcu_read_lock')
   return parts.join(', ')
 }
 

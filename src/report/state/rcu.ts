@@ -1,4 +1,5 @@
 /** Grace periods, readers and callbacks. */
+import { SYNC_CPU_STATE } from '../../sync/cpuState.js'
 import type { Machine } from '../../boot/machine.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import { peek32 } from '../../machine/image/image.js'
@@ -32,7 +33,7 @@ function gracePeriod(rcu: number, cpus: number): string {
 }
 
 function readerState(own: number, area: number): string {
-  const nesting = peek32(area + CPU_AREA.at.rcuNesting)
+  const nesting = peek32(area + SYNC_CPU_STATE.at.rcuNesting)
   if (nesting > 0) return `in rcu_read_lock()${nesting === 1 ? '' : `, ${nesting} deep`}`
   if (peek32(area + CPU_AREA.at.irqDepth) > 0) return 'a reader: IRQs are off'
   if (peek32(area + CPU_AREA.at.preemptCount) > 0) return 'a reader: preemption is off'

@@ -39,8 +39,7 @@ describe('the documents', () => {
   })
 })
 
-// ---- links and paths
-// --------------------------------------------------------------------------------------------------
+// ---- links and paths -----------------------------------------------------------------------------------------------
 
 const byFile = new Map(documents.map((document) => [join(ROOT, document.path), document]))
 
@@ -84,8 +83,7 @@ describe('a path of the repository', () => {
   })
 })
 
-// ---- commands
-// ---------------------------------------------------------------------------------------------------------
+// ---- commands ------------------------------------------------------------------------------------------------------
 
 /** The commands as commander has them: each module of cli/ that adds one exports a function for it. */
 async function commands(): Promise<ReadonlyMap<string, Command>> {
@@ -159,8 +157,7 @@ describe('a command line', () => {
   })
 })
 
-// ---- names
-// ------------------------------------------------------------------------------------------------------------
+// ---- names ---------------------------------------------------------------------------------------------------------
 
 describe('the page of the strategies', () => {
   const text = guidePages.find((page) => nameOf(page) === 'strategies')?.text ?? ''

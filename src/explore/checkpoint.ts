@@ -123,8 +123,7 @@ function shown(value: unknown): string {
   return value === null || value === undefined || value === false ? 'not given' : String(value)
 }
 
-// ---- the file
-// ---------------------------------------------------------------------------------------------------------
+// ---- the file ------------------------------------------------------------------------------------------------------
 
 /** Null for a directory that does not exist or has no exploration and nothing else. */
 function read(directory: string): Contents | null {

@@ -122,8 +122,7 @@ export class AnonVmas extends Part {
     yield* this.putAnonVma(anonVma)
   }
 
-  // ---- the list of VMAs, anon_vma lock held for write
-  // -----------------------------------------------------------------
+  // ---- the list of VMAs, anon_vma lock held for write --------------------------------------------------------------
 
   /** Links `vma` behind those with the same or a smaller pgoff. */
   insertVma(anonVma: PhysAddr, vma: PhysAddr): void {
@@ -149,8 +148,7 @@ export class AnonVmas extends Part {
     else poke32(before + VMA.at.anonNext, after)
   }
 
-  // ---- lock and references
-  // --------------------------------------------------------------------------------------------
+  // ---- lock and references -----------------------------------------------------------------------------------------
 
   /** anon_vma_lock_read(). */
   *anonVmaLockRead(anonVma: PhysAddr): Step<void> {
@@ -238,8 +236,7 @@ export class AnonVmas extends Part {
     return yield* this.cpu.atomicAddUnless32(phys(anonVma + ANON_VMA.at.refcount), 1, 0)
   }
 
-  // ---- slots
-  // ----------------------------------------------------------------------------------------------------------
+  // ---- slots -------------------------------------------------------------------------------------------------------
 
   protected *takeSlot(): Step<PhysAddr> {
     const { tables } = this.k.regions

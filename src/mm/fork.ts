@@ -223,8 +223,7 @@ export class Fork extends Part {
     return left
   }
 
-  // ---- one entry, both locks held
-  // ------------------------------------------------------------------------------------
+  // ---- one entry, both locks held ----------------------------------------------------------------------------------
 
   /** Part of copy_pte_range(). */
   protected *copyEntry(

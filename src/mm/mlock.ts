@@ -29,8 +29,7 @@ export const VM_LOCKONFAULT = 0x80000
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT
 
 export class Mlock extends Part {
-  // ---- the system calls
-  // -----------------------------------------------------------------------------------------------
+  // ---- the system calls --------------------------------------------------------------------------------------------
 
   /** do_mlock(), of mlock2(): `onfault` for MLOCK_ONFAULT. 0 or a negative errno. */
   *doMlock(mm: PhysAddr, start: number, len: number, onfault: boolean): Step<number> {
@@ -75,8 +74,7 @@ export class Mlock extends Part {
     return 0
   }
 
-  // ---- populate
-  // -------------------------------------------------------------------------------------------------------
+  // ---- populate ----------------------------------------------------------------------------------------------------
 
   /** __mm_populate(): every mapped page of start … end. 0 or a negative errno; stops at the first. Takes mmap_lock. */
   *mmPopulate(mm: PhysAddr, start: number, end: number): Step<number> {

@@ -210,8 +210,7 @@ export abstract class MoveTables extends Part {
     return present
   }
 
-  // ---- the flush
-  // ------------------------------------------------------------------------------------------------------
+  // ---- the flush ---------------------------------------------------------------------------------------------------
 
   /** Part of move_ptes(): with both locks held; see the rule at the head of the file. */
   protected *flushBeforeUnlock(vma: PhysAddr, start: number, end: number): Step<void> {
@@ -221,8 +220,7 @@ export abstract class MoveTables extends Part {
   /** Part of move_ptes(): where the flush was until 2018. */
   protected *flushAfterUnlock(_vma: PhysAddr, _start: number, _end: number): Step<void> {}
 
-  // ---- locks
-  // ----------------------------------------------------------------------------------------------------------
+  // ---- locks -------------------------------------------------------------------------------------------------------
 
   /** take_rmap_locks(): i_mmap_rwsem, then the anon_vma lock. Caller: no page-table lock. */
   protected *takeRmapLocks(vma: PhysAddr): Step<void> {

@@ -134,8 +134,7 @@ export class Mprotect extends Part {
     yield* this.k.gather.tlbFinishMmu()
   }
 
-  // ---- the walk
-  // -------------------------------------------------------------------------------------------------------
+  // ---- the walk ----------------------------------------------------------------------------------------------------
 
   /** change_protection(): inside a gather, which flushes later. */
   *changeProtection(vma: PhysAddr, start: number, end: number, change: Change): Step<void> {

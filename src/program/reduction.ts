@@ -88,8 +88,7 @@ export function extentOf(programs: readonly Program[]): { readonly operations: n
   return { operations: counts.reduce((sum, n) => sum + n, 0), cpus: counts.filter((n) => n > 0).length }
 }
 
-// ---- addresses and sizes
-// ----------------------------------------------------------------------------------------------
+// ---- addresses and sizes -------------------------------------------------------------------------------------------
 
 export const isChoice = (addr: Pick | undefined): boolean => typeof addr === 'object' && addr.count > 1
 
@@ -120,8 +119,7 @@ function fieldsOf(op: Op, pageSize: number): [name: string, pages: number][] {
 
 const unitOf = (name: string, pageSize: number): number => (name === 'pages' ? 1 : pageSize)
 
-// ---- legality
-// ---------------------------------------------------------------------------------------------------------
+// ---- legality ------------------------------------------------------------------------------------------------------
 
 /**
  * What programs do that the laboratory cannot do for them: go on in no address space, or fork over a child that nobody

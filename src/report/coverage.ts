@@ -68,8 +68,7 @@ function listText(what: string, { unseen, oneOrder, never }: PairCounts): string
   ]
 }
 
-// ---- nothing found
-// ----------------------------------------------------------------------------------------------------
+// ---- nothing found -------------------------------------------------------------------------------------------------
 
 /** What it does and does not say that nothing was found, and what to try next. */
 export function whyNotText(insight: Insight, context: CoverageContext): string {

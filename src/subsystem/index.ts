@@ -24,8 +24,7 @@ export function addSubsystem(subsystem: Subsystem): void {
 
 addSubsystem(mm)
 
-// ---- what they bring along, together
-// ----------------------------------------------------------------------------------
+// ---- what they bring along, together -------------------------------------------------------------------------------
 
 type SharedParts = Omit<PartClasses, 'Mmu' | 'Pgalloc'>
 

@@ -97,8 +97,7 @@ export class PowerpcFragments extends FragmentPgalloc {
     return this.k.memmap.fragments / this.k.memmap.tableParts(level)
   }
 
-  // ---- pte_fragment_free(), pmd_fragment_free()
-  // -----------------------------------------------------------------------
+  // ---- pte_fragment_free(), pmd_fragment_free() --------------------------------------------------------------------
 
   override *pteFree(_mm: PhysAddr, table: Table): Step<void> {
     this.k.observer.tableFreed(this.cpu, table)
@@ -140,8 +139,7 @@ export class PowerpcFragments extends FragmentPgalloc {
     yield* this.drop(memmap.page(memmap.pfnAt(at)), this.tablesInPage(shared) - handedOut)
   }
 
-  // ---- the count
-  // ------------------------------------------------------------------------------------------------------
+  // ---- the count ---------------------------------------------------------------------------------------------------
 
   /** Where the count of the tables of a page is. */
   protected countOf(page: PhysAddr): PhysAddr {

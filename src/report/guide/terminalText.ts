@@ -112,8 +112,7 @@ const plain = (text: string): string => text
 
 const shownLines = (runs: readonly Run[], width: number): string[] => wrap(runs, width).map(({ shown }) => shown)
 
-// ---- tables
-// -----------------------------------------------------------------------------------------------------------
+// ---- tables --------------------------------------------------------------------------------------------------------
 
 type Row = readonly (readonly Run[])[]
 const GAP = '  '

@@ -121,11 +121,6 @@ export class Geometry {
     return (Math.floor(addr * this.invPageSize) * this.pageSize) as VirtAddr
   }
 
-  /** The kernel's PAGE_ALIGN(): up to the next page boundary, or `addr` if it is on one. */
-  pageAlignUp(addr: VirtAddr): VirtAddr {
-    return (Math.floor((addr + this.pageSize - 1) * this.invPageSize) * this.pageSize) as VirtAddr
-  }
-
   /** `addr & HPAGE_PMD_MASK`: where the huge page that would cover `addr` starts. */
   pmdAlignDown(addr: VirtAddr): VirtAddr {
     return (Math.floor(addr * this.invPmdSize) * this.pmdSize) as VirtAddr
@@ -188,11 +183,6 @@ export class Geometry {
   /** Bytes that one entry of a table of `level` spans. Not for hot paths. */
   entrySize(level: LevelName): number {
     return 2 ** this.tableShift(level)
-  }
-
-  /** Index of `addr` in a table of `level`. Not for hot paths. */
-  tableIndex(level: LevelName, addr: VirtAddr): number {
-    return Math.floor(addr / this.entrySize(level)) & (this.entriesOf(level) - 1)
   }
 }
 

@@ -9,10 +9,3 @@ export function countBits(mask: number): number {
   for (let rest = mask; rest !== 0; rest &= rest - 1) count++
   return count
 }
-
-/** Number of the `n`-th set bit, from the lowest, which is the 0th. There are more than `n`. */
-export function nthBit(mask: number, n: number): number {
-  let rest = mask
-  for (let i = 0; i < n; i++) rest &= rest - 1
-  return lowestBit(rest)
-}

@@ -60,7 +60,7 @@ export const pmdpInvalAddr = defineBug({
  * detached table is deposited, and may be freed and reused, while a gup_fast still reads it.
  */
 /** Without tlb_remove_table_sync_one(). */
-export class TrustsTlbFlush extends Khugepaged {
+class TrustsTlbFlush extends Khugepaged {
   protected override *excludeGupFast(): Step<void> {}
 }
 

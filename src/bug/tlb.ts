@@ -118,7 +118,7 @@ class CountsOnLocks extends PageTables {
  * How tables were retracted until v6.5: with every lock held for write by which a walker can come to one (mmap_lock,
  * the file's, the anon_vma's, which these mappings have none of), and freed at once.
  */
-export class RetractsExclusively extends Retract {
+class RetractsExclusively extends Retract {
   protected override *lockMm(mm: PhysAddr): Step<void> {
     yield* this.k.mms.mmapWriteLock(mm)
   }

@@ -259,7 +259,7 @@ function summaryText(subject: Subject, explored: Explored, terminal: Terminal): 
 /** `found in execution 118:` */
 const foundLine = ({ execution }: FoundFinding): string => `found in execution ${thousands(execution)}:`
 
-export function explainedDocument(finding: FoundFinding, explanation: Explanation): FindingDocument {
+function explainedDocument(finding: FoundFinding, explanation: Explanation): FindingDocument {
   const { machine, history, rows } = explanation
   const changed = whatChanged(finding, machine, history, rows)
   return findingDocument(finding, machine, finding.token, changed, explanation)

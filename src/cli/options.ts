@@ -8,7 +8,7 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 const DURATION_MAX_MS = 24 * 3_600_000
 
 /** `500ms`, `5s`, `2m`, `1.5h` in milliseconds. */
-export function parseDuration(text: string): number {
+function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
   const ms = match === null ? NaN : Number(match[1]) * (UNITS[match[2] as string] as number)
   if (!(ms > 0 && ms <= DURATION_MAX_MS))

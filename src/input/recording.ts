@@ -13,9 +13,6 @@ import { pidOf, processModel, type AddressSpace, type ProcessModel } from './pro
 import { parseStrace, type StraceLog } from './strace.js'
 import type { LogEvent, SnapshotMark } from './straceEvent.js'
 
-export { expectedMaps } from './addressSpaceModel.js'
-export type { Heap } from './addressSpaceModel.js'
-
 export interface RecordingFiles {
   /** Name of the log, for complaints. */
   readonly file: string

@@ -79,7 +79,7 @@ const child = (flags: FlagSet, childTid: number | undefined): CloneArgs =>
   childTid === undefined ? { flags } : { flags, childTid }
 
 /** `A|B|0x40` as {A, B, 0x40}, less the comment strace puts after a number it has no name for. */
-export function flagSet(text: string): FlagSet {
+function flagSet(text: string): FlagSet {
   const names = text
     .replace(/\/\*.*?\*\//g, '')
     .split('|')
@@ -138,7 +138,7 @@ class ArgList {
 /**
  * Splits at top-level commas. `<` opens a path only right after a digit: `21<<MAP_HUGE_SHIFT` and `=>` have no pair.
  */
-export function splitArgs(text: string): string[] {
+function splitArgs(text: string): string[] {
   const parts: string[] = []
   let from = 0
   let depth = 0

@@ -13,7 +13,7 @@ import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/gu
 import type { Layout } from '../machine/image/layout.js'
 import { guard, lockWord, ownLock, wordAt, type Guard, type Holder, type Places } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
-import { downgradeWrite, downRead, downReadTrylock, downWrite, upRead, upWrite } from '../sync/rwsem.js'
+import { downgradeWrite, downRead, downWrite, upRead, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import type { KernelConfig } from './kernel.js'
 import { Part } from './part.js'
@@ -100,11 +100,6 @@ export class Mms extends Part {
   /** One more user. Caller: is one, or holds something that one keeps up. */
   *mmget(mm: PhysAddr): Step<void> {
     yield* this.cpu.atomicAdd32(phys(mm + MM.at.mmUsers), 1)
-  }
-
-  /** mmget_not_zero(): one more user, unless the last one has gone. */
-  *mmgetNotZero(mm: PhysAddr): Step<boolean> {
-    return yield* this.cpu.atomicAddUnless32(phys(mm + MM.at.mmUsers), 1, 0)
   }
 
   /** Drops a user; the last one takes the address space apart. A CPU whose current mm this is leaves it first. */
@@ -207,10 +202,6 @@ export class Mms extends Part {
 
   *mmapReadLock(mm: PhysAddr): Step<void> {
     yield* downRead(this.cpu, this.k.rcu, phys(mm + MM.at.mmapLock))
-  }
-
-  *mmapReadTrylock(mm: PhysAddr): Step<boolean> {
-    return yield* downReadTrylock(this.cpu, phys(mm + MM.at.mmapLock))
   }
 
   *mmapReadUnlock(mm: PhysAddr): Step<void> {

@@ -21,13 +21,6 @@ export class Rmap extends Part {
     return peekF64(vma + VMA.at.pgoff) + (addr - peekF64(vma + VMA.at.start)) / pageSize
   }
 
-  /** vma_address(): where `vma` maps page `index` of its mapping; -1 outside. */
-  vmaAddress(index: number, vma: PhysAddr): VirtAddr {
-    const start = peekF64(vma + VMA.at.start)
-    const addr = start + (index - peekF64(vma + VMA.at.pgoff)) * this.k.geo.pageSize
-    return (addr >= start && addr < peekF64(vma + VMA.at.end) ? addr : -1) as VirtAddr
-  }
-
   // ---- adding -----------------------------------------------------------------------------------------------------
 
   /**

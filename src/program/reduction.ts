@@ -9,7 +9,7 @@
  */
 import { UsageError } from '../base/errors.js'
 import { OPERATIONS } from './operations/table.js'
-import type { Op, Pick, Program } from './op.js'
+import type { Op, Program } from './op.js'
 
 /** One operation that is run, by its place in the program. */
 export interface Kept {
@@ -89,8 +89,6 @@ export function extentOf(programs: readonly Program[]): { readonly operations: n
 }
 
 // ---- addresses and sizes -------------------------------------------------------------------------------------------
-
-export const isChoice = (addr: Pick | undefined): boolean => typeof addr === 'object' && addr.count > 1
 
 function withAddress(op: Op, choice: number): Op {
   if (!('addr' in op) || typeof op.addr === 'number') return op

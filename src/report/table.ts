@@ -21,7 +21,7 @@ export interface TableOptions {
 }
 
 /** Rows that a table shows unless it is full. */
-export const ROWS_DEFAULT = 60
+const ROWS_DEFAULT = 60
 /** Steps in front of the end that are never folded. */
 const TAIL = 6
 const COLUMN_MIN = 26

@@ -7,23 +7,14 @@
 import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { isNonZero, type Step } from '../machine/engine/engine.js'
-import { poke32 } from '../machine/image/guarded.js'
 import { mightSleep } from './mightSleep.js'
 import type { Rcu } from './rcu.js'
 
 // ---- the word -----------------------------------------------------------------------------------------------------
 //
-//   word + 0   complete() calls that no waiter has used up; COMPLETE_ALL: done for good
+//   word + 0   complete() calls that no waiter has used up; COMPLETE_ALL: done for good. Zeroed memory: nothing is done
 
-export const COMPLETION_BYTES = 4
 const COMPLETE_ALL = 0x7fff_ffff
-
-// ---- init ---------------------------------------------------------------------------------------------------------
-
-/** init_completion(): nothing is done. Caller: nobody else uses it yet, or any more. */
-export function initCompletion(word: PhysAddr): void {
-  poke32(word, 0)
-}
 
 // ---- complete -----------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ import { poke32 } from '../machine/image/guarded.js'
 //
 // A node that was taken off holds the poison values, which are inside the guard page: following them is caught.
 
-export const LIST_BYTES = 8
 const PREV = 4
 
 export const LIST_POISON1 = 0x100

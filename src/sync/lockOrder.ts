@@ -74,6 +74,3 @@ export function nestsInside(outer: LockName, inner: LockName): boolean {
   if (outer === inner) return ROWS[outer].nesting !== null
   return NAMES.indexOf(outer) < NAMES.indexOf(inner)
 }
-
-/** True when holding a lock of the class forbids to sleep. */
-export const isAtomicClass = (name: LockName): boolean => ROWS[name].kind !== 'sleeping'

@@ -26,7 +26,7 @@ import { describeContext, inRcuReader, mightSleep } from './mightSleep.js'
 import { RcuSegcblist } from './rcuSegcblist.js'
 import { CALLBACKS_MAX, HEAD_FUNC, RCU, RCU_CPU, funcOf, isPending, pendingFunc, rcuSeqDone } from './rcuLayout.js'
 
-export { RCU_HEAD_BYTES, placeRcu } from './rcuLayout.js'
+export { placeRcu } from './rcuLayout.js'
 
 /**
  * What runs when the grace period of a head has passed. Preemption is off: it must not sleep. May queue the head again.

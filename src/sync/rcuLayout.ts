@@ -135,7 +135,6 @@ export const rcuSeqDone = (seq: number, target: number): boolean => ((seq - targ
 // PENDING is in the top bits, where addresses of an image below 3.9 GiB have none: a head that something else was
 // written over while it was pending is noticed before it is obeyed.
 
-export const RCU_HEAD_BYTES = 8
 export const HEAD_FUNC = 4
 
 const PENDING = 0xfca1_1000 | 0

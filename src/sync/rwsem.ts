@@ -32,7 +32,6 @@ import { queuedSpinLock, queuedSpinUnlock } from './spinlock.js'
 //
 // Written (readers, waiters, writer) below. While waiters is set, writer is set under the wait lock only.
 
-export const RWSEM_BYTES = 16
 const OWNER = 4
 /** Where the first sleeper's nodes are, for reports. */
 export const RWSEM_FIRST = 8

@@ -14,8 +14,6 @@ import type { Step, WaitCondition } from '../machine/engine/engine.js'
 //
 //   seq + 0   even: nobody writes. Odd: between writeSeqcountBegin() and writeSeqcountEnd(). Wraps.
 
-export const SEQCOUNT_BYTES = 4
-
 const isEven: WaitCondition = (seen) => (seen & 1) === 0
 
 // ---- readers ------------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ import { peek32, poke32 } from '../machine/image/guarded.js'
 //
 // Written (tail, pending, locked) below; x is any value, n some tail that is not 0.
 
-export const SPINLOCK_BYTES = 8
 const OWNER = 4
 
 const LOCKED = 1

@@ -56,7 +56,6 @@ describe.each(geometries)('a geometry of 2^%i entries', (bits, g) => {
       const indices = [g.pgdIndex(addr), g.pudIndex(addr), g.pmdIndex(addr), g.pteIndex(addr)]
       const shifts = [g.pgdirShift, g.pudShift, g.pmdShift, g.pageShift]
       expect(indices, `0x${addr.toString(16)}`).toEqual(shifts.map((shift) => bitField(addr, shift, bits)))
-      expect(indices).toEqual(LEVEL_NAMES.map((level) => g.tableIndex(level, addr)))
     }
   })
 
@@ -65,8 +64,6 @@ describe.each(geometries)('a geometry of 2^%i entries', (bits, g) => {
       const inside = virt(addr + 4095)
       expect(g.pteIndex(inside)).toBe(g.pteIndex(virt(addr)))
       expect(g.pageAlignDown(inside)).toBe(addr)
-      expect(g.pageAlignUp(inside)).toBe(addr + 4096)
-      expect(g.pageAlignUp(virt(addr))).toBe(addr)
     }
   })
 

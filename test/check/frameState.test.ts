@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { phys, type PteWord } from '../../dist/src/base/units.js'
-import { mkTable, pmdMkinvalid } from '../../dist/src/isa/x86_64/pte.js'
+import { tableNr, type PteWord } from '../../dist/src/base/units.js'
+import { pmdMkinvalid, tableEntry } from '../../dist/src/isa/x86_64/pte.js'
 import { CPU_AREA } from '../../dist/src/machine/cpu/area.js'
 import { peek64, poke32, poke64 } from '../../dist/src/machine/image/image.js'
 import { Level } from '../../dist/src/arch/level.js'
@@ -69,7 +69,7 @@ describe('frame-state', () => {
       lab.set(Level.pmd, lab.pmdp(0), pmdMkinvalid(hugeWritable(folio) as PteWord, HUGE))
       const table = lab.table(Level.pte)
       for (let i = 0; i < HUGE; i++) lab.map(table, i, folio + i)
-      const [before, word] = [peek64(lab.pmdp(0)), mkTable(phys(table * 4096))]
+      const [before, word] = [peek64(lab.pmdp(0)), tableEntry(Level.pmd, tableNr(table))]
       lab.observer.entryChanging(lab.cpu, Level.pmd, lab.mm, 0, lab.pmdp(0), word)
       poke64(lab.pmdp(0), word)
       for (let i = 0; i < HUGE; i++) lab.unmap(table, i)
@@ -188,7 +188,7 @@ describe('frame-state', () => {
     it('lets a table be unlinked and linked again elsewhere', () => {
       const table = lab.linkTable(1)
       lab.set(Level.pmd, lab.pmdp(1), 0n)
-      lab.set(Level.pmd, lab.pmdp(2), mkTable(phys(table * 4096)))
+      lab.set(Level.pmd, lab.pmdp(2), tableEntry(Level.pmd, tableNr(table)))
     })
   })
 })

@@ -3,8 +3,8 @@
  * the oracles of each step, right or wrong. Addresses and counts are real, so that the oracles find what they look for.
  */
 import { expect } from 'vitest'
-import { phys, type Pfn, type PhysAddr, type PteWord } from '../../dist/src/base/units.js'
-import { mkTable, PAGE_READONLY, PAGE_SHARED, pfnPmd, pfnPte, pmdMkhuge } from '../../dist/src/isa/x86_64/pte.js'
+import { phys, tableNr, type Pfn, type PhysAddr, type PteWord } from '../../dist/src/base/units.js'
+import { PAGE_READONLY, PAGE_SHARED, pfnPmd, pfnPte, pmdMkhuge, tableEntry } from '../../dist/src/isa/x86_64/pte.js'
 import { smallMachine } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
 import { finalCheck, type ExtraReferences } from '../../dist/src/check/finalCheck.js'
@@ -42,8 +42,8 @@ export class Lab {
     poke32(this.mm + MM.at.inUse, 1)
     poke32(this.mm + MM.at.pgd, this.frame(pgd))
     poke32(this.mm + MM.at.topLevel, Level.pgd)
-    this.set(Level.pgd, this.frame(pgd), mkTable(phys(pud * 4096)))
-    this.set(Level.pud, this.frame(pud), mkTable(phys(pmd * 4096)))
+    this.set(Level.pgd, this.frame(pgd), tableEntry(Level.pmd, tableNr(pud)))
+    this.set(Level.pud, this.frame(pud), tableEntry(Level.pmd, tableNr(pmd)))
     this.pmd = pmd
   }
 
@@ -131,7 +131,7 @@ export class Lab {
 
   /** A PTE table linked at PMD entry `index`. */
   linkTable(index: number, table = this.table(Level.pte)): Pfn {
-    this.set(Level.pmd, this.pmdp(index), mkTable(phys(table * 4096)), index * HUGE_SIZE)
+    this.set(Level.pmd, this.pmdp(index), tableEntry(Level.pmd, tableNr(table)), index * HUGE_SIZE)
     return table
   }
 

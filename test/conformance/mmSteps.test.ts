@@ -6,7 +6,7 @@
 import { describe, expect, it } from 'vitest'
 import { fullMachine } from '../../dist/src/boot/config.js'
 import type { Machine } from '../../dist/src/boot/machine.js'
-import { parseMmSteps, type MmState, type MmSteps, type MmVma } from '../../dist/src/input/mmSteps.js'
+import { parseMmSteps, type MmState, type MmSteps, type MmVma } from '../input/mmSteps.js'
 import { STEP_FILES, stepText } from '../input/recordings.js'
 import { Arena } from './arena.js'
 import { FORMS, type Form } from './form.js'

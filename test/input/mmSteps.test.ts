@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { MmCall, MmResult } from '../../dist/src/input/mmCall.js'
-import { parseMmSteps, type MmState, type MmSteps } from '../../dist/src/input/mmSteps.js'
+import type { MmCall, MmResult } from './mmCall.js'
+import { parseMmSteps, type MmState, type MmSteps } from './mmSteps.js'
 import { complaint, STEP_FILES, stepText } from './recordings.js'
 
 const hex = (value: number): string => value.toString(16)

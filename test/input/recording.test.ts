@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { expectedMaps } from '../../dist/src/input/addressSpaceModel.js'
 import { formatVma, type MapsVma } from '../../dist/src/input/maps.js'
-import {
-  buildRecording,
-  compareMaps,
-  expectedMaps,
-  type MapsDifference,
-  type RecordedSpace,
-} from '../../dist/src/input/recording.js'
+import { buildRecording, compareMaps, type MapsDifference, type RecordedSpace } from '../../dist/src/input/recording.js'
 import type { LogEvent } from '../../dist/src/input/straceEvent.js'
 import { complaint, LOGS, logText, mapsTexts, recording, type LogName } from './recordings.js'
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { LevelName } from '../../dist/src/arch/level.js'
+import { Level, type LevelName } from '../../dist/src/arch/level.js'
 import { illegalChange, illegalEntry } from '../../dist/src/isa/x86_64/legal.js'
 import * as p from '../../dist/src/isa/x86_64/pte.js'
 import * as s from '../../dist/src/isa/x86_64/swap.js'
-import { pfn, phys, pteWord, type PteWord } from '../../dist/src/base/units.js'
+import { pfn, pteWord, tableNr, type PteWord } from '../../dist/src/base/units.js'
 
 /** A machine of 4 GiB with real tables, and one of 256 frames with tables of 4. */
 const machines = [
@@ -11,8 +11,8 @@ const machines = [
   { nr: 4, frames: 256 },
 ]
 const none = pteWord(0n)
-const table = p.mkTable(phys(0x20000))
-const otherTable = p.mkTable(phys(0x21000))
+const table = p.tableEntry(Level.pmd, tableNr(0x20))
+const otherTable = p.tableEntry(Level.pmd, tableNr(0x21))
 const withBit = (word: PteWord, bit: bigint): PteWord => pteWord(word ^ (1n << bit))
 
 describe.each(machines)('entries of a machine with $frames frames and huge pages of $nr', ({ nr, frames }) => {
@@ -105,7 +105,7 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
     ['a table without dirty', 'pmd', withBit(table, 6n), 'not 0x67'],
     ['a table with a software bit', 'pmd', withBit(table, 11n), 'not 0x67'],
     ['a table with a high bit', 'pud', withBit(table, 58n), 'not 0x67'],
-    ['a table beyond memory', 'pmd', p.mkTable(phys(frames * 4096)), 'beyond the end'],
+    ['a table beyond memory', 'pmd', p.tableEntry(Level.pmd, tableNr(frames)), 'beyond the end'],
     ['a global leaf', 'pte', withBit(pte(p.PAGE_READONLY), 8n), 'global'],
     ['a leaf without USER', 'pte', withBit(pte(p.PAGE_READONLY), 2n), 'without USER'],
     ['a leaf with a reserved bit', 'pte', withBit(pte(p.PAGE_READONLY), 52n), 'high bits'],

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import * as p from '../../dist/src/isa/x86_64/pte.js'
 import * as s from '../../dist/src/isa/x86_64/swap.js'
+import { Level } from '../../dist/src/arch/level.js'
 import { SimBug } from '../../dist/src/base/assert.js'
-import { pfn, phys, pteWord, type PteWord } from '../../dist/src/base/units.js'
+import { pfn, pteWord, tableNr, type PteWord } from '../../dist/src/base/units.js'
 
 const hex = (word: bigint): string => `0x${word.toString(16)}`
 const TYPES = Array.from({ length: 32 }, (_, type) => type)
@@ -107,7 +108,7 @@ describe('isSwapPte', () => {
       pteWord(0x60n),
       p.pfnPte(pfn(0x12345), p.PAGE_SHARED),
       p.pfnPte(pfn(0x12345), p.PAGE_NONE),
-      p.mkTable(phys(0x5432000)),
+      p.tableEntry(Level.pmd, tableNr(0x5432)),
     ]
     for (const word of others) expect([s.isSwapPte(word), s.isSwapPmd(word)], hex(word)).toEqual([false, false])
   })

@@ -107,6 +107,5 @@ describe('snapshot() and restore()', () => {
     image.poke32(128, 9)
     image.restore()
     expect(image.words.slice(0, 16_384)).toEqual(before)
-    image.dropSnapshot()
   })
 })

@@ -45,7 +45,7 @@ export function compile(file: string, purpose: Purpose): CompiledModule {
 }
 
 /** 12 hexadecimal digits that change with any of `texts`. */
-export function hashOf(texts: readonly string[]): string {
+function hashOf(texts: readonly string[]): string {
   const hash = createHash('sha256')
   for (const text of texts) hash.update(`${text.length} ${text}`)
   return hash.digest('hex').slice(0, 12)

@@ -21,7 +21,7 @@ import type { ChangeOrder, CpuEnd, CpuReport } from './protocol.js'
 import { cpuWorkerUrl } from './spawn.js'
 import { Watch, type Progress, type Stopped, type Watched } from './watch.js'
 
-export type { Progress, Stopped } from './watch.js'
+export type { Progress } from './watch.js'
 
 export interface FreeRunOptions {
   readonly machine: MachineConfig

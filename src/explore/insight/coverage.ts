@@ -32,8 +32,7 @@ export const RECORDED_EVERY = 64
 const CLASSES_MAX = 1 << 18
 
 /** `mark`: a number of execution `index` that is the same in every thread; the index itself in a sampled search. */
-export const isRecorded = (index: number, mark = index): boolean =>
-  index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
+const isRecorded = (index: number, mark = index): boolean => index < RECORDED_FIRST || mark % RECORDED_EVERY === 0
 
 /**
  * An access by where it was made: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, class of its

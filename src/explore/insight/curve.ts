@@ -33,8 +33,8 @@ export interface CurveOptions {
 
 export type ContinuationOptions = Pick<CurveOptions, 'picks' | 'finding' | 'seed' | 'runs'>
 
-export const PLACES = 40
-export const RUNS = 100
+const PLACES = 40
+const RUNS = 100
 
 export interface CurvePoint {
   /** Turns that were taken as recorded, and accesses made by then. */

@@ -24,10 +24,10 @@ export const POS = {
   id: 'pos',
   summary: 'random priorities of accesses, drawn again where accesses race',
   options: {},
-  make: ({ seed, index, profile }) => new PosStrategy(seed, index, profile),
+  make: ({ seed, index, profile }): Strategy => new PosStrategy(seed, index, profile),
 } as const satisfies SampledStrategy
 
-export class PosStrategy implements Strategy {
+class PosStrategy implements Strategy {
   readonly #prng: Prng
   readonly #cpus: number
   /** By place of the action. */

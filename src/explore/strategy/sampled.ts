@@ -15,7 +15,7 @@ import type { IndexedSearch } from './search.js'
 import type { SampledStrategy } from './strategy.js'
 
 /** Executions that measure. */
-export const MEASURED = 16
+const MEASURED = 16
 
 export class SampledSearch implements IndexedSearch {
   readonly measured: number

@@ -275,16 +275,3 @@ export class FoldedTables extends UpperTables {
     return this.k.geo.upperAddrEnd(level, addr, end)
   }
 }
-
-/**
- * The fix that was posted first (September 2020) and not merged: pXd_addr_end() takes the entry, and a folded level
- * ends where the level ends that the entry belongs to. Every piece then starts from the top again, and no pointer to a
- * copy is ever advanced. Of any kind of walk; by itself it is the merged one, with more steps.
- */
-export function CropsByEntry(walk: typeof FoldedTables): typeof FoldedTables {
-  return class extends walk {
-    protected override upperAddrEnd(level: number, word: PteWord, addr: VirtAddr, end: VirtAddr): number {
-      return super.upperAddrEnd(Math.min(level, tableType(word)), word, addr, end)
-    }
-  }
-}

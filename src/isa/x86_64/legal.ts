@@ -49,7 +49,7 @@ const TABLE_UNUSED = 0x7ff0_0000 // 52 … 62
 const LEAF_UNUSED = 0x7bf0_0000 //  the same but for 58, which is saved-dirty
 
 /** arch_max_swapfile_size() where L1TF is mitigated, in pages; a mapping that lost its P bit decodes above it. */
-export const MAX_SWAP_OFFSET = 2 ** 36
+const MAX_SWAP_OFFSET = 2 ** 36
 
 /**
  * Why `entry` may not stand in a table of `level`, or null. `frameCount`: frames of the machine; `hpagePmdNr`: base

@@ -18,7 +18,7 @@
  * leave the word through a Uint32Array over a BigUint64Array, since Number(bigint) costs 14 ns.
  */
 import { assert, fail } from '../../base/assert.js'
-import type { Pfn, PhysAddr, PteWord, Table } from '../../base/units.js'
+import type { Pfn, PteWord, Table } from '../../base/units.js'
 import type { UpperLevel } from '../../arch/level.js'
 
 //                                     in a leaf                                   in a table entry
@@ -296,25 +296,12 @@ export const pgdBad = (_pgd: PteWord): boolean => false
 
 // ---- table entries, any level
 
-/** What pXd_populate() stores to point to the table at `addr` (page-aligned, below 2^52). */
-export function mkTable(addr: PhysAddr): PteWord {
-  const pfn = addr / 4096
-  if (pfn !== Math.floor(pfn)) fail(`mkTable: no table starts at 0x${addr.toString(16)}`)
-  return asUintN(64, pfnField(pfn as Pfn) | 0x67n) as PteWord
-}
-
 /** Entry of a table of `level` that points to table `nr`; the level does not show in it. */
 export const tableEntry = (_level: UpperLevel, nr: Table): PteWord =>
   asUintN(64, pfnField(nr as number as Pfn) | 0x67n) as PteWord
 
 /** Number of the table that a present table entry points to. */
 export const entryTable = (entry: PteWord): Table => ptePfn(entry) as number as Table
-
-/** Address of the table that a present table entry points to. */
-export function tableAddr(entry: PteWord): PhysAddr {
-  word[0] = entry
-  return ((half[1]! & 0xfffff) * 0x1_0000_0000 + ((half[0]! & -4096) >>> 0)) as PhysAddr
-}
 
 // ---- parts
 

@@ -64,10 +64,10 @@ const ADD_UNLESS: Instruction = {
 const INSTRUCTIONS: readonly Instruction[] = [
   ...pair('load', 0x10, 0),
   ...pair('store', 0x17, 1, false),
-  ...pair('add', 0x1e, 1),
+  atomic('add', 32, 0x1e, 1, true),
   ...pair('and', 0x2c, 1),
   ...pair('or', 0x33, 1),
-  ...pair('xor', 0x3a, 1),
+  atomic('xor', 32, 0x3a, 1, true),
   ...pair('xchg', 0x41, 1),
   ...pair('cmpxchg', 0x48, 2),
   ADD_UNLESS,
@@ -90,10 +90,8 @@ export interface MemoryInstructions {
   cmpxchg32(addr: number, expected: number, value: number): number
   /** Adds `delta` unless the word is `unless`; 1 when it added. */
   addUnless32(addr: number, delta: number, unless: number): number
-  add64(addr: number, value: bigint): bigint
   and64(addr: number, value: bigint): bigint
   or64(addr: number, value: bigint): bigint
-  xor64(addr: number, value: bigint): bigint
   xchg64(addr: number, value: bigint): bigint
   cmpxchg64(addr: number, expected: bigint, value: bigint): bigint
   fence(): void

@@ -16,7 +16,6 @@ export type WaitCondition = (seen: number, operand: number) => boolean
 export const isZero: WaitCondition = (seen) => seen === 0
 export const isNonZero: WaitCondition = (seen) => seen !== 0
 export const isEqual: WaitCondition = (seen, operand) => seen === operand
-export const isDifferent: WaitCondition = (seen, operand) => seen !== operand
 
 export interface Engine {
   /**

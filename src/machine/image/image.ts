@@ -132,11 +132,6 @@ export function restore(): void {
   dirtyCount = 0
 }
 
-/** Stops noting stores; the image stays as it is. */
-export function dropSnapshot(): void {
-  tracking = false
-}
-
 /** Notes a store of at most 8 aligned bytes at `addr`. */
 export function note(addr: number): void {
   const block = addr >>> BLOCK_SHIFT

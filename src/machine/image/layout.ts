@@ -15,7 +15,7 @@ import { assert, fail } from '../../base/assert.js'
 import { phys, type Pfn, type PhysAddr } from '../../base/units.js'
 import { fieldAt, type Struct } from './struct.js'
 
-export const GUARD_BYTES = 4096
+const GUARD_BYTES = 4096
 const REGION_ALIGN = 64
 
 export interface Region {

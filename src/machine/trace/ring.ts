@@ -14,7 +14,7 @@ import type { Layout } from '../image/layout.js'
 import { struct } from '../image/struct.js'
 import { CPU_AREA } from '../cpu/area.js'
 
-export const RING_EVENT = struct('event', 32, {
+const RING_EVENT = struct('event', 32, {
   seq: [0, 4, laboratory], //  clock at the event; 0: slot never written
   kind: [4, 4, laboratory], // index in EVENTS
   a: [8, 4, laboratory],
@@ -23,7 +23,7 @@ export const RING_EVENT = struct('event', 32, {
 })
 
 /** Kinds of events and what their fields hold. */
-export const EVENTS = [
+const EVENTS = [
   'none',
   'op', //     a: kind of operation, b: index in the program, addr: its address
   'opEnd', //  a: kind, b: result

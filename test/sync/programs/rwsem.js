@@ -86,7 +86,7 @@ export default (k, m) => {
     *order(cpu, rcu) {
       yield* rcu.ctKernelEnter()
       if (cpu.id === 2) yield* rcu.sleepUntil(SEM, hasWaiters, 0x100)
-      if (cpu.id === 1) yield* rcu.sleepUntil(SEM, k.isDifferent, 0)
+      if (cpu.id === 1) yield* rcu.sleepUntil(SEM, k.isNonZero, 0)
       if (cpu.id === 1) yield* k.downWrite(cpu, rcu, SEM)
       else yield* k.downRead(cpu, rcu, SEM)
       const place = yield* takePlace(cpu)

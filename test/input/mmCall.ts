@@ -2,7 +2,7 @@
  * The calls of an mm-steps file and their results, as typed data (mmSteps.ts has the format of the file).
  * Numbers are pages from the arena's base.
  */
-import { hexNumber } from './numeral.js'
+import { hexNumber } from '../../dist/src/input/numeral.js'
 
 export interface MmRange {
   readonly start: number

@@ -2,7 +2,8 @@
  * A file of seeded mm calls in a fixed arena, with the real kernel's answer and the arena's state after each.
  *
  * Its format, as found in the files (the README of the recordings says hex for all; where the files differ, the files
- * win): ```
+ * win):
+ * ```
  * # seed=1 steps=60 mode=fork pages=64 base=100000000000 kernel=6.18.44     decimal, but base is hex
  * init CALL = RESULT                      one or more, before step 0; then a state
  * N CALL = RESULT                         N decimal, from 0 to steps - 1; then a state
@@ -15,10 +16,10 @@
  * reaches beyond the arena has results for the pages inside only.
  * No file so far has F@offset: what a shared VMA maps must be followed from the calls.
  */
-import type { VirtAddr } from '../base/units.js'
+import type { VirtAddr } from '../../dist/src/base/units.js'
 import { parseCall, parseResult, type MmCall, type MmResult } from './mmCall.js'
-import { hexAddress, hexNumber } from './numeral.js'
-import { excerpt, refuse, splitLines, type Place } from './place.js'
+import { hexAddress, hexNumber } from '../../dist/src/input/numeral.js'
+import { excerpt, refuse, splitLines, type Place } from '../../dist/src/input/place.js'
 
 export type MmMode = 'small' | 'file' | 'fork' | 'thp'
 

@@ -5,11 +5,14 @@
  * collision.
  *
  * Soundness in threads. What the CPU holds (heldLocks.ts) and what it owns is written by this CPU alone, in program
- * order, so an access is never reported although its guard is held. Guards that look at a word of the object (which mm
- * a VMA belongs to, whether a count is zero) look at words that are constant while the guard is held; when it is not,
- * what they find may be out of date, and the report then names another lock than the one that is missing. Ownership is
- * taken and given back by the owner before anybody else can reach the object and after nobody can. The writer that a
- * report names may be overtaken by a later one.
+ * order, so an access is never reported although its guard is held. Guards that look at a word of the object look at
+ * words that stand still while the guard is held: which mm a VMA belongs to, because it is constant; its anon_vma,
+ * because that is set once; whether a count is zero, because who may access has a reference or the lock of one; whether
+ * a table is linked, because its owner alone links it, and with its lock held nobody asks. When the guard is not held,
+ * what they find may be out of date, and the report then names another lock than the one that is missing. A guard whose
+ * word may change all the time (an idle CPU that comes back) looks at it only where nobody else runs meanwhile
+ * (Holder.concurrent). Ownership is taken and given back by the owner before anybody else can reach the object and
+ * after nobody can. The writer that a report names may be overtaken by a later one.
  *
  * Boot and unit tests that run one CPU alone are exempt: nobody else is there to race with.
  *
@@ -315,6 +318,7 @@ function wordsOf({ struct }: Region): (readonly Guard[] | null)[] {
 class CpuHolder implements Holder {
   readonly of: Cpu
   readonly cpu: number
+  readonly concurrent: boolean
   readonly places: Layout
   readonly #held: HeldLocks
   readonly #owners: Owners
@@ -322,6 +326,7 @@ class CpuHolder implements Holder {
   constructor(cpu: Cpu, held: HeldLocks, owners: Owners, places: Layout) {
     this.of = cpu
     this.cpu = cpu.id
+    this.concurrent = cpu.engine.threads
     this.#held = held
     this.#owners = owners
     this.places = places

@@ -32,13 +32,16 @@ export const TABLES = struct('tables', 256, {
   pgtableLock: [208, 8, lockWord], // lists of pages of tables, in a design that has one lock for all (pgalloc/)
 })
 
-/** The file that has the slot of the page cache at `slot`, 0: none. */
-function fileOf(slot: number, places: Places): number {
+/** The slot of the page cache at `slot` is one of `file`. */
+function hasSlot(file: number, slot: number): boolean {
+  const first = wordAt(file + FILE.at.cache)
+  return slot >= first && slot < first + 4 * wordAt(file + FILE.at.pages)
+}
+
+/** A file at which `test` is true, 0: none. */
+function fileWith(places: Places, test: (file: number) => boolean): number {
   const end = places.base('pageCache')
-  for (let file = places.base('file'); file < end; file += FILE.size) {
-    const first = wordAt(file + FILE.at.cache)
-    if (wordAt(file + FILE.at.id) !== 0 && slot >= first && slot < first + 4 * wordAt(file + FILE.at.pages)) return file
-  }
+  for (let file = places.base('file'); file < end; file += FILE.size) if (test(file)) return file
   return 0
 }
 
@@ -46,12 +49,13 @@ const cacheSlot: Guard = guard(
   'i_pages of the file; or its last user, who has found the count zero',
   (holder, slot) => mayUseSlot(holder, slot),
   (holder, slot) => mayUseSlot(holder, slot),
-  (slot, places) => fileOf(slot, places) + FILE.at.lock,
+  (slot, places) => fileWith(places, (file) => wordAt(file + FILE.at.id) !== 0 && hasSlot(file, slot)) + FILE.at.lock,
 )
 
+/** Files come and go, but one whose lock this CPU holds, or whose last user it was, keeps its slots. */
 function mayUseSlot(holder: Holder, slot: number): boolean {
-  const file = fileOf(slot, holder.places)
-  return holder.owns(file) || holder.holdsToWrite(file + FILE.at.lock)
+  const isMine = (file: number): boolean => holder.owns(file) || holder.holdsToWrite(file + FILE.at.lock)
+  return fileWith(holder.places, (file) => isMine(file) && hasSlot(file, slot)) !== 0
 }
 
 /** One slot of the page cache: address of a struct page, 0 for none. */

@@ -29,7 +29,10 @@ import { struct } from '../machine/image/struct.js'
 // A page's owner is who has allocated it and has not made it known, who has frozen its count, and who has dropped the
 // last reference. Everything else that CPUs write in a struct page they write with accessors.
 
-/** The head's count is not zero: nobody takes the folio apart meanwhile, since that begins with a frozen count. */
+/**
+ * The head's count is not zero: nobody takes the folio apart meanwhile, since that begins with a frozen count. It stays
+ * so in threads, too: who reads a page has a reference, or the lock of an entry, a list or a cache that has one.
+ */
 function isWhole(page: number): boolean {
   const head = wordAt(page + PAGE.at.compoundHead)
   return wordAt(((head & 1) !== 0 ? head - 1 : page) + PAGE.at.refcount) !== 0

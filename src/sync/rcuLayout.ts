@@ -17,6 +17,7 @@ import {
   ownLock,
   wordAt,
   type Guard,
+  type Holder,
 } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 
@@ -35,13 +36,19 @@ const cpuExpLocked: Guard = lockedBy(
   (_cpu, places) => places.base('rcu') + RCU.at.expMutex,
 )
 
-/** Who ends a grace period looks for CPUs to wake, in the step in which it has found them idle. */
+/**
+ * Who ends a grace period looks for CPUs to wake, in the step in which it has found them idle. In threads such a CPU
+ * may be back at once, and its words change while they are read: it sees to its callbacks itself then, and whether it
+ * is interrupted as well matters nothing.
+ */
 const idleCpu: Guard = guard(
   'private to its CPU; while that is idle, read under the lock of grace periods',
-  (holder, cpu, index) =>
-    holder.cpu === index || (holder.holds(holder.places.base('rcu')) && (wordAt(cpu + RCU_CPU.at.watching) & 1) === 0),
+  (holder, cpu, index) => holder.cpu === index || (holder.holds(holder.places.base('rcu')) && isIdle(holder, cpu)),
   (holder, _cpu, index) => holder.cpu === index,
 )
+
+const isIdle = (holder: Holder, cpu: number): boolean =>
+  holder.concurrent || (wordAt(cpu + RCU_CPU.at.watching) & 1) === 0
 
 /** Of the whole machine. Guarded by `lock`, except that gpSeq and the mask are also read without it. */
 export const RCU = struct('rcu', 256, {

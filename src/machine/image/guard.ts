@@ -9,13 +9,20 @@
  * owner's (Observer.objectOwned), who may do with every field what it likes.
  *
  * A guard looks at the image itself to find its lock, with `wordAt`, which nobody checks: a check of the check would
- * not end.
+ * not end. It must not turn down a right access in threads, where other CPUs go on between the access and the guard's
+ * look. So what it looks at is this CPU's own (what it holds and owns), or stands still while the guard is held, or is
+ * asked only where nobody else runs meanwhile (`concurrent`).
  */
 import { peek32 } from './image.js'
 
 /** What the running CPU holds; the answer is the CPU's own knowledge, so it is exact in threads, too. */
 export interface Holder {
   readonly cpu: number
+  /**
+   * Others run while this CPU does (threads): a word that they write may have changed between the kernel's look at it
+   * and the guard's.
+   */
+  readonly concurrent: boolean
   /** Holds the lock at `lock`, to read or to write. */
   holds(lock: number): boolean
   holdsToWrite(lock: number): boolean

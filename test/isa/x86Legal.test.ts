@@ -32,7 +32,7 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
       p.pteMkdirty,
       p.pteMkclean,
       p.pteMkspecial,
-      p.pteMksoftDirty,
+      (w: PteWord): PteWord => pteWord(w | p.PAGE_SOFT_DIRTY),
       p.pteWrprotect,
     ]
     for (const prot of protections)
@@ -66,7 +66,7 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
       s.makeWritableMigrationEntry,
     ]) {
       const marked = (frame: number): PteWord => s.makeMigrationEntryDirty(s.makeMigrationEntryYoung(make(frame)))
-      for (const word of [make(33), marked(33), make(frames - 1), s.pteSwpMksoftDirty(make(0))])
+      for (const word of [make(33), marked(33), make(frames - 1), pteWord(make(0) | s.PAGE_SWP_SOFT_DIRTY)])
         expect(verdict('pte', word)).toBeNull()
       for (const word of [make(3 * nr), marked(3 * nr), make(frames - nr)]) expect(verdict('pmd', word)).toBeNull()
     }
@@ -75,7 +75,7 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
   it('are legal as swap slots, poison and markers, in a pte', () => {
     for (const word of [
       s.makeSwapPte(0, 1),
-      s.pteSwpMkexclusive(s.makeSwapPte(23, 2 ** 36 - 1)),
+      pteWord(s.makeSwapPte(23, 2 ** 36 - 1) | s.PAGE_SWP_EXCLUSIVE),
       s.makeSwapPte(s.SWP_HWPOISON, 33),
       s.makeSwapPte(s.SWP_PTE_MARKER, s.PTE_MARKER_GUARD),
       s.makeSwapPte(s.SWP_PTE_MARKER, s.PTE_MARKER_UFFD_WP),
@@ -139,7 +139,7 @@ describe.each(machines)('entries of a machine with $frames frames and huge pages
     [
       'an exclusive flag on a migration entry',
       'pte',
-      s.pteSwpMkexclusive(s.makeReadableMigrationEntry(33)),
+      pteWord(s.makeReadableMigrationEntry(33) | s.PAGE_SWP_EXCLUSIVE),
       'exclusive',
     ],
     ['accessed in a migration entry', 'pte', withBit(s.makeReadableMigrationEntry(33), 5n), 'belong to present'],

@@ -66,11 +66,10 @@ describe('worked values of x86-64 entries', () => {
     ['huge, mkdirty, mkinvalid', p.pmdMkinvalid(p.pmdMkdirty(huge), NR), 0x800fffffbfe008e6n],
     ['huge none', p.pmdMkhuge(p.pfnPmd(pfn(0x40000), p.PAGE_NONE, NR)), 0x000fffffbfe001a0n],
     // the words that debug_vm_pgtable goes through with a frame at 1 GiB and a read-exec protection
-    ['T22b mkwrite', p.pteMkwriteNovma(readExec), 0x40000027n],
-    ['T22b mkwrite, mkdirty', p.pteMkdirty(p.pteMkwriteNovma(readExec)), 0x40000867n],
+    ['T22b mkwrite', p.pteMkwrite(readExec), 0x40000027n],
+    ['T22b mkwrite, mkdirty', p.pteMkdirty(p.pteMkwrite(readExec)), 0x40000867n],
     ['T22c old', p.pteMkold(readExec), 0x40000005n],
     ['T9 protnone', p.pfnPte(pfn(0x40000), p.PAGE_NONE), 0x000fffffbffff120n],
-    ['T11 soft dirty', p.pteMksoftDirty(readExec), 0x40000825n],
     ['T24 mkhuge, mkold', p.pmdMkold(bootHuge), 0x40000085n],
     ['T19 mkinvalid', p.pmdMkinvalid(bootHuge, NR), 0x000fffffbfe000a4n],
     ['T20 mkdirty', p.pmdMkdirty(bootHuge), 0x04000000400008a5n],
@@ -131,7 +130,6 @@ describe('a pte', () => {
     holds((w) => p.pteDirty(w) === ((w & ((1n << 58n) | 0x40n)) !== 0n))
     holds((w) => p.pteWrite(w) === ((w & 0x2n) !== 0n || (w & 0x40n) !== 0n))
     holds((w) => p.pteSpecial(w) === ((w & 0x200n) !== 0n))
-    holds((w) => p.pteSoftDirty(w) === ((w & 0x800n) !== 0n))
   })
 
   it('is accessible when present, and when protnone as long as the flush is outstanding', () => {
@@ -149,14 +147,11 @@ type Change = (word: PteWord) => PteWord
 const changes: Record<string, Change> = {
   wrprotect: p.pteWrprotect,
   mkwrite: p.pteMkwrite,
-  mkwriteNovma: p.pteMkwriteNovma,
   mkdirty: p.pteMkdirty,
   mkclean: p.pteMkclean,
   mkyoung: p.pteMkyoung,
   mkold: p.pteMkold,
   mkspecial: p.pteMkspecial,
-  mksoftDirty: p.pteMksoftDirty,
-  clearSoftDirty: p.pteClearSoftDirty,
 }
 /** Without the shadow-stack form Write=0,Dirty=1, which no helper is to be given by an ordinary vma. */
 const ordinary = words.filter((word) => (word & 0x42n) !== 0x40n)
@@ -176,14 +171,11 @@ describe('changes of a pte', () => {
     const own: Record<string, bigint> = {
       wrprotect: p.PAGE_RW | p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY,
       mkwrite: p.PAGE_RW | p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY,
-      mkwriteNovma: p.PAGE_RW,
       mkdirty: p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY | p.PAGE_SOFT_DIRTY,
       mkclean: p.PAGE_DIRTY | p.PAGE_SAVED_DIRTY,
       mkyoung: p.PAGE_ACCESSED,
       mkold: p.PAGE_ACCESSED,
       mkspecial: p.PAGE_SPECIAL,
-      mksoftDirty: p.PAGE_SOFT_DIRTY,
-      clearSoftDirty: p.PAGE_SOFT_DIRTY,
     }
     for (const [name, change] of Object.entries(changes)) holds((w) => ((change(w) ^ w) & ~own[name]!) === 0n)
   })
@@ -197,12 +189,6 @@ describe('changes of a pte', () => {
     holds((w) => !p.pteWrite(p.pteWrprotect(p.pteMkwrite(w))))
     holds((w) => !p.pteDirty(p.pteWrprotect(p.pteMkclean(w))))
     holds((w) => p.pteDirty(p.pteWrprotect(p.pteMkdirty(w))))
-    holds((w) => p.pteDirty(p.pteMkwriteNovma(p.pteMkdirty(w))))
-    holds((w) => !p.pteDirty(p.pteMkwriteNovma(p.pteMkclean(w))))
-    holds((w) => p.pteWrite(p.pteMkdirty(p.pteMkwriteNovma(w))))
-    holds((w) => p.pteWrite(p.pteMkwriteNovma(p.pteWrprotect(w))))
-    holds((w) => !p.pteWrite(p.pteWrprotect(p.pteMkwriteNovma(w))))
-    holds((w) => p.pteSoftDirty(p.pteMksoftDirty(w)) && !p.pteSoftDirty(p.pteClearSoftDirty(w)))
     holds((w) => p.pteSpecial(p.pteMkspecial(w)))
   })
 
@@ -211,9 +197,8 @@ describe('changes of a pte', () => {
   })
 
   it('keep dirty over any row of wrprotect and mkwrite', () => {
-    for (const first of [p.pteWrprotect, p.pteMkwrite, p.pteMkwriteNovma])
-      for (const second of [p.pteWrprotect, p.pteMkwrite, p.pteMkwriteNovma])
-        holds((w) => p.pteDirty(second(first(w))) === p.pteDirty(w))
+    for (const first of [p.pteWrprotect, p.pteMkwrite])
+      for (const second of [p.pteWrprotect, p.pteMkwrite]) holds((w) => p.pteDirty(second(first(w))) === p.pteDirty(w))
   })
 
   it('give a dirty writable page the hardware’s dirty bit back', () => {
@@ -297,7 +282,6 @@ describe.each([4, 8, 512])('a pmd of %i base pages', (nr) => {
 
   it('is a leaf, and bad as a table, once huge', () => {
     holds((w) => p.pmdLeaf(w) && p.pmdTransHuge(w) && p.pmdBad(w) && p.pmdPresent(w), hugeWords)
-    holds((w) => p.pudLeaf(w) && p.pudBad(w), hugeWords)
   })
 
   it('invalidated, is present to software, usable by no CPU, and else unchanged', () => {
@@ -339,7 +323,7 @@ describe('an entry that points to a table', () => {
     }
   })
 
-  it('is present, not empty and not bad at every level, young or old, user or kernel', () => {
+  it('is present, not empty and not bad, young or old, user or kernel', () => {
     for (const flags of [0x67n, 0x47n, 0x63n]) {
       const entry = pteWord(0x5432000n | flags)
       expect([p.pmdPresent(entry), p.pmdNone(entry), p.pmdBad(entry), p.pmdLeaf(entry)]).toEqual([
@@ -348,28 +332,19 @@ describe('an entry that points to a table', () => {
         false,
         false,
       ])
-      expect([p.pudPresent(entry), p.pudNone(entry), p.pudBad(entry), p.pudLeaf(entry)]).toEqual([
-        true,
-        false,
-        false,
-        false,
-      ])
-      expect([p.p4dPresent(entry), p.p4dNone(entry), p.p4dBad(entry)]).toEqual([true, false, false])
     }
   })
 
   it('is absent from an empty slot', () => {
     const empty = pteWord(0n)
-    expect([p.pmdPresent(empty), p.pudPresent(empty), p.p4dPresent(empty)]).toEqual([false, false, false])
-    expect([p.pmdLeaf(empty), p.pudLeaf(empty), p.pmdBad(empty)]).toEqual([false, false, true])
+    expect([p.pmdPresent(empty), p.pmdLeaf(empty), p.pmdBad(empty)]).toEqual([false, false, true])
   })
 
   it('answers present and leaf from those bits alone', () => {
     for (let bit = 0n; bit < 64n; bit++) {
       const word = pteWord(1n << bit)
       expect(p.pmdPresent(word), `bit ${bit}`).toBe(bit === 0n || bit === 7n || bit === 8n)
-      expect([p.pudPresent(word), p.p4dPresent(word)]).toEqual([bit === 0n, bit === 0n])
-      expect([p.pmdLeaf(word), p.pudLeaf(word)]).toEqual([bit === 7n, bit === 7n])
+      expect(p.pmdLeaf(word)).toBe(bit === 7n)
     }
   })
 
@@ -378,22 +353,6 @@ describe('an entry that points to a table', () => {
     for (let bit = 0n; bit < 64n; bit++) {
       const inPfn = bit >= 12n && bit < 52n
       expect(p.pmdBad(pteWord(table ^ (1n << bit))), `bit ${bit}`).toBe(!(inPfn || bit === 2n || bit === 5n))
-    }
-  })
-
-  it('is bad as a pud or p4d with any flag beyond those of a table', () => {
-    const table = tableAt(0x5432)
-    for (let bit = 0n; bit < 64n; bit++) {
-      const added = (table & (1n << bit)) === 0n && !(bit >= 12n && bit < 52n)
-      expect(p.pudBad(pteWord(table ^ (1n << bit))), `bit ${bit}`).toBe(added)
-      expect(p.p4dBad(pteWord(table ^ (1n << bit)))).toBe(added)
-    }
-  })
-
-  it('has a pgd that is folded: never empty, never bad', () => {
-    for (const value of [0n, 0xffffffffffffffffn]) {
-      const pgd = pteWord(value)
-      expect([p.pgdNone(pgd), p.pgdPresent(pgd), p.pgdBad(pgd)]).toEqual([false, true, false])
     }
   })
 })

@@ -90,15 +90,12 @@ const NOT_DIRTY_BITS = asUintN(64, ~DIRTY_BITS)
 const SAVED = PAGE_SAVED_DIRTY
 const NOT_SAVED = asUintN(64, ~SAVED)
 const SAVED_SOFT = PAGE_SAVED_DIRTY | PAGE_SOFT_DIRTY
-const NOT_SOFT = asUintN(64, ~PAGE_SOFT_DIRTY)
 const NOT_PRESENT_PROTNONE = asUintN(64, ~(PAGE_PRESENT | PAGE_PROTNONE))
 /** What a change of protection keeps. Bit 7 is PAT in a pte and PSE in a pmd, and kept in both. */
 const CHG =
   FIELD | DIRTY_BITS | PAGE_PCD | PAGE_PWT | PAGE_SPECIAL | PAGE_ACCESSED | PAGE_SOFT_DIRTY | PAGE_UFFD_WP | PAGE_PSE
 const NOT_CHG = asUintN(64, ~CHG)
 const PMD_CHG = CHG & NOT_DIRTY
-/** Flags that no entry for a table has. */
-const NOT_TABLE = asUintN(64, ~(FIELD | PAGE_TABLE))
 
 // ---- pte: build and take apart
 
@@ -146,7 +143,6 @@ export const pteWrite = (pte: PteWord): boolean => asUintN(64, pte & 0x2n) !== 0
 export const pteDirty = (pte: PteWord): boolean => asUintN(64, pte & DIRTY_BITS) !== 0n
 export const pteYoung = (pte: PteWord): boolean => asUintN(64, pte & 0x20n) !== 0n
 export const pteSpecial = (pte: PteWord): boolean => asUintN(64, pte & 0x200n) !== 0n
-export const pteSoftDirty = (pte: PteWord): boolean => asUintN(64, pte & 0x800n) !== 0n
 /** Two reads of one entry gave the same word. (`===` on bigints is five times slower.) */
 export const pteSame = (a: PteWord, b: PteWord): boolean => asUintN(64, a ^ b) === 0n
 
@@ -166,9 +162,6 @@ export const pteWrprotect = (pte: PteWord): PteWord =>
     ? asUintN(64, asUintN(64, pte & NOT_RW_DIRTY) | SAVED)
     : asUintN(64, pte & NOT_RW)) as PteWord
 
-/** Writable; a saved dirty bit stays where it is. pteMkwrite() is what a fault wants. */
-export const pteMkwriteNovma = (pte: PteWord): PteWord => asUintN(64, pte | 0x2n) as PteWord
-
 /** Writable, as a vma wants it that is no shadow stack: dirty moves back to the hardware's bit. */
 export const pteMkwrite = (pte: PteWord): PteWord =>
   (asUintN(64, pte & SAVED) !== 0n
@@ -185,8 +178,6 @@ export const pteMkclean = (pte: PteWord): PteWord => asUintN(64, pte & NOT_DIRTY
 export const pteMkyoung = (pte: PteWord): PteWord => asUintN(64, pte | 0x20n) as PteWord
 export const pteMkold = (pte: PteWord): PteWord => asUintN(64, pte & NOT_ACCESSED) as PteWord
 export const pteMkspecial = (pte: PteWord): PteWord => asUintN(64, pte | 0x200n) as PteWord
-export const pteMksoftDirty = (pte: PteWord): PteWord => asUintN(64, pte | 0x800n) as PteWord
-export const pteClearSoftDirty = (pte: PteWord): PteWord => asUintN(64, pte & NOT_SOFT) as PteWord
 
 // ---- flushes
 
@@ -260,39 +251,21 @@ export {
   pmdLeaf as pmdTransHuge,
   pteAccessPermitted as pmdAccessPermitted,
   pteAccessible as pmdAccessible,
-  pteClearSoftDirty as pmdClearSoftDirty,
   pteDirty as pmdDirty,
   pteMkclean as pmdMkclean,
   pteMkdirty as pmdMkdirty,
   pteMkold as pmdMkold,
-  pteMksoftDirty as pmdMksoftDirty,
   pteMkspecial as pmdMkspecial,
   pteMkwrite as pmdMkwrite,
-  pteMkwriteNovma as pmdMkwriteNovma,
   pteMkyoung as pmdMkyoung,
   pteNone as pmdNone,
   pteProtnone as pmdProtnone,
   pteSame as pmdSame,
-  pteSoftDirty as pmdSoftDirty,
   pteSpecial as pmdSpecial,
   pteWrite as pmdWrite,
   pteWrprotect as pmdWrprotect,
   pteYoung as pmdYoung,
 }
-
-// ---- pud, p4d, pgd
-
-export const pudPresent = (pud: PteWord): boolean => asUintN(64, pud & 0x1n) !== 0n
-export const pudLeaf = (pud: PteWord): boolean => asUintN(64, pud & 0x80n) !== 0n
-export const pudBad = (pud: PteWord): boolean => asUintN(64, pud & NOT_TABLE) !== 0n
-
-export { pteNone as p4dNone, pteNone as pudNone, pteAccessPermitted as pudAccessPermitted }
-export { pudBad as p4dBad, pudPresent as p4dPresent }
-
-/** The p4d is the root table's entry and the pgd only its name, so a pgd has nothing to be empty or bad about. */
-export const pgdNone = (_pgd: PteWord): boolean => false
-export const pgdPresent = (_pgd: PteWord): boolean => true
-export const pgdBad = (_pgd: PteWord): boolean => false
 
 // ---- table entries, any level
 

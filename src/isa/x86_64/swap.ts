@@ -128,26 +128,8 @@ export const isMigrationEntryDirty = (pte: PteWord): boolean => isMigrationEntry
 
 // ---- flags of any swap word
 
-const NOT_EXCLUSIVE = asUintN(64, ~PAGE_SWP_EXCLUSIVE)
-const NOT_SOFT_DIRTY = asUintN(64, ~PAGE_SWP_SOFT_DIRTY)
-const NOT_UFFD_WP = asUintN(64, ~PAGE_SWP_UFFD_WP)
-
 /** The page that was swapped out belongs to this process alone. Migration entries have a type for that instead. */
 export const pteSwpExclusive = (pte: PteWord): boolean => asUintN(64, pte & 0x8n) !== 0n
-export const pteSwpMkexclusive = (pte: PteWord): PteWord => asUintN(64, pte | 0x8n) as PteWord
-export const pteSwpClearExclusive = (pte: PteWord): PteWord => asUintN(64, pte & NOT_EXCLUSIVE) as PteWord
-export const pteSwpSoftDirty = (pte: PteWord): boolean => asUintN(64, pte & 0x2n) !== 0n
-export const pteSwpMksoftDirty = (pte: PteWord): PteWord => asUintN(64, pte | 0x2n) as PteWord
-export const pteSwpClearSoftDirty = (pte: PteWord): PteWord => asUintN(64, pte & NOT_SOFT_DIRTY) as PteWord
-export const pteSwpUffdWp = (pte: PteWord): boolean => asUintN(64, pte & 0x4n) !== 0n
-export const pteSwpMkuffdWp = (pte: PteWord): PteWord => asUintN(64, pte | 0x4n) as PteWord
-export const pteSwpClearUffdWp = (pte: PteWord): PteWord => asUintN(64, pte & NOT_UFFD_WP) as PteWord
-
-export {
-  pteSwpClearSoftDirty as pmdSwpClearSoftDirty,
-  pteSwpMksoftDirty as pmdSwpMksoftDirty,
-  pteSwpSoftDirty as pmdSwpSoftDirty,
-}
 
 /** A swap word of exactly this type. */
 function isTyped(pte: PteWord, type: number): boolean {

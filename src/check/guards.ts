@@ -32,7 +32,7 @@ import { MM } from '../mm/mmStruct.js'
 import { PAGE, PG_HEAD, type Memmap } from '../mm/page.js'
 import { Level } from '../arch/level.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { HeldLocks } from './heldLocks.js'
+import { lockName, type HeldLocks } from './heldLocks.js'
 import { OBJECT_SHADOW, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex, violation } from './violation.js'
@@ -253,19 +253,10 @@ export class Guards implements AccessChecker {
     const lock = lockOf === null ? 0 : lockOf(object, this.#layout)
     violation(cpu, ORACLE, `unguarded ${write ? 'write' : 'read'} of ${kind}`, addr, [
       ...guards.map(({ rule }) => `guard: ${rule}`),
-      ...(lock === 0 ? [] : [`its lock: ${this.#name(lock)}, ${this.#holdersOf(lock)}`]),
-      `CPU ${id} holds: ${this.#locksOf(id)}`,
+      ...(lock === 0 ? [] : [`its lock: ${lockName(lock, this.#layout)}, ${this.#holdersOf(lock)}`]),
+      `CPU ${id} holds: ${this.#held.names(id, this.#layout)}`,
       ...this.#lastWrite(object),
     ])
-  }
-
-  #name(addr: number): string {
-    return this.#layout.nameOf(addr).replace(/\[0\]$/, '')
-  }
-
-  #locksOf(cpu: number): string {
-    const locks = this.#held.of(cpu).map(({ lock, shared }) => `${this.#name(lock)}${shared ? ' to read' : ''}`)
-    return locks.length === 0 ? 'no lock' : locks.join(', ')
   }
 
   /** Who holds the lock at `lock`, and in which operation that CPU is, which therefore took it. */
@@ -289,7 +280,9 @@ export class Guards implements AccessChecker {
 
   #lastWrite(object: number): string[] {
     const at = this.#shadow.object(object) + WRITE
-    return peek32(at) === 0 ? [] : this.#sites.site(`${this.#name(object).replace(/\..*/, '')} last written`, at)
+    return peek32(at) === 0
+      ? []
+      : this.#sites.site(`${lockName(object, this.#layout).replace(/\..*/, '')} last written`, at)
   }
 }
 

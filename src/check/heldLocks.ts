@@ -5,6 +5,7 @@
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { peek32, poke32 } from '../machine/image/image.js'
 import { fail } from '../base/assert.js'
+import type { Layout } from '../machine/image/layout.js'
 import { LOCKS_HELD_MAX, SHADOW_CPU, type Shadow } from './shadow.js'
 
 const COUNT = SHADOW_CPU.at.locks
@@ -60,6 +61,12 @@ export class HeldLocks {
     return false
   }
 
+  /** The locks of `cpu` in words. */
+  names(cpu: number, layout: Layout): string {
+    const names = this.of(cpu).map(({ lock, shared }) => `${lockName(lock, layout)}${shared ? ' to read' : ''}`)
+    return names.length === 0 ? 'no lock' : names.join(', ')
+  }
+
   /** The locks of `cpu`, the one taken last at the end. */
   of(cpu: number): { lock: number; shared: boolean }[] {
     const own = this.#shadow.cpu(cpu)
@@ -74,3 +81,6 @@ export class HeldLocks {
     return -1
   }
 }
+
+/** The lock at `lock` in words. */
+export const lockName = (lock: number, layout: Layout): string => layout.nameOf(lock).replace(/\[0\]$/, '')

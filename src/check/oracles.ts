@@ -14,6 +14,7 @@ import { Contents, DiscardKept } from './discardKept.js'
 import { EntryLegal } from './entryLegal.js'
 import { FrameState } from './frameState.js'
 import { GupIdentity } from './gupIdentity.js'
+import { AssertedLocks } from './assertedLocks.js'
 import { EntryLocks, Owners } from './guards.js'
 import { HeldLocks } from './heldLocks.js'
 import { LockOrder } from './lockOrder.js'
@@ -41,6 +42,7 @@ export class Oracles extends Observer {
   readonly #zero: ZeroPage
   readonly #locks: LockOrder
   readonly #held: HeldLocks
+  readonly #asserted: AssertedLocks
   readonly #owners: Owners
   readonly #entryLocks: EntryLocks
 
@@ -62,6 +64,7 @@ export class Oracles extends Observer {
     this.#zero = new ZeroPage(machine, shadow, sites, this.#contents)
     this.#locks = new LockOrder(machine, shadow)
     this.#held = new HeldLocks(shadow)
+    this.#asserted = new AssertedLocks(machine, this.#held)
     this.#owners = new Owners(machine, shadow)
     this.#entryLocks = new EntryLocks(machine, shadow, this.#held)
   }
@@ -93,6 +96,10 @@ export class Oracles extends Observer {
   override lockReleased(cpu: Cpu, lock: number): void {
     this.#held.released(cpu, lock)
     this.#locks.lockReleased(cpu, lock)
+  }
+
+  override lockAsserted(cpu: Cpu, lock: number, shared: boolean): void {
+    this.#asserted.lockAsserted(cpu, lock, shared)
   }
 
   override returnsToUser(cpu: Cpu): void {

@@ -8,8 +8,8 @@ export function violation(cpu: Cpu, oracle: string, what: string, address: numbe
   cpu.report(oracle, place === undefined ? `BUG: ${what}` : `BUG: ${what} in ${place}`, address, details)
 }
 
-/** Functions that everybody calls, and those without a class: their caller says more. */
-const TOO_LOW = /^(PtOps|PageAllocator|Folios)\.|^#/
+/** Functions that everybody calls, assertions, and functions without a class: their caller says more. */
+const TOO_LOW = /^(PtOps|PageAllocator|Folios)\.|^#|[aA]ssert(Write)?(Locked|Held)(Write)?$/
 
 export const hex = (value: number | bigint): string =>
   value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`

@@ -15,7 +15,17 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
-import { downRead, downReadTrylock, downWrite, isReadLocked, isWriteLocked, upRead, upWrite } from '../sync/rwsem.js'
+import {
+  downRead,
+  downReadTrylock,
+  downWrite,
+  isReadLocked,
+  isWriteLocked,
+  rwsemAssertHeld,
+  rwsemAssertHeldWrite,
+  upRead,
+  upWrite,
+} from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
@@ -43,6 +53,7 @@ export class AnonVmas extends Part {
    * two faults may be here at once, and page_table_lock decides whose anon_vma it is.
    */
   *anonVmaPrepare(vma: PhysAddr): Step<number> {
+    this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     if ((yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) !== 0) return 0
     const found = yield* this.findMergeableAnonVma(vma)
     const anonVma = found !== 0 ? found : yield* this.takeSlot()
@@ -94,6 +105,7 @@ export class AnonVmas extends Part {
 
   /** anon_vma_clone(): `dst`, which is linked nowhere yet, joins the anon_vma of `src`. Caller: mmap_lock for write. */
   *anonVmaClone(dst: PhysAddr, src: PhysAddr): Step<void> {
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(src))
     const anonVma = phys(peek32(src + VMA.at.anonVma))
     poke32(dst + VMA.at.anonForked, peek32(src + VMA.at.anonForked))
     if (anonVma === 0) return
@@ -126,6 +138,7 @@ export class AnonVmas extends Part {
 
   /** Links `vma` behind those with the same or a smaller pgoff. */
   insertVma(anonVma: PhysAddr, vma: PhysAddr): void {
+    rwsemAssertHeldWrite(this.cpu, anonVma)
     const pgoff = peekF64(vma + VMA.at.pgoff)
     let before = 0
     let after = peek32(anonVma + ANON_VMA.at.firstVma)
@@ -141,6 +154,7 @@ export class AnonVmas extends Part {
   }
 
   removeVma(anonVma: PhysAddr, vma: PhysAddr): void {
+    rwsemAssertHeldWrite(this.cpu, anonVma)
     const before = peek32(vma + VMA.at.anonPrev)
     const after = peek32(vma + VMA.at.anonNext)
     if (after !== 0) poke32(after + VMA.at.anonPrev, before)
@@ -168,6 +182,11 @@ export class AnonVmas extends Part {
   /** anon_vma_unlock_write(). */
   *anonVmaUnlockWrite(anonVma: PhysAddr): Step<void> {
     yield* upWrite(this.cpu, anonVma)
+  }
+
+  /** anon_vma_assert_locked(): the caller holds the lock of `anonVma`, to read or to write. */
+  anonVmaAssertLocked(anonVma: PhysAddr): void {
+    rwsemAssertHeld(this.cpu, anonVma)
   }
 
   /** put_anon_vma(): drops a reference; the slot is free with the last one. */

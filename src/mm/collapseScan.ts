@@ -73,6 +73,7 @@ export class CollapseScan extends Part {
 
   /** hugepage_vma_revalidate(): may the range at `haddr` be huge, as far as mm and VMA go? Caller: mmap_lock. */
   *hugepageVmaRevalidate(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
+    this.k.mms.mmapAssertLocked(mm)
     if (yield* this.hpageCollapseTestExit(mm)) return Scan.anyProcess
     const vma = this.k.vmas.vmaLookup(mm, haddr)
     if (vma === 0) return Scan.vmaNull
@@ -104,6 +105,7 @@ export class CollapseScan extends Part {
 
   /** Part of hpage_collapse_scan_pmd(): the scan of one range. Caller: mmap_lock for read. */
   *scanRange(mm: PhysAddr, haddr: VirtAddr, cc: CollapseControl): Step<Scan> {
+    this.k.mms.mmapAssertLocked(mm)
     const valid = yield* this.hugepageVmaRevalidate(mm, haddr, cc)
     if (valid !== Scan.succeed) return valid
     const pmdp = yield* this.k.upper.mmFindPmd(mm, haddr)

@@ -33,6 +33,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
 import { FrameKind } from '../arch/observer.js'
+import { lockdepAssertHeld } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { downRead, upRead } from '../sync/rwsem.js'
 import { FILE, MM, VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
@@ -232,6 +233,7 @@ export class FaultHandler extends Part {
     page: PhysAddr,
     write: boolean,
   ): Step<void> {
+    lockdepAssertHeld(this.cpu, this.k.tables.pteLockptr(ptep))
     yield* this.k.rmap.folioAddNewAnonRmap(page, vma, addr)
     this.k.tables.addCounter(phys(mm + MM.at.rssAnon), 1)
     let entry = pteMkyoung(pfnPte(this.k.memmap.pfnOf(page), this.pageProt(vma)))

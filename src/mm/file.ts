@@ -146,6 +146,7 @@ export class Files extends Part {
    * file (SIGBUS) and without memory. Caller: mmap_lock, no spinlock.
    */
   *filemapFault(vma: PhysAddr, pgoff: number): Step<PhysAddr> {
+    this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     const file = phys(peek32(vma + VMA.at.file))
     if (pgoff >= peek32(file + FILE.at.pages)) return phys(0)
     const cached = yield* this.filemapGetPage(file, pgoff, phys(0))
@@ -171,6 +172,7 @@ export class Files extends Part {
    * unmapped.
    */
   *removeMapping(file: PhysAddr, folio: PhysAddr): Step<boolean> {
+    this.k.folios.folioAssertLocked(folio)
     if (peek32(file + FILE.at.zeroed) !== 0) return false
     const lock = phys(file + FILE.at.lock)
     yield* spinLock(this.cpu, lock)

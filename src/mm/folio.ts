@@ -7,6 +7,7 @@
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step, WaitCondition } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/guarded.js'
+import { lockdepAssertHeld } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_HEAD, PG_LOCKED } from './page.js'
 
@@ -171,6 +172,11 @@ export class Folios extends Part {
     this.cpu.locks.lockReleased(this.cpu, folio)
     yield* this.cpu.atomicFetchAnd32(at, ~PG_LOCKED)
     this.cpu.wakeWaiters(at)
+  }
+
+  /** The caller holds the folio lock; upstream: VM_BUG_ON_FOLIO() of !folio_test_locked(). */
+  folioAssertLocked(folio: PhysAddr): void {
+    lockdepAssertHeld(this.cpu, folio)
   }
 
   /** Sleeps until the lock was free once. A sleeping CPU is in no RCU reader, so it counts as quiescent. */

@@ -104,6 +104,8 @@ export class Fork extends Part {
 
   /** copy_page_range(): 0 or -ENOMEM. Caller: both mmap_locks for write. */
   *copyPageRange(dstVma: PhysAddr, srcVma: PhysAddr): Step<number> {
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(dstVma))
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(srcVma))
     // Without anonymous pages faults fill the child just as well.
     if (peek32(srcVma + VMA.at.anonVma) === 0) return 0
     const srcMm = this.k.mmOf(srcVma)

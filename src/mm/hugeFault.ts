@@ -30,12 +30,14 @@ import { FrameKind } from '../arch/observer.js'
 import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './fault.js'
 import { MM, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { NO_PAGE, NO_TABLE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
+import { lockdepAssertHeld } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { pageProt } from './splitHugePmd.js'
 
 export class HugeFault extends Part {
   /** thp_vma_allowable_order() for a fault: may the huge range at `haddr` be mapped huge? Caller: mmap_lock. */
   thpVmaAllowableOrder(vma: PhysAddr, haddr: VirtAddr): boolean {
+    this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     const { thp } = this.k.config
     if (thp === 'never') return false
     if (thp === 'madvise' && (peek32(vma + VMA.at.flags) & VM_HUGEPAGE) === 0) return false
@@ -114,6 +116,7 @@ export class HugeFault extends Part {
    * collapse.
    */
   *mapAnonFolioPmd(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, pfn: Pfn, table: Table): Step<void> {
+    lockdepAssertHeld(this.cpu, this.k.tables.pmdLockptr(pmdp))
     const mm = this.k.mmOf(vma)
     const entry = maybePmdMkwrite(pmdMkdirty(this.mkHugePmd(pfn, vma)), vma)
     yield* this.k.rmap.folioAddNewAnonRmap(this.k.memmap.page(pfn), vma, haddr)
@@ -172,6 +175,7 @@ export class HugeFault extends Part {
    */
   protected *wpReusable(pmdp: PhysAddr, orig: PteWord): Step<Reuse> {
     const { folios, tables } = this.k
+    lockdepAssertHeld(this.cpu, tables.pmdLockptr(pmdp))
     const folio = this.k.splitHugePmd.folioOfPmd(orig)
     if (yield* folios.testFlag(folio, PG_ANON_EXCLUSIVE)) return Reuse.yes
     if (!(yield* folios.folioTrylock(folio))) {

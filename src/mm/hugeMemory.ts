@@ -111,6 +111,8 @@ export class HugeMemory extends Part {
     _dstVma: PhysAddr,
     srcVma: PhysAddr,
   ): Step<number> {
+    this.k.mms.mmapAssertWriteLocked(dstMm)
+    this.k.mms.mmapAssertWriteLocked(srcMm)
     const { pgalloc, tables } = this.k
     const table = yield* pgalloc.pteAllocOne(dstMm)
     if (table === NO_TABLE) return -ENOMEM
@@ -234,6 +236,7 @@ export class HugeMemory extends Part {
   ): Step<boolean> {
     const { ops, tables } = this.k
     const mm = this.k.mmOf(vma)
+    this.k.mms.mmapAssertWriteLocked(mm)
     if (!pmdNone((yield* this.cpu.readOnce64(newPmdp)) as PteWord)) return false
     if (!(yield* this.pmdTransHugeLock(oldPmdp))) return false
     const [oldLock, newLock] = [tables.pmdLockptr(oldPmdp), tables.pmdLockptr(newPmdp)]

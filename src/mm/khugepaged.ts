@@ -233,6 +233,7 @@ export class Khugepaged extends Part {
    */
   protected *installHuge(vma: PhysAddr, haddr: VirtAddr, pmdp: PhysAddr, first: PhysAddr, pfn: Pfn): Step<void> {
     const { hugeFault, memmap, tables } = this.k
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(vma))
     const folio = memmap.page(pfn)
     yield* this.collapseHugePageCopy(first, pfn)
     yield* this.collapseHugePageCopySucceeded(vma, haddr, first)

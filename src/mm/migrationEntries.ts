@@ -52,6 +52,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
    * pinned; the folio's mapcount tells how far. Caller: folio lock and a reference; something keeps the anon_vma.
    */
   *tryToMigrate(folio: PhysAddr, flags = 0): Step<void> {
+    this.k.folios.folioAssertLocked(folio)
     const anonVma = this.k.folios.folioAnonVma(folio)
     const locked = (flags & TTU_RMAP_LOCKED) !== 0
     if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
@@ -176,6 +177,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
    * the entry is something else by now. Caller: mmap_lock for read, no spinlock. The fault is tried again afterwards.
    */
   *migrationEntryWait(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<void> {
+    this.k.mms.mmapAssertLocked(mm)
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord

@@ -13,7 +13,15 @@ import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/gu
 import type { Layout } from '../machine/image/layout.js'
 import { guard, lockWord, ownLock, wordAt, type Guard, type Holder, type Places } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
-import { downgradeWrite, downRead, downWrite, upRead, upWrite } from '../sync/rwsem.js'
+import {
+  downgradeWrite,
+  downRead,
+  downWrite,
+  rwsemAssertHeld,
+  rwsemAssertHeldWrite,
+  upRead,
+  upWrite,
+} from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import type { KernelConfig } from './kernel.js'
 import { Part } from './part.js'
@@ -222,5 +230,15 @@ export class Mms extends Part {
 
   *mmapWriteDowngrade(mm: PhysAddr): Step<void> {
     yield* downgradeWrite(this.cpu, phys(mm + MM.at.mmapLock))
+  }
+
+  /** mmap_assert_locked(): the caller holds mmap_lock, to read or to write. */
+  mmapAssertLocked(mm: PhysAddr): void {
+    rwsemAssertHeld(this.cpu, phys(mm + MM.at.mmapLock))
+  }
+
+  /** mmap_assert_write_locked(): the caller holds mmap_lock to write. */
+  mmapAssertWriteLocked(mm: PhysAddr): void {
+    rwsemAssertHeldWrite(this.cpu, phys(mm + MM.at.mmapLock))
   }
 }

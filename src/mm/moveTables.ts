@@ -30,6 +30,7 @@ export abstract class MoveTables extends Part {
     len: number,
     locks: boolean,
   ): Step<number> {
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(vma))
     const { pageSize } = this.k.geo
     let done = 0
     while (done < len) {

@@ -49,6 +49,7 @@ export abstract class PageVmaMapped extends Part {
    * false. Caller: the lock of both folios, the anon_vma lock.
    */
   protected *rmapWalkAnon(anonVma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<void> {
+    this.k.anonVmas.anonVmaAssertLocked(anonVma)
     for (let vma = peek32(anonVma + ANON_VMA.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.anonNext)) {
       if (!(yield* this.walkVma(phys(vma), flags, folio, old))) return
       if (!(yield* this.visitedVma(this.pvmw))) return

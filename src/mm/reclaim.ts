@@ -83,6 +83,7 @@ export class Reclaim extends PageVmaMapped {
 
   /** try_to_unmap(): unmaps a folio of a file wherever it is mapped. Caller: the folio lock, a reference. */
   *tryToUnmap(file: PhysAddr, folio: PhysAddr, flags: number): Step<void> {
+    this.k.folios.folioAssertLocked(folio)
     const lock = phys(file + FILE.at.rwsem)
     yield* downRead(this.cpu, this.k.rcu, lock)
     for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext)))

@@ -26,6 +26,7 @@ export class SplitFolio extends Part {
    */
   *splitFolio(folio: PhysAddr): Step<number> {
     const { anonVmas, folios } = this.k
+    folios.folioAssertLocked(folio)
     if (this.k.pages.isHugeZeroPfn(this.k.memmap.pfnOf(folio))) return -EBUSY
     if (!folios.isLarge(folio)) return 0
     if (!folios.isAnon(folio)) return -EBUSY

@@ -40,6 +40,7 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek64 } from '../machine/image/guarded.js'
 import { load32 } from '../machine/image/image.js'
+import { lockdepAssertHeld } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { VMA } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
@@ -78,6 +79,7 @@ export class SplitHugePmd extends Part {
     freeze: boolean,
     folio: PhysAddr | 0,
   ): Step<void> {
+    lockdepAssertHeld(this.cpu, this.k.tables.pmdLockptr(pmdp))
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     const migration = isMigrationEntry(pmd)
     if (!migration && !pmdTransHuge(pmd)) return

@@ -92,6 +92,7 @@ export class UpperTables extends Part {
    * mm_alloc_pmd(): the PMD entry for `addr`, with the tables above it allocated; 0 without memory. Caller: mmap_lock.
    */
   *mmAllocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
+    this.k.mms.mmapAssertLocked(mm)
     const pgd = yield* this.allocLevel(mm, this.pgdOffset(mm, addr), addr, Level.pgd)
     if (pteNone(pgd)) return NO_ENTRY
     const pud = yield* this.allocLevel(mm, this.pudOffset(pgd, addr), addr, Level.pud)
@@ -135,6 +136,7 @@ export class UpperTables extends Part {
    * gives it to the gather. Caller: the VMAs are gone or write-locked, so nobody faults a page into them.
    */
   *freePgtables(mm: PhysAddr, start: VirtAddr, end: VirtAddr, floor: VirtAddr, ceiling: VirtAddr): Step<void> {
+    this.k.mms.mmapAssertLocked(mm)
     for (let addr = start; addr < end; addr = this.k.geo.pgdAddrEnd(addr, end)) {
       const pgdp = this.pgdOffset(mm, addr)
       const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord

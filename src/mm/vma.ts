@@ -49,6 +49,7 @@ export class Vmas extends Part {
 
   /** find_vma(): the first VMA that ends behind `addr`, or 0. */
   findVma(mm: PhysAddr, addr: number): PhysAddr {
+    this.k.mms.mmapAssertLocked(mm)
     let vma = peek32(mm + MM.at.firstVma)
     while (vma !== 0 && peekF64(vma + VMA.at.end) <= addr) vma = peek32(vma + VMA.at.next)
     return phys(vma)
@@ -68,6 +69,7 @@ export class Vmas extends Part {
 
   /** find_vma_prev(): the last VMA that starts before `addr`, or 0. */
   findVmaPrev(mm: PhysAddr, addr: number): PhysAddr {
+    this.k.mms.mmapAssertLocked(mm)
     let prev = 0
     for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
       if (peekF64(vma + VMA.at.start) >= addr) break
@@ -137,7 +139,8 @@ export class Vmas extends Part {
 
   /** Links `vma` into its mm. mmap_lock for write. */
   linkVma(vma: PhysAddr): void {
-    const mm = phys(peek32(vma + VMA.at.mm))
+    const mm = this.k.mmOf(vma)
+    this.k.mms.mmapAssertWriteLocked(mm)
     const prev = this.findVmaPrev(mm, peekF64(vma + VMA.at.start))
     const next = prev === 0 ? peek32(mm + MM.at.firstVma) : this.next(prev)
     poke32(vma + VMA.at.prev, prev)
@@ -151,7 +154,8 @@ export class Vmas extends Part {
 
   /** Takes `vma` off the list of its mm; its own links stay as they are. mmap_lock for write. */
   unlinkVma(vma: PhysAddr): void {
-    const mm = phys(peek32(vma + VMA.at.mm))
+    const mm = this.k.mmOf(vma)
+    this.k.mms.mmapAssertWriteLocked(mm)
     const [prev, next] = [this.prev(vma), this.next(vma)]
     if (next !== 0) poke32(next + VMA.at.prev, prev)
     if (prev === 0) poke32(mm + MM.at.firstVma, next)
@@ -221,6 +225,7 @@ export class Vmas extends Part {
    * split_vma(): cuts `vma` at `addr`; the new VMA is the lower part if `newBelow`. 0 or -ENOMEM. mmap_lock for write.
    */
   *splitVma(vma: PhysAddr, addr: VirtAddr, newBelow: boolean): Step<number> {
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(vma))
     const fresh = yield* this.vmAreaDup(vma, phys(peek32(vma + VMA.at.mm)))
     if (fresh === 0) return -ENOMEM
     const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
@@ -267,6 +272,7 @@ export class Vmas extends Part {
    * that has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
    */
   *vmaModifyFlags(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number): Step<PhysAddr> {
+    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(vma))
     const merged = yield* this.vmaMergeExistingRange(vma, start, end, flags)
     if (merged !== 0) return merged
     if (peekF64(vma + VMA.at.start) < start && (yield* this.splitVma(vma, start, true)) !== 0) return NO_VMA

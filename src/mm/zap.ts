@@ -35,6 +35,7 @@ export class Zap extends Part {
    * enough.
    */
   *zapPageRangeSingle(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+    this.k.mms.mmapAssertLocked(mm)
     yield* this.k.gather.tlbGatherMmu(mm, false)
     yield* this.unmapPageRange(vma, start, end, this.k.config.ptReclaim)
     yield* this.k.gather.tlbFinishMmu()

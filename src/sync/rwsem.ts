@@ -226,15 +226,14 @@ export function isReadLocked(sem: PhysAddr): boolean {
   return load32(sem) >= READER
 }
 
-/** rwsem_assert_held(): a finding unless somebody holds it; readers are not told apart. */
+/** rwsem_assert_held(): with oracles on, a finding unless this CPU holds it, to read or to write. */
 export function rwsemAssertHeld(cpu: Cpu, sem: PhysAddr): void {
-  if (!isWriteLocked(sem) && !isReadLocked(sem)) reportMisuse(cpu, sem, 'needs an rwsem that nobody holds')
-  if (isWriteLocked(sem) && !isReadLocked(sem)) rwsemAssertHeldWrite(cpu, sem)
+  cpu.locks.lockAsserted(cpu, sem, true)
 }
 
-/** rwsem_assert_held_write(): a finding unless this CPU holds it to write. */
+/** rwsem_assert_held_write(): with oracles on, a finding unless this CPU holds it to write. */
 export function rwsemAssertHeldWrite(cpu: Cpu, sem: PhysAddr): void {
-  if (rwsemOwner(sem) !== cpu.id) reportMisuse(cpu, sem, 'needs an rwsem that it does not hold to write')
+  cpu.locks.lockAsserted(cpu, sem, false)
 }
 
 function reportMisuse(cpu: Cpu, sem: PhysAddr, what: string): never {

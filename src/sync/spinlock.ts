@@ -174,7 +174,7 @@ function* takeAsHead(cpu: Cpu, word: PhysAddr, node: number, tail: number): Step
 
 /** spin_unlock(). */
 export function* spinUnlock(cpu: Cpu, lock: PhysAddr): Step<void> {
-  if (peek32(lock + OWNER) !== cpu.id + 1) reportNotHeld(cpu, lock, 'unlocks')
+  if (peek32(lock + OWNER) !== cpu.id + 1) reportNotHeld(cpu, lock)
   poke32(lock + OWNER, 0)
   cpu.locks.lockReleased(cpu, lock)
   yield* queuedSpinUnlock(cpu, lock)
@@ -207,14 +207,14 @@ export function isSpinLocked(lock: PhysAddr): boolean {
   return (peek32(lock) & LOCKED_MASK) !== 0
 }
 
-/** lockdep_assert_held(): a finding unless this CPU holds the lock. */
-export function assertSpinLocked(cpu: Cpu, lock: PhysAddr): void {
-  if (spinOwner(lock) !== cpu.id) reportNotHeld(cpu, lock, 'needs')
+/** lockdep_assert_held(): with oracles on, a finding unless this CPU holds the lock. */
+export function lockdepAssertHeld(cpu: Cpu, lock: PhysAddr): void {
+  cpu.locks.lockAsserted(cpu, lock, false)
 }
 
-function reportNotHeld(cpu: Cpu, lock: PhysAddr, verb: string): never {
+function reportNotHeld(cpu: Cpu, lock: PhysAddr): never {
   const owner = spinOwner(lock)
-  return cpu.report('lock-misuse', `BUG: CPU ${cpu.id} ${verb} a spinlock that it does not hold`, lock, [
+  return cpu.report('lock-misuse', `BUG: CPU ${cpu.id} unlocks a spinlock that it does not hold`, lock, [
     owner < 0 ? 'Nobody holds it.' : `CPU ${owner} holds it.`,
   ])
 }

@@ -18,8 +18,6 @@ const EXCEPTIONS: readonly string[] = [
   'Rcu.ipi',
   'RcuExpedited.ipi',
   'BarrierCallback.rcu',
-  // lockdep_assert_held() of a spinlock alone.
-  'assertSpinLocked',
 ]
 
 interface KernelFunction {

@@ -12,6 +12,8 @@ export class LockWatcher {
   lockDowngraded(_cpu: Cpu, _lock: number): void {}
   /** `cpu` is about to release the lock at `lock`, or has just done so. */
   lockReleased(_cpu: Cpu, _lock: number): void {}
+  /** `cpu` is in a function that needs the lock at `lock`; `shared`: held to read is enough. */
+  lockAsserted(_cpu: Cpu, _lock: number, _shared: boolean): void {}
   /** An operation of a program has ended on `cpu`. */
   returnsToUser(_cpu: Cpu): void {}
 }

@@ -14,6 +14,7 @@ import { PTE_EMPTY } from '../../arch/entry.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, poke32, poke64 } from '../../machine/image/guarded.js'
 import { Level } from '../../arch/level.js'
+import { lockdepAssertHeld } from '../../sync/spinlock.js'
 import { Part } from '../part.js'
 import { NO_TABLE, PAGE } from '../page.js'
 
@@ -88,6 +89,7 @@ export abstract class Pgalloc extends Part {
    * a PMD table form a ring; the newest is the head, and goes in behind the old head.
    */
   *pgtableTransHugeDeposit(_mm: PhysAddr, pmdp: PhysAddr, table: Table): Step<void> {
+    lockdepAssertHeld(this.cpu, this.k.tables.pmdLockptr(pmdp))
     const list = this.depositHead(pmdp)
     const node = this.depositNode(table)
     const head = phys(yield* this.cpu.plainRead32(list))
@@ -104,6 +106,7 @@ export abstract class Pgalloc extends Part {
 
   /** pgtable_trans_huge_withdraw(): takes the newest table back. */
   *pgtableTransHugeWithdraw(_mm: PhysAddr, pmdp: PhysAddr): Step<Table> {
+    lockdepAssertHeld(this.cpu, this.k.tables.pmdLockptr(pmdp))
     const list = this.depositHead(pmdp)
     const node = phys(yield* this.cpu.plainRead32(list))
     if (node === 0) return this.nothingDeposited(list)

@@ -37,14 +37,14 @@ export default (k, m) => {
         const kind = (cpu.id + round) % 5
         if (kind === 0) {
           yield* k.downWrite(cpu, rcu, SEM)
-          k.rwsemAssertHeldWrite(cpu, SEM)
+          if (k.rwsemOwner(SEM) !== cpu.id) cpu.report('exclusion', 'the rwsem names another writer', SEM)
           yield* writeSection(cpu)
           yield* k.upWrite(cpu, SEM)
         } else if (kind === 1) {
           yield* k.downWrite(cpu, rcu, SEM)
           const wrote = yield* writeSection(cpu)
           yield* k.downgradeWrite(cpu, SEM)
-          k.rwsemAssertHeld(cpu, SEM)
+          if (!k.isReadLocked(SEM)) cpu.report('exclusion', 'the rwsem knows of no reader', SEM)
           if ((yield* readSection(cpu)) !== wrote) cpu.report('exclusion', 'a writer came in at the downgrade', SEM)
           yield* k.upRead(cpu, SEM)
         } else if (kind === 2) {
@@ -57,7 +57,7 @@ export default (k, m) => {
           yield* k.upWrite(cpu, SEM)
         } else {
           yield* k.downRead(cpu, rcu, SEM)
-          k.rwsemAssertHeld(cpu, SEM)
+          if (!k.isReadLocked(SEM)) cpu.report('exclusion', 'the rwsem knows of no reader', SEM)
           yield* readSection(cpu)
           yield* k.upRead(cpu, SEM)
         }
@@ -139,7 +139,6 @@ export default (k, m) => {
       if (call === 'upRead') yield* k.upRead(cpu, SEM)
       if (call === 'upWrite') yield* k.upWrite(cpu, SEM)
       if (call === 'downgradeWrite') yield* k.downgradeWrite(cpu, SEM)
-      if (call === 'assertHeld') k.rwsemAssertHeld(cpu, SEM)
     },
   }
 }

@@ -78,23 +78,18 @@ export class GupFast extends Part {
       for (let i = 0; i < got; i++) yield* this.k.gup.putPage(pages[i] as number, flags)
       return 0
     }
-    return yield* this.done(mm, addr, got, flags, pages)
+    const { observer, geo } = this.k
+    const stamp = observer.gupStamp()
+    for (let i = 0; i < got; i++) {
+      const at = addr + i * geo.pageSize
+      observer.gupDone(this.cpu, mm, at, pages[i] as number, stamp, pin, (flags & FOLL_WRITE) !== 0)
+    }
+    return got
   }
 
   /** Part of gup_fast(): a fork that write-protects meanwhile may have judged the pages unpinned. */
   protected *forkRaced(seq: PhysAddr, start: number): Step<boolean> {
     return yield* readSeqcountRetry(this.cpu, seq, start)
-  }
-
-  /** Part of gup_fast(): tells the oracles of each page. */
-  protected *done(mm: PhysAddr, addr: VirtAddr, got: number, flags: number, pages: Int32Array): Step<number> {
-    const stamp = this.k.observer.gupStamp()
-    for (let i = 0; i < got; i++) {
-      const at = addr + i * this.k.geo.pageSize
-      const pinned = (flags & FOLL_PIN) !== 0
-      this.k.observer.gupDone(this.cpu, mm, at, pages[i] as number, stamp, pinned, (flags & FOLL_WRITE) !== 0)
-    }
-    return got
   }
 
   // ---- the walk, IRQs off -----------------------------------------------------------------------------------------

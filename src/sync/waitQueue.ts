@@ -14,7 +14,7 @@ import type { Step } from '../machine/engine/engine.js'
 // ---- the words ----------------------------------------------------------------------------------------------------
 //
 //   queue + 0                  64 bits: CPUs that are on the queue
-//   CPU_AREA.woken of each     1: somebody has taken this CPU off its queue and woken it
+//   SYNC_CPU_STATE.woken       1: somebody has taken the CPU off its queue and woken it
 
 export const WAIT_QUEUE_BYTES = 8
 

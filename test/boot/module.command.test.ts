@@ -282,7 +282,7 @@ describe('a patch is refused, with file and line,', () => {
       'whose method is a kernel function where none is called',
       patch('        *pmdAccessPermitted() { return true }', "import { definePatch } from 'racewalk'"),
       'mjs',
-      /\.mjs:6:10: pmdPermitted\(\) overrides what is no kernel function, and is one[^]*leave the \*/,
+      /\.mjs:6:10: pmdAccessPermitted\(\) overrides what is no kernel function, and is one[^]*leave the \*/,
     ],
     [
       'that keeps state in an object or a variable',

@@ -9,7 +9,7 @@ export default (k, m) => {
       yield* rcu.ctKernelEnter()
       for (;;) {
         if (careless && (yield* cpu.readOnce32(DATA)) === data) break
-        yield* k.prepareToWait(cpu, word(queue))
+        yield* k.prepareToWaitEvent(cpu, word(queue))
         if (!careless && (yield* cpu.readOnce32(DATA)) === data) break
         yield* rcu.sleepUntil(k.wokenAt(cpu, cpu.id), k.isNonZero, 0)
       }

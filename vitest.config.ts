@@ -30,6 +30,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     pool: 'forks',
+    // Node loads dist/ itself: nothing between a test and what ships.
     server: { deps: { external: [/\/dist\//] } },
     maxWorkers: 2,
     reporters: ['default', new ProjectSeconds()],

@@ -12,7 +12,7 @@ import { found } from './execution.js'
 // khugepaged clears a PMD entry between the two looks of gup_fast. CPU 1 has to be left before it has taken its
 // reference, CPU 0 to go on from there: nothing else can make it fail, so the turn decides, whatever is drawn (always
 // the same).
-const execution = found('gup-vs-collapse', 'gup-collapse-pmd', 'gup-identity')
+const execution = found('gup-vs-collapse', 'gup-collapse-pmd', { wanted: 'gup-identity' })
 const { explanation } = execution
 const { rows, machine, finding, decisive } = explanation
 const palette = paletteFor(false)

@@ -1,6 +1,6 @@
 import type { Bug } from '../../dist/src/bug/bug.js'
 import { bugById } from '../../dist/src/bug/index.js'
-import { explore } from '../../dist/src/explore/explore.js'
+import { explore, type ExploreOptions } from '../../dist/src/explore/explore.js'
 import { decodeToken, encodeToken } from '../../dist/src/explore/schedule/token.js'
 import { explain } from '../../dist/src/report/explain.js'
 import type { PlayedExecution } from '../../dist/src/report/playerHtml.js'
@@ -9,17 +9,14 @@ import type { Scenario } from '../../dist/src/scenario/scenario.js'
 
 export type FoundExecution = PlayedExecution & { readonly bug: Bug }
 
-/** An execution of `scenario` in which `bug` is found, by oracle `wanted` if it is given, replayed. */
-export function found(scenarioId: string, bugId: string, wanted?: string): FoundExecution {
+/** An execution in which `bug` is found, replayed: the one that shrinking makes of it, unless `more` says otherwise. */
+export function found(
+  scenarioId: string,
+  bugId: string,
+  more: Pick<ExploreOptions, 'wanted' | 'shrink'> = {},
+): FoundExecution {
   const [scenario, bug] = [scenarioById(scenarioId), bugById(bugId)]
-  const { finding } = explore({
-    scenario,
-    bug,
-    seed: 1,
-    executions: 5000,
-    shrink: true,
-    ...(wanted === undefined ? {} : { wanted }),
-  })
+  const { finding } = explore({ scenario, bug, seed: 1, executions: 5000, shrink: true, ...more })
   if (finding === null) throw new Error(`seed 1 finds nothing in 5000 executions of ${scenarioId}`)
   return played(finding.token, scenario, bug)
 }

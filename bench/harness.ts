@@ -1,6 +1,7 @@
 /**
- * What every bench shares: rounds of tinybench in which the ways compared take turns, medians, and the ratio of the
- * first way to the second, taken in one run. Parameters have a smoke value, with which the tests run each bench once.
+ * The part that every bench shares: rounds of tinybench in which the ways compared take turns, medians, and the ratio
+ * of the first way to the second, taken in one run. Parameters have a smoke value, with which the tests run each bench
+ * once.
  */
 import Table from 'cli-table3'
 import { Bench } from 'tinybench'

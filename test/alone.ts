@@ -1,4 +1,4 @@
-/** What the projects `model` and `explore` run with: a test that starts a thread or a process is refused. */
+/** The setup of the projects `model` and `explore`: a test that starts a thread or a process is refused. */
 import childProcess from 'node:child_process'
 import { syncBuiltinESMExports } from 'node:module'
 import workerThreads from 'node:worker_threads'

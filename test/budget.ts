@@ -1,6 +1,6 @@
 /**
- * How long tests search. `npm test` gives each search its full budget; `npm run quick` sets RACEWALK_TESTS=quick and
- * gives a part of it, enough to see that the law is not broken outright.
+ * The budgets of searches in tests. `npm test` gives each search its full budget; `npm run quick` sets
+ * RACEWALK_TESTS=quick and gives a part of it, enough to see that the law is not broken outright.
  */
 export const IS_QUICK = process.env['RACEWALK_TESTS'] === 'quick'
 

@@ -1,4 +1,4 @@
-/** What every architecture keeps for each CPU, in words that CPU_AREA leaves free. */
+/** The state that every architecture keeps for each CPU, in words that CPU_AREA leaves free. */
 import { ownCpu } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 

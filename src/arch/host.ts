@@ -1,5 +1,5 @@
 /**
- * What architecture code needs of the kernel it is part of. mm's Kernel is one; the architecture knows no more of it.
+ * The members of the kernel that architecture code uses. mm's Kernel is one; the architecture knows no more of it.
  */
 import type { PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'

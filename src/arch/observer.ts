@@ -1,6 +1,6 @@
 /**
- * Where the machine and the kernel tell observers what they do. The class is the empty twin: a machine without oracles
- * runs it, at the cost of a call that V8 inlines to nothing. Oracles (check/) extend it.
+ * The hooks by which the machine and the kernel tell observers their steps. The class is the empty twin: a machine
+ * without oracles runs it, at the cost of a call that V8 inlines to nothing. Oracles (check/) extend it.
  *
  * Methods are plain functions and no schedule points: in the controlled engine they belong to the step that calls them.
  * In free runs they race like everything else, so each one says on which side of the real event it is called; an oracle

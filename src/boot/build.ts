@@ -1,4 +1,4 @@
-/** Which racewalk this is, to the last byte: what an execution does depends on all of it. */
+/** The identity of this racewalk, to the last byte: an execution depends on all of it. */
 import { createHash } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * What a machine is made of, as plain data: it crosses to worker threads and goes into tokens. Every thread lays the
- * same image out from it.
+ * The configuration of a machine, as plain data: it crosses to worker threads and goes into tokens. Every thread lays
+ * the same image out from it.
  */
 import { UsageError } from '../base/errors.js'
 import type { KernelConfig } from '../mm/kernel.js'

@@ -1,5 +1,5 @@
 /**
- * What the oracles need to know of a machine. boot's Machine is one; the oracles know no more of it, and cannot start
+ * The view that oracles have of a machine. boot's Machine is one; the oracles know no more of it, and cannot start
  * one.
  */
 import type { Geometry } from '../arch/geometry.js'

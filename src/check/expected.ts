@@ -1,5 +1,5 @@
 /**
- * What the counts of frames must be, summed up from everything that may hold a reference: page tables of all address
+ * The counts that frames must have, summed up from everything that may hold a reference: page tables of all address
  * spaces, deposited tables, the page cache. For finalCheck(); all CPUs have stopped, so plain loads see everything.
  *
  * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated

@@ -1,6 +1,6 @@
 /**
- * What must hold when all CPUs have stopped and RCU has nothing left to do: every count is what its holders add up to,
- * and every frame in use has a holder.
+ * Rules of a machine whose CPUs have stopped and whose RCU has nothing left to do: every count is what its holders add
+ * up to, and every frame in use has a holder.
  *
  * Runs after each execution that changed anything, thousands of times a second on small images; nothing is allocated on
  * the way. An execution that never touched a page or an entry ends in the state that boot left, which was checked.

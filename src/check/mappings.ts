@@ -1,6 +1,6 @@
 /**
- * Which frames are mapped, and where: counted from the changes of entries, for the oracles that ask whether a page was
- * mapped at some time.
+ * The mappings of frames, and their places: counted from the changes of entries, for the oracles that ask whether a
+ * page was mapped at some time.
  *
  * A frame counts as mapped by each PTE that names it (present or PROT_NONE) in a table that is linked, and by each huge
  * PMD around it, usable or invalidated. Migration entries map nothing. The entries of a table that is not linked do not

@@ -1,5 +1,5 @@
 /**
- * What the oracles remember of each frame, in the image: all CPUs share it, threads or not, and restoring the image
+ * The record that oracles keep of each frame, in the image: all CPUs share it, threads or not, and restoring the image
  * restores it.
  *
  * Time. The observers' clock (Cpu.clock) is ticked by those who ask, and only read by those who are asked about: an

@@ -1,6 +1,6 @@
 /**
- * Who allocated a frame and who freed it: CPU, operation, clock, and on demand the kernel functions, for reports in the
- * manner of KASAN. Written by the owner of the frame, so plain stores do.
+ * The sites of a frame's allocation and of its free: CPU, operation, clock, and on demand the kernel functions, for
+ * reports in the manner of KASAN. Written by the owner of the frame, so plain stores do.
  *
  * Stacks are kept by number; the texts are in this thread only, so they are kept where all CPUs are coroutines of one.
  */

@@ -6,19 +6,30 @@ import type { KernelConfig } from '../mm/kernel.js'
 import { pgallocDesign } from '../isa/designs.js'
 import { ARCHITECTURES } from '../isa/index.js'
 import { isBare } from '../program/op.js'
-import { setUp } from '../scenario/scenario.js'
-import type { Subject, SubjectNames } from './subject.js'
+import { setUp, type Scenario } from '../scenario/scenario.js'
+import type { Bug } from '../bug/bug.js'
+import type { KernelChange, Patch } from '../bug/patch.js'
 
 type Config = Partial<KernelConfig>
 
-export interface Asked extends SubjectNames {
-  /** The scenario as it was typed. */
+/** Names as they were typed: of the scenario, and of the changes of its kernel. */
+interface Asked {
   readonly id: string
+  readonly bug?: string | undefined
+  readonly patch?: string | undefined
   readonly gpDelay?: number | undefined
 }
 
+/** A scenario with the kernel that it runs on: mainline, or one that a bug, a patch or both change. */
+export interface Chosen {
+  readonly scenario: Scenario
+  readonly bug: Bug | null
+  readonly patch: Patch | null
+  readonly change: KernelChange | null
+}
+
 /** Throws UsageError if what was `asked` for does not go together. */
-export function checkConflicts(asked: Asked, { scenario, bug, patch, change }: Omit<Subject, 'replayOptions'>): void {
+export function checkConflicts(asked: Asked, { scenario, bug, patch, change }: Chosen): void {
   const changes = [
     [`--bug ${asked.bug}`, bug?.config ?? {}],
     [`--patch ${asked.patch}`, patch?.config ?? {}],

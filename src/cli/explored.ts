@@ -1,6 +1,4 @@
-/**
- * What an exploration has to say beside its counts and its finding: how it was resumed, spread over threads, checked.
- */
+/** The output of an exploration beside its counts and its finding: its resumption, its threads, its check. */
 import type { ExploreResult } from '../explore/explore.js'
 import { divergenceDocument, divergenceText } from '../report/divergence.js'
 import { EXIT, seconds, thousands, type ExitCode } from './terminal.js'

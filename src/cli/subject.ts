@@ -1,11 +1,12 @@
-/** What a command runs: a scenario, on mainline or a bug, with a patch or without, each by its name or from a file. */
-import type { Bug } from '../bug/bug.js'
+/**
+ * The subject of a command: a scenario, on mainline or a bug, with a patch or without, each by its name or from a file.
+ */
 import { bugById, bugs } from '../bug/index.js'
-import { patched, type KernelChange, type Patch } from '../bug/patch.js'
+import { patched } from '../bug/patch.js'
 import { isFileName, loadBug, loadPatch } from '../boot/module/load.js'
 import { originOf, patchMark } from '../boot/module/origin.js'
 import { shown } from '../boot/module/places.js'
-import { checkConflicts } from './conflicts.js'
+import { checkConflicts, type Chosen } from './conflicts.js'
 import { UsageError } from '../base/errors.js'
 import type { Token } from '../explore/schedule/token.js'
 import type { Explanation } from '../report/explain.js'
@@ -15,11 +16,7 @@ import { scenarioOf, scenarios, withGpDelay } from '../scenario/catalog/index.js
 import { loadScenario } from '../scenario/load.js'
 import type { Scenario } from '../scenario/scenario.js'
 
-export interface Subject {
-  readonly scenario: Scenario
-  readonly bug: Bug | null
-  readonly patch: Patch | null
-  readonly change: KernelChange | null
+export interface Subject extends Chosen {
   /** Options that replay needs beside a token: ` --patch fix.ts`. */
   readonly replayOptions: string
 }

@@ -1,5 +1,5 @@
 /**
- * Where a command's words go. Results go to standard output: text, or with --json one document. Progress is a line on
+ * The output of a command. Results go to standard output: text, or with --json one document. Progress is a line on
  * standard error that is there only while somebody looks at a terminal.
  */
 import { paletteFor, type Palette } from '../report/palette.js'

@@ -1,5 +1,5 @@
 /**
- * What the calls of a log did to the mappings of one address space: expectedMaps(), the independent answer to which
+ * The effect of a log's calls on the mappings of one address space: expectedMaps(), the independent answer to which
  * both the snapshot of the real kernel and the simulator's own mm are compared.
  *
  * The rules that it takes for the recordings to agree with their snapshots, VMA for VMA (Linux 6.18, x86-64):

@@ -1,7 +1,7 @@
 /**
- * What a line of an strace log says, as plain typed data. strace.ts makes these; processes.ts and addressSpaceModel.ts
- * read them. Arguments keep strace's own spelling: flags are sets of names, a flag strace could not name stays in the
- * set as the number it printed.
+ * The event of a line of an strace log, as plain typed data. strace.ts makes these; processes.ts and
+ * addressSpaceModel.ts read them. Arguments keep strace's own spelling: flags are sets of names, a flag strace could
+ * not name stays in the set as the number it printed.
  */
 import type { VirtAddr } from '../base/units.js'
 

@@ -1,7 +1,7 @@
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { Kernel } from './kernel.js'
 
-/** What every part has: the kernel it belongs to, and its CPU. */
+/** The members of every part: the kernel it belongs to, and its CPU. */
 export abstract class Part {
   readonly k: Kernel
   readonly cpu: Cpu

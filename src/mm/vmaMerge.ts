@@ -1,5 +1,5 @@
 /**
- * Which VMAs can become one. Pure questions about VMAs in the image; vma.ts acts on the answers.
+ * The conditions under which VMAs can become one. Pure questions about VMAs in the image; vma.ts acts on the answers.
  *
  * Source: mm/vma.c is_mergeable_vma() … can_vma_merge_right() (v6.18, whose rule about anon_vmas the recordings show: a
  * VMA with pages merges with one that never had any. v6.12 refused that by mistake). Left out: memory policies,

@@ -1,5 +1,5 @@
 /**
- * What a CPU can be told to do: operations as plain data. A program can be sent to a worker, written to a file,
+ * The operations of a CPU, as plain data. A program can be sent to a worker, written to a file,
  * replayed and shrunk. Addresses are bytes, multiples of the page size unless a load or store says otherwise.
  *
  * Each operation is a row of operations/; what is here derives from the rows.

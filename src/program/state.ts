@@ -1,5 +1,5 @@
 /**
- * What programs leave in the image: registers, pages they hold, counts of operations, slots for processes, litmus
+ * The state of programs in the image: registers, pages they hold, counts of operations, slots for processes, litmus
  * words.
  */
 import { phys, type PhysAddr } from '../base/units.js'

@@ -1,6 +1,6 @@
 /**
- * What runs a program on a CPU, as its operations see it: the CPU and its kernel, choices, registers, and the pages
- * that it holds. All that outlives an operation is in the image (state.ts).
+ * The context of a program on a CPU, as its operations see it: the CPU and its kernel, choices, registers, and the
+ * pages that it holds. All that outlives an operation is in the image (state.ts).
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import { CONTROL } from '../machine/cpu/area.js'

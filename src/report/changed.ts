@@ -1,5 +1,5 @@
 /**
- * What an execution changed of that which a finding is about: the word it names, the pages concerned, the entries that
+ * The words that an execution changed and a finding is about: the word it names, the pages concerned, the entries that
  * lead to them, their counts and their translations, before and after.
  */
 import type { Machine } from '../boot/machine.js'
@@ -22,7 +22,7 @@ export interface Changed {
 }
 
 /**
- * What changed of that which `finding` is about, and the translations of it that stayed. `rows` are the steps that
+ * The changes of the words that `finding` is about, and the translations that stayed. `rows` are the steps that
  * `history` is of.
  */
 export function whatChanged(finding: Finding, machine: Machine, history: History, rows: readonly Row[]): Changed[] {

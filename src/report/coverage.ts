@@ -1,4 +1,4 @@
-/** What an exploration has covered, in words; and where nothing was found, what that does not say. */
+/** The coverage of an exploration in words, and the limits of a search that found nothing. */
 import type { SearchProgress } from '../explore/strategy/search.js'
 import { RECORDED_EVERY, RECORDED_FIRST } from '../explore/insight/coverage.js'
 import { PCT_MISS, type Insight, type PairCounts, type UnseenOrder } from '../explore/insight/insight.js'

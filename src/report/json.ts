@@ -26,7 +26,7 @@ export interface FindingDocument {
   readonly details: readonly string[]
   readonly stack: readonly string[]
   readonly token: string | null
-  /** What became of that which it is about, in the execution of the token. */
+  /** The changes of the words that it is about, in the execution of the token. */
   readonly changed: readonly Changed[]
   /** The switch that decided it, in the execution of the token; null where none did. */
   readonly decisive: DecisiveStep | null

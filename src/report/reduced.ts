@@ -1,4 +1,4 @@
-/** What shrinking left of the programs, for reports. */
+/** The programs that shrinking left, for reports. */
 import type { Session } from '../explore/session/session.js'
 import { reducedBy, type BeforeAfter } from '../explore/shrink/shrink.js'
 import { leaves, type Kept } from '../program/reduction.js'

@@ -21,7 +21,7 @@ export interface ReportOptions {
   readonly full: boolean
   /** Steps of the execution, where it was a controlled one. */
   readonly rows: readonly Row[]
-  /** What they changed; with it the report says what became of that which the finding is about. */
+  /** What they changed; with it the report tells the changes of the words that the finding is about. */
   readonly history?: History
   readonly decisive?: DecisiveStep | null
   /** What is left of the programs; and switches between CPUs before and after shrinking, where that is known. */

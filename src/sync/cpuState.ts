@@ -1,4 +1,4 @@
-/** What RCU and wait queues keep for each CPU, in words that CPU_AREA leaves free. */
+/** The state that RCU and wait queues keep for each CPU, in words that CPU_AREA leaves free. */
 import { atomic, ownCpu } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 

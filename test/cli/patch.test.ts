@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { shown } from '../../dist/src/boot/module/places.js'
 import { document, racewalk } from './command.js'
 
-// What a module may be and what it may not is in ../boot/module.test.ts; here is what the commands make of it.
+// What a module may be and what it may not is in ../boot/module.command.test.ts; here is what the commands make of it.
 
 const folder = mkdtempSync(join(tmpdir(), 'racewalk-patch-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -1,4 +1,4 @@
-/** Which classes of equivalent executions a search comes to, how often, and with how many preemptions at least. */
+/** The classes of equivalent executions that a search reaches, how often, and with how many preemptions at least. */
 import type { Search } from '../../dist/src/explore/strategy/search.js'
 import { Session } from '../../dist/src/explore/session/session.js'
 import type { ControlledEngine, SchedulePoint, Strategy, Tracer } from '../../dist/src/machine/engine/controlled.js'

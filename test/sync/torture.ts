@@ -1,4 +1,4 @@
-/** What rcutorture counts, whichever engine runs it. */
+/** The counts of rcutorture, whichever engine runs it. */
 import type { Task } from './machine.js'
 
 export interface Torture {

@@ -1,4 +1,6 @@
-/** What the build's passes over JavaScript share: a look at syntax trees, and edits that add or remove no line. */
+/**
+ * Tools that the build's passes over JavaScript share: a look at syntax trees, and edits that add or remove no line.
+ */
 import type { AnyNode } from 'acorn'
 import { assert } from '../../base/assert.js'
 

@@ -1,4 +1,4 @@
-/** Where what was loaded came from: by that it is handed to threads. */
+/** The file that a loaded module came from: threads receive its path. */
 import { basename } from 'node:path'
 import { UsageError } from '../../base/errors.js'
 import { shown } from './places.js'

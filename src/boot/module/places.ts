@@ -1,4 +1,4 @@
-/** Where in a user's source something is: from the lines of what was compiled of it, and from stack traces. */
+/** Places in a user's source, found from lines of the compiled code and from stack traces. */
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { relative } from 'node:path'
 import { USER_SCHEME } from '../../machine/engine/finding.js'

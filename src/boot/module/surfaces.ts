@@ -1,6 +1,6 @@
 /**
- * What user's modules import from racewalk: its two public files, as they are loaded in this thread. They stand above
- * all rooms, so they are found by address, and only when a module asks.
+ * The modules that users' modules import from racewalk: its two public files, as they are loaded in this thread. They
+ * stand above all rooms, so they are found by address, and only when a module asks.
  */
 import { fileURLToPath } from 'node:url'
 import type { CompiledModule } from './compiled.js'

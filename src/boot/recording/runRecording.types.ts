@@ -1,4 +1,4 @@
-/** What `racewalk run` asks for and gets. */
+/** The request of `racewalk run` and its answer. */
 import type { Patch } from '../../bug/patch.js'
 import type { MapsDifference } from '../../input/recording.js'
 import type { Finding } from '../../machine/engine/finding.js'

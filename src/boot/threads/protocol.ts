@@ -1,5 +1,5 @@
 /**
- * What crosses between the main thread and a CPU's thread: the task that Piscina hands over, and the control channel
+ * Messages between the main thread and a CPU's thread: the task that Piscina hands over, and the control channel
  * that Comlink runs over the task's port. While the CPU runs it hears only the image.
  */
 import type { MessagePort } from 'node:worker_threads'

@@ -1,6 +1,6 @@
 /**
- * Which CPU gets nowhere while others get on. Looked at from outside a few times a second, by the operations that each
- * CPU has finished.
+ * The watch for a CPU that gets nowhere while others get on. It looks from outside, a few times a second, at the
+ * operations that each CPU has finished.
  *
  * A CPU that waits for what another program does (awaitWord, adopt) is judged only when the word cannot be on its way
  * any more: when every CPU that gets on has run its whole program since, from the beginning (two ends of a run are

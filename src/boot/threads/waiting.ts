@@ -1,4 +1,4 @@
-/** Who waits for whom, in words: for deadlocks and stalls. */
+/** CPUs that wait for each other, in words: for deadlocks and stalls. */
 import { CPU_STATE } from '../../arch/cpuState.js'
 import { CPU_AREA, LOCK_NODES } from '../../machine/cpu/area.js'
 import { load32, peek32 } from '../../machine/image/image.js'

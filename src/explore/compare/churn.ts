@@ -1,5 +1,5 @@
 /**
- * What a design of page-table pages costs: the same random life of tables on one CPU, counted; and the time of one
+ * The cost of a design of page-table pages: the same random life of tables on one CPU, counted; and the time of one
  * allocation with its free. Both run from either tree of the build; times mean something in the free-running one only.
  */
 import { Prng } from '../../base/prng.js'

@@ -1,5 +1,5 @@
 /**
- * What an exploration has covered: how many executions differ in more than the order of independent accesses, which
+ * The coverage of an exploration: how many executions differ in more than the order of independent accesses, which
  * operations of two CPUs overlapped, and which accesses of two CPUs came to one word in which order.
  *
  * Recording an execution costs about as much as running it. So the first executions of an exploration are recorded, and

@@ -1,4 +1,4 @@
-/** What an exploration has covered and what it has not, counted from CoverageData. */
+/** The covered and the uncovered part of an exploration, counted from CoverageData. */
 import { countBits } from '../../base/bits.js'
 import type { CoverageData, Site } from './coverage.js'
 

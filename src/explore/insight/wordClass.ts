@@ -1,5 +1,5 @@
 /**
- * What kind of word lives at an address: `page.refcount`, `pmd table`, `word 1`. Addresses change from one execution to
+ * The kind of the word at an address: `page.refcount`, `pmd table`, `word 1`. Addresses change from one execution to
  * the next, since frames and structures are allocated anew; their classes are what executions can be compared by.
  */
 import { levelName } from '../../arch/entry.js'

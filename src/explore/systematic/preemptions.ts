@@ -1,6 +1,6 @@
 /**
- * How many preemptions the executions of a class need: the least number over all orders of their events that are
- * equivalent.
+ * The number of preemptions that the executions of a class need: the least number over all orders of their events that
+ * are equivalent.
  *
  * A preemption is to leave a CPU that could go on, for another CPU or for an interrupt; a choice other than the first
  * counts as one (as in bounded.ts). Of an execution that is not over, leaving a CPU after the last event that is known

@@ -4,7 +4,7 @@
  * others rely on the callback, which waits once more while there are any.
  *
  * Source: the design of June 2023 that was posted and superseded. Right, and more than is needed: the merged version
- * (powerpcFragments.ts) waits once, when the last part has gone.
+ * (fragments.ts) waits once, when the last part has gone.
  */
 import { phys, type PhysAddr, type Table } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'

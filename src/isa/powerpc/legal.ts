@@ -1,5 +1,5 @@
 /**
- * What a radix entry may be, and what it may become in one change: rules for the oracles, as in x86_64/legal.ts.
+ * The legal forms of a radix entry, and its legal changes: rules for the oracles, as in x86_64/legal.ts.
  *
  * Sources: Power ISA v3.1B book III, "Radix Tree Translation" (reserved bits); Linux v7.0
  * arch/powerpc/mm/book3s64/{pgtable,radix_pgtable}.c.

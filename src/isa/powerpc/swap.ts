@@ -1,5 +1,5 @@
 /**
- * What a radix entry says when it is neither empty nor present. One format for PTE and PMD.
+ * The contents of a radix entry that is neither empty nor present. One format for PTE and PMD.
  *
  * Source: Linux v7.0 arch/powerpc/include/asm/book3s/64/pgtable.h.
  *

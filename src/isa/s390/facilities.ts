@@ -1,7 +1,7 @@
 /**
- * What an s390 may have beside IPTE, by its facility bits: IDTE (3), which invalidates one segment entry or one address
- * space; without it CSP purges every TLB of everything. Local clearing (51): IPTE and IDTE of this CPU alone. RDP
- * (194).
+ * The facilities that an s390 may have beside IPTE, by their bits: IDTE (3), which invalidates one segment entry or one
+ * address space; without it CSP purges every TLB of everything. Local clearing (51): IPTE and IDTE of this CPU alone.
+ * RDP (194).
  */
 import type { ArchHost } from '../../arch/host.js'
 

@@ -1,5 +1,5 @@
 /**
- * What an s390 entry may be, and what it may become in one change: rules for the oracles, as in x86_64/legal.ts.
+ * The legal forms of an s390 entry, and its legal changes: rules for the oracles, as in x86_64/legal.ts.
  *
  * Sources: z/Architecture Principles of Operation, "Dynamic Address Translation" (translation-specification exceptions)
  * and the comment in arch/s390/include/asm/tlb.h: a valid entry that any CPU's address space reaches is changed by

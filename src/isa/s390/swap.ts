@@ -1,5 +1,5 @@
 /**
- * What an s390 entry says when it is neither empty nor present. PTEs and segment entries have formats of their own:
+ * The contents of an s390 entry that is neither empty nor present. PTEs and segment entries have formats of their own:
  * bits that a PTE leaves to software are the table type and the invalid bit of a segment entry.
  *
  * Source: Linux v7.0 arch/s390/include/asm/pgtable.h, comments on swap entries.

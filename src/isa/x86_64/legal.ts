@@ -1,5 +1,5 @@
 /**
- * What an x86-64 page-table entry of the model may be, and what it may become in one store: rules for the oracles.
+ * The legal forms of an x86-64 page-table entry of the model, and its legal changes: rules for the oracles.
  *
  * Sources: Intel SDM vol. 3A, "Paging" (reserved bits); Intel SDM vol. 3A, "Invalidation of TLBs and Paging-Structure
  * Caches" (one address must not be huge and small at once); Linux v7.0, what pXd_populate(), set_pte_at() and their

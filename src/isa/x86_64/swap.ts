@@ -1,5 +1,5 @@
 /**
- * What an x86-64 entry says when it is neither empty nor present: a swap slot, a page on its way to another frame, a
+ * The contents of an x86-64 entry that is neither empty nor present: a swap slot, a page on its way to another frame, a
  * poisoned page, a marker. One format for pte and pmd.
  *
  * Source: Linux v7.0 arch/x86/include/asm/pgtable_64.h (layout), include/linux/swapops.h and leafops.h (types). The

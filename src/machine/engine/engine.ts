@@ -1,5 +1,5 @@
 /**
- * What a CPU asks of the engine that runs it. One implementation for each way of running:
+ * The interface between a CPU and the engine that runs it. One implementation for each way of running:
  *
  *   controlled.ts  coroutines of one thread; a strategy decides at every point who goes on
  *   perturb.ts     generators in worker threads, with random pauses at the points

@@ -1,6 +1,6 @@
 /**
- * What designs share in which several PTE tables live in one page: where a table is in its page, and that deposited
- * tables keep their links inside.
+ * The logic that designs share in which several PTE tables live in one page: where a table is in its page, and that
+ * deposited tables keep their links inside.
  *
  * Source: arch/s390/mm/pgtable.c pgtable_trans_huge_deposit() (v6.6).
  */

@@ -1,5 +1,5 @@
 /**
- * Where PTE tables come from and go to: the part that architectures have of their own (arch pgalloc.h), because a table
+ * Allocation and free of PTE tables: the part that architectures have of their own (arch pgalloc.h), because a table
  * need not fill a page. Every design that frees tables is a subclass.
  *
  * Source: include/asm-generic/pgalloc.h, mm/pgtable-generic.c (v6.12).

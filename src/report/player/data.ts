@@ -1,4 +1,4 @@
-/** What the page of a step player has to show: one JSON document inside it. The page's scripts know no more. */
+/** The data of a step player's page: one JSON document inside it. The page's scripts know no more. */
 
 export interface PageStep {
   readonly cpu: number

@@ -1,4 +1,4 @@
-/** Where the page begins: its data, and the player over it. */
+/** The start of the page: its data, and the player over it. */
 import type { PageData } from './data.js'
 import { Player } from './player.js'
 

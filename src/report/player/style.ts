@@ -1,4 +1,4 @@
-/** How the step player looks: light and dark, wide and narrow. */
+/** The style of the step player: light and dark, wide and narrow. */
 export const STYLE = `
 :root {
   color-scheme: light dark;

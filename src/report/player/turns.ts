@@ -1,4 +1,4 @@
-/** Which CPU had the turn, in stretches: the schedule as a reader sees it. */
+/** The turns of the CPUs, in stretches: the schedule as a reader sees it. */
 import type { PageStep } from './data.js'
 
 export interface Stretch {

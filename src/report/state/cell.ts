@@ -1,4 +1,4 @@
-/** What a state of the machine is made of: cells, each one thing that a reader can look at, and what it says. */
+/** The cells of a state of the machine: each is one thing that a reader can look at, with its text. */
 import { subsystemPanels } from '../../subsystem/index.js'
 
 interface PanelTitle {

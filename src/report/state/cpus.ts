@@ -1,4 +1,4 @@
-/** What each CPU is doing, and the interrupts on their way to it. */
+/** The activity of each CPU, and the interrupts on their way to it. */
 import { CPU_STATE } from '../../arch/cpuState.js'
 import { SYNC_CPU_STATE } from '../../sync/cpuState.js'
 import { holderOf, lockWaitedFor } from '../../boot/threads/waiting.js'

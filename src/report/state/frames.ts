@@ -1,4 +1,4 @@
-/** What each frame is used for, who holds it, and who allocated it. Frames that are free say so and no more. */
+/** The use of each frame, its holders, and the site of its allocation. Frames that are free say so and no more. */
 import type { Machine } from '../../boot/machine.js'
 import { SHADOW } from '../../check/shadow.js'
 import { peek32 } from '../../machine/image/image.js'

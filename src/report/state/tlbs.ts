@@ -1,4 +1,4 @@
-/** What each CPU has cached: translations, and where PTE tables are. */
+/** The caches of each CPU: translations, and addresses of PTE tables. */
 import type { Machine } from '../../boot/machine.js'
 import { peek32, peekF64 } from '../../machine/image/image.js'
 import { PSC_ENTRY, TLB_DIRTY, TLB_ENTRY, TLB_WRITE } from '../../machine/cpu/tlb.js'

@@ -1,4 +1,4 @@
-/** What programs see and leave: litmus words, registers, pages that gup returned and that are still held. */
+/** The results of programs: litmus words, registers, pages that gup returned and that are still held. */
 import type { Machine } from '../../boot/machine.js'
 import { peek32, peekF64 } from '../../machine/image/image.js'
 import type { Op, Program } from '../../program/op.js'

@@ -1,4 +1,7 @@
-/** What only s390 has: levels that fold at run time, changes of entries that purge, debts of flushes, RDP. */
+/**
+ * Scenarios of features that s390 alone has: levels that fold at run time, changes of entries that purge, debts of
+ * flushes, RDP.
+ */
 import { MAP, PROT, type Program } from '../../program/op.js'
 import { defineScenario, dontneed, gup, load, mapAnonymous, roles, store, type Setting } from '../scenario.js'
 

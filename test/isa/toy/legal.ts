@@ -1,4 +1,4 @@
-/** What an entry of the toy may be, and what it may become in one change. */
+/** The legal forms of an entry of the toy, and its legal changes. */
 import type { PteWord } from '../../../dist/src/base/units.js'
 import { MAPPED, pteProtnone, ptePfn, SWAP, TABLE, VALID } from './pte.js'
 

@@ -107,11 +107,11 @@ function askedFor(
   }
 }
 
-function agree(directory: string, kept: Asked, asked: Asked): void {
+function agree(directory: string, stored: Asked, asked: Asked): void {
   for (const [name, value] of Object.entries(asked)) {
-    if (kept[name] === value) continue
+    if (stored[name] === value) continue
     throw new UsageError(
-      `${directory} holds another exploration: ${name} was ${shown(kept[name])}, now it is ${shown(value)}`,
+      `${directory} holds another exploration: ${name} was ${shown(stored[name])}, now it is ${shown(value)}`,
       'an exploration goes on with what it began with',
       'ask for the same, or name a new directory',
     )

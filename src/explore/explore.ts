@@ -139,17 +139,17 @@ class Exploration {
   readonly #options: ExploreOptions
   readonly #plan: Plan
   readonly #runner: Runner
-  readonly #kept: Checkpoint | null
+  readonly #checkpoint: Checkpoint | null
   readonly #tally: Tally
 
   constructor(options: ExploreOptions) {
     this.#options = options
     this.#plan = planOf(options)
     this.#runner = new Runner(this.#plan)
-    this.#kept = checkpointFor(options, this.#plan)
-    this.#tally = this.#kept?.tally ?? emptyTally()
-    if (!this.#kept?.resumed) return
-    if (this.#kept.search !== null) this.#runner.systematic?.goOn(this.#kept.search)
+    this.#checkpoint = checkpointFor(options, this.#plan)
+    this.#tally = this.#checkpoint?.tally ?? emptyTally()
+    if (!this.#checkpoint?.resumed) return
+    if (this.#checkpoint.search !== null) this.#runner.systematic?.goOn(this.#checkpoint.search)
     this.#runner.goTo(this.executions)
   }
 
@@ -161,7 +161,7 @@ class Exploration {
   runSome(count: number): boolean {
     const { executions = Infinity, stop } = this.#options
     if (isOver(this.#tally) || stop?.(this.executions) === true) return false
-    this.#kept?.saveSometimes(() => this.#collected(), this.#search)
+    this.#checkpoint?.saveSometimes(() => this.#collected(), this.#search)
     for (let i = 0; i < count; i++) {
       if (this.executions >= executions) return false
       if (!this.#runner.runOne(this.#tally)) return false
@@ -180,9 +180,9 @@ class Exploration {
 
   result(): ExploreResult {
     const [tally, search] = [this.#collected(), this.#search()]
-    const unkept = this.#kept?.save(tally, search) ?? null
+    const unkept = this.#checkpoint?.save(tally, search) ?? null
     const result = resultOf(tally, this.#plan, this.#runner.session, this.#options.shrink === true)
-    return { ...result, resumed: this.#kept?.resumed ?? null, unkept }
+    return { ...result, resumed: this.#checkpoint?.resumed ?? null, unkept }
   }
 }
 

@@ -74,7 +74,7 @@ describe('the recorded state', () => {
   })
 
   it('has grace periods, readers and callbacks of RCU', () => {
-    const freed = found('retract-vs-fill', 'retract-uffd', { shrink: false }).explanation.history
+    const freed = found('retract-vs-munmap', 's390-2k-release', { shrink: false }).explanation.history
     const said = (name: string): string =>
       freed.changes
         .flat()

@@ -7,7 +7,9 @@ import type { BootedCpu, Machine } from '../../dist/src/boot/machine.js'
 import { MAP, MREMAP, PROT, type Op, type Program } from '../../dist/src/program/op.js'
 import { pgallocDesigns } from '../../dist/src/isa/designs.js'
 import { Prng } from '../../dist/src/base/prng.js'
+import { executions } from '../budget.js'
 
+const RANDOM_OPS = executions(3000)
 const FORMS = { controlled: '../../dist', free: '../../dist/free' } as const
 type Form = keyof typeof FORMS
 type Size = 'small' | 'full'
@@ -109,13 +111,13 @@ describe.each(['controlled', 'free'] as const)('the oracles, over correct code i
   })
 
   it.each(DESIGNS)(
-    'say nothing about 3,000 operations at random in a small geometry (page tables: %s)',
+    `say nothing about ${RANDOM_OPS} operations at random in a small geometry (page tables: %s)`,
     async (design) => {
       const { machine, cpu, run } = await boot(form, 'small', design)
       const prng = new Prng(7)
       const { pmdSize, pageSize } = machine.geo
       run([anonymous(4 * pmdSize, 2 * pmdSize)])
-      for (let i = 0; i < 3_000; i++) {
+      for (let i = 0; i < RANDOM_OPS; i++) {
         const op = randomOp(prng, pmdSize, pageSize)
         run([op])
         expect(machine.finalCheck(cpu), `operation ${i}: ${JSON.stringify(op)}`).toBeNull()

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { explore } from '../../dist/src/explore/explore.js'
 import type { Op, Program } from '../../dist/src/program/op.js'
 import { defineScenario, load, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
+import { executions } from '../budget.js'
 
 // What a user stored is what the user loads, whatever happens to the pages underneath; random schedules, seed below.
 // Were a store lost in one schedule of a hundred, 400 executions would miss it with a chance of 2 %.
 const SEED = 5
-const EXECUTIONS = 400
+const EXECUTIONS = executions(400)
 
 /** CPU 0 stores and loads its own page of a huge range, CPUs 1 and 2 do something to the range. */
 const undisturbed = (
@@ -83,7 +84,7 @@ describe('a fault on a range that is being split', () => {
       outcome: (reg) => `${reg(1, 0)} ${reg(1, 1)}`,
       allowed: ['9 3'],
     })
-    const result = explore({ scenario, seed: SEED, executions: 2000 })
+    const result = explore({ scenario, seed: SEED, executions: executions(2000) })
     expect(result.finding).toBeNull()
   })
 })

@@ -14,6 +14,7 @@ import { MM, VM_LOCKED, VMA } from '../../dist/src/mm/mmStruct.js'
 import type { Op } from '../../dist/src/program/op.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { defineScenario, load } from '../../dist/src/scenario/scenario.js'
+import { executions } from '../budget.js'
 import { GEOMETRIES, Process, RW } from './process.js'
 
 describe.each(GEOMETRIES)('reclaim of pages of a file, %s', (_name, config) => {
@@ -109,7 +110,7 @@ describe('the account of batched flushes', () => {
 // What a user stored is what the user loads. Were a store lost in one schedule of a hundred, 400 executions would miss
 // it with a chance of 2 %.
 const SEED = 5
-const EXECUTIONS = 400
+const EXECUTIONS = executions(400)
 
 const undisturbed = (id: string, disturb: readonly Op[], flushStyle: 'ipi' | 'broadcast') =>
   defineScenario({
@@ -155,7 +156,12 @@ describe(`stores to a file (seed ${SEED})`, () => {
 describe('tables retracted as before v6.5', () => {
   it('are safe with every lock held for write, and the walkers of then (see retract-wrong-locks)', () => {
     const bug = { ...bugById('K17'), id: 'exclusive-retract', parts: exclusiveRetract }
-    const run = explore({ scenario: scenarioById('retract-vs-unmap-file'), bug, seed: SEED, executions: 1000 })
+    const run = explore({
+      scenario: scenarioById('retract-vs-unmap-file'),
+      bug,
+      seed: SEED,
+      executions: executions(1000),
+    })
     expect(run.finding).toBeNull()
   })
 })

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { executions } from '../budget.js'
 import { Machine, name, survey, type Task } from './machine.js'
+
+const MANY = executions(2000)
 
 describe('completion, every schedule', () => {
   it('lets one waiter go for each complete(), after what was done', async () => {
@@ -10,8 +13,8 @@ describe('completion, every schedule', () => {
       ['wait', 7],
       ['finish', { data: 7, times: 3 }],
     ]
-    const outcomes = survey(machine, 2000, tasks, (outcome) => `${name(outcome)} ${machine.peek(2)} ${machine.peek(0)}`)
-    expect(outcomes).toEqual({ 'done 3 0': 2000 })
+    const outcomes = survey(machine, MANY, tasks, (outcome) => `${name(outcome)} ${machine.peek(2)} ${machine.peek(0)}`)
+    expect(outcomes).toEqual({ 'done 3 0': MANY })
   })
 
   it('keeps those asleep for whom nothing was done', async () => {
@@ -40,7 +43,7 @@ describe('completion, every schedule', () => {
   it('is done by an RCU callback of the CPU that sleeps on it', async () => {
     const machine = await Machine.boot(3, 'completion')
     const tasks: Task[] = [['ownCallback'], ['ownCallback'], ['dwell']]
-    expect(survey(machine, 2000, tasks)).toEqual({ done: 2000 })
+    expect(survey(machine, MANY, tasks)).toEqual({ done: MANY })
   })
 
   it('is not waited for in a reader', async () => {

@@ -13,6 +13,7 @@ import { mm } from './mm.js'
 import type { ImageConfig, ObservedMachine, Panel, Subsystem, SubsystemOracle } from './subsystem.js'
 
 const subsystems: Subsystem[] = []
+const NONE: readonly SubsystemOracle[] = []
 
 export const SUBSYSTEMS: readonly Subsystem[] = subsystems
 
@@ -53,10 +54,11 @@ export const subsystemOracles = (): readonly SubsystemOracle[] => subsystems.fla
 
 /** The first thing that a subsystem finds wrong when all CPUs have stopped; null when nothing is. */
 export function finalCheckOfSubsystems(machine: ObservedMachine): Finding | null {
-  for (const { finalCheck } of subsystemOracles()) {
-    const finding = finalCheck?.(machine) ?? null
-    if (finding !== null) return finding
-  }
+  for (const { oracles = NONE } of subsystems)
+    for (const { finalCheck } of oracles) {
+      const finding = finalCheck?.(machine) ?? null
+      if (finding !== null) return finding
+    }
   return null
 }
 

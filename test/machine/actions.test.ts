@@ -73,7 +73,7 @@ describe('a set of actions of three kinds', () => {
 
   it('numbers its members, with any one of them left out', () => {
     expect(members.map((_, n) => actions.nth(n))).toEqual(members)
-    for (const but of [-1, goOn(2), ...members]) {
+    for (const but of [-1, ...members]) {
       const others = members.filter((action) => action !== but)
       expect(others.map((_, n) => actions.nthBut(but, n))).toEqual(others)
     }

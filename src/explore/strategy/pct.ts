@@ -75,7 +75,8 @@ export class PctStrategy implements Strategy {
   #best(actions: Actions): number {
     let best = -1
     let priority = -Infinity
-    for (let action = actions.from(0); action >= 0; action = actions.from(action + 1)) {
+    for (let n = 0; n < actions.count; n++) {
+      const action = actions.nth(n)
       const own = this.#priority[placeOf(action, this.#cpus)] as number
       if (own > priority) [best, priority] = [action, own]
     }

@@ -61,7 +61,7 @@ class PosStrategy implements Strategy {
       this.#draw(current)
     } else if (this.#taken >= 0) this.#draw(this.#taken)
     let best = -1
-    for (let action = actions.from(0); action >= 0; action = actions.from(action + 1)) best = this.#higher(best, action)
+    for (let n = 0; n < actions.count; n++) best = this.#higher(best, actions.nth(n))
     this.#race(best, actions.runnable)
     this.#taken = best
     return best

@@ -174,14 +174,13 @@ const EVENT_WEIGHT = 1
  */
 function drawn(prng: Prng, left: readonly number[], certain: number, actions: Actions, eventWeight: 0 | 1): number {
   let total = 0
-  for (let action = actions.from(0); action >= 0; action = actions.from(action + 1))
-    total += weight(left, certain, action, eventWeight)
+  for (let n = 0; n < actions.count; n++) total += weight(left, certain, actions.nth(n), eventWeight)
   let at = prng.below(total)
-  for (let action = actions.from(0); action >= 0; action = actions.from(action + 1)) {
-    at -= weight(left, certain, action, eventWeight)
-    if (at < 0) return action
+  for (let n = 0; n < actions.count; n++) {
+    at -= weight(left, certain, actions.nth(n), eventWeight)
+    if (at < 0) return actions.nth(n)
   }
-  return actions.from(0)
+  return actions.nth(0)
 }
 
 const weight = (left: readonly number[], certain: number, action: number, eventWeight: number): number =>

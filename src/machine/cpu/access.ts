@@ -64,7 +64,8 @@ export const accessName = (kind: number): string => ACCESSES[kind - 1] ?? 'step'
 
 const BYTES = ROWS.map(({ bytes }) => bytes)
 const WRITES = ROWS.map(({ writes }) => writes)
-const BARRIERS = ROWS.map((row: AccessRow) => row.barrier === true)
+/** By number of an access: 1 for a barrier. */
+const BARRIERS = Uint8Array.from([0, ...ROWS.map((row: AccessRow) => (row.barrier === true ? 1 : 0))])
 
 /** Width in bytes of the word that access `kind` goes to; 0 for barriers. */
 export const accessWidth = (kind: number): 0 | 4 | 8 => BYTES[kind - 1] ?? 0
@@ -73,4 +74,4 @@ export const accessWidth = (kind: number): 0 | 4 | 8 => BYTES[kind - 1] ?? 0
 export const mayWrite = (kind: number): boolean => WRITES[kind - 1] === true
 
 /** Whether access `kind` is a barrier. */
-export const isBarrier = (kind: number): boolean => BARRIERS[kind - 1] === true
+export const isBarrier = (kind: number): boolean => BARRIERS[kind] === 1

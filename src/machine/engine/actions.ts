@@ -21,6 +21,7 @@ export const ActionKind = Object.fromEntries(ACTION_KINDS.map((name, kind) => [n
 export const CONTROLLED_CPUS_MAX = 30
 
 const KIND_SHIFT = 6
+const NONE = -1
 const CPU_MASK = (1 << KIND_SHIFT) - 1
 
 export const actionOf = (kind: number, cpu: number): number => (kind << KIND_SHIFT) | cpu
@@ -50,46 +51,48 @@ export const actionName = (action: number): string =>
 export type ActionMasks = readonly number[]
 
 /**
- * A set of actions, in the order of their numbers. No method allocates but toMasks(). Its walks are written out,
- * without calls: the engine and strategies ask at every schedule point, where V8 inlines only so much.
+ * A set of actions, in the order of their numbers. No method allocates but toMasks(). The members stand in a list as
+ * well as in the masks: the engine and strategies ask for them at every schedule point, where V8 inlines only so much,
+ * and they come and go rarely.
  */
 export class Actions {
   /** By kind: a mask of CPUs. */
-  readonly masks: Int32Array
+  readonly masks: number[] = []
   /** Actions in the set. */
   count = 0
+  /** The members in order, then NONE. */
+  readonly #members: number[] = []
 
   /** An empty set. */
   constructor(kinds: number = ACTION_KINDS.length) {
-    this.masks = new Int32Array(kinds)
+    for (let kind = 0; kind < kinds; kind++) this.masks.push(0)
+    for (let place = 0; place <= kinds * 32; place++) this.#members.push(NONE)
   }
 
   clear(): void {
     for (let kind = 0; kind < this.masks.length; kind++) this.masks[kind] = 0
-    this.count = 0
+    while (this.count > 0) this.#members[--this.count] = NONE
   }
 
   /** The members of `other`. */
   copy(other: Actions): void {
     for (let kind = 0; kind < this.masks.length; kind++) this.masks[kind] = other.masks[kind] as number
+    for (let i = 0; i < Math.max(this.count, other.count); i++) this.#members[i] = other.nth(i)
     this.count = other.count
   }
 
   add(action: number): void {
-    const kind = kindOf(action)
-    const mask = this.masks[kind] as number
-    const more = mask | (1 << cpuOf(action))
-    if (more === mask) return
-    this.masks[kind] = more
-    this.count++
+    if (this.has(action)) return
+    this.masks[kindOf(action)] = (this.masks[kindOf(action)] as number) | (1 << cpuOf(action))
+    let at = this.count++
+    for (; at > 0 && this.nth(at - 1) > action; at--) this.#members[at] = this.nth(at - 1)
+    this.#members[at] = action
   }
 
   delete(action: number): void {
-    const kind = kindOf(action)
-    const mask = this.masks[kind] as number
-    const fewer = mask & ~(1 << cpuOf(action))
-    if (fewer === mask) return
-    this.masks[kind] = fewer
+    if (!this.has(action)) return
+    this.masks[kindOf(action)] = (this.masks[kindOf(action)] as number) & ~(1 << cpuOf(action))
+    for (let at = this.#members.indexOf(action); at < this.count; at++) this.#members[at] = this.nth(at + 1)
     this.count--
   }
 
@@ -106,42 +109,26 @@ export class Actions {
     return this.masks[0] as number
   }
 
-  /**
-   * The lowest member from `action` on, -1 when there is none. A walk: `for (let a = s.from(0); a >= 0; a = s.from(a
-   * + 1))`.
-   */
+  /** The lowest member from `action` on, -1 when there is none. */
   from(action: number): number {
-    const { masks } = this
-    let beyond = -1 << cpuOf(action)
-    for (let kind = kindOf(action); kind < masks.length; kind++) {
-      const mask = (masks[kind] as number) & beyond
-      if (mask !== 0) return (kind << KIND_SHIFT) | (31 - Math.clz32(mask & -mask))
-      beyond = -1
-    }
-    return -1
+    for (let n = 0; n < this.count; n++) if (this.nth(n) >= action) return this.nth(n)
+    return NONE
   }
 
   /** The `n`-th member, from 0; -1 when there are not so many. */
   nth(n: number): number {
-    return this.nthBut(-1, n)
+    return this.#members[n] as number
   }
 
-  /** The `n`-th of the members other than `action`, from 0; -1 when there are not so many. */
+  /** The `n`-th of the members other than `action`, a member or -1; from 0, and there are more than `n` of them. */
   nthBut(action: number, n: number): number {
-    const { masks } = this
-    let left = n
-    for (let kind = 0; kind < masks.length; kind++) {
-      let rest = masks[kind] as number
-      if (kind === kindOf(action)) rest &= ~(1 << cpuOf(action))
-      for (; rest !== 0; rest &= rest - 1)
-        if (left-- === 0) return (kind << KIND_SHIFT) | (31 - Math.clz32(rest & -rest))
-    }
-    return -1
+    const member = this.#members[n] as number
+    return action >= 0 && member >= action ? (this.#members[n + 1] as number) : member
   }
 
   /** The only member; -1 when there are none or several. */
   only(): number {
-    return this.count === 1 ? this.from(0) : -1
+    return this.count === 1 ? this.nth(0) : NONE
   }
 
   toMasks(): ActionMasks {

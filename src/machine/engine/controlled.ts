@@ -286,7 +286,12 @@ export class ControlledEngine implements Engine {
     if (isBarrier(kind)) return false
     if (this.#until !== null && !this.#canGoOn(cpu, kind, addr)) return true
     if (this.#actions.count !== 1) {
-      const action = this.#pick(cpu, kind, addr)
+      const point = this.#point
+      point.current = cpu
+      point.kind = kind
+      point.addr = addr
+      const action = this.#strategy.pick(point)
+      this.#note(action)
       if (action !== cpu) {
         this.#next = action
         this.#suspend(cpu, kind, addr)

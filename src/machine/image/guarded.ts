@@ -35,37 +35,48 @@ function useRaw(): void {
   ;({ peek32, peek64, peekF64, poke32, poke64, pokeF64, fillBytes, copyBytes } = raw)
 }
 
-function useChecked(checker: AccessChecker): void {
-  peek32 = (addr) => {
+function useChecked(newChecker: AccessChecker): void {
+  checker = newChecker
+  ;({ peek32, peek64, peekF64, poke32, poke64, pokeF64, fillBytes, copyBytes } = CHECKED)
+}
+
+let checker: AccessChecker
+
+/** The twins are the same functions for every machine, so that a call site meets two at most. */
+const CHECKED: Pick<
+  typeof raw,
+  'peek32' | 'peek64' | 'peekF64' | 'poke32' | 'poke64' | 'pokeF64' | 'fillBytes' | 'copyBytes'
+> = {
+  peek32: (addr) => {
     checker.reads(addr)
     return raw.peek32(addr)
-  }
-  peek64 = (addr) => {
+  },
+  peek64: (addr) => {
     checker.reads(addr)
     return raw.peek64(addr)
-  }
-  peekF64 = (addr) => {
+  },
+  peekF64: (addr) => {
     checker.reads(addr)
     return raw.peekF64(addr)
-  }
-  poke32 = (addr, value) => {
+  },
+  poke32: (addr, value) => {
     checker.writes(addr)
     raw.poke32(addr, value)
-  }
-  poke64 = (addr, value) => {
+  },
+  poke64: (addr, value) => {
     checker.writes(addr)
     raw.poke64(addr, value)
-  }
-  pokeF64 = (addr, value) => {
+  },
+  pokeF64: (addr, value) => {
     checker.writes(addr)
     raw.pokeF64(addr, value)
-  }
-  fillBytes = (addr, value, bytes) => {
+  },
+  fillBytes: (addr, value, bytes) => {
     checker.fills(addr, bytes)
     raw.fillBytes(addr, value, bytes)
-  }
-  copyBytes = (to, from, bytes) => {
+  },
+  copyBytes: (to, from, bytes) => {
     checker.fills(to, bytes)
     raw.copyBytes(to, from, bytes)
-  }
+  },
 }

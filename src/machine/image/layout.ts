@@ -27,6 +27,7 @@ export interface Region {
 
 export class Layout {
   readonly #regions: Region[] = []
+  readonly #bases = new Map<string, PhysAddr>()
   #end = GUARD_BYTES
   /** Address of frame 0; 0 until placeFrames(). */
   frameBase = 0
@@ -36,9 +37,10 @@ export class Layout {
   /** Places `count` structures one after another on a 64-byte boundary; returns the address of the first. */
   add(name: string, layout: Struct, count: number): PhysAddr {
     assert(this.frameBase === 0, 'regions are placed before the frames')
-    if (this.#regions.some((region) => region.name === name)) fail(`layout: ${name} is placed twice`)
+    if (this.#bases.has(name)) fail(`layout: ${name} is placed twice`)
     const base = phys(this.#end)
     this.#regions.push({ name, base, struct: layout, count })
+    this.#bases.set(name, base)
     this.#end += Math.ceil((layout.size * count) / REGION_ALIGN) * REGION_ALIGN
     return base
   }
@@ -63,7 +65,7 @@ export class Layout {
 
   /** First address of region `name`. Throws SimBug when there is none. */
   base(name: string): PhysAddr {
-    return this.#regions.find((region) => region.name === name)?.base ?? fail(`layout: no region ${name}`)
+    return this.#bases.get(name) ?? fail(`layout: no region ${name}`)
   }
 
   /** Address of frame `pfn`. */

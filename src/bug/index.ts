@@ -84,6 +84,14 @@ export const bugs: readonly Bug[] = [
   locks.iMmapUnlocked,
   locks.pmdUnlocked,
   locks.pteUnlocked,
+  locks.findVmaUnlocked,
+  locks.rmapUnlocked,
+  locks.pageTableUnlocked,
+  locks.folioUnlocked,
+  locks.iPagesUnlocked,
+  locks.zoneUnlocked,
+  locks.slotUnlocked,
+  locks.pgtableListUnlocked,
 ]
 
 /**

@@ -25,7 +25,7 @@ export class AssertedLocks {
     if (shared ? this.#held.holds(cpu.id, lock) : this.#held.holdsToWrite(cpu.id, lock)) return
     if (!cpu.engine.threads && cpu.engine.running < 0) return
     const name = lockName(lock, this.#layout)
-    violation(cpu, 'unguarded-access', `${this.#layout.kindOf(lock)} is not held`, lock, [
+    violation(cpu, 'unguarded-access', `${this.#layout.kindOf(lock).replace(/\[0\]$/, '')} is not held`, lock, [
       `the function needs ${name}${shared ? ', to read at least' : ''}`,
       `CPU ${cpu.id} holds: ${this.#held.names(cpu.id, this.#layout)}`,
     ])

@@ -19,12 +19,12 @@
  * Frames. The words of a page table are the table's lock's; a table that is linked nowhere is its owner's, and a batch
  * of tables its creator's until RCU calls back. What a data frame holds is kernelAccessed()'s to judge (frameState.ts).
  */
-import { brief, briefAt, hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
+import { brief, briefAt, emptyEntry, hugeFrame, isHuge, pteFrame, tableFrame } from '../arch/entry.js'
 import { tableNr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { FrameKind } from '../arch/observer.js'
-import { peek32, poke32 } from '../machine/image/image.js'
+import { peek32, peek64, poke32 } from '../machine/image/image.js'
 import type { AccessChecker } from '../machine/image/guarded.js'
 import { hardware, laboratory, lockWord, type Guard, type Holder } from '../machine/image/guard.js'
 import type { Layout, Region } from '../machine/image/layout.js'
@@ -35,7 +35,7 @@ import type { CheckedMachine } from './checkedMachine.js'
 import { lockName, type HeldLocks } from './heldLocks.js'
 import { OBJECT_SHADOW, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
-import { hex, violation } from './violation.js'
+import { violation } from './violation.js'
 
 const ORACLE = 'unguarded-access'
 const OWNER = OBJECT_SHADOW.at.owner
@@ -120,35 +120,45 @@ export class Owners {
 
 /**
  * The entries of tables that are linked change under the table's lock, although by accessors: of two writers one would
- * be lost. free_pgtables() alone unlinks PTE tables under mmap_lock, when their VMAs are gone.
+ * be lost. free_pgtables() alone unlinks tables under mmap_lock, when their VMAs are gone.
  */
 export class EntryLocks {
   readonly #shadow: Shadow
   readonly #memmap: Memmap
   readonly #held: HeldLocks
+  readonly #layout: Layout
 
   constructor(machine: CheckedMachine, shadow: Shadow, held: HeldLocks) {
     this.#shadow = shadow
     this.#memmap = machine.memmap
     this.#held = held
+    this.#layout = machine.layout
   }
 
   /** The entry at `entry` of `level` is about to change. Boot and unit tests are exempt, as in Guards. */
   entryChanging(cpu: Cpu, level: number, mm: number, entry: number): void {
-    if (level > Level.pmd || (!cpu.engine.threads && cpu.engine.running < 0)) return
+    if (!cpu.engine.threads && cpu.engine.running < 0) return
     const table = this.#memmap.tableOfLevelAt(level, entry)
     if (peek32(this.#shadow.table(table) + TABLE_SHADOW.at.linked) === 0) return
-    const pfn = level === Level.pte ? this.#memmap.pfnAt(entry) : this.#memmap.upperPfnAt(entry)
-    const lock = this.#memmap.page(pfn) + PAGE.at.ptl
+    const lock = this.#lockOf(level, mm, entry)
     if (this.#held.holdsToWrite(cpu.id, lock) || this.#mayUnlink(cpu, level, mm, entry)) return
     violation(cpu, ORACLE, 'unguarded write of a page-table entry', entry, [
-      `guard: ${tableWord.rule}`,
-      `its lock is at ${hex(lock)}; CPU ${cpu.id} holds ${this.#held.of(cpu.id).length} other locks`,
+      `guard: ${level > Level.pmd ? 'page_table_lock of the mm, once the table is linked' : tableWord.rule}`,
+      `its lock: ${lockName(lock, this.#layout)}`,
+      `CPU ${cpu.id} holds: ${this.#held.names(cpu.id, this.#layout)}`,
     ])
   }
 
+  /** page_table_lock of the mm, for entries above the PMD level. */
+  #lockOf(level: number, mm: number, entry: number): number {
+    if (level > Level.pmd) return mm + MM.at.pageTableLock
+    const pfn = level === Level.pte ? this.#memmap.pfnAt(entry) : this.#memmap.upperPfnAt(entry)
+    return this.#memmap.page(pfn) + PAGE.at.ptl
+  }
+
   #mayUnlink(cpu: Cpu, level: number, mm: number, entry: number): boolean {
-    return level === Level.pmd && tableFrame(briefAt(entry)) >= 0 && this.#held.holds(cpu.id, mm + MM.at.mmapLock)
+    if (level === Level.pte || !this.#held.holds(cpu.id, mm + MM.at.mmapLock)) return false
+    return level === Level.pmd ? tableFrame(briefAt(entry)) >= 0 : peek64(entry) !== emptyEntry(level)
   }
 }
 

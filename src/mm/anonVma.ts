@@ -29,7 +29,7 @@ import {
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
-import { ANON_VMA, ENOMEM, MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from './mmStruct.js'
+import { ANON_VMA, ENOMEM, VM_EXEC, VM_READ, VM_WRITE, VMA } from './mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON } from './page.js'
 
 const NONE = phys(0)
@@ -65,16 +65,16 @@ export class AnonVmas extends Part {
 
   /** Part of __anon_vma_prepare(): false when another fault was first. */
   protected *publish(vma: PhysAddr, anonVma: PhysAddr): Step<boolean> {
-    const lock = phys(peek32(vma + VMA.at.mm) + MM.at.pageTableLock)
+    const mm = this.k.mmOf(vma)
     yield* this.anonVmaLockWrite(anonVma)
-    yield* spinLock(this.cpu, lock)
+    yield* this.k.tables.pageTableLock(mm)
     const first = (yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) === 0
     if (first) {
       yield* this.cpu.writeOnce32(phys(vma + VMA.at.anonVma), anonVma)
       this.insertVma(anonVma, vma)
       yield* this.cpu.atomicAdd32(phys(anonVma + ANON_VMA.at.refcount), 1)
     }
-    yield* spinUnlock(this.cpu, lock)
+    yield* this.k.tables.pageTableUnlock(mm)
     yield* this.anonVmaUnlockWrite(anonVma)
     return first
   }

@@ -14,7 +14,7 @@ import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
-import { spinLock, spinUnlock } from '../sync/spinlock.js'
+import { lockdepAssertHeld, spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
 import { FILE, VMA } from './mmStruct.js'
@@ -174,14 +174,13 @@ export class Files extends Part {
   *removeMapping(file: PhysAddr, folio: PhysAddr): Step<boolean> {
     this.k.folios.folioAssertLocked(folio)
     if (peek32(file + FILE.at.zeroed) !== 0) return false
-    const lock = phys(file + FILE.at.lock)
-    yield* spinLock(this.cpu, lock)
+    yield* this.lockPages(file)
     const gone = yield* this.freezeClean(folio)
     if (gone) {
       yield* this.cpu.plainWrite32(this.slotOf(file, peekF64(folio + PAGE.at.index)), 0)
       poke32(folio + PAGE.at.mapping, 0)
     }
-    yield* spinUnlock(this.cpu, lock)
+    yield* this.unlockPages(file)
     return gone
   }
 
@@ -196,8 +195,15 @@ export class Files extends Part {
 
   /** The cached page, referenced; if there is none, `fresh` becomes it, and its reference is the cache's. */
   protected *filemapGetPage(file: PhysAddr, index: number, fresh: PhysAddr): Step<PhysAddr> {
-    const slot = this.slotOf(file, index)
-    yield* spinLock(this.cpu, phys(file + FILE.at.lock))
+    yield* this.lockPages(file)
+    const page = yield* this.pageOrFresh(file, this.slotOf(file, index), fresh)
+    yield* this.unlockPages(file)
+    return page
+  }
+
+  /** Part of filemap_get_folio() and filemap_add_folio(), i_pages held. */
+  protected *pageOrFresh(file: PhysAddr, slot: PhysAddr, fresh: PhysAddr): Step<PhysAddr> {
+    lockdepAssertHeld(this.cpu, phys(file + FILE.at.lock))
     let page = phys(yield* this.cpu.plainRead32(slot))
     if (page === 0 && fresh !== 0) {
       this.k.observer.objectShared(this.cpu, fresh)
@@ -205,8 +211,15 @@ export class Files extends Part {
       page = fresh
     }
     if (page !== 0) yield* this.k.folios.folioGet(page, 1)
-    yield* spinUnlock(this.cpu, phys(file + FILE.at.lock))
     return page
+  }
+
+  protected *lockPages(file: PhysAddr): Step<void> {
+    yield* spinLock(this.cpu, phys(file + FILE.at.lock))
+  }
+
+  protected *unlockPages(file: PhysAddr): Step<void> {
+    yield* spinUnlock(this.cpu, phys(file + FILE.at.lock))
   }
 
   /** Fills a new page and makes it one of the file; nobody else knows it yet. */

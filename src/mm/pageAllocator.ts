@@ -64,9 +64,9 @@ export class PageAllocator extends Part {
    * NO_PAGE when there is no block. Contents are whatever the last owner left.
    */
   *allocPages(order: number, kind: number): Step<Pfn> {
-    yield* spinLockIrqsave(this.cpu, this.#lock)
+    yield* this.lockZone()
     const pfn = this.rmqueueSmallest(order)
-    yield* spinUnlockIrqrestore(this.cpu, this.#lock)
+    yield* this.unlockZone()
     if (pfn === NO_PAGE) return NO_PAGE
     this.k.observer.pagesAllocated(this.cpu, pfn, order, kind)
     this.prepNewPage(pfn, order)
@@ -85,9 +85,9 @@ export class PageAllocator extends Part {
   *freePages(pfn: Pfn, order: number): Step<void> {
     for (let i = 0; i < 1 << order; i++) this.freePageIsBad(toPfn(pfn + i))
     this.k.observer.pagesFreed(this.cpu, pfn, order)
-    yield* spinLockIrqsave(this.cpu, this.#lock)
+    yield* this.lockZone()
     this.freeOnePage(pfn, order)
-    yield* spinUnlockIrqrestore(this.cpu, this.#lock)
+    yield* this.unlockZone()
   }
 
   /** Frames in the free lists; exact when nothing runs. */
@@ -157,6 +157,14 @@ export class PageAllocator extends Part {
   }
 
   // ---- the free lists, zone lock held -----------------------------------------------------------------------------
+
+  protected *lockZone(): Step<void> {
+    yield* spinLockIrqsave(this.cpu, this.#lock)
+  }
+
+  protected *unlockZone(): Step<void> {
+    yield* spinUnlockIrqrestore(this.cpu, this.#lock)
+  }
 
   /** __rmqueue_smallest(). */
   protected rmqueueSmallest(order: number): Pfn {

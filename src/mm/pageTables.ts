@@ -122,6 +122,15 @@ export class PageTables extends Part {
     return phys(this.k.memmap.page(this.k.memmap.upperPfnAt(pmdp)) + PAGE.at.ptl)
   }
 
+  /** The lock of the entries above the PMD level. */
+  *pageTableLock(mm: PhysAddr): Step<void> {
+    yield* spinLock(this.cpu, phys(mm + MM.at.pageTableLock))
+  }
+
+  *pageTableUnlock(mm: PhysAddr): Step<void> {
+    yield* spinUnlock(this.cpu, phys(mm + MM.at.pageTableLock))
+  }
+
   *pmdLock(pmdp: PhysAddr): Step<void> {
     yield* spinLock(this.cpu, this.pmdLockptr(pmdp))
   }

@@ -13,7 +13,6 @@ import { entryTable, pmdLeaf, pmdPresent, pteNone, tableEntry } from '../arch/en
 import { type UpperLevel, Level } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, poke32, pokeF64 } from '../machine/image/guarded.js'
-import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { MM } from './mmStruct.js'
 import { NO_TABLE } from './page.js'
@@ -113,8 +112,7 @@ export class UpperTables extends Part {
     if (!this.isNone(seen)) return seen
     const table = yield* this.k.tables.newTable(mm, (level - 1) as UpperLevel)
     if (table === NO_TABLE) return seen
-    const lock = phys(mm + MM.at.pageTableLock)
-    yield* spinLock(this.cpu, lock)
+    yield* this.k.tables.pageTableLock(mm)
     const now = (yield* this.cpu.readOnce64(entry)) as PteWord
     if (this.isNone(now)) {
       // Write barrier: the table's empty entries before the pointer to it. A walker needs no barrier of its own: it
@@ -123,7 +121,7 @@ export class UpperTables extends Part {
       yield* this.cpu.smpWmb()
       yield* this.k.ops.upperPopulate(level, mm, addr, entry, table)
     }
-    yield* spinUnlock(this.cpu, lock)
+    yield* this.k.tables.pageTableUnlock(mm)
     if (this.isNone(now)) return tableEntry(level, table)
     yield* this.k.tables.freeTable(table, level - 1)
     return now

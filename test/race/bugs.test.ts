@@ -85,6 +85,14 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['i-mmap-unlocked', 'retract-vs-mremap', 5],
   ['pmd-unlocked', 'gup-vs-split', 5],
   ['pte-unlocked', 'gup-vs-dontneed', 5],
+  ['find-vma-unlocked', 'collapse-vs-munmap', 5],
+  ['rmap-unlocked', 'compaction-vs-gup', 5],
+  ['page-table-unlocked', 'gup-vs-munmap', 5],
+  ['folio-unlocked', 'gup-vs-folio-split', 5],
+  ['i-pages-unlocked', 'retract-vs-fill', 5],
+  ['zone-unlocked', 'gup-vs-dontneed', 5],
+  ['slot-unlocked', 'fork-vs-gup', 5],
+  ['pgtable-list-unlocked', 'fragment-vs-gup', 5],
 ]
 
 /** What is found, by bug: the search is run once for both of its tests. */

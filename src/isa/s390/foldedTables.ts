@@ -22,7 +22,6 @@ import type { S390TlbFlush } from './tlbFlush.js'
 import { type UpperLevel, Level } from '../../arch/level.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../../machine/image/guarded.js'
-import { spinLock, spinUnlock } from '../../sync/spinlock.js'
 import type { Kernel } from '../../mm/kernel.js'
 import { MM } from '../../mm/mmStruct.js'
 import { NO_TABLE } from '../../mm/page.js'
@@ -84,8 +83,7 @@ export class FoldedTables extends UpperTables {
     const { memmap, tables } = this.k
     const table = yield* tables.newTable(mm, level)
     if (table === NO_TABLE) return false
-    const lock = phys(mm + MM.at.pageTableLock)
-    yield* spinLock(this.cpu, lock)
+    yield* tables.pageTableLock(mm)
     const below = memmap.tableAt(peek32(mm + MM.at.pgd))
     yield* this.k.ops.upperPopulate(level, mm, 0 as VirtAddr, memmap.table(table), below)
     // Write barrier: the first word of the new top before the pointer to it. A walker reads the pointer once and takes
@@ -94,7 +92,7 @@ export class FoldedTables extends UpperTables {
     yield* this.cpu.writeOnce32(phys(mm + MM.at.pgd), memmap.table(table))
     poke32(mm + MM.at.topLevel, level)
     pokeF64(mm + MM.at.asceLimit, this.limit(level))
-    yield* spinUnlock(this.cpu, lock)
+    yield* tables.pageTableUnlock(mm)
     return true
   }
 

@@ -18,7 +18,7 @@ import { phys, type PhysAddr, type Table } from '../../../base/units.js'
 import type { Step } from '../../../machine/engine/engine.js'
 import { peek32 } from '../../../machine/image/guarded.js'
 import { initListHead, listAdd, listAddTail, listDel, listNext } from '../../../sync/list.js'
-import { spinLock, spinUnlock } from '../../../sync/spinlock.js'
+import { lockdepAssertHeld, spinLock, spinUnlock } from '../../../sync/spinlock.js'
 import { MM } from '../../../mm/mmStruct.js'
 import { NO_PAGE, NO_TABLE, PAGE } from '../../../mm/page.js'
 import { FragmentPgalloc } from '../../../mm/pgalloc/fragments.js'
@@ -136,6 +136,7 @@ export abstract class S390Bits extends FragmentPgalloc {
 
   /** `freePart` is the part that is not handed out. Caller: the context lock. */
   protected *addToList(mm: PhysAddr, page: PhysAddr, freePart: number, tail: boolean): Step<void> {
+    lockdepAssertHeld(this.cpu, this.lockOf(mm))
     const node = this.node(page, freePart)
     if (tail) yield* listAddTail(this.cpu, node, this.list(mm))
     else yield* listAdd(this.cpu, node, this.list(mm))
@@ -158,13 +159,18 @@ export abstract class S390Bits extends FragmentPgalloc {
     return phys(mm + MM.at.pgtableList)
   }
 
+  /** The lock of the list. */
+  protected lockOf(mm: PhysAddr): PhysAddr {
+    return phys(mm + MM.at.contextLock)
+  }
+
   protected *lock(mm: PhysAddr): Step<void> {
-    yield* spinLock(this.cpu, phys(mm + MM.at.contextLock))
+    yield* spinLock(this.cpu, this.lockOf(mm))
     this.checkAlive(mm)
   }
 
   protected *unlock(mm: PhysAddr): Step<void> {
-    yield* spinUnlock(this.cpu, phys(mm + MM.at.contextLock))
+    yield* spinUnlock(this.cpu, this.lockOf(mm))
   }
 
   /** What KASAN would say of the lock: the mm has been freed. */

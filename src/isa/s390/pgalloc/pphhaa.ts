@@ -18,7 +18,7 @@ import { phys, type Pfn, type PhysAddr, type Table } from '../../../base/units.j
 import type { Step } from '../../../machine/engine/engine.js'
 import { peek32, poke32 } from '../../../machine/image/guarded.js'
 import { listAdd, listAddTail, listDel } from '../../../sync/list.js'
-import { spinLock, spinUnlock } from '../../../sync/spinlock.js'
+import { lockdepAssertHeld } from '../../../sync/spinlock.js'
 import type { Kernel } from '../../../mm/kernel.js'
 import { TABLES } from '../../../mm/mms.js'
 import { NO_PAGE, PAGE } from '../../../mm/page.js'
@@ -96,6 +96,7 @@ abstract class S390Pphhaa extends S390Bits {
 
   /** Lists a page that is not listed. Caller: the lock of the list. */
   protected *putOn(mm: PhysAddr, page: PhysAddr, tail = false): Step<void> {
+    lockdepAssertHeld(this.cpu, this.lockOf(mm))
     poke32(page + PAGE.at.ptFragRefcount, 1)
     if (tail) yield* listAddTail(this.cpu, this.node(page, 0), this.list(mm))
     else yield* listAdd(this.cpu, this.node(page, 0), this.list(mm))
@@ -115,13 +116,12 @@ abstract class S390Pphhaa extends S390Bits {
 }
 
 export class S390PphhaaGlobal extends S390Pphhaa {
-  protected override *lock(_mm: PhysAddr): Step<void> {
-    yield* spinLock(this.cpu, phys(this.k.regions.tables + TABLES.at.pgtableLock))
+  protected override lockOf(_mm: PhysAddr): PhysAddr {
+    return phys(this.k.regions.tables + TABLES.at.pgtableLock)
   }
 
-  protected override *unlock(_mm: PhysAddr): Step<void> {
-    yield* spinUnlock(this.cpu, phys(this.k.regions.tables + TABLES.at.pgtableLock))
-  }
+  /** The lock goes with no mm. */
+  protected override checkAlive(_mm: PhysAddr): void {}
 
   /** Under the lock, a part that is handed out keeps its mm: giving it back takes the lock, too. */
   protected override *endOfWait(page: PhysAddr, part: number): Step<void> {

@@ -4,7 +4,7 @@
  */
 import type { Finding } from '../machine/engine/finding.js'
 import type { Divergence } from './schedule/check.js'
-import { mergeCoverage, type CoverageData } from './insight/coverage.js'
+import { mergeCoverage, type CoverageData } from './insight/coverageData.js'
 import type { SearchProgress } from './strategy/search.js'
 
 /** A finding as its execution left it; present.ts makes it what is shown. */

@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  Coverage,
-  mergeCoverage,
-  RECORDED_EVERY,
-  RECORDED_FIRST,
-  type CoverageData,
-} from '../../dist/src/explore/insight/coverage.js'
+import { Coverage, RECORDED_EVERY, RECORDED_FIRST } from '../../dist/src/explore/insight/coverage.js'
+import { mergeCoverage, type CoverageData } from '../../dist/src/explore/insight/coverageData.js'
 import { explore, type ExploreResult } from '../../dist/src/explore/explore.js'
 import { Session } from '../../dist/src/explore/session/session.js'
 import { Access } from '../../dist/src/machine/cpu/access.js'

@@ -1,6 +1,6 @@
 /** The covered and the uncovered part of an exploration, counted from CoverageData. */
 import { countBits } from '../../base/bits.js'
-import type { CoverageData, Site } from './coverage.js'
+import type { CoverageData, Site } from './coverageData.js'
 
 /** `second` after `first` was not seen. */
 export interface UnseenOrder {

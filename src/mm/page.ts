@@ -70,6 +70,19 @@ const settled: Guard = guard(
   never,
 )
 
+/** The page belongs to a file whose last user this CPU was: it takes the page from the cache. */
+function endsFile(holder: Holder, page: number): boolean {
+  const mapping = wordAt(page + PAGE.at.mapping)
+  return mapping !== 0 && (mapping & PAGE_MAPPING_ANON) === 0 && holder.owns(mapping)
+}
+
+/** Whoever has a reference alone asks whether the folio is anonymous, which the end of a file does not change. */
+const mapped: Guard = guard(
+  'written by the owner of the folio or the last user of its file; stable while it has references or an entry names it',
+  mayAskNature,
+  endsFile,
+)
+
 /** A lock of a page table, in one of the struct pages from `base`. */
 const isPtl = (lock: number, base: number): boolean => lock >= base && (lock - base) % 64 === PAGE.at.ptl
 
@@ -102,7 +115,7 @@ export const PAGE = struct('page', 64, {
   lruPrev: [28, 4, listed, 'lru'],
   rcuNext: [24, 4, owned, 'lru'], // rcu_head, over the list links
   rcuFunc: [28, 4, owned, 'lru'],
-  mapping: [32, 4, settled], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
+  mapping: [32, 4, mapped], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
   largeMapcount: [36, 4, atomic], // first tail: sum of all mappings of the folio
   index: [40, 8, settled, 'index'], // double: page offset in the mapping
   ptFragRefcount: [40, 4, settled, 'index'], // page tables: fragments in use, where they are counted

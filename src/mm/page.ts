@@ -9,6 +9,7 @@
  *
  * Counts: refcount 0 is free or frozen. mapcount and entireMapcount are stored minus one.
  */
+import { MM_CONTEXT } from '../arch/context.js'
 import { phys, pfn as toPfn, tableNr, type Pfn, type PhysAddr, type Table } from '../base/units.js'
 import { Level } from '../arch/level.js'
 import {
@@ -98,6 +99,24 @@ function mayList(holder: Holder, page: number): boolean {
   return holder.holdsOne((lock) => isPtl(lock, base))
 }
 
+/** pgtableLock in TABLES (mms.ts). */
+const PGTABLE_LOCK = 208
+
+/** The page names its mm before it is listed. */
+function holdsListLock(holder: Holder, page: number): boolean {
+  const mm = wordAt(page + PAGE.at.ptMm)
+  return (
+    holder.holdsToWrite(mm + MM_CONTEXT.at.contextLock) ||
+    holder.holdsToWrite(holder.places.base('tables') + PGTABLE_LOCK)
+  )
+}
+
+const fragments: Guard = guard(
+  'the lock of the list of pages with a table to hand out; with accessors where it counts fragments',
+  holdsListLock,
+  holdsListLock,
+)
+
 /** The tables of a page belong to one mm, so everybody who gives one back writes the same. */
 const sameForAll: Guard = guard('always written with the same value, the mm of all tables in the page', always, always)
 
@@ -118,7 +137,7 @@ export const PAGE = struct('page', 64, {
   mapping: [32, 4, mapped], //     address of the anon_vma plus 1 (PAGE_MAPPING_ANON), or of the file
   largeMapcount: [36, 4, atomic], // first tail: sum of all mappings of the folio
   index: [40, 8, settled, 'index'], // double: page offset in the mapping
-  ptFragRefcount: [40, 4, settled, 'index'], // page tables: fragments in use, where they are counted
+  ptFragRefcount: [40, 4, fragments, 'index'], // page tables: fragments in use, where they are counted; else 1: listed
   ptMm: [44, 4, sameForAll, 'index'], //  page tables: the mm that a deferred free will need
   ptl: [48, 8, lockWord, 'private'], // page tables: the split lock
   entireMapcount: [48, 4, atomic, 'private'], // first tail: PMD mappings, minus one

@@ -1,4 +1,5 @@
 import { defineConfig, type Plugin } from 'vitest/config'
+import { IS_QUICK } from './test/budget.js'
 import { ProjectSeconds } from './test/projectSeconds.js'
 
 // Kernel functions that tests write themselves go through the same transform as the kernel (dist/ is built by then).
@@ -20,6 +21,8 @@ const ALL = 'test/**/*.test.ts'
 const THREADS = 'test/**/*.threads.test.ts'
 const COMMAND = ['test/**/*.command.test.ts', 'test/cli/**/*.test.ts']
 const EXPLORE = ['test/{explore,race}/**/*.test.ts']
+// A quick run shares modules between files (--no-isolate), so it leaves out those that add rows to the program's lists.
+const ROWS = IS_QUICK ? ['test/**/toy*.test.ts'] : []
 const ALONE = { setupFiles: ['./test/alone.ts'] }
 
 // The suites run the built files in dist/ (npm test builds first), so what is tested is what ships.
@@ -35,7 +38,10 @@ export default defineConfig({
     maxWorkers: 2,
     reporters: ['default', new ProjectSeconds()],
     projects: [
-      { extends: true, test: { name: 'model', include: [ALL], exclude: [THREADS, ...COMMAND, ...EXPLORE], ...ALONE } },
+      {
+        extends: true,
+        test: { name: 'model', include: [ALL], exclude: [THREADS, ...COMMAND, ...EXPLORE, ...ROWS], ...ALONE },
+      },
       { extends: true, test: { name: 'explore', include: EXPLORE, exclude: [THREADS, ...COMMAND], ...ALONE } },
       { extends: true, test: { name: 'threads', include: [THREADS] } },
       { extends: true, test: { name: 'command', include: COMMAND, exclude: [THREADS] } },

@@ -27,7 +27,7 @@ import type { KernelConfig } from './kernel.js'
 import { Part } from './part.js'
 import { ANON_VMA, FILE, MM, VMA } from './mmStruct.js'
 
-/** Locks and free lists of the tables of kernel structures. Guards in mmStruct.ts and page.ts know the locks' offsets. */
+/** Locks and free lists of the tables of kernel structures. Guards in mmStruct.ts and page.ts know where locks are. */
 export const TABLES = struct('tables', 256, {
   mmLock: [0, 8, lockWord],
   nextCtxId: [8, 4, ownLock('the lock of the mm table', 0)], //   (mmLock) address spaces made so far

@@ -33,7 +33,7 @@ const SPACES: Options[] = [
   { scenario: 'try-lock', cpus: 4, strategy: 'dpor' },
   { scenario: 'queued-spin-lock', cpus: 3, strategy: 'dpor', executions: 700 },
   { scenario: 'gup-vs-collapse', strategy: 'dpor' },
-  { scenario: 'gup-vs-collapse', strategy: 'dpor', preemptions: 1 },
+  { scenario: 'gup-vs-collapse', strategy: 'dpor', preemptions: 1, executions: 200 },
   { scenario: 'try-lock', cpus: 4, strategy: 'dpor', preemptions: 3 },
   { scenario: 'gup-vs-collapse', strategy: 'dpor', bug: bugById('gup-collapse-pmd') },
   { scenario: 'message-passing-reversed', strategy: 'dpor', wanted: 'tlb-stale' },

@@ -22,10 +22,10 @@ import {
 } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 
-/** Offsets in TABLES (mms.ts), which is made of these structures. */
-const VMA_LOCK = 64
-const ANON_VMA_LOCK = 128
-const FILE_LOCK = 192
+/** Offsets in TABLES (mms.ts), which is made of these structures and holds them to its own. */
+export const VMA_LOCK = 64
+export const ANON_VMA_LOCK = 128
+export const FILE_LOCK = 192
 
 // ---- guards of mm_struct ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,8 @@ import {
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import type { KernelConfig } from './kernel.js'
 import { Part } from './part.js'
-import { ANON_VMA, FILE, MM, VMA } from './mmStruct.js'
+import { ANON_VMA, ANON_VMA_LOCK, FILE, FILE_LOCK, MM, VMA, VMA_LOCK } from './mmStruct.js'
+import { PGTABLE_LOCK } from './page.js'
 
 /** Locks and free lists of the tables of kernel structures. Guards in mmStruct.ts and page.ts know where locks are. */
 export const TABLES = struct('tables', 256, {
@@ -39,6 +40,11 @@ export const TABLES = struct('tables', 256, {
   nextFileId: [200, 4, ownLock('the lock of the file table', 192)], // (fileLock)
   pgtableLock: [208, 8, lockWord], // lists of pages of tables, in a design that has one lock for all (pgalloc/)
 })
+
+assert(TABLES.at.vmaLock === VMA_LOCK, 'guards of VMAs find their lock')
+assert(TABLES.at.anonVmaLock === ANON_VMA_LOCK, 'guards of anon_vmas find their lock')
+assert(TABLES.at.fileLock === FILE_LOCK, 'guards of files find their lock')
+assert(TABLES.at.pgtableLock === PGTABLE_LOCK, 'guards of listed pages find their lock')
 
 /** The slot of the page cache at `slot` is one of `file`. */
 function hasSlot(file: number, slot: number): boolean {

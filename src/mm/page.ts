@@ -99,8 +99,8 @@ function mayList(holder: Holder, page: number): boolean {
   return holder.holdsOne((lock) => isPtl(lock, base))
 }
 
-/** pgtableLock in TABLES (mms.ts). */
-const PGTABLE_LOCK = 208
+/** pgtableLock in TABLES (mms.ts), which holds it to its own. */
+export const PGTABLE_LOCK = 208
 
 /** The page names its mm before it is listed. */
 function holdsListLock(holder: Holder, page: number): boolean {

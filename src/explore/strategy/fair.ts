@@ -1,9 +1,10 @@
 /**
- * Ends executions that do not end under a random strategy: from some length on, the CPUs take turns. A CPU that retries
- * until another CPU has done something ends then, whatever the odds of switching were.
+ * Fairness ends executions that go on for ever under an unfair strategy. From some length on, the CPUs of an execution
+ * take turns: a CPU that retries until another CPU has done something then succeeds, whatever the odds of switching or
+ * the priorities are.
  */
 import { FIRST_EVENT, isGoOn } from '../../machine/engine/actions.js'
-import type { SchedulePoint } from '../../machine/engine/controlled.js'
+import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 
 /**
  * An execution is fair from this many times the expected length on, never before FAIR_LEAST points, and never so late
@@ -21,8 +22,32 @@ export const FAIR_FROM_UNKNOWN = 5000
 const TURN = 50
 
 /** Points after which an execution whose expected length is `length` is fair. */
-export const fairFrom = (length: number): number => Math.min(FAIR_MOST, Math.max(FAIR_LEAST, FAIR_LENGTHS * length))
+const fairFrom = (length: number): number => Math.min(FAIR_MOST, Math.max(FAIR_LEAST, FAIR_LENGTHS * length))
 
+/** A strategy whose executions become fair. */
+export abstract class FairStrategy implements Strategy {
+  /** Points after which an execution is fair. */
+  protected readonly fairFrom: number
+  #fair: RoundRobin | null = null
+  #picks = 0
+
+  /** `length`: points that an execution is expected to have; null when no execution was measured. */
+  constructor(length: number | null) {
+    this.fairFrom = length === null ? FAIR_FROM_UNKNOWN : fairFrom(length)
+  }
+
+  pick(point: SchedulePoint): number {
+    if (++this.#picks > this.fairFrom) return (this.#fair ??= new RoundRobin()).pick(point)
+    return this.draw(point)
+  }
+
+  /** The pick of an execution that is not fair yet. */
+  protected abstract draw(point: SchedulePoint): number
+
+  abstract choose(n: number, cpu: number): number
+}
+
+/** The turns of a fair execution. */
 export class RoundRobin {
   #left = TURN
   #interrupted = false

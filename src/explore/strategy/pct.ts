@@ -13,10 +13,10 @@
  */
 import { Prng } from '../../base/prng.js'
 import { placeOf, placesFor, type Actions } from '../../machine/engine/actions.js'
-import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
-import { fairFrom, RoundRobin } from './fair.js'
+import type { SchedulePoint } from '../../machine/engine/controlled.js'
+import { FairStrategy } from './fair.js'
 import type { Lengths, Profile } from './profile.js'
-import { drawSharedWords } from './sharedWords.js'
+import { drawSharedWords, mayLeave } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 /** Depths that executions draw, by equal chances. */
@@ -31,7 +31,7 @@ export const PCT = {
   make: ({ seed, index, profile, depth }) => new PctStrategy(seed, index, profile, depth),
 } as const satisfies SampledStrategy
 
-export class PctStrategy implements Strategy {
+export class PctStrategy extends FairStrategy {
   /** d: change points, plus 1. */
   readonly depth: number
   /** True when any point of the longest measured execution can be a change point, so that the bound holds. */
@@ -42,16 +42,14 @@ export class PctStrategy implements Strategy {
   readonly #priority: number[] = []
   /** Points, in any order. */
   readonly #changes: number[] = []
-  readonly #fairFrom: number
-  readonly #fair = new RoundRobin()
   /** Words at whose accesses the change points are; null: at any point. */
   readonly #words: ReadonlySet<number> | null
-  #points = 0
   #at = 0
   #low = 0
 
   /** Execution `index` of the exploration with `seed`; `depth`: d, if it is not to be drawn. */
   constructor(seed: number, index: number, profile: Profile, depth: number | null = null) {
+    super(profile.length)
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < placesFor(this.#cpus); place++) this.#priority.push(1 + this.#prng.next())
@@ -61,13 +59,12 @@ export class PctStrategy implements Strategy {
     const length = this.anywhere ? profile.length : pointsOf(one, this.#words)
     this.depth = depth ?? (DEPTHS[this.#prng.below(DEPTHS.length)] as number)
     for (let change = 1; change < this.depth; change++) this.#changes.push(this.#prng.below(Math.max(1, length)))
-    this.#fairFrom = fairFrom(profile.length)
   }
 
-  pick(point: SchedulePoint): number {
-    if (++this.#points > this.#fairFrom) return this.#fair.pick(point)
+  protected override draw(point: SchedulePoint): number {
     const { current } = point
-    const at = this.#words === null || (current >= 0 && this.#words.has(point.addr >>> 3)) ? this.#at++ : -1
+    const counts = current >= 0 ? mayLeave(this.#words, point) : this.#words === null
+    const at = counts ? this.#at++ : -1
     if (current >= 0) for (const change of this.#changes) if (change === at) this.#priority[current] = --this.#low
     return this.#best(point.actions)
   }

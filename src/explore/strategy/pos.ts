@@ -12,9 +12,9 @@ import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
 import { placeOf, placesFor } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
-import { fairFrom, RoundRobin } from './fair.js'
+import { FairStrategy } from './fair.js'
 import type { Profile } from './profile.js'
-import { drawSharedWords } from './sharedWords.js'
+import { drawSharedWords, mayLeave } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 const NOWHERE = -1
@@ -27,7 +27,7 @@ export const POS = {
   make: ({ seed, index, profile }): Strategy => new PosStrategy(seed, index, profile),
 } as const satisfies SampledStrategy
 
-class PosStrategy implements Strategy {
+class PosStrategy extends FairStrategy {
   readonly #prng: Prng
   readonly #cpus: number
   /** By place of the action. */
@@ -35,16 +35,13 @@ class PosStrategy implements Strategy {
   readonly #pending: number[] = []
   /** Words whose accesses have priorities, all others being made at once; null: all. */
   readonly #words: ReadonlySet<number> | null
-  readonly #fairFrom: number
-  readonly #fair = new RoundRobin()
-  #at = 0
   #taken = -1
 
   /** Execution `index` of the exploration with `seed`. */
   constructor(seed: number, index: number, profile: Profile) {
+    super(profile.length)
     this.#prng = Prng.split(seed, index)
     this.#words = drawSharedWords(this.#prng, profile)
-    this.#fairFrom = fairFrom(profile.length)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < placesFor(this.#cpus); place++) {
       this.#priority.push(this.#prng.next())
@@ -52,14 +49,13 @@ class PosStrategy implements Strategy {
     }
   }
 
-  pick(point: SchedulePoint): number {
+  protected override draw(point: SchedulePoint): number {
     const { current, addr, actions } = point
-    if (++this.#at > this.#fairFrom) return this.#fair.pick(point)
-    if (current >= 0 && this.#words?.has(addr >>> 3) === false) return (this.#taken = current)
+    if (!mayLeave(this.#words, point)) return (this.#taken = current)
     if (current >= 0) {
       this.#pending[current] = addr >>> 3
-      this.#draw(current)
-    } else if (this.#taken >= 0) this.#draw(this.#taken)
+      this.#redraw(current)
+    } else if (this.#taken >= 0) this.#redraw(this.#taken)
     let best = -1
     for (let n = 0; n < actions.count; n++) best = this.#higher(best, actions.nth(n))
     this.#race(best, actions.runnable)
@@ -77,11 +73,11 @@ class PosStrategy implements Strategy {
     if (word === NOWHERE) return
     for (let rest = runnable; rest !== 0; rest &= rest - 1) {
       const cpu = lowestBit(rest)
-      if (cpu !== action && this.#pending[cpu] === word) this.#draw(cpu)
+      if (cpu !== action && this.#pending[cpu] === word) this.#redraw(cpu)
     }
   }
 
-  #draw(action: number): void {
+  #redraw(action: number): void {
     this.#priority[this.#place(action)] = this.#prng.next()
   }
 

@@ -6,10 +6,10 @@
  */
 import { Prng } from '../../base/prng.js'
 import type { Actions } from '../../machine/engine/actions.js'
-import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
-import { FAIR_FROM_UNKNOWN, fairFrom, RoundRobin } from './fair.js'
+import type { SchedulePoint } from '../../machine/engine/controlled.js'
+import { FairStrategy } from './fair.js'
 import type { Profile } from './profile.js'
-import { drawSharedWords } from './sharedWords.js'
+import { drawSharedWords, mayLeave } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 /** Odds of leaving the current CPU at a point, as thresholds of 32 bits. */
@@ -23,28 +23,23 @@ export const RANDOM = {
   make: ({ seed, index, profile }) => new RandomStrategy(seed, index, profile),
 } as const satisfies SampledStrategy
 
-export class RandomStrategy implements Strategy {
+export class RandomStrategy extends FairStrategy {
   readonly #prng: Prng
   readonly #odds: number
-  readonly #fairFrom: number
   /** Words before whose accesses the CPU is left; null: any. */
   readonly #words: ReadonlySet<number> | null
-  #fair: RoundRobin | null = null
-  #at = 0
 
   /** Execution `index` of the exploration with `seed`; `profile`: what executions are like, null if unknown. */
   constructor(seed: number, index: number, profile: Profile | null) {
+    super(profile === null ? null : profile.length)
     this.#prng = Prng.split(seed, index)
     this.#odds = leaveOdds(this.#prng)
     this.#words = profile === null ? null : drawSharedWords(this.#prng, profile)
-    this.#fairFrom = profile === null ? FAIR_FROM_UNKNOWN : fairFrom(profile.length)
   }
 
-  pick(point: SchedulePoint): number {
-    if (++this.#at > this.#fairFrom) return (this.#fair ??= new RoundRobin()).pick(point)
-    const { current } = point
-    if (current >= 0 && this.#words?.has(point.addr >>> 3) === false) return current
-    return randomAction(this.#prng, this.#odds, current, point.actions)
+  protected override draw(point: SchedulePoint): number {
+    if (!mayLeave(this.#words, point)) return point.current
+    return randomAction(this.#prng, this.#odds, point.current, point.actions)
   }
 
   choose(n: number): number {

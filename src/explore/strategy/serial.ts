@@ -4,23 +4,20 @@
  * fair (fair.ts).
  */
 import { actionOf, ActionKind, FIRST_EVENT } from '../../machine/engine/actions.js'
-import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
-import { FAIR_FROM_UNKNOWN, RoundRobin } from './fair.js'
+import type { SchedulePoint } from '../../machine/engine/controlled.js'
+import { FairStrategy } from './fair.js'
 
-export class SerialStrategy implements Strategy {
+export class SerialStrategy extends FairStrategy {
   readonly #first: number
   readonly #cpus: number
-  readonly #fair = new RoundRobin()
-  #at = 0
 
   constructor(first: number, cpus: number) {
+    super(null)
     this.#first = first
     this.#cpus = cpus
   }
 
-  pick(point: SchedulePoint): number {
-    const { current, actions } = point
-    if (++this.#at > FAIR_FROM_UNKNOWN) return this.#fair.pick(point)
+  protected override draw({ current, actions }: SchedulePoint): number {
     if (current >= 0) return current
     for (let next = 0; next < this.#cpus; next++) {
       const action = actionOf(ActionKind.goOn, (this.#first + next) % this.#cpus)

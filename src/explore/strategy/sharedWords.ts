@@ -5,6 +5,7 @@
  * execution draws its own, and how many. Now and then the draw is all words, since the profile may lack one.
  */
 import type { Prng } from '../../base/prng.js'
+import type { SchedulePoint } from '../../machine/engine/controlled.js'
 import type { Profile, SharedWord } from './profile.js'
 
 /**
@@ -31,6 +32,10 @@ export function drawSharedWords(prng: Prng, profile: Profile): ReadonlySet<numbe
   if (count >= all) return profile.sharedWords
   return new Set([...drawSome(prng, profile.shared, count)].map(({ word }) => word))
 }
+
+/** Whether an execution that leaves CPUs only before accesses to `words` may leave the CPU of `point` there. */
+export const mayLeave = (words: ReadonlySet<number> | null, { current, addr }: SchedulePoint): boolean =>
+  current < 0 || words === null || words.has(addr >>> 3)
 
 /** `count` of the words, each as likely as any other; all, if there are no more. */
 export function drawSome(prng: Prng, words: readonly SharedWord[], count: number): ReadonlySet<SharedWord> {

@@ -16,10 +16,10 @@ import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
 import { actionOf, ActionKind, Actions, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
-import { fairFrom, RoundRobin } from './fair.js'
+import { FairStrategy } from './fair.js'
 import type { Profile } from './profile.js'
 import { leaveOdds, randomAction } from './random.js'
-import { drawSome } from './sharedWords.js'
+import { drawSome, mayLeave } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
 
 /** How many words count in an execution, by equal chances; 0: every access. */
@@ -42,22 +42,17 @@ function urwStrategy(seed: number, index: number, profile: Profile): Strategy {
 }
 
 /** Every access counts. */
-export class UrwStrategy implements Strategy {
+export class UrwStrategy extends FairStrategy {
   readonly #prng: Prng
   readonly #left: number[]
-  readonly #fairFrom: number
-  readonly #fair = new RoundRobin()
-  #at = 0
 
   constructor(prng: Prng, profile: Profile) {
+    super(profile.length)
     this.#prng = prng
     this.#left = [...profile.accesses]
-    this.#fairFrom = fairFrom(profile.length)
   }
 
-  pick(point: SchedulePoint): number {
-    if (++this.#at > this.#fairFrom) return this.#fair.pick(point)
-    const { actions } = point
+  protected override draw({ actions }: SchedulePoint): number {
     const action = drawn(this.#prng, this.#left, actions.runnable, actions, EVENT_WEIGHT)
     if (isGoOn(action)) this.#left[action] = (this.#left[action] as number) - 1
     return action
@@ -72,7 +67,7 @@ export class UrwStrategy implements Strategy {
 const FREE = new Actions()
 
 /** Accesses to some words count. */
-export class SelectiveStrategy implements Strategy {
+export class SelectiveStrategy extends FairStrategy {
   readonly #prng: Prng
   /** Accesses that count and are still to come, by CPU. */
   readonly #left: number[]
@@ -81,15 +76,13 @@ export class SelectiveStrategy implements Strategy {
   readonly #odds: number
   /** Words before whose accesses the walk leaves a CPU; null: any. */
   readonly #leaves: ReadonlySet<number> | null
-  readonly #fairFrom: number
-  readonly #fair = new RoundRobin()
   /** Whose access is to be the next that counts; -1: not drawn yet. */
   #intended = -1
   #patience = 0
-  #at = 0
 
   /** So many of the words that CPUs share, at random. */
   constructor(prng: Prng, profile: Profile, words: number) {
+    super(profile.length)
     this.#prng = prng
     this.#left = profile.accesses.map(() => 0)
     this.#pending = profile.accesses.map(() => NOWHERE)
@@ -99,13 +92,12 @@ export class SelectiveStrategy implements Strategy {
     }
     this.#odds = leaveOdds(prng)
     this.#leaves = prng.below(2) === 0 ? null : profile.sharedWords
-    this.#fairFrom = fairFrom(profile.length)
   }
 
-  pick(point: SchedulePoint): number {
+  protected override draw(point: SchedulePoint): number {
     const { current } = point
     if (current >= 0) this.#pending[current] = point.addr >>> 3
-    const action = ++this.#at > this.#fairFrom ? this.#fair.pick(point) : this.#draw(current, point.actions)
+    const action = this.#inTurn(point)
     if (isGoOn(action)) this.#takes(action)
     return action
   }
@@ -114,7 +106,9 @@ export class SelectiveStrategy implements Strategy {
     return this.#prng.below(n)
   }
 
-  #draw(current: number, actions: Actions): number {
+  /** An action that makes no access that counts out of turn, if there is one. */
+  #inTurn(point: SchedulePoint): number {
+    const { current, actions } = point
     const { runnable } = actions
     let held = this.#held(runnable)
     if (held !== 0) {
@@ -123,7 +117,7 @@ export class SelectiveStrategy implements Strategy {
     }
     const free = held === 0 ? actions : this.#without(actions, held)
     const stays = current >= 0 && free.has(current)
-    if (stays && this.#leaves?.has(this.#pending[current] as number) === false) return current
+    if (stays && !mayLeave(this.#leaves, point)) return current
     if (free.count === 0) return actions.from(0)
     return randomAction(this.#prng, this.#odds, stays ? current : -1, free)
   }
@@ -148,7 +142,7 @@ export class SelectiveStrategy implements Strategy {
   /** Whether the draw stands: its CPU can go on, and has not been waited for too long. */
   #mayGoOn(runnable: number, held: number): boolean {
     if (this.#intended < 0 || ((runnable >>> this.#intended) & 1) === 0) return false
-    return ((held >>> this.#intended) & 1) === 1 || ++this.#patience < this.#fairFrom / 4
+    return ((held >>> this.#intended) & 1) === 1 || ++this.#patience < this.fairFrom / 4
   }
 
   #drawIntended(actions: Actions, held: number): number {

@@ -19,8 +19,7 @@ import { Scan, type CollapseControl } from '../mm/collapseScan.js'
 import { Files } from '../mm/file.js'
 import { Folios } from '../mm/folio.js'
 import { Khugepaged } from '../mm/khugepaged.js'
-import { Migrate } from '../mm/migrate.js'
-import { TTU_RMAP_LOCKED } from '../mm/migrationEntries.js'
+import { MigrationEntries, TTU_RMAP_LOCKED } from '../mm/migrationEntries.js'
 import { Mms } from '../mm/mms.js'
 import { PageAllocator } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
@@ -144,7 +143,7 @@ export const findVmaUnlocked = defineMutant({
   parts: { Khugepaged: LooksUpFirst },
 })
 
-class WalksUnlocked extends Migrate {
+class WalksUnlocked extends MigrationEntries {
   override *tryToMigrate(folio: PhysAddr, flags = 0): Step<void> {
     yield* super.tryToMigrate(folio, flags | TTU_RMAP_LOCKED)
   }
@@ -155,7 +154,7 @@ export const rmapUnlocked = defineMutant({
   summary: 'migration walks the reverse map without the lock of the anon_vma',
   symptom: 'the walk misses a mapping, or follows a VMA that is gone',
   scenarios: ['compaction-vs-gup'],
-  parts: { Migrate: WalksUnlocked },
+  parts: { MigrationEntries: WalksUnlocked },
 })
 
 class ChangesTopUnlocked extends PageTables {

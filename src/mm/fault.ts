@@ -101,7 +101,7 @@ export class FaultHandler extends Part {
     flags: number,
   ): Step<number> {
     if (isSwapPmd(pmd)) {
-      yield* this.k.migrate.pmdMigrationEntryWait(mm, pmdp)
+      yield* this.k.migrationEntries.pmdMigrationEntryWait(mm, pmdp)
       return 0
     }
     if (pmdProtnone(pmd)) return yield* this.k.hugeFault.doHugePmdNumaPage(vma, addr, pmdp, pmd)
@@ -121,7 +121,7 @@ export class FaultHandler extends Part {
     this.k.tables.pteUnmap()
     if (pteNone(pte)) return yield* this.doPteMissing(mm, vma, addr, pmdp, flags)
     if (!ptePresent(pte)) {
-      if (isMigrationEntry(pte)) yield* this.k.migrate.migrationEntryWait(mm, pmdp, addr)
+      if (isMigrationEntry(pte)) yield* this.k.migrationEntries.migrationEntryWait(mm, pmdp, addr)
       return 0
     }
     return yield* this.handlePresentPte(mm, vma, addr, pmdp, pte, flags)

@@ -35,6 +35,7 @@ import type { HugeMemory } from './hugeMemory.js'
 import type { Khugepaged } from './khugepaged.js'
 import type { Madvise } from './madvise.js'
 import type { Migrate } from './migrate.js'
+import type { MigrationEntries } from './migrationEntries.js'
 import type { Mmap } from './mmap.js'
 import type { MmuGather } from './mmuGather.js'
 import type { Mms } from './mms.js'
@@ -43,6 +44,7 @@ import type { Mremap } from './mremap.js'
 import type { Memmap } from './page.js'
 import type { PageAllocator } from './pageAllocator.js'
 import type { PageTables } from './pageTables.js'
+import type { PageVmaMapped } from './pageVmaMapped.js'
 import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { Reclaim } from './reclaim.js'
@@ -124,6 +126,8 @@ export interface PartClasses {
   readonly HugeFault: typeof HugeFault
   readonly HugeMemory: typeof HugeMemory
   readonly SplitFolio: typeof SplitFolio
+  readonly PageVmaMapped: typeof PageVmaMapped
+  readonly MigrationEntries: typeof MigrationEntries
   readonly Migrate: typeof Migrate
   readonly CollapseScan: typeof CollapseScan
   readonly Khugepaged: typeof Khugepaged
@@ -186,6 +190,8 @@ export class Kernel {
   readonly hugeFault: HugeFault
   readonly huge: HugeMemory
   readonly splitFolio: SplitFolio
+  readonly pageVmaMapped: PageVmaMapped
+  readonly migrationEntries: MigrationEntries
   readonly migrate: Migrate
   readonly collapseScan: CollapseScan
   readonly khugepaged: Khugepaged
@@ -238,6 +244,8 @@ export class Kernel {
     this.hugeFault = new parts.HugeFault(this)
     this.huge = new parts.HugeMemory(this)
     this.splitFolio = new parts.SplitFolio(this)
+    this.pageVmaMapped = new parts.PageVmaMapped(this)
+    this.migrationEntries = new parts.MigrationEntries(this)
     this.migrate = new parts.Migrate(this)
     this.collapseScan = new parts.CollapseScan(this)
     this.khugepaged = new parts.Khugepaged(this)

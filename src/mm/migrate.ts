@@ -14,14 +14,14 @@ import { assert } from '../base/assert.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
-import { MigrationEntries } from './migrationEntries.js'
 import { EAGAIN, EBUSY, ENOMEM } from './mmStruct.js'
 import { NO_PAGE, PAGE, PG_DIRTY, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
+import { Part } from './part.js'
 
 /** Flags that go with the contents: folio_migrate_flags(). */
 const MIGRATED_FLAGS = PG_REFERENCED | PG_UPTODATE | PG_DIRTY | PG_SWAPBACKED
 
-export class Migrate extends MigrationEntries {
+export class Migrate extends Part {
   /**
    * Compaction of one frame, whatever it is used for by now: isolates the folio at `pfn` and moves it. 0, or -EBUSY
    * when there is nothing that could be moved, or the result of migrateIsolated().
@@ -91,10 +91,10 @@ export class Migrate extends MigrationEntries {
     // Locked before it can be found through a mapping: a fault may then wait for either folio.
     const locked = yield* folios.folioTrylock(dst)
     assert(locked, 'nobody else knows the new folio')
-    yield* this.tryToMigrate(src)
+    yield* this.k.migrationEntries.tryToMigrate(src)
     const unmapped = (yield* folios.folioMapcount(src)) === 0
     const result = unmapped ? yield* this.migrateFolio(dst, src) : -EAGAIN
-    yield* this.removeMigrationPtes(src, result === 0 ? dst : src)
+    yield* this.k.migrationEntries.removeMigrationPtes(src, result === 0 ? dst : src)
     yield* folios.folioUnlock(dst)
     yield* anonVmas.putAnonVma(anonVma)
     return result

@@ -1,6 +1,5 @@
 /**
  * Migration entries: mappings of a folio that stand still while it is moved or split, and the faults that wait for it.
- * The first part of Migrate.
  *
  * Source: mm/rmap.c try_to_migrate(), mm/huge_memory.c set_pmd_migration_entry() and remove_migration_pmd(),
  * mm/migrate.c remove_migration_ptes() and migration_entry_wait() (v6.12).
@@ -36,7 +35,8 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { PAGE, PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
-import { PageVmaMapped, PVMW_MIGRATION, PVMW_SYNC, type PageVmaMappedWalk } from './pageVmaMapped.js'
+import { PageVmaMappedWalk, PVMW_MIGRATION, PVMW_SYNC, type RmapVisitor } from './pageVmaMapped.js'
+import { Part } from './part.js'
 import { migrationEntry, pageProt } from './splitHugePmd.js'
 
 /** Split huge PMDs on the way, into migration entries. */
@@ -46,7 +46,9 @@ export const TTU_SYNC = 0x10
 /** The caller holds the anon_vma lock. */
 export const TTU_RMAP_LOCKED = 0x80
 
-export abstract class MigrationEntries extends PageVmaMapped {
+export class MigrationEntries extends Part implements RmapVisitor {
+  protected readonly pvmw = new PageVmaMappedWalk(this);
+
   /**
    * try_to_migrate(): replaces the mappings of an anonymous folio by migration entries, as far as its pages are not
    * pinned; the folio's mapcount tells how far. Caller: folio lock and a reference; something keeps the anon_vma.
@@ -56,8 +58,8 @@ export abstract class MigrationEntries extends PageVmaMapped {
     const anonVma = this.k.folios.folioAnonVma(folio)
     const locked = (flags & TTU_RMAP_LOCKED) !== 0
     if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
-    const walk = (flags & TTU_SYNC) !== 0 ? PVMW_SYNC : 0
-    yield* this.rmapWalkAnon(anonVma, walk | (flags & TTU_SPLIT_HUGE_PMD), folio, folio)
+    const walk = ((flags & TTU_SYNC) !== 0 ? PVMW_SYNC : 0) | (flags & TTU_SPLIT_HUGE_PMD)
+    yield* this.k.pageVmaMapped.rmapWalkAnon(this.pvmw.of(folio, folio, walk), anonVma)
     if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
@@ -68,26 +70,24 @@ export abstract class MigrationEntries extends PageVmaMapped {
   *removeMigrationPtes(src: PhysAddr, dst: PhysAddr, locked = false): Step<void> {
     const anonVma = this.k.folios.folioAnonVma(dst)
     if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
-    yield* this.rmapWalkAnon(anonVma, PVMW_SYNC | PVMW_MIGRATION, dst, src)
+    yield* this.k.pageVmaMapped.rmapWalkAnon(this.pvmw.of(dst, src, PVMW_SYNC | PVMW_MIGRATION), anonVma)
     if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
   // ---- the walk's visits ------------------------------------------------------------------------------------------
 
   /** A huge mapping that is to be split on the way is split before the walk looks at it. */
-  protected override *walkPmd(pvmw: PageVmaMappedWalk, end: VirtAddr): Step<boolean> {
-    const { flags, vma, address, pmdp, folio } = pvmw
+  *beforePmd({ flags, vma, address, pmdp, folio }: PageVmaMappedWalk): Step<void> {
     if ((flags & TTU_SPLIT_HUGE_PMD) !== 0) yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, address, true, folio)
-    return yield* super.walkPmd(pvmw, end)
   }
 
-  protected override *visitPmd(pvmw: PageVmaMappedWalk, pmd: PteWord): Step<boolean> {
+  *visitPmd(pvmw: PageVmaMappedWalk, pmd: PteWord): Step<boolean> {
     if ((pvmw.flags & PVMW_MIGRATION) === 0) return yield* this.setPmdMigrationEntry(pvmw)
     yield* this.removeMigrationPmd(pvmw, pmd)
     return true
   }
 
-  protected override *visitPte(pvmw: PageVmaMappedWalk, pte: PteWord): Step<boolean> {
+  *visitPte(pvmw: PageVmaMappedWalk, pte: PteWord): Step<boolean> {
     if ((pvmw.flags & PVMW_MIGRATION) === 0) return yield* this.setPteMigrationEntry(pvmw)
     yield* this.removeMigrationPte(pvmw, pte)
     return true
@@ -96,7 +96,7 @@ export abstract class MigrationEntries extends PageVmaMapped {
   /**
    * Ends try_to_migrate() when nothing maps the folio any more; only a complete walk knows that of migration entries.
    */
-  protected override *visitedVma({ flags, folio }: PageVmaMappedWalk): Step<boolean> {
+  *visitedVma({ flags, folio }: PageVmaMappedWalk): Step<boolean> {
     return (flags & PVMW_MIGRATION) !== 0 || (yield* this.k.folios.folioMapcount(folio)) > 0
   }
 

@@ -1,19 +1,21 @@
 /**
  * The walking side of the reverse map: from a folio to the entries that map it, or that wait for it.
  *
- * Source: mm/page_vma_mapped.c page_vma_mapped_walk(), mm/rmap.c rmap_walk_anon() (v6.12). Upstream hands one place
- * after the other to its caller; here the caller is the subclass, which is visited under the lock of the place.
+ * Source: mm/page_vma_mapped.c page_vma_mapped_walk(), mm/rmap.c rmap_walk_anon(), rmap_walk_file() (v6.12). Upstream
+ * hands one place after the other to its caller; here the caller is a visitor, which is called under the lock of the
+ * place.
  *
- * Left out: file folios (none migrates here) and hugetlb. The PTE lock is held across the folio's entries of one table,
- * as upstream's walk keeps it from the first that it finds.
+ * Left out: hugetlb. The PTE lock is held across the folio's entries of one table, as upstream's walk keeps it from the
+ * first that it finds.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pmdPfn, pmdPresent, pmdTransHuge, ptePfn, ptePresent, isMigrationEntry, swpOffsetPfn } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
+import { downRead, upRead } from '../sync/rwsem.js'
 import { Level } from '../arch/level.js'
 import { Part } from './part.js'
-import { ANON_VMA, VMA } from './mmStruct.js'
+import { ANON_VMA, FILE, VMA } from './mmStruct.js'
 import { PAGE } from './page.js'
 
 /** Take the lock even of what looks empty: a zap may have cleared it and not yet dropped the mapcount. */
@@ -21,8 +23,24 @@ export const PVMW_SYNC = 1
 /** Look for migration entries instead of mappings. */
 export const PVMW_MIGRATION = 2
 
-/** struct page_vma_mapped_walk: what a walk looks for, and the place that it has come to. */
+/** The part that began a walk, as rmap_one() of struct rmap_walk_control. A result of false ends the walk. */
+export interface RmapVisitor {
+  /** Every PMD entry of the range, before the walk looks at it; no page-table lock held. */
+  beforePmd(pvmw: PageVmaMappedWalk): Step<void>
+  /** A PMD that maps the folio as a whole, or is its migration entry; PMD lock held. */
+  visitPmd(pvmw: PageVmaMappedWalk, pmd: PteWord): Step<boolean>
+  /** A PTE that maps page `index` of the folio, or is its migration entry; PTE lock held. */
+  visitPte(pvmw: PageVmaMappedWalk, pte: PteWord): Step<boolean>
+  /** After each VMA. */
+  visitedVma(pvmw: PageVmaMappedWalk): Step<boolean>
+}
+
+/**
+ * struct page_vma_mapped_walk: the subject of a walk, and the place that it has come to. A visitor has one, since no
+ * visit begins another walk of its part.
+ */
 export class PageVmaMappedWalk {
+  readonly visitor: RmapVisitor
   /** PVMW_ flags, and TTU_ flags of the caller. */
   flags = 0
   /** Says where to look. */
@@ -37,40 +55,44 @@ export class PageVmaMappedWalk {
   ptep = phys(0)
   /** The page of `old` that a visited PTE is about. */
   index = 0
+
+  constructor(visitor: RmapVisitor) {
+    this.visitor = visitor
+  }
+
+  /** The subject of the next walk: places where `old` is mapped (PVMW_MIGRATION: waited for); `folio` has them. */
+  of(folio: PhysAddr, old: PhysAddr, flags: number): this {
+    this.folio = folio
+    this.old = old
+    this.flags = flags
+    return this
+  }
 }
 
-export abstract class PageVmaMapped extends Part {
-  /** The walk of this CPU: no visit begins another. */
-  protected readonly pvmw = new PageVmaMappedWalk()
-
-  /**
-   * rmap_walk_anon(): visits every place where `old` is mapped (PVMW_MIGRATION: waited for), in all VMAs of `anonVma`;
-   * `folio` says where to look, and is `old` unless it replaces it. Ends early when a visit or visitedVma() returns
-   * false. Caller: the lock of both folios, the anon_vma lock.
-   */
-  protected *rmapWalkAnon(anonVma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<void> {
+export class PageVmaMapped extends Part {
+  /** rmap_walk_anon(): visits all VMAs of `anonVma`. Caller: the lock of both folios, the anon_vma lock. */
+  *rmapWalkAnon(pvmw: PageVmaMappedWalk, anonVma: PhysAddr): Step<void> {
     this.k.anonVmas.anonVmaAssertLocked(anonVma)
     for (let vma = peek32(anonVma + ANON_VMA.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.anonNext)) {
-      if (!(yield* this.walkVma(phys(vma), flags, folio, old))) return
-      if (!(yield* this.visitedVma(this.pvmw))) return
+      if (!(yield* this.walkVma(pvmw, phys(vma)))) return
+      if (!(yield* pvmw.visitor.visitedVma(pvmw))) return
     }
   }
 
-  /** A PMD that maps `old` as a whole, or is its migration entry; PMD lock held. False ends the walk. */
-  protected abstract visitPmd(pvmw: PageVmaMappedWalk, pmd: PteWord): Step<boolean>
-
-  /** A PTE that maps page `index` of `old`, or is its migration entry; PTE lock held. False ends the walk. */
-  protected abstract visitPte(pvmw: PageVmaMappedWalk, pte: PteWord): Step<boolean>
-
-  /** After each VMA; false ends the walk. */
-  protected abstract visitedVma(pvmw: PageVmaMappedWalk): Step<boolean>
+  /** rmap_walk_file(): visits all VMAs of `file`, under its i_mmap lock. Caller: the lock of the folio. */
+  *rmapWalkFile(pvmw: PageVmaMappedWalk, file: PhysAddr): Step<void> {
+    const lock = phys(file + FILE.at.rwsem)
+    yield* downRead(this.cpu, this.k.rcu, lock)
+    for (let vma = peek32(file + FILE.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.fileNext)) {
+      if (!(yield* this.walkVma(pvmw, phys(vma)))) break
+      if (!(yield* pvmw.visitor.visitedVma(pvmw))) break
+    }
+    yield* upRead(this.cpu, lock)
+  }
 
   /** Part of page_vma_mapped_walk(): the part of the folio's range that lies in `vma`, table by table. */
-  protected *walkVma(vma: PhysAddr, flags: number, folio: PhysAddr, old: PhysAddr): Step<boolean> {
-    const { pvmw } = this
-    pvmw.flags = flags
-    pvmw.folio = folio
-    pvmw.old = old
+  protected *walkVma(pvmw: PageVmaMappedWalk, vma: PhysAddr): Step<boolean> {
+    const { folio } = pvmw
     pvmw.vma = vma
     const index = peekF64(folio + PAGE.at.index)
     const end = this.clip(vma, index + this.k.folios.folioNrPages(folio))
@@ -93,6 +115,7 @@ export abstract class PageVmaMapped extends Part {
 
   /** Part of page_vma_mapped_walk(): one PMD entry, which translates up to `end`. */
   protected *walkPmd(pvmw: PageVmaMappedWalk, end: VirtAddr): Step<boolean> {
+    yield* pvmw.visitor.beforePmd(pvmw)
     const seen = yield* this.k.ops.pmdpGetLockless(pvmw.pmdp)
     this.k.observer.tableRead(this.cpu, Level.pmd, pvmw.pmdp)
     if (isHuge(seen)) {
@@ -121,7 +144,7 @@ export abstract class PageVmaMapped extends Part {
     let goOn = true
     if (huge && this.pmdMatches(pvmw, pmd)) {
       pvmw.address = this.k.geo.pmdAlignDown(pvmw.address)
-      goOn = yield* this.visitPmd(pvmw, pmd)
+      goOn = yield* pvmw.visitor.visitPmd(pvmw, pmd)
     }
     yield* this.k.tables.pmdUnlock(pvmw.pmdp)
     if (!huge) return PmdVerdict.table
@@ -140,7 +163,7 @@ export abstract class PageVmaMapped extends Part {
       pvmw.index = this.pteIndexIn(pvmw, pte)
       pvmw.address = at
       pvmw.ptep = ptep
-      if (pvmw.index >= 0) goOn = yield* this.visitPte(pvmw, pte)
+      if (pvmw.index >= 0) goOn = yield* pvmw.visitor.visitPte(pvmw, pte)
       ptep = phys(ptep + 8)
     }
     yield* this.k.tables.pteUnmapUnlock(first)

@@ -2,7 +2,7 @@
  * Reclaim of page cache: clean pages of a file are unmapped everywhere, taken out of the cache and freed; the next
  * access reads them anew.
  *
- * Source: mm/vmscan.c shrink_folio_list(), __remove_mapping(), mm/rmap.c try_to_unmap(), rmap_walk_file() (v6.12).
+ * Source: mm/vmscan.c shrink_folio_list(), __remove_mapping(), mm/rmap.c try_to_unmap() (v6.12).
  *
  * Left out: LRU lists and aging (whoever calls has chosen the pages; that a page is on a list is a flag of it),
  * writeback (dirty pages stay), swap (anonymous and shared memory stay), workingset shadows, large folios of files.
@@ -14,17 +14,19 @@
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import { pteDirty } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32 } from '../machine/image/guarded.js'
 import { load32 } from '../machine/image/image.js'
-import { downRead, downReadTrylock, upRead } from '../sync/rwsem.js'
+import { downReadTrylock, upRead } from '../sync/rwsem.js'
 import { FILE, MM, VM_LOCKED, VMA } from './mmStruct.js'
 import { PAGE, PG_DIRTY, PG_LRU } from './page.js'
-import { PageVmaMapped, type PageVmaMappedWalk } from './pageVmaMapped.js'
+import { PageVmaMappedWalk, type RmapVisitor } from './pageVmaMapped.js'
+import { Part } from './part.js'
 
 /** Clears first and flushes once for all. */
 const TTU_BATCH_FLUSH = 0x40
 
-export class Reclaim extends PageVmaMapped {
+export class Reclaim extends Part implements RmapVisitor {
+  protected readonly pvmw = new PageVmaMappedWalk(this);
+
   /**
    * Pages `first` … `first` + `count` - 1 of `file`, as far as they are cached; returns how many were freed. Caller: no
    * locks.
@@ -84,15 +86,11 @@ export class Reclaim extends PageVmaMapped {
   /** try_to_unmap(): unmaps a folio of a file wherever it is mapped. Caller: the folio lock, a reference. */
   *tryToUnmap(file: PhysAddr, folio: PhysAddr, flags: number): Step<void> {
     this.k.folios.folioAssertLocked(folio)
-    const lock = phys(file + FILE.at.rwsem)
-    yield* downRead(this.cpu, this.k.rcu, lock)
-    for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext)))
-      if (!(yield* this.walkVma(vma, flags, folio, folio))) break
-    yield* upRead(this.cpu, lock)
+    yield* this.k.pageVmaMapped.rmapWalkFile(this.pvmw.of(folio, folio, flags), file)
   }
 
   /** Part of try_to_unmap_one(). False: locked memory stays, and with it the page. */
-  protected override *visitPte({ flags, vma, address, ptep, folio }: PageVmaMappedWalk): Step<boolean> {
+  *visitPte({ flags, vma, address, ptep, folio }: PageVmaMappedWalk): Step<boolean> {
     if ((load32(vma + VMA.at.flags) & VM_LOCKED) !== 0) return false
     const mm = this.k.mmOf(vma)
     const old = yield* this.clear(flags, mm, vma, address, ptep)
@@ -113,12 +111,14 @@ export class Reclaim extends PageVmaMapped {
     return old
   }
 
+  *beforePmd(): Step<void> {}
+
   /** No huge pages of files. */
-  protected override *visitPmd(): Step<boolean> {
+  *visitPmd(): Step<boolean> {
     return true
   }
 
-  protected override *visitedVma(): Step<boolean> {
+  *visitedVma(): Step<boolean> {
     return true
   }
 }

@@ -66,7 +66,7 @@ export class SplitFolio extends Part {
 
   /** unmap_folio(): mappings become migration entries, and with them go the mappings' references. */
   protected *unmapFolio(folio: PhysAddr): Step<void> {
-    yield* this.k.migrate.tryToMigrate(folio, this.unmapFlags())
+    yield* this.k.migrationEntries.tryToMigrate(folio, this.unmapFlags())
   }
 
   /**
@@ -157,7 +157,7 @@ export class SplitFolio extends Part {
   protected *remapPage(folio: PhysAddr, pieces: number): Step<void> {
     for (let i = 0; i < pieces; i++) {
       const piece = phys(folio + i * PAGE.size)
-      yield* this.k.migrate.removeMigrationPtes(piece, piece, true)
+      yield* this.k.migrationEntries.removeMigrationPtes(piece, piece, true)
     }
   }
 

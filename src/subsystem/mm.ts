@@ -20,6 +20,7 @@ import { SplitHugePmd } from '../mm/splitHugePmd.js'
 import { Khugepaged } from '../mm/khugepaged.js'
 import { Madvise } from '../mm/madvise.js'
 import { Migrate } from '../mm/migrate.js'
+import { MigrationEntries } from '../mm/migrationEntries.js'
 import { Mmap } from '../mm/mmap.js'
 import { MmuGather } from '../mm/mmuGather.js'
 import { Mms, placeAddressSpaces } from '../mm/mms.js'
@@ -27,6 +28,7 @@ import { Mprotect } from '../mm/mprotect.js'
 import { Mremap } from '../mm/mremap.js'
 import { PageAllocator, placeZone } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
+import { PageVmaMapped } from '../mm/pageVmaMapped.js'
 import { Reclaim } from '../mm/reclaim.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
@@ -63,6 +65,8 @@ export const mm = defineSubsystem({
     HugeFault,
     HugeMemory,
     SplitFolio,
+    PageVmaMapped,
+    MigrationEntries,
     Migrate,
     CollapseScan,
     Khugepaged,

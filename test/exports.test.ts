@@ -18,7 +18,6 @@ const WITHOUT_CALLER: Readonly<Record<string, string>> = {
   'Geometry.entrySize': 'tests compute the edges of each level from it',
   'Mprotect.changeProtNuma': 'makes the entries of which doNumaPage() handles the faults',
   'PageAllocator.freeCount': 'tests count the free frames of a machine at rest',
-  'Mlock.doMunlock': 'the system call of the recordings of the real kernel, which tests replay',
   expectedMaps: 'the model of recordings applied to one log, which tests compare with snapshots',
   pteWord: 'tests write entries as numbers',
 }

@@ -58,6 +58,9 @@ export interface MachineRegions {
   readonly program: ProgramRegions
 }
 
+/** A file of so many pages, or a segment of SysV shared memory. */
+export type FileSpec = number | { readonly segment: number }
+
 /** One CPU as this thread sees it. */
 export interface BootedCpu {
   readonly cpu: Cpu
@@ -135,14 +138,15 @@ export class Machine {
    * Boots a new image: formats memory, makes the first process, runs `program` in it on CPU 0, and leaves every CPU
    * idle in that process. The kernel that boots is the one that runs, bug and all.
    */
-  boot(program: Program, change: KernelChange | null, files: readonly number[] = []): void {
+  boot(program: Program, change: KernelChange | null, files: readonly FileSpec[] = []): void {
     const solo = Array.from({ length: this.config.cpus }, (_, id) => this.makeCpu(id, new SoloEngine(), change))
     const first = solo[0]
     assert(first !== undefined, 'a machine has a CPU')
     const { kernel } = first
     formatSubsystems(kernel)
     drive(kernel.rcu.ctKernelEnter())
-    for (const pages of files) drive(kernel.files.openFile(pages))
+    for (const file of files)
+      drive(typeof file === 'number' ? kernel.files.openFile(file) : kernel.files.newSegment(file.segment))
     const mm = drive(kernel.mms.mmAlloc())
     assert(mm !== 0, 'the first process has memory')
     drive(kernel.tlbFlush.switchMmIrqsOff(mm))

@@ -100,6 +100,7 @@ export class AnonVmas extends Part {
     const differing = peek32(a + VMA.at.flags) ^ peek32(b + VMA.at.flags)
     if (end !== peekF64(b + VMA.at.start) || (differing & ~(VM_READ | VM_WRITE | VM_EXEC)) !== 0) return false
     if (peek32(a + VMA.at.file) !== peek32(b + VMA.at.file)) return false
+    if (peek32(a + VMA.at.label) !== peek32(b + VMA.at.label)) return false
     return peekF64(b + VMA.at.pgoff) === peekF64(a + VMA.at.pgoff) + (end - start) / this.k.geo.pageSize
   }
 

@@ -1,15 +1,14 @@
 /**
  * brk(): the end of the heap.
  *
- * Source: mm/mmap.c brk() and do_brk_flags() (v6.12). Left out: RLIMIT_DATA, mlockall(), and the early release of
- * mmap_lock.
+ * Source: mm/mmap.c brk() and do_brk_flags() (v6.12). Left out: RLIMIT_DATA, and the early release of mmap_lock.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peekF64, pokeF64 } from '../machine/image/guarded.js'
+import { peek32, peekF64, pokeF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import { STACK_GUARD_GAP } from './unmappedArea.js'
-import { MM, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from './mmStruct.js'
+import { MM, VM_LOCKED, VM_MAYEXEC, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_WRITE } from './mmStruct.js'
 
 const HEAP = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
@@ -25,7 +24,9 @@ export class Brk extends Part {
       if (newEnd < oldEnd) this.k.observer.callReturns(this.cpu, 'unmap', mm, newEnd, oldEnd, stamp)
     }
     const now = peekF64(mm + MM.at.brk)
+    const locked = (peek32(mm + MM.at.defFlags) & VM_LOCKED) !== 0
     yield* this.k.mms.mmapWriteUnlock(mm)
+    if (locked && newEnd > oldEnd && now === brk) yield* this.k.mmap.mlock.mmPopulate(mm, oldEnd, newEnd, true)
     return now
   }
 
@@ -48,6 +49,7 @@ export class Brk extends Part {
     const next = this.k.vmas.findVmaIntersection(mm, from, to + pageSize + STACK_GUARD_GAP * pageSize)
     if (next !== 0 && to + pageSize > this.k.mmap.vmStartGap(next)) return false
     if (!(yield* this.k.upper.reach(mm, to))) return false
-    return (yield* this.k.mmap.mmapRegion(mm, from, to - from, HEAP, phys(0), from / pageSize)) === 0
+    const flags = HEAP | peek32(mm + MM.at.defFlags)
+    return (yield* this.k.mmap.mmapRegion(mm, from, to - from, flags, phys(0), from / pageSize)) === 0
   }
 }

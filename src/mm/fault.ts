@@ -58,8 +58,7 @@ export class FaultHandler extends Part {
   *doUserAddrFault(addr: VirtAddr, write: boolean): Step<number> {
     const mm = this.k.mms.currentMm()
     if (mm === 0) return VM_FAULT_SIGSEGV
-    yield* this.k.mms.mmapReadLock(mm)
-    const vma = this.k.vmas.vmaLookup(mm, addr)
+    const vma = yield* this.k.stackGrowth.lockMmAndFindVma(mm, addr)
     const needed = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC
     let result = VM_FAULT_SIGSEGV
     if (vma !== 0 && (peek32(vma + VMA.at.flags) & needed) !== 0)

@@ -17,7 +17,7 @@ import { FrameKind } from '../arch/observer.js'
 import { lockdepAssertHeld, spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
-import { FILE, VMA } from './mmStruct.js'
+import { FILE, SYSV_SEGMENT, VMA } from './mmStruct.js'
 import { NO_PAGE, PAGE, PG_DIRTY, PG_LRU, PG_UPTODATE } from './page.js'
 
 const NO_FILE = phys(0)
@@ -41,6 +41,13 @@ export class Files extends Part {
       `no room for a file of ${pages} pages`,
       `this machine has ${files} files and ${filePages} pages for them`,
     )
+  }
+
+  /** A segment of SysV shared memory of `pages` pages, which shmget() made and nobody removes. Boot. */
+  *newSegment(pages: number): Step<PhysAddr> {
+    const file = yield* this.openFile(pages)
+    poke32(file + FILE.at.zeroed, SYSV_SEGMENT)
+    return file
   }
 
   /** The file opened as number `index`, from 0. */

@@ -41,6 +41,7 @@ import type { MmuGather } from './mmuGather.js'
 import type { Mms } from './mms.js'
 import type { Mprotect } from './mprotect.js'
 import type { Mremap } from './mremap.js'
+import type { Mseal } from './mseal.js'
 import type { Memmap } from './page.js'
 import type { PageAllocator } from './pageAllocator.js'
 import type { PageTables } from './pageTables.js'
@@ -48,10 +49,13 @@ import type { PageVmaMapped } from './pageVmaMapped.js'
 import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { Reclaim } from './reclaim.js'
+import type { RemapFilePages } from './remapFilePages.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
+import type { Shm } from './shm.js'
 import type { SplitHugePmd } from './splitHugePmd.js'
 import type { SplitFolio } from './splitFolio.js'
+import type { StackGrowth } from './stackGrowth.js'
 import type { TlbBatch } from './tlbBatch.js'
 import type { Userfault } from './userfault.js'
 import type { Vmas } from './vma.js'
@@ -140,6 +144,10 @@ export interface PartClasses {
   readonly Mmap: typeof Mmap
   readonly Mprotect: typeof Mprotect
   readonly Mremap: typeof Mremap
+  readonly Mseal: typeof Mseal
+  readonly RemapFilePages: typeof RemapFilePages
+  readonly Shm: typeof Shm
+  readonly StackGrowth: typeof StackGrowth
   readonly Madvise: typeof Madvise
   readonly Brk: typeof Brk
   readonly Fork: typeof Fork
@@ -204,6 +212,10 @@ export class Kernel {
   readonly mmap: Mmap
   readonly mprotect: Mprotect
   readonly mremap: Mremap
+  readonly mseal: Mseal
+  readonly remapFilePages: RemapFilePages
+  readonly shm: Shm
+  readonly stackGrowth: StackGrowth
   readonly madvise: Madvise
   readonly brk: Brk
   readonly fork: Fork
@@ -258,6 +270,10 @@ export class Kernel {
     this.mmap = new parts.Mmap(this)
     this.mprotect = new parts.Mprotect(this)
     this.mremap = new parts.Mremap(this)
+    this.mseal = new parts.Mseal(this)
+    this.remapFilePages = new parts.RemapFilePages(this)
+    this.shm = new parts.Shm(this)
+    this.stackGrowth = new parts.StackGrowth(this)
     this.madvise = new parts.Madvise(this)
     this.brk = new parts.Brk(this)
     this.fork = new parts.Fork(this)

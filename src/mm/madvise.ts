@@ -1,8 +1,10 @@
 /**
  * madvise().
  *
- * Source: mm/madvise.c (v6.12). Left out: MADV_REMOVE, KSM, memory failure, guard pages (v6.13). WILLNEED, COLD and
- * PAGEOUT only check their arguments: there is neither swap nor reclaim that could act on them, so no entry changes.
+ * Source: mm/madvise.c (v6.12; guard pages v6.13, sealing v6.18). Left out: memory failure. KSM is a flag of the VMA
+ * and nothing behind it. Guard pages are discarded, but no marker is left in their place: the next access gets a new
+ * page instead of a signal. MADV_REMOVE unmaps the pages and leaves them in the file. WILLNEED, COLD and PAGEOUT only
+ * check their arguments: there is neither swap nor reclaim that could act on them, so no entry changes.
  * MADV_FREE makes PTEs clean and old, as upstream; nothing ever discards the pages, and huge PMDs it leaves alone: only
  * reclaim would look at the difference.
  */
@@ -23,12 +25,18 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
 import {
+  EACCES,
   EINVAL,
   ENOMEM,
+  EPERM,
   VM_DONTCOPY,
   VM_DONTDUMP,
+  VM_DROPPABLE,
   VM_HUGEPAGE,
   VM_LOCKED,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_READ,
   VM_SHARED,
@@ -44,8 +52,11 @@ export const MADV_SEQUENTIAL = 2
 export const MADV_WILLNEED = 3
 export const MADV_DONTNEED = 4
 export const MADV_FREE = 8
+export const MADV_REMOVE = 9
 export const MADV_DONTFORK = 10
 export const MADV_DOFORK = 11
+export const MADV_MERGEABLE = 12
+export const MADV_UNMERGEABLE = 13
 export const MADV_HUGEPAGE = 14
 export const MADV_NOHUGEPAGE = 15
 export const MADV_DONTDUMP = 16
@@ -58,6 +69,8 @@ export const MADV_POPULATE_READ = 22
 export const MADV_POPULATE_WRITE = 23
 export const MADV_DONTNEED_LOCKED = 24
 export const MADV_COLLAPSE = 25
+export const MADV_GUARD_INSTALL = 102
+export const MADV_GUARD_REMOVE = 103
 
 export const VM_SEQ_READ = 0x8000
 export const VM_RAND_READ = 0x10000
@@ -75,6 +88,8 @@ const FLAG_CHANGES: ReadonlyMap<number, { readonly set: number; readonly clear: 
   [MADV_DODUMP, { set: 0, clear: VM_DONTDUMP }],
   [MADV_WIPEONFORK, { set: VM_WIPEONFORK, clear: 0 }],
   [MADV_KEEPONFORK, { set: 0, clear: VM_WIPEONFORK }],
+  [MADV_MERGEABLE, { set: VM_MERGEABLE, clear: 0 }],
+  [MADV_UNMERGEABLE, { set: 0, clear: VM_MERGEABLE }],
 ])
 
 /** Advice about the pages that are there, under mmap_lock for read. */
@@ -86,6 +101,20 @@ const PAGE_ADVICE: readonly number[] = [
   MADV_PAGEOUT,
   MADV_DONTNEED_LOCKED,
   MADV_COLLAPSE,
+  MADV_REMOVE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
+]
+
+/** is_discard(): advice that takes contents away, which sealed memory refuses. */
+const DISCARDS: readonly number[] = [
+  MADV_FREE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_WIPEONFORK,
+  MADV_GUARD_INSTALL,
 ]
 
 export class Madvise extends Part {
@@ -125,16 +154,55 @@ export class Madvise extends Part {
   /** madvise_update_vma(). */
   protected *madviseUpdateVma(vma: PhysAddr, start: number, end: number, advice: number): Step<number> {
     const old = peek32(vma + VMA.at.flags)
+    if (!this.canMadviseModify(vma, advice)) return -EPERM
     const change = FLAG_CHANGES.get(advice)
     const shared = peek32(vma + VMA.at.file) !== 0 || (old & VM_SHARED) !== 0
     if (change === undefined || (advice === MADV_WIPEONFORK && shared)) return -EINVAL
-    if (advice === MADV_DODUMP && (old & VM_SPECIAL) !== 0) return -EINVAL
+    if (advice === MADV_DODUMP && (old & (VM_SPECIAL | VM_DROPPABLE)) !== 0) return -EINVAL
+    if (advice === MADV_KEEPONFORK && (old & VM_DROPPABLE) !== 0) return -EINVAL
+    // What KSM cannot merge, it is not told of.
+    const excluded = VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_DROPPABLE
+    if (advice === MADV_MERGEABLE && (old & excluded) !== 0) return 0
     const wanted = (old & ~change.clear) | change.set
     if (wanted === old) return 0
     const changed = yield* this.k.vmas.vmaModifyFlags(vma, start as VirtAddr, end as VirtAddr, wanted)
     if (changed === 0) return -ENOMEM
     poke32(changed + VMA.at.flags, wanted)
     return 0
+  }
+
+  /** can_madvise_modify(): what could be written over anyway may be discarded, too. */
+  protected canMadviseModify(vma: PhysAddr, advice: number): boolean {
+    if (this.k.mseal.canModifyVma(vma) || !DISCARDS.includes(advice)) return true
+    const flags = peek32(vma + VMA.at.flags)
+    return (peek32(vma + VMA.at.file) !== 0 && (flags & VM_SHARED) !== 0) || (flags & VM_WRITE) !== 0
+  }
+
+  /**
+   * Gives every VMA of start … end the label, as madvise_set_anon_name() and mbind_range() do theirs. 0, or -ENOMEM at
+   * the end when it has gone over a hole. Takes and releases mmap_lock.
+   */
+  *setLabel(mm: PhysAddr, start: number, len: number, label: number): Step<number> {
+    if (start % this.k.geo.pageSize !== 0) return -EINVAL
+    const end = start + this.k.mmap.pageAlign(len)
+    yield* this.k.mms.mmapWriteLock(mm)
+    let [at, error] = [start, 0]
+    while (at < end) {
+      const vma = this.k.vmas.vmaLookup(mm, at)
+      const next = vma === 0 ? this.k.vmas.findVmaIntersection(mm, at, end) : vma
+      if (vma === 0) error = -ENOMEM
+      if (next === 0) break
+      const from = Math.max(at, peekF64(next + VMA.at.start))
+      const to = Math.min(end, peekF64(next + VMA.at.end))
+      if (peek32(next + VMA.at.label) !== label) {
+        const changed = yield* this.k.vmas.vmaModifyLabel(next, from as VirtAddr, to as VirtAddr, label)
+        if (changed === 0) error = -ENOMEM
+        else poke32(changed + VMA.at.label, label)
+      }
+      at = to
+    }
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return error
   }
 
   // ---- pages --------------------------------------------------------------------------------------------------------
@@ -171,6 +239,7 @@ export class Madvise extends Part {
   ): Step<number> {
     const locked = (peek32(vma + VMA.at.flags) & VM_LOCKED) !== 0
     const file = peek32(vma + VMA.at.file) !== 0
+    if (!this.canMadviseModify(vma, advice)) return -EPERM
     switch (advice) {
       case MADV_DONTNEED:
       case MADV_DONTNEED_LOCKED:
@@ -185,6 +254,12 @@ export class Madvise extends Part {
       case MADV_COLD:
       case MADV_PAGEOUT:
         return locked ? -EINVAL : 0
+      case MADV_REMOVE:
+        return yield* this.madviseRemove(mm, vma, start, end)
+      case MADV_GUARD_INSTALL:
+        return locked ? -EINVAL : yield* this.madviseGuardInstall(mm, vma, start, end)
+      case MADV_GUARD_REMOVE:
+        return (peek32(vma + VMA.at.flags) & VM_SPECIAL) !== 0 ? -EINVAL : 0
       case MADV_COLLAPSE:
         return yield* this.collapse(mm, start, end)
       default:
@@ -198,6 +273,31 @@ export class Madvise extends Part {
     const result = yield* this.k.khugepaged.madviseCollapse(mm, start, end)
     yield* this.k.mms.mmapReadLock(mm)
     return result
+  }
+
+  /** madvise_remove(), without the part of the file system: mmap_lock is given away as for it. */
+  protected *madviseRemove(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
+    const flags = peek32(vma + VMA.at.flags)
+    const file = phys(peek32(vma + VMA.at.file))
+    if ((flags & VM_LOCKED) !== 0 || file === 0) return -EINVAL
+    if ((flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return -EACCES
+    const [first, pages] = [this.k.vmas.pgoffOf(vma, start), (end - start) / this.k.geo.pageSize]
+    yield* this.k.files.getFile(file)
+    yield* this.k.mms.mmapReadUnlock(mm)
+    yield* this.k.zap.unmapMappingPages(file, first, pages)
+    yield* this.k.files.fput(file)
+    yield* this.k.mms.mmapReadLock(mm)
+    return 0
+  }
+
+  /** madvise_guard_install(). */
+  protected *madviseGuardInstall(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
+    const flags = peek32(vma + VMA.at.flags)
+    if ((flags & VM_SPECIAL) !== 0) return -EINVAL
+    // With markers in its tables the VMA is not empty, so that it has to look like one with pages.
+    if ((flags & VM_SHARED) === 0 && (yield* this.k.anonVmas.anonVmaPrepare(vma)) !== 0) return -ENOMEM
+    yield* this.k.zap.zapPageRangeSingle(mm, vma, start, end)
+    return 0
   }
 
   // ---- MADV_FREE ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /**
- * mlock(), munlock(), and populating memory: faulting pages in before they are touched.
+ * mlock(), munlock(), mlockall(), and populating memory: faulting pages in before they are touched.
  *
  * Source: mm/mlock.c, mm/gup.c __mm_populate() and faultin_page_range() (v6.12). Left out: PG_mlocked, the unevictable
  * list and RLIMIT_MEMLOCK: nothing is reclaimed here, so a locked page is one that is there.
@@ -7,7 +7,7 @@
  * Populating looks at each page and faults until it is usable. That is gup without references; entries are read
  * without locks, which is enough to decide whether to fault once more.
  */
-import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
   pmdLeaf,
   pmdPresent,
@@ -22,7 +22,25 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './fault.js'
 import { Part } from './part.js'
-import { EAGAIN, EFAULT, EINVAL, ENOMEM, VM_EXEC, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
+import {
+  EAGAIN,
+  EFAULT,
+  EINVAL,
+  ENOMEM,
+  MM,
+  VM_DROPPABLE,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VMA,
+} from './mmStruct.js'
+import { VM_SPECIAL } from './vmaMerge.js'
+
+export const MCL_CURRENT = 1
+export const MCL_FUTURE = 2
+export const MCL_ONFAULT = 4
 
 /** Locked when touched, not before. */
 export const VM_LOCKONFAULT = 0x80000
@@ -37,7 +55,7 @@ export class Mlock extends Part {
     const end = first + this.k.mmap.pageAlign(len + (start - first))
     const error = yield* this.lockRange(mm, first, end, onfault ? VM_LOCKED_MASK : VM_LOCKED)
     if (error !== 0) return error
-    const populated = yield* this.mmPopulate(mm, first, end)
+    const populated = yield* this.mmPopulate(mm, first, end, false)
     // What POSIX wants mlock() to say.
     return populated === -EFAULT ? -ENOMEM : populated === -ENOMEM ? -EAGAIN : populated
   }
@@ -45,6 +63,38 @@ export class Mlock extends Part {
   *doMunlock(mm: PhysAddr, start: number, len: number): Step<number> {
     const first = this.k.geo.pageAlignDown(start as VirtAddr)
     return yield* this.lockRange(mm, first, first + this.k.mmap.pageAlign(len + (start - first)), 0)
+  }
+
+  /** sys_mlockall(): 0 or a negative errno; pages that cannot be had are no error. */
+  *sysMlockall(mm: PhysAddr, flags: number): Step<number> {
+    const known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT
+    if (flags === 0 || (flags & ~known) !== 0 || flags === MCL_ONFAULT) return -EINVAL
+    yield* this.k.mms.mmapWriteLock(mm)
+    yield* this.applyMlockallFlags(mm, flags)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    if ((flags & MCL_CURRENT) !== 0) yield* this.mmPopulate(mm, 0, this.k.geo.taskSize, true)
+    return 0
+  }
+
+  /** sys_munlockall(). */
+  *sysMunlockall(mm: PhysAddr): Step<number> {
+    yield* this.k.mms.mmapWriteLock(mm)
+    yield* this.applyMlockallFlags(mm, 0)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return 0
+  }
+
+  /** apply_mlockall_flags(): for new mappings, and for all that there are unless only those are asked for. */
+  protected *applyMlockallFlags(mm: PhysAddr, flags: number): Step<void> {
+    const locked = (flags & MCL_ONFAULT) !== 0 ? VM_LOCKED_MASK : VM_LOCKED
+    const others = peek32(mm + MM.at.defFlags) & ~VM_LOCKED_MASK
+    poke32(mm + MM.at.defFlags, (flags & MCL_FUTURE) !== 0 ? others | locked : others)
+    if ((flags & MCL_FUTURE) !== 0 && (flags & MCL_CURRENT) === 0) return
+    const wanted = (flags & MCL_CURRENT) !== 0 ? locked : 0
+    for (let vma = phys(peek32(mm + MM.at.firstVma)); vma !== 0; vma = this.k.vmas.next(vma)) {
+      const fixed = yield* this.mlockFixup(vma, peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end), wanted)
+      if (fixed !== 0) vma = fixed
+    }
   }
 
   /** Part of do_mlock(). */
@@ -63,21 +113,29 @@ export class Mlock extends Part {
       const vma = this.k.vmas.vmaLookup(mm, at)
       if (vma === 0) return -ENOMEM
       const to = Math.min(end, peekF64(vma + VMA.at.end))
-      const wanted = (peek32(vma + VMA.at.flags) & ~VM_LOCKED_MASK) | flags
-      if (wanted !== peek32(vma + VMA.at.flags)) {
-        const changed = yield* this.k.vmas.vmaModifyFlags(vma, at as VirtAddr, to as VirtAddr, wanted)
-        if (changed === 0) return -ENOMEM
-        poke32(changed + VMA.at.flags, wanted)
-      }
+      if ((yield* this.mlockFixup(vma, at, to, flags)) === 0) return -ENOMEM
       at = to
     }
     return 0
   }
 
+  /** mlock_fixup(): the VMA that start … end of `vma` is in afterwards; 0 without memory for one. */
+  protected *mlockFixup(vma: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
+    const old = peek32(vma + VMA.at.flags)
+    const wanted = (old & ~VM_LOCKED_MASK) | flags
+    if (wanted === old || (old & (VM_SPECIAL | VM_DROPPABLE)) !== 0) return vma
+    const changed = yield* this.k.vmas.vmaModifyFlags(vma, start as VirtAddr, end as VirtAddr, wanted)
+    if (changed !== 0) poke32(changed + VMA.at.flags, wanted)
+    return changed
+  }
+
   // ---- populate ----------------------------------------------------------------------------------------------------
 
-  /** __mm_populate(): every mapped page of start … end. 0 or a negative errno; stops at the first. Takes mmap_lock. */
-  *mmPopulate(mm: PhysAddr, start: number, end: number): Step<number> {
+  /**
+   * __mm_populate(): every mapped page of start … end. 0 or a negative errno; stops at the first unless it is to ignore
+   * them. Takes mmap_lock.
+   */
+  *mmPopulate(mm: PhysAddr, start: number, end: number, ignoreErrors: boolean): Step<number> {
     yield* this.k.mms.mmapReadLock(mm)
     let error = 0
     for (let at = start; at < end && error === 0;) {
@@ -85,6 +143,7 @@ export class Mlock extends Part {
       if (vma === 0) break
       const to = Math.min(end, peekF64(vma + VMA.at.end))
       error = yield* this.populateVmaPageRange(vma, Math.max(at, peekF64(vma + VMA.at.start)), to)
+      if (ignoreErrors) error = 0
       at = to
     }
     yield* this.k.mms.mmapReadUnlock(mm)

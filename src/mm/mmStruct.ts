@@ -75,6 +75,7 @@ export const MM = struct('mm', 320, {
   tlbFlushPending: [192, 4, atomic], // gathers and protection changes in flight
   tlbFlushBatched: [200, 4, atomic], // batched unmaps not known to be flushed (mm/tlbBatch.ts)
   writeProtectSeq: [196, 4, atomic], // seqcount: fork is write-protecting (mmap_lock held for write)
+  defFlags: [204, 4, mmapLocked], //   VM_ bits that new mappings get: mlockall(MCL_FUTURE)
   //  PTE tables that share pages (pgalloc/):
   pgtableList: [208, 8, pgtableListLocked], // s390: pages with a part to hand out (context lock)
   pteFrag: [224, 4, pageTableLocked], //  powerpc: the next part to hand out (page table lock); 0: none
@@ -168,6 +169,8 @@ export const VMA = struct('vma', 128, {
   //  mmap_lock:
   // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
   anonForked: [64, 4, vmaMmapLocked],
+  // what else keeps it apart from neighbours (upstream: policy, name, protection key); 0: nothing
+  label: [84, 4, vmaMmapLocked],
 })
 
 export const VM_READ = 0x1
@@ -184,10 +187,14 @@ export const VM_DONTCOPY = 0x20000
 export const VM_DONTEXPAND = 0x40000
 export const VM_ACCOUNT = 0x100000
 export const VM_NORESERVE = 0x200000
+// VM_SEALED and VM_DROPPABLE are above bit 31 upstream; here they have places of flags that are not modelled.
+export const VM_SEALED = 0x400000
+export const VM_DROPPABLE = 0x1000000
 export const VM_WIPEONFORK = 0x2000000
 export const VM_DONTDUMP = 0x4000000
 export const VM_HUGEPAGE = 0x20000000
 export const VM_NOHUGEPAGE = 0x40000000
+export const VM_MERGEABLE = 1 << 31
 
 const anonVmaSlot: Guard = lockedBy(
   'the lock of the anon_vma table',
@@ -220,8 +227,12 @@ export const FILE = struct('file', 64, {
   lock: [32, 8, lockWord], //     i_pages
   firstVma: [44, 4, ownLock('i_mmap_rwsem of the file', 0)], // i_mmap: VMAs that map it (rwsem)
   hugeLock: [48, 16, lockWord], // rwsem: the folio lock of the huge page that is made of this file
-  zeroed: [40, 4, fileLife], //   1: shared memory, whose pages start as zeroes; 0: as the file's contents
+  // 1: shared memory, whose pages start as zeroes; 2: a SysV segment, which is that too; 0: as the file's contents
+  zeroed: [40, 4, fileLife],
 })
+
+/** FILE.zeroed of a segment of SysV shared memory. */
+export const SYSV_SEGMENT = 2
 
 // Errors, negative as the kernel returns them.
 export const ENOMEM = 12

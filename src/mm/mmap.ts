@@ -1,21 +1,25 @@
 /**
  * mmap() and munmap().
  *
- * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap() (v6.12). Left out: limits on
- * the number of maps and on locked or promised memory, hugetlb and device mappings, sealing. None of them changes when
- * an entry or a table goes.
+ * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap(), insert_vm_struct() (v6.12).
+ * Left out: limits on the number of maps and on locked or promised memory, hugetlb and device mappings. None of them
+ * changes when an entry or a table goes.
  *
  * A mapping over an existing one unmaps first and then maps, mmap_lock held throughout, so nobody sees the gap.
  */
 import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peekF64, poke32 } from '../machine/image/guarded.js'
+import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
 import type { Kernel } from './kernel.js'
 import {
   EEXIST,
   EINVAL,
   ENOMEM,
+  EPERM,
+  MM,
   VM_ACCOUNT,
+  VM_DONTDUMP,
+  VM_DROPPABLE,
   VM_EXEC,
   VM_GROWSDOWN,
   VM_LOCKED,
@@ -27,11 +31,13 @@ import {
   VM_NORESERVE,
   VM_READ,
   VM_SHARED,
+  VM_WIPEONFORK,
   VM_WRITE,
   VMA,
 } from './mmStruct.js'
-import { Mlock } from './mlock.js'
+import { Mlock, VM_LOCKED_MASK } from './mlock.js'
 import {
+  MAP_DROPPABLE,
   MAP_FIXED_NOREPLACE,
   MAP_GROWSDOWN,
   MAP_LOCKED,
@@ -40,13 +46,19 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
+  MAP_SHARED_VALIDATE,
   MAP_STACK,
+  MAP_TYPE,
 } from './mmapFlags.js'
 import { UnmappedArea } from './unmappedArea.js'
 
-const MAP_TYPE = MAP_SHARED | MAP_PRIVATE
-
 export * from './mmapFlags.js'
+
+/** What keeps a VMA apart from others, besides file and offset. */
+export interface VmaKind {
+  readonly flags: number
+  readonly label: number
+}
 
 export class Mmap extends UnmappedArea {
   /** Locking and populating memory; here because only calls of this family use it. */
@@ -60,9 +72,28 @@ export class Mmap extends UnmappedArea {
   // ---- mmap -------------------------------------------------------------------------------------------------------
 
   /**
-   * do_mmap(): the system call: maps `len` bytes of `file` (0: anonymous) from page `pgoff`. Returns the address or a
-   * negative errno. Takes and releases mmap_lock, then populates if asked to.
+   * vm_mmap_pgoff(): the system call: maps `len` bytes of `file` (0: anonymous) from page `pgoff`. Returns the address
+   * or a negative errno. Takes and releases mmap_lock, then populates if asked to.
    */
+  *vmMmapPgoff(
+    mm: PhysAddr,
+    addr: number,
+    len: number,
+    prot: number,
+    flags: number,
+    file: PhysAddr,
+    pgoff: number,
+  ): Step<number> {
+    yield* this.k.mms.mmapWriteLock(mm)
+    const defFlags = peek32(mm + MM.at.defFlags)
+    const result = yield* this.doMmap(mm, addr, len, prot, flags, file, pgoff)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    if (result >= 0 && populates(defFlags, flags))
+      yield* this.mlock.mmPopulate(mm, result, result + this.pageAlign(len), true)
+    return result
+  }
+
+  /** do_mmap(): maps, over what is there if that is asked for. The address or a negative errno. mmap_lock for write. */
   *doMmap(
     mm: PhysAddr,
     addr: number,
@@ -75,15 +106,12 @@ export class Mmap extends UnmappedArea {
     if (len <= 0) return -EINVAL
     const size = this.pageAlign(len)
     const stamp = this.k.observer.callBegins(this.cpu)
-    yield* this.k.mms.mmapWriteLock(mm)
     const at = this.place(mm, addr, size, flags, file, pgoff)
-    const vmFlags = vmFlagsOf(prot, flags)
-    const reached = at < 0 || (yield* this.k.upper.reach(mm, at + size))
-    const result = !reached ? -ENOMEM : at < 0 ? at : yield* this.mapAt(mm, at, size, vmFlags, file, pgoff)
+    if (at < 0) return at
+    if (!(yield* this.k.upper.reach(mm, at + size))) return -ENOMEM
+    const vmFlags = vmFlagsOf(prot, flags) | peek32(mm + MM.at.defFlags)
+    const result = yield* this.mapAt(mm, at, size, vmFlags, file, pgoff)
     if (result >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, result, result + size, stamp)
-    yield* this.k.mms.mmapWriteUnlock(mm)
-    const populate = (vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
-    if (result >= 0 && populate) yield* this.mlock.mmPopulate(mm, result, result + size)
     return result
   }
 
@@ -93,7 +121,8 @@ export class Mmap extends UnmappedArea {
     if (at < 0) return at
     const taken = (flags & MAP_FIXED_NOREPLACE) !== 0 && this.k.vmas.findVmaIntersection(mm, at, at + len) !== 0
     if (taken) return -EEXIST
-    return (flags & MAP_TYPE) === 0 || (flags & MAP_TYPE) === MAP_TYPE ? -EINVAL : at
+    const refused = checkType(flags, file !== 0)
+    return refused !== 0 ? refused : at
   }
 
   /** Part of do_mmap(). */
@@ -110,11 +139,25 @@ export class Mmap extends UnmappedArea {
     const error = yield* this.doVmiAlignMunmap(mm, at, end)
     if (error < 0) return error
     const accountable = (vmFlags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE
-    const flags = accountable ? vmFlags | VM_ACCOUNT : vmFlags
+    const promised = accountable ? vmFlags | VM_ACCOUNT : vmFlags
+    const flags = (vmFlags & VM_DROPPABLE) === 0 ? promised : promised & ~VM_LOCKED_MASK
     const [prev, next] = [this.k.vmas.findVmaPrev(mm, at), this.k.vmas.findVma(mm, at)]
-    const range = { prev, next, middle: phys(0), start: at, end, pgoff, flags, file, anonOf: phys(0) }
+    const range = { prev, next, middle: phys(0), start: at, end, pgoff, flags, file, label: 0, anonOf: phys(0) }
     if ((yield* this.k.vmas.vmaMergeNewRange(range, false)) !== 0) return 0
     return yield* this.newVma(mm, at, end, flags, file, pgoff)
+  }
+
+  /**
+   * insert_vm_struct(): a mapping with these VM_ flags and label, merged with none. 0 or -ENOMEM. Takes and releases
+   * mmap_lock.
+   */
+  *insertVmStruct(mm: PhysAddr, at: number, len: number, kind: VmaKind, file: PhysAddr, pgoff: number): Step<number> {
+    yield* this.k.mms.mmapWriteLock(mm)
+    const reached = yield* this.k.upper.reach(mm, at + len)
+    const error = reached ? yield* this.newVma(mm, at, at + this.pageAlign(len), kind.flags, file, pgoff) : -ENOMEM
+    if (error === 0) poke32(this.k.vmas.vmaLookup(mm, at) + VMA.at.label, kind.label)
+    yield* this.k.mms.mmapWriteUnlock(mm)
+    return error
   }
 
   /** Part of mmap_region(). */
@@ -168,7 +211,7 @@ export class Mmap extends UnmappedArea {
     return start % pageSize === 0 && start >= 0 && start <= taskSize && len > 0 && len <= taskSize - start
   }
 
-  /** do_vmi_align_munmap() without giving the lock away. 0 or -ENOMEM. mmap_lock for write. */
+  /** do_vmi_align_munmap() without giving the lock away. 0 or a negative errno. mmap_lock for write. */
   *doVmiAlignMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
     const first = yield* this.vmsGatherMunmapVmas(mm, start, end)
     if (first > 0) yield* this.vmsCompleteMunmapVmas(mm, phys(first), start, end)
@@ -177,14 +220,17 @@ export class Mmap extends UnmappedArea {
 
   /**
    * vms_gather_munmap_vmas(): cuts the VMAs at the edges of the range and takes those inside off the list; returns the
-   * first of them, chained by `next`, 0 when nothing is mapped, or -ENOMEM. mmap_lock for write.
+   * first of them, chained by `next`, 0 when nothing is mapped, -ENOMEM, or -EPERM where one is sealed; nothing is
+   * unmapped then. mmap_lock for write.
    */
   protected *vmsGatherMunmapVmas(mm: PhysAddr, start: number, end: number): Step<number> {
     const { vmas } = this.k
     const hit = vmas.findVmaIntersection(mm, start, end)
     if (hit === 0) return 0
+    if (!this.k.mseal.canModifyVma(hit)) return -EPERM
     if (peekF64(hit + VMA.at.start) < start && (yield* vmas.splitVma(hit, start as VirtAddr, true)) !== 0)
       return -ENOMEM
+    if (!this.k.mseal.canModifyMm(mm, start, end)) return -EPERM
     const last = vmas.vmaLookup(mm, end - 1)
     if (last !== 0 && peekF64(last + VMA.at.end) > end && (yield* vmas.splitVma(last, end as VirtAddr, false)) !== 0)
       return -ENOMEM
@@ -250,6 +296,21 @@ export class Mmap extends UnmappedArea {
   }
 }
 
+/** Part of do_mmap(): whether the kind of mapping exists, for a file or without: 0 or a negative errno. */
+function checkType(flags: number, hasFile: boolean): number {
+  const type = flags & MAP_TYPE
+  const grows = (flags & MAP_GROWSDOWN) !== 0
+  if (type === MAP_PRIVATE) return hasFile && grows ? -EINVAL : 0
+  if (type === MAP_SHARED) return grows ? -EINVAL : 0
+  if (type === MAP_SHARED_VALIDATE) return !hasFile ? -EINVAL : grows ? -EINVAL : 0
+  if (type === MAP_DROPPABLE) return hasFile || grows || (flags & MAP_LOCKED) !== 0 ? -EINVAL : 0
+  return -EINVAL
+}
+
+/** Part of do_mmap(): pages are faulted in at once. */
+const populates = (defFlags: number, flags: number): boolean =>
+  (defFlags & VM_LOCKED) !== 0 || (flags & MAP_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
+
 /**
  * Part of do_mmap(): calc_vm_prot_bits(), calc_vm_flag_bits(), and the rights that a mapping may get later. Files are
  * opened for read and write.
@@ -257,7 +318,9 @@ export class Mmap extends UnmappedArea {
 function vmFlagsOf(prot: number, flags: number): number {
   let vm = prot & (VM_READ | VM_WRITE | VM_EXEC)
   vm |= VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
-  if ((flags & MAP_SHARED) !== 0) vm |= VM_SHARED | VM_MAYSHARE
+  const type = flags & MAP_TYPE
+  if (type === MAP_SHARED || type === MAP_SHARED_VALIDATE) vm |= VM_SHARED | VM_MAYSHARE
+  if (type === MAP_DROPPABLE) vm |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
   if ((flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED
   if ((flags & MAP_NORESERVE) !== 0) vm |= VM_NORESERVE
   if ((flags & MAP_GROWSDOWN) !== 0) vm |= VM_GROWSDOWN

@@ -1,7 +1,7 @@
 /**
  * mprotect(), and the NUMA hints that use the same walk.
  *
- * Source: mm/mprotect.c do_mprotect_pkey(), mprotect_fixup(), change_protection() (v6.12). Left out: PROT_GROWSDOWN,
+ * Source: mm/mprotect.c do_mprotect_pkey(), mprotect_fixup(), change_protection() (v6.12). Left out:
  * protection keys, READ_IMPLIES_EXEC, soft-dirty and uffd write protection, hugetlb.
  *
  * All entries are changed first, each under the lock of its table, and flushed once at the end, through a gather. In
@@ -32,13 +32,16 @@ import {
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
+import { PROT_GROWSDOWN, PROT_GROWSUP } from './mmapFlags.js'
 import { Part } from './part.js'
 import {
   EACCES,
   EINVAL,
   ENOMEM,
+  EPERM,
   VM_ACCOUNT,
   VM_EXEC,
+  VM_GROWSDOWN,
   VM_LOCKED,
   VM_NORESERVE,
   VM_READ,
@@ -48,6 +51,7 @@ import {
 } from './mmStruct.js'
 import { PG_ANON_EXCLUSIVE } from './page.js'
 
+const PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP
 const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC
 
 /** What an entry is changed to, and how (MM_CP_ flags). */
@@ -72,13 +76,26 @@ export class Mprotect extends Part {
     if (len === 0) return 0
     const end = start + this.k.mmap.pageAlign(len)
     if (end <= start) return -ENOMEM
-    if ((prot & ~VM_ACCESS_FLAGS) !== 0) return -EINVAL
+    if ((prot & ~(VM_ACCESS_FLAGS | PROT_GROWS)) !== 0 || (prot & PROT_GROWS) === PROT_GROWS) return -EINVAL
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapWriteLock(mm)
-    const result = yield* this.protectVmas(mm, start, end, prot)
+    const from = this.firstToProtect(mm, start, end, prot)
+    const result = from < 0 ? from : yield* this.protectVmas(mm, from, end, prot & VM_ACCESS_FLAGS)
     if (result === 0) this.k.observer.callReturns(this.cpu, 'protect', mm, start, end, stamp)
     yield* this.k.mms.mmapWriteUnlock(mm)
     return result
+  }
+
+  /**
+   * Part of do_mprotect_pkey(): where the change begins: with PROT_GROWSDOWN where the stack does that `start` is in,
+   * or a negative errno.
+   */
+  protected firstToProtect(mm: PhysAddr, start: number, end: number, prot: number): number {
+    if ((prot & PROT_GROWS) === 0) return start
+    const vma = this.k.vmas.findVmaIntersection(mm, start, end)
+    if (vma === 0) return -ENOMEM
+    const isStack = (prot & PROT_GROWSDOWN) !== 0 && (peek32(vma + VMA.at.flags) & VM_GROWSDOWN) !== 0
+    return isStack ? peekF64(vma + VMA.at.start) : -EINVAL
   }
 
   /** Part of do_mprotect_pkey(). */
@@ -111,6 +128,7 @@ export class Mprotect extends Part {
     const wanted = (old & ~VM_ACCESS_FLAGS) | prot
     // VM_MAYREAD … are the same bits, four places up.
     if ((wanted & ~(wanted >>> 4) & VM_ACCESS_FLAGS) !== 0) return -EACCES
+    if (!this.k.mseal.canModifyVma(vma)) return -EPERM
     if (wanted === old) return vma
     const flags = accounted(vma, old, wanted)
     const changed = yield* this.k.vmas.vmaModifyFlags(vma, start as VirtAddr, end as VirtAddr, flags)

@@ -3,12 +3,12 @@
  *
  * Source: mm/mremap.c (v6.12 for what moves and how; the checks and their order as of v6.18, which made them before the
  * target is unmapped, and lets a move without resize span several VMAs: that is what the recordings show). Left out:
- * hugetlb, sealing, the limits on maps and on locked memory, and the release of mmap_lock while a shrink zaps.
+ * hugetlb, the limits on maps and on locked memory, and the release of mmap_lock while a shrink zaps.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
-import { EFAULT, EINVAL, ENOMEM, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_SHARED, VMA } from './mmStruct.js'
+import { EFAULT, EINVAL, ENOMEM, EPERM, VM_DONTEXPAND, VM_LOCKED, VM_MAYSHARE, VM_SHARED, VMA } from './mmStruct.js'
 import { VM_LOCKED_MASK } from './mlock.js'
 import { MAP_FIXED, MAP_SHARED } from './mmapFlags.js'
 import { MoveTables } from './moveTables.js'
@@ -40,7 +40,8 @@ export class Mremap extends MoveTables {
     const grown = this.growsLocked(asked)
     const result = yield* this.remap(asked)
     yield* this.k.mms.mmapWriteUnlock(mm)
-    if (result >= 0 && grown) yield* this.k.mmap.mlock.mmPopulate(mm, result + asked.oldLen, result + asked.newLen)
+    if (result >= 0 && grown)
+      yield* this.k.mmap.mlock.mmPopulate(mm, result + asked.oldLen, result + asked.newLen, true)
     return result
   }
 
@@ -77,6 +78,7 @@ export class Mremap extends MoveTables {
   /** check_prep_vma(): only what grows or moves must lie in one VMA. */
   protected checkPrepVma({ addr, oldLen, newLen, flags }: Remap, vma: PhysAddr): number {
     if (vma === 0) return -EFAULT
+    if (!this.k.mseal.canModifyVma(vma)) return -EPERM
     if ((flags & TO_ADDRESS) === 0 && newLen <= oldLen) return 0
     const vmFlags = peek32(vma + VMA.at.flags)
     if (oldLen === 0 && (vmFlags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL
@@ -121,6 +123,7 @@ export class Mremap extends MoveTables {
       pgoff: this.k.vmas.pgoffOf(vma, from),
       flags: peek32(vma + VMA.at.flags),
       file: phys(peek32(vma + VMA.at.file)),
+      label: peek32(vma + VMA.at.label),
       anonOf: vma,
     }
     return (yield* this.k.vmas.vmaMergeNewRange(range, false)) !== 0
@@ -224,9 +227,10 @@ export class Mremap extends MoveTables {
   protected *copyByMerge(mm: PhysAddr, vma: PhysAddr, addr: number, newAddr: number, len: number): Step<PhysAddr> {
     const { vmas } = this.k
     const [file, flags] = [phys(peek32(vma + VMA.at.file)), peek32(vma + VMA.at.flags)]
+    const label = peek32(vma + VMA.at.label)
     const [pgoff, end] = [this.copyPgoff(vma, addr, newAddr), newAddr + len]
     const [prev, next] = [vmas.findVmaPrev(mm, newAddr), vmas.findVma(mm, newAddr)]
-    const range = { prev, next, middle: phys(0), start: newAddr, end, pgoff, flags, file, anonOf: vma }
+    const range = { prev, next, middle: phys(0), start: newAddr, end, pgoff, flags, file, label, anonOf: vma }
     return yield* vmas.vmaMergeNewRange(range, false)
   }
 

@@ -17,7 +17,7 @@ import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
 import { ENOMEM, FILE, MM, VMA } from './mmStruct.js'
-import { canMergeLeft, canMergeRight, type MergeRange } from './vmaMerge.js'
+import { canMergeLeft, canMergeRight, hasClose, type MergeRange } from './vmaMerge.js'
 
 const NO_VMA = phys(0)
 /** SLUB's, for objects that were freed. */
@@ -122,6 +122,7 @@ export class Vmas extends Part {
     if (copy === 0) return NO_VMA
     this.vmaSetRange(copy, peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end), peekF64(vma + VMA.at.pgoff))
     poke32(copy + VMA.at.flags, peek32(vma + VMA.at.flags))
+    poke32(copy + VMA.at.label, peek32(vma + VMA.at.label))
     const file = phys(peek32(vma + VMA.at.file))
     poke32(copy + VMA.at.file, file)
     if (file !== 0) yield* this.k.files.getFile(file)
@@ -247,6 +248,14 @@ export class Vmas extends Part {
     return 0
   }
 
+  /** Part of expand_downwards(): `vma`, which has an anon_vma, begins at `start`. mmap_lock for write. */
+  *extendDown(vma: PhysAddr, start: number): Step<void> {
+    const anonVma = phys(peek32(vma + VMA.at.anonVma))
+    yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
+    this.resize(vma, start, peekF64(vma + VMA.at.end), this.pgoffOf(vma, start))
+    yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
+  }
+
   /** Gives `vma` a new range, in its place in the anon_vma's list too. Anon_vma lock for write. */
   protected resize(vma: PhysAddr, start: number, end: number, pgoff: number): void {
     const anonVma = phys(peek32(vma + VMA.at.anonVma))
@@ -272,8 +281,18 @@ export class Vmas extends Part {
    * that has them. Returns that VMA, whose flags the caller sets; 0 without memory. mmap_lock for write.
    */
   *vmaModifyFlags(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number): Step<PhysAddr> {
+    return yield* this.vmaModify(vma, start, end, flags, peek32(vma + VMA.at.label))
+  }
+
+  /** As vmaModifyFlags(), for a label: upstream's vma_modify_name() and vma_modify_policy(). */
+  *vmaModifyLabel(vma: PhysAddr, start: VirtAddr, end: VirtAddr, label: number): Step<PhysAddr> {
+    return yield* this.vmaModify(vma, start, end, peek32(vma + VMA.at.flags), label)
+  }
+
+  /** vma_modify(). */
+  protected *vmaModify(vma: PhysAddr, start: VirtAddr, end: VirtAddr, flags: number, label: number): Step<PhysAddr> {
     this.k.mms.mmapAssertWriteLocked(this.k.mmOf(vma))
-    const merged = yield* this.vmaMergeExistingRange(vma, start, end, flags)
+    const merged = yield* this.vmaMergeExistingRange(vma, start, end, flags, label)
     if (merged !== 0) return merged
     if (peekF64(vma + VMA.at.start) < start && (yield* this.splitVma(vma, start, true)) !== 0) return NO_VMA
     if (peekF64(vma + VMA.at.end) > end && (yield* this.splitVma(vma, end, false)) !== 0) return NO_VMA
@@ -281,15 +300,22 @@ export class Vmas extends Part {
   }
 
   /** vma_merge_existing_range(): the neighbour that start … end of `middle` became part of, or 0. */
-  protected *vmaMergeExistingRange(middle: PhysAddr, start: number, end: number, flags: number): Step<PhysAddr> {
+  protected *vmaMergeExistingRange(
+    middle: PhysAddr,
+    start: number,
+    end: number,
+    flags: number,
+    label: number,
+  ): Step<PhysAddr> {
     const { pageSize } = this.k.geo
     const atStart = start === peekF64(middle + VMA.at.start)
     const atEnd = end === peekF64(middle + VMA.at.end)
     const [prev, next] = [atStart ? this.prev(middle) : NO_VMA, atEnd ? this.next(middle) : NO_VMA]
     const [pgoff, file] = [this.pgoffOf(middle, start), phys(peek32(middle + VMA.at.file))]
-    const range: MergeRange = { prev, next, middle, start, end, pgoff, flags, file, anonOf: middle }
+    const range: MergeRange = { prev, next, middle, start, end, pgoff, flags, file, label, anonOf: middle }
     const left = canMergeLeft(range, pageSize)
     const right = canMergeRight(range, left, pageSize)
+    if ((left || right) && atStart && atEnd && hasClose(middle)) return NO_VMA
     if (left) {
       const donor = right && peek32(next + VMA.at.anonVma) !== 0 ? next : middle
       yield* this.dupAnonVma(prev, donor)

@@ -2,12 +2,13 @@
  * The conditions under which VMAs can become one. Pure questions about VMAs in the image; vma.ts acts on the answers.
  *
  * Source: mm/vma.c is_mergeable_vma() … can_vma_merge_right() (v6.18, whose rule about anon_vmas the recordings show: a
- * VMA with pages merges with one that never had any. v6.12 refused that by mistake). Left out: memory policies,
- * userfaultfd contexts, VMA names and vm_ops->close, which only forbid merges.
+ * VMA with pages merges with one that never had any. v6.12 refused that by mistake). Memory policies, names and
+ * protection keys are one label, which has to be equal. Left out: userfaultfd contexts, and vm_ops->close but that of
+ * SysV segments.
  */
 import type { PhysAddr } from '../base/units.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
-import { VM_DONTEXPAND, VMA } from './mmStruct.js'
+import { FILE, SYSV_SEGMENT, VM_DONTEXPAND, VMA } from './mmStruct.js'
 
 /** Flags of special mappings, which are never merged. */
 export const VM_SPECIAL = VM_DONTEXPAND
@@ -23,6 +24,7 @@ export interface MergeRange {
   readonly pgoff: number
   readonly flags: number
   readonly file: PhysAddr
+  readonly label: number
   /** Whose anon_vma the range has: the middle VMA, the source of an mremap, or 0 for memory without pages. */
   readonly anonOf: PhysAddr
 }
@@ -42,12 +44,20 @@ export function canMergeRight(range: MergeRange, left: boolean, pageSize: number
   const { prev, next } = range
   if (next === 0 || peekF64(next + VMA.at.start) !== range.end || !isMergeable(range, next)) return false
   if (peekF64(next + VMA.at.pgoff) !== range.pgoff + (range.end - range.start) / pageSize) return false
+  if (left && hasClose(next)) return false
   return !left || anonVmaOf(prev) === 0 || anonVmaOf(next) === 0 || sameAnonVma(prev, next)
+}
+
+/** vm_ops->close, which a segment of SysV shared memory has: such a VMA is not removed by a merge. */
+export function hasClose(vma: PhysAddr): boolean {
+  const file = peek32(vma + VMA.at.file)
+  return file !== 0 && peek32(file + FILE.at.zeroed) === SYSV_SEGMENT
 }
 
 function isMergeable(range: MergeRange, neighbour: PhysAddr): boolean {
   if (((range.flags | peek32(neighbour + VMA.at.flags)) & VM_SPECIAL) !== 0) return false
   if (peek32(neighbour + VMA.at.flags) !== range.flags || peek32(neighbour + VMA.at.file) !== range.file) return false
+  if (peek32(neighbour + VMA.at.label) !== range.label) return false
   return isMergeableAnonVma(range.anonOf, neighbour)
 }
 

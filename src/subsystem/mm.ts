@@ -26,13 +26,17 @@ import { MmuGather } from '../mm/mmuGather.js'
 import { Mms, placeAddressSpaces } from '../mm/mms.js'
 import { Mprotect } from '../mm/mprotect.js'
 import { Mremap } from '../mm/mremap.js'
+import { Mseal } from '../mm/mseal.js'
 import { PageAllocator, placeZone } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
 import { PageVmaMapped } from '../mm/pageVmaMapped.js'
 import { Reclaim } from '../mm/reclaim.js'
+import { RemapFilePages } from '../mm/remapFilePages.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
+import { Shm } from '../mm/shm.js'
 import { SplitFolio } from '../mm/splitFolio.js'
+import { StackGrowth } from '../mm/stackGrowth.js'
 import { TlbBatch } from '../mm/tlbBatch.js'
 import { UpperTables } from '../mm/upperTables.js'
 import { Userfault } from '../mm/userfault.js'
@@ -79,6 +83,10 @@ export const mm = defineSubsystem({
     Mmap,
     Mprotect,
     Mremap,
+    Mseal,
+    RemapFilePages,
+    Shm,
+    StackGrowth,
     Madvise,
     Brk,
     Fork,

@@ -97,7 +97,7 @@ export class Arena {
         const flags = bits(call.flags, MMAP_FLAGS) | (call.shared ? map.MAP_SHARED : map.MAP_PRIVATE)
         const file = call.file ? k.files.fileAt(0) : phys(0)
         const at = this.#at(call.start) + call.bytes
-        const result = drive(k.mmap.doMmap(mm, at, this.#bytes(call.len), call.prot, flags, file, call.offset))
+        const result = drive(k.mmap.vmMmapPgoff(mm, at, this.#bytes(call.len), call.prot, flags, file, call.offset))
         return result < 0 ? this.#errno(result) : { kind: 'ok' }
       }
       case 'munmap':

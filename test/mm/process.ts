@@ -51,7 +51,7 @@ export class Process {
     const kind = (flags & MAP_SHARED) !== 0 ? 0 : MAP_PRIVATE
     const from = file < 0 ? phys(0) : this.k.files.fileAt(file)
     const at = drive(
-      this.k.mmap.doMmap(
+      this.k.mmap.vmMmapPgoff(
         this.mm,
         this.at(page),
         pages * this.k.geo.pageSize,

@@ -15,7 +15,7 @@ import { PROGRAM_CPU, programCpu } from '../../program/state.js'
 import { orderOf } from './change.js'
 import type { MachineConfig } from '../config.js'
 import { CpuThreads } from './cpuThreads.js'
-import { Machine } from '../machine.js'
+import { Machine, type FileSpec } from '../machine.js'
 import { blame } from '../module/blame.js'
 import type { ChangeOrder, CpuEnd, CpuReport } from './protocol.js'
 import { cpuWorkerUrl } from './spawn.js'
@@ -29,8 +29,8 @@ export interface FreeRunOptions {
   readonly boot: Program
   /** One program for each CPU. */
   readonly programs: readonly Program[]
-  /** Files that exist, by their length in pages. */
-  readonly files?: readonly number[]
+  /** Files that exist, by their length in pages, and segments. */
+  readonly files?: readonly FileSpec[]
   readonly bug?: Bug | null
   /** On top of the bug, or of mainline. What threads run has to be in a file: loadPatch() and loadBug(). */
   readonly patch?: Patch | null

@@ -23,7 +23,7 @@ export const MEMORY = {
     *run(task, op) {
       const offset = (op.offset ?? 0) / task.k.geo.pageSize
       const where = op.addr as VirtAddr
-      return yield* task.k.mmap.doMmap(task.mm, where, op.len, op.prot, op.flags, task.file(op.file), offset)
+      return yield* task.k.mmap.vmMmapPgoff(task.mm, where, op.len, op.prot, op.flags, task.file(op.file), offset)
     },
   }),
   munmap: operation({

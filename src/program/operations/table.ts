@@ -9,12 +9,14 @@ import { CONTROL } from './control.js'
 import { GUP } from './gup.js'
 import { HUGE } from './huge.js'
 import { LITMUS } from './litmus.js'
+import { LOCKED } from './locked.js'
 import { MEMORY } from './memory.js'
 import { PROCESS } from './process.js'
 import { RCU } from './rcu.js'
+import { SHARED } from './shared.js'
 
 /** Operations that are done by themselves, in the order of their numbers: a new one goes behind. */
-export const LEAVES = { ...MEMORY, ...GUP, ...HUGE, ...PROCESS, ...RCU, ...LITMUS }
+export const LEAVES = { ...MEMORY, ...GUP, ...HUGE, ...PROCESS, ...RCU, ...LITMUS, ...LOCKED, ...SHARED }
 
 const names: string[] = []
 const operations = new Map<string, Operation>()

@@ -27,6 +27,7 @@ import { decodeToken } from './explore/schedule/token.js'
 import { explain } from './report/explain.js'
 import { paletteFor } from './report/palette.js'
 import { findingText } from './report/text.js'
+import { unfinishedText } from './report/unfinished.js'
 import { scenarioById } from './scenario/catalog/index.js'
 import { checkScenario } from './scenario/load.js'
 import type { Scenario } from './scenario/scenario.js'
@@ -54,6 +55,8 @@ export interface RaceOptions {
   readonly depth?: number
   readonly preemptions?: number
   readonly cpus?: number
+  /** Accesses that one execution may make; it grows with the programs unless given. */
+  readonly maxSteps?: number
 }
 
 export interface Race extends Omit<RaceOptions, 'bug' | 'patch'> {
@@ -108,9 +111,13 @@ declare module 'vitest' {
 expect.extend({
   toSurvive(received: Race) {
     const result = run(received)
+    const { finding, unfinished } = result
     return {
-      pass: result.finding === null,
-      message: () => (result.finding === null ? `${about(received, result)} found nothing` : report(received, result)),
+      pass: finding === null && unfinished === 0,
+      message: () => {
+        if (finding !== null) return report(received, result)
+        return `${about(received, result)} found nothing${unfinished === 0 ? '' : ', but ' + notFinished(result)}`
+      },
     }
   },
   toFail(received: Race, oracle?: string) {
@@ -121,14 +128,14 @@ expect.extend({
       pass,
       message: () =>
         result.finding === null
-          ? `${about(received, result)} found nothing; wanted was ${wanted}`
+          ? `${about(received, result)} found nothing${result.unfinished === 0 ? '' : `, and ${notFinished(result)}`}; wanted was ${wanted}`
           : `${pass ? 'not wanted was' : 'wanted was'} ${wanted}\n\n${report(received, result)}`,
     }
   },
 })
 
 function run(race: Race): ExploreResult {
-  const { scenario, bug, patch, strategy, depth, preemptions, cpus } = race
+  const { scenario, bug, patch, strategy, depth, preemptions, cpus, maxSteps } = race
   return explore({
     scenario,
     bug,
@@ -140,6 +147,7 @@ function run(race: Race): ExploreResult {
     ...(depth === undefined ? {} : { depth }),
     ...(preemptions === undefined ? {} : { preemptions }),
     ...(cpus === undefined ? {} : { cpus }),
+    ...(maxSteps === undefined ? {} : { maxSteps }),
   })
 }
 
@@ -149,6 +157,8 @@ function fromEnvironment(name: string): number | undefined {
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`${name}=${text}`, 'it is a whole number of at most nine digits')
   return Number(text)
 }
+
+const notFinished = ({ unfinished, maxSteps }: ExploreResult): string => unfinishedText(unfinished, maxSteps)
 
 const about = ({ scenario }: Race, { executions }: ExploreResult): string => `${scenario.id}: ${executions} executions`
 

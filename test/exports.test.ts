@@ -14,7 +14,6 @@ const PUBLIC = ['src/index.ts', 'src/kernel.ts', 'src/vitest.ts']
 /** Functions without a caller in src/, workers/ or bench/. The list only shrinks. */
 const WITHOUT_CALLER: Readonly<Record<string, string>> = {
   'AnonVmas.folioLockAnonVmaRead': 'the walker for which putAnonVma() waits',
-  'ControlledEngine.stepLimit': 'a test of the limit sets a small one',
   'Geometry.entrySize': 'tests compute the edges of each level from it',
   'Mprotect.changeProtNuma': 'makes the entries of which doNumaPage() handles the faults',
   'PageAllocator.freeCount': 'tests count the free frames of a machine at rest',

@@ -28,6 +28,7 @@ import {
   executionsOption,
   fullOption,
   jsonOption,
+  maxStepsOption,
   gpDelayOption,
   resumeOption,
   patchOption,
@@ -53,6 +54,7 @@ interface Options extends OutputOptions {
   strategy: StrategyId
   depth?: number
   preemptions?: number
+  maxSteps?: number
   shards?: number
   resume?: string
   check?: boolean
@@ -82,6 +84,7 @@ export function addExplore(program: Command, { io, done }: Invocation): void {
     .addOption(depthOption())
     .addOption(preemptionsOption())
     .addOption(cpusOption())
+    .addOption(maxStepsOption())
     .addOption(shardsOption())
     .addOption(resumeOption())
     .addOption(checkOption())
@@ -123,6 +126,7 @@ async function runExplore(id: string, options: Options, io: Io): Promise<ExitCod
     check: options.check === true,
     ...(options.depth === undefined ? {} : { depth: options.depth }),
     ...(options.preemptions === undefined ? {} : { preemptions: options.preemptions }),
+    ...(options.maxSteps === undefined ? {} : { maxSteps: options.maxSteps }),
     ...(shards === undefined ? {} : { shards }),
     ...(resume === undefined ? {} : { resume }),
     insight: options.insight === true,
@@ -133,7 +137,8 @@ async function runExplore(id: string, options: Options, io: Io): Promise<ExitCod
   const { finding } = explored
   const run = { scenario: scenario.id, bug: bug?.id ?? null, patch: patchDocument(subject), cpus, seed }
   const explanation = finding === null ? null : explain(decodeToken(finding.token), scenario, change)
-  const insight = insightOf(explored.coverage)
+  const covered = insightOf(explored.coverage)
+  const insight = explored.complete ? { ...covered, newChance: 0 } : covered
   const fault = exploredFault(explored)
   terminal.print(summaryText(subject, explored, terminal))
   printCoverage(insight, contextOf(explored, subject, options), options.insight === true, terminal)
@@ -164,7 +169,7 @@ function printCoverage(insight: Insight, context: CoverageContext, long: boolean
 }
 
 function contextOf(
-  { finding, complete, progress, session }: Explored,
+  { finding, unfinished, complete, progress, session }: Explored,
   { scenario }: Subject,
   options: Options,
 ): CoverageContext {
@@ -174,6 +179,7 @@ function contextOf(
     cpus: session.machine.config.cpus,
     gpDelay: session.machine.config.kernel.gpDelay,
     found: finding !== null,
+    unfinished,
     complete,
     progress,
     bare: session.bare,
@@ -232,6 +238,7 @@ function documentOf(explored: Explored, explanation: Explanation | null, run: Ru
   return {
     ...document,
     steps,
+    unfinished: explored.unfinished,
     interrupted,
     ...exploredDocument(explored),
     execution: finding?.execution ?? null,

@@ -1,6 +1,7 @@
 /** The output of an exploration beside its counts and its finding: its resumption, its threads, its check. */
 import type { ExploreResult } from '../explore/explore.js'
 import { divergenceDocument, divergenceText } from '../report/divergence.js'
+import { unfinishedText } from '../report/unfinished.js'
 import { EXIT, seconds, thousands, type ExitCode } from './terminal.js'
 
 /** Fields of the JSON document. */
@@ -14,8 +15,9 @@ export function exploredDocument({ resumed, unkept, shards, divergence, session 
 }
 
 /** Lines between the counts and the finding. */
-export function exploredNotes({ resumed, shards }: ExploreResult): string[] {
+export function exploredNotes({ resumed, shards, unfinished, maxSteps }: ExploreResult): string[] {
   const notes: string[] = []
+  if (unfinished > 0) notes.push(`  ${unfinishedText(unfinished, maxSteps)}`)
   if (resumed !== null)
     notes.push(`  resumed after ${thousands(resumed.executions)} executions and ${seconds(resumed.seconds)}`)
   if (shards === null) return notes

@@ -57,6 +57,11 @@ export const preemptionsOption = (): Option =>
     '--preemptions <K>',
     `of ${thoseWith('preemptions')}: only executions with at most so many preemptions`,
   ).argParser(parseCount(rangeOf('preemptions').least, 'a number of preemptions', rangeOf('preemptions').most))
+export const maxStepsOption = (): Option =>
+  new Option(
+    '--max-steps <N>',
+    'give an execution up after so many accesses; unless given, the limit grows with the programs',
+  ).argParser(parseCount(1, 'a number of accesses'))
 export const gpDelayOption = (): Option =>
   new Option(
     '--gp-delay <PERCENT>',

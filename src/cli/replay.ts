@@ -75,12 +75,14 @@ async function runReplay(argument: string, options: Options, io: Io): Promise<Ex
   terminal.print(
     `${scenario.id}, ${kernelText(subject)}: ${steps} accesses, ${exactness(explanation, token.deviations.length, token.patch !== patchMark(patch))}`,
   )
+  if (explanation.unfinished) terminal.print('it reached the limit of accesses and was not finished')
   if (finding === null) terminal.print(palette.good('nothing found'))
   else
     terminal.print(
       `\n${findingText(finding, { ...explanation, palette, width, full: options.full === true, token: null })}`,
     )
-  const played = { exact: explanation.exact, steps: stepDocuments(rows), state: stateDocument(history) }
+  const { exact, unfinished } = explanation
+  const played = { exact, unfinished, steps: stepDocuments(rows), state: stateDocument(history) }
   outputs.execution(playedOf(subject, explanation, text))
   const curve = options.curve === true ? await curveOf(text, scenario, change, terminal) : undefined
   if (curve) terminal.print(`\n${curveText(curve, rows)}`)

@@ -23,7 +23,7 @@ export interface Resumed {
 }
 
 const FILE = 'exploration.json'
-const FORMAT = 'racewalk exploration 2'
+const FORMAT = 'racewalk exploration 3'
 const SAVE_EVERY_MS = 1000
 
 /** The options that an exploration must share with the one that it continues, by the names that users type. */
@@ -86,7 +86,7 @@ export class Checkpoint {
 }
 
 function askedFor(
-  { scenario, bug, patch, cpus, seed, strategy, depth, preemptions, wanted, check, insight }: Plan,
+  { scenario, bug, patch, cpus, seed, strategy, depth, preemptions, wanted, check, insight, maxSteps }: Plan,
   modules: readonly string[],
 ): Asked {
   if (typeof wanted === 'function')
@@ -100,6 +100,7 @@ function askedFor(
     '--strategy': strategy,
     '--depth': depth,
     '--preemptions': preemptions,
+    '--max-steps': maxSteps,
     '--check': check,
     '--insight': insight,
     'what is wanted': wanted,

@@ -1,6 +1,7 @@
 /**
  * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`. With shards: shards.ts.
  */
+import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
 import type { KernelChange, Patch } from '../bug/patch.js'
 import type { StepRecorder } from '../machine/engine/controlled.js'
@@ -61,6 +62,11 @@ export interface ExploreOptions {
   readonly insight?: boolean
   /** False: nothing is checked but the scenario's ending; for measuring what the oracles cost. */
   readonly oracles?: boolean
+  /**
+   * Accesses that one execution may make, from 1 on: one that makes more is given up, and the result counts it
+   * (`unfinished`). Unless given, the limit grows with the programs: 20,000, or 1,000 for each operation and page.
+   */
+  readonly maxSteps?: number
 }
 
 export interface ExploreResult {
@@ -71,6 +77,10 @@ export interface ExploreResult {
   /** Operations of programs that ended, in all executions. */
   readonly operations: number
   readonly finding: FoundFinding | null
+  /** Executions that were given up at the limit of accesses (`maxSteps`): what came after it was not checked. */
+  readonly unfinished: number
+  /** The limit. */
+  readonly maxSteps: number
   /** True when there is no schedule that was not explored, up to equivalence; sampling never knows. */
   readonly complete: boolean
   /** How far a systematic search came; null for sampled schedules. */
@@ -190,11 +200,17 @@ class Exploration {
 export function planOf(options: ExploreOptions): Plan {
   const { scenario, bug = null, patch = null, seed = 1, strategy = 'portfolio', wanted = null } = options
   const { after = [], reduction = null, check = false, insight = false, oracles = true } = options
-  const { depth = null, preemptions = null } = options
+  const { depth = null, preemptions = null, maxSteps = null } = options
+  checkMaxSteps(maxSteps)
   checkChoice({ strategy, depth, preemptions })
   const cpus = checkCpus(scenario, options.cpus ?? scenario.cpus, CONTROLLED_CPUS_MAX)
   const kernel = { scenario, bug, patch, cpus, reduction }
-  return { ...kernel, seed, strategy, depth, preemptions, wanted, after, check, insight, oracles }
+  return { ...kernel, seed, strategy, depth, preemptions, wanted, after, check, insight, oracles, maxSteps }
+}
+
+function checkMaxSteps(maxSteps: number | null): void {
+  if (maxSteps === null || (Number.isSafeInteger(maxSteps) && maxSteps > 0)) return
+  throw new UsageError(`maxSteps ${maxSteps}`, 'the limit of accesses is a whole number from 1 on', 'leave it out')
 }
 
 /** The directory of `resume`; null without. Throws UsageError as Checkpoint does. */
@@ -210,8 +226,10 @@ export function resultOf(tally: Tally, plan: Plan, session: Session, shrinks: bo
     steps: tally.steps,
     operations: tally.operations,
     finding: found === null ? null : present(found, plan, session, shrinks),
-    complete: tally.complete,
-    progress: tally.progress,
+    unfinished: tally.unfinished,
+    maxSteps: session.engine.stepLimit,
+    complete: tally.complete && tally.unfinished === 0,
+    progress: progressOf(tally),
     coverage: tally.coverage,
     outcomes: tally.outcomes,
     divergence: tally.divergence,
@@ -220,6 +238,12 @@ export function resultOf(tally: Tally, plan: Plan, session: Session, shrinks: bo
     shards: null,
     session,
   }
+}
+
+/** What a search knows of its schedules, not of those that went on beyond the limit of accesses. */
+function progressOf({ progress, unfinished }: Tally): SearchProgress | null {
+  if (progress === null || unfinished === 0) return progress
+  return { ...progress, bound: null, note: `${progress.note}, as far as the limit of accesses lets them go` }
 }
 
 /** Hears every step of a replay, and where a CPU comes to a point at which another goes on. */
@@ -233,6 +257,8 @@ export interface ReplayRecorder extends StepRecorder {
 
 export interface ReplayResult {
   readonly finding: Finding | null
+  /** True when the execution was given up at the limit of accesses. */
+  readonly unfinished: boolean
   /** True when the execution deviated from the default schedule wherever the token says. */
   readonly exact: boolean
   /**
@@ -242,6 +268,9 @@ export interface ReplayResult {
   readonly missed: Deviation | null
   readonly session: Session
 }
+
+/** Times the usual limit that a replay may go on for. */
+const REPLAYED_MORE = 5
 
 /**
  * The execution of `token` again, in the kernel that `change` makes of mainline; `record` makes the recorder that
@@ -253,12 +282,14 @@ export function replay(
   change: KernelChange | null,
   record: (session: Session) => ReplayRecorder | null = () => null,
 ): ReplayResult {
-  const session = new Session(scenario, change, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), true)
+  const session = new Session(scenario, change, checkCpus(scenario, token.cpus, CONTROLLED_CPUS_MAX), { sites: true })
+  // Of an exploration that was allowed more.
+  session.engine.stepLimit *= REPLAYED_MORE
   session.reduce(token.reduction)
   const recorder = record(session)
   const onPoint = recorder === null ? undefined : (cpu: number): void => recorder.point(cpu)
   const strategy = new DeviationStrategy(session, token.deviations, null, onPoint)
-  const { finding } = session.execute(strategy, recorder)
+  const { finding, unfinished = false } = session.execute(strategy, recorder)
   const { taken, missed } = strategy
-  return { finding, exact: missed === null, taken, missed, session }
+  return { finding, unfinished, exact: missed === null, taken, missed, session }
 }

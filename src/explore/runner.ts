@@ -13,7 +13,8 @@ import { mergeCoverage } from './insight/coverageData.js'
 import { DeviationStrategy, type Deviation } from './schedule/deviations.js'
 import { searchOf, type StrategyChoice } from './searches.js'
 import { isIndexed, isSystematic, type Search, type SystematicSearch } from './strategy/search.js'
-import { both, Session } from './session/session.js'
+import { both } from './session/recorders.js'
+import { Session } from './session/session.js'
 import { countOutcome, isOver, type Tally } from './tally.js'
 
 /** The findings that end an exploration: those of one oracle, by its name, or those that a function accepts. */
@@ -39,6 +40,8 @@ export interface Plan extends StrategyChoice {
   readonly insight: boolean
   /** The oracles look; false for measuring what they cost. */
   readonly oracles: boolean
+  /** Accesses that one execution may make; null for as many as the programs need. */
+  readonly maxSteps: number | null
 }
 
 export class Runner {
@@ -54,8 +57,8 @@ export class Runner {
   #measured = 0
 
   constructor(plan: Plan) {
-    const { scenario, bug, patch, cpus, seed, wanted, after, check, insight, oracles } = plan
-    this.session = new Session(scenario, patched(bug, patch), cpus, false, oracles)
+    const { scenario, bug, patch, cpus, seed, wanted, after, check, insight, oracles, maxSteps } = plan
+    this.session = new Session(scenario, patched(bug, patch), cpus, { oracles, maxSteps })
     this.session.reduce(plan.reduction)
     this.#search = searchOf(plan, seed, this.session.engine, cpus)
     this.#coverage = new Coverage(this.session.machine, this.session.bare, insight)
@@ -87,7 +90,7 @@ export class Runner {
     const { session, systematic } = this
     const strategy = this.#search.next()
     if (strategy === null) {
-      tally.complete = systematic?.complete ?? false
+      tally.complete = (systematic?.complete ?? false) && tally.unfinished === 0
       return false
     }
     const covering = this.#coverage.begin(this.#index, systematic?.mark ?? this.#index, strategy)
@@ -100,6 +103,7 @@ export class Runner {
     tally.executions++
     tally.steps += session.engine.steps
     tally.operations += session.operationsDone
+    if (execution.unfinished === true) tally.unfinished++
     if (execution.outcome !== null) countOutcome(tally.outcomes, execution.outcome, 1)
     if (execution.finding === null && this.#check === null) return true
     if (execution.finding !== null) this.#note(execution.finding, tally)

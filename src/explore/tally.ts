@@ -21,6 +21,8 @@ export interface Tally {
   steps: number
   /** Operations of programs that ended. */
   operations: number
+  /** Executions that were given up at the limit of accesses. */
+  unfinished: number
   /** Endings seen, with how often. */
   readonly outcomes: Map<string, number>
   /** What was looked for. The stretch ends with it. */
@@ -41,6 +43,7 @@ export const emptyTally = (): Tally => ({
   executions: 0,
   steps: 0,
   operations: 0,
+  unfinished: 0,
   outcomes: new Map(),
   found: null,
   unwanted: null,
@@ -59,6 +62,7 @@ export function addTally(tally: Tally, more: Tally): void {
   tally.executions += more.executions
   tally.steps += more.steps
   tally.operations += more.operations
+  tally.unfinished += more.unfinished
   for (const [outcome, count] of more.outcomes) countOutcome(tally.outcomes, outcome, count)
   tally.found ??= more.found
   tally.unwanted ??= more.unwanted

@@ -1,5 +1,5 @@
 /** The coverage of an exploration in words, and the limits of a search that found nothing. */
-import type { SearchProgress } from '../explore/strategy/search.js'
+import { withAtMost, type SearchProgress } from '../explore/strategy/search.js'
 import { RECORDED_EVERY, RECORDED_FIRST } from '../explore/insight/coverage.js'
 import { PCT_MISS, type Insight, type PairCounts, type UnseenOrder } from '../explore/insight/insight.js'
 import type { Scenario } from '../scenario/scenario.js'
@@ -14,6 +14,8 @@ export interface CoverageContext {
   readonly cpus: number
   readonly gpDelay: number
   readonly found: boolean
+  /** Executions that were given up at the limit of accesses. */
+  readonly unfinished: number
   readonly complete: boolean
   readonly progress: SearchProgress | null
   /** A litmus test, without a kernel around it. */
@@ -21,12 +23,12 @@ export interface CoverageContext {
 }
 
 /** A few lines; `long`: followed by what was not seen. */
-export function coverageText(insight: Insight, { progress }: CoverageContext, long: boolean): string {
+export function coverageText(insight: Insight, { progress, complete }: CoverageContext, long: boolean): string {
   const { recorded, executions, distinct, newChance, operations, accesses, pctDepth } = insight
   const lines = [
     `covered${recorded === executions ? '' : ` (of ${recordedText(insight)})`}:`,
     `  executions  ${count(distinct)} differ in more than the order of independent accesses; ` +
-      `another one would be new with a chance of ${percent(newChance)}`,
+      (others(progress, complete) ?? `another one would be new with a chance of ${percent(newChance)}`),
   ]
   if (operations.pairs > 0)
     lines.push(
@@ -42,6 +44,14 @@ export function coverageText(insight: Insight, { progress }: CoverageContext, lo
   if (progress !== null) lines.push(`  schedules   ${progress.note}`)
   if (long) lines.push(...listText('operations', operations), ...listText('accesses', accesses))
   return lines.join('\n')
+}
+
+/** Null while a search has not been through its schedules. */
+function others(progress: SearchProgress | null, complete: boolean): string | null {
+  if (complete) return 'there are no others'
+  return progress?.estimate === 0 && progress.bound !== null
+    ? `there are no others ${withAtMost(progress.bound)}`
+    : null
 }
 
 const recordedText = ({ recorded, executions }: Insight): string =>
@@ -79,14 +89,15 @@ export function whyNotText(insight: Insight, context: CoverageContext): string {
     ].join('\n')
   return [
     'nothing found proves nothing. What a bug could hide behind:',
-    ...[...notSeen(insight), ...leftOut(context)].map((line) => `  - ${line}`),
+    ...[...notSeen(insight, context), ...leftOut(context)].map((line) => `  - ${line}`),
     'to look further:',
     ...tryNext(insight, context).map(([option, what]) => `  ${option.padEnd(32)} ${what}`),
   ].join('\n')
 }
 
-function notSeen({ newChance, operations, accesses }: Insight): string[] {
+function notSeen({ newChance, operations, accesses }: Insight, { unfinished }: CoverageContext): string[] {
   const lines: string[] = []
+  if (unfinished > 0) lines.push(`the ends of ${count(unfinished)} executions that were not finished`)
   if (newChance >= 0.01) lines.push(`executions: ${percent(newChance)} of further ones would be new ones`)
   const pairs = operations.unseen
     .filter(({ otherWay }) => !otherWay)
@@ -114,8 +125,9 @@ function leftOut({ bare, cpus, complete }: CoverageContext): string[] {
 
 /** Options and what they are for. */
 function tryNext(insight: Insight, context: CoverageContext): [option: string, what: string][] {
-  const { scenario, strategy, cpus, gpDelay, bare } = context
+  const { scenario, strategy, cpus, gpDelay, bare, unfinished } = context
   const options: [string, string][] = []
+  if (unfinished > 0) options.push(['--max-steps N', 'a higher limit of accesses, so that executions end'])
   if (insight.newChance >= 0.01) options.push(['--time 10m, --seed N', 'more of the same, or others'])
   if (strategy !== 'bounded') options.push(['--strategy bounded', 'every schedule with 0, 1, 2, … preemptions'])
   else options.push(['--strategy portfolio', 'schedules with many preemptions, at random'])

@@ -14,6 +14,8 @@ import type { History } from './state/recorder.js'
 
 export interface Explanation {
   readonly finding: Finding | null
+  /** True when it was given up at the limit of accesses. */
+  readonly unfinished: boolean
   /** True when the execution deviated from the default schedule wherever the token says. */
   readonly exact: boolean
   /** Deviations taken, and the first that was not; null when all were. */
@@ -59,11 +61,12 @@ export function explain(token: Token, scenario: Scenario, change: KernelChange |
     )
     const recorded = table as unknown as StepTable
     const { rows, steps } = recorded
-    const { exact, taken, missed, session } = result
+    const { exact, taken, missed, session, unfinished } = result
     const finding = result.finding === null ? null : named(result.finding, names)
     const { machine, operationsDone: operations } = session
     return {
       finding,
+      unfinished,
       exact,
       taken,
       missed,

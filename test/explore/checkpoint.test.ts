@@ -110,7 +110,7 @@ describe('an exploration is not continued', () => {
     ['empty', () => '', /exploration\.json is damaged/],
     [
       'of another version',
-      (text: string) => text.replace('exploration 2', 'exploration 9'),
+      (text: string) => text.replace('exploration 3', 'exploration 9'),
       /'racewalk exploration 9'/,
     ],
     ['something else', () => 'null', /exploration\.json is damaged/],

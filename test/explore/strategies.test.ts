@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bugById } from '../../dist/src/bug/index.js'
 import { explore, replay } from '../../dist/src/explore/explore.js'
+import { fairFrom } from '../../dist/src/explore/strategy/fair.js'
 import { PCT, PctStrategy } from '../../dist/src/explore/strategy/pct.js'
 import { checkChoice, STRATEGIES, type StrategyId } from '../../dist/src/explore/searches.js'
 import { POS } from '../../dist/src/explore/strategy/pos.js'
@@ -40,6 +41,7 @@ describe.each(SAMPLED)('--strategy %s', (strategy) => {
 const ACCESS = [Access.writeOnce32, 8 * 100] as const
 const ofLength = (length: number): Profile => ({
   length,
+  fairFrom: fairFrom(length, 20_000),
   accesses: [length, length, length],
   shared: [{ word: 100, accesses: [length, length, length] }],
   sharedWords: new Set([100]),

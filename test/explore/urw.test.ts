@@ -13,6 +13,7 @@ const profileOf = (words: Words): Profile => {
   const shared = { word: SHARED, accesses: words.map((list) => list.filter((word) => word === SHARED).length) }
   return {
     length: words.flat().length,
+    fairFrom: Infinity,
     accesses: words.map((list) => list.length),
     shared: [shared],
     sharedWords: new Set([SHARED]),

@@ -17,11 +17,14 @@ export interface Waiting {
 export function describeWaiting(machine: Machine, waiting: readonly Waiting[]): string[] {
   return waiting.map(({ cpu, addr }) => {
     const area = areaOf(machine, cpu)
-    const op = OPS[peek32(area + CPU_AREA.at.opKind)] ?? 'start'
     const irqs = peek32(area + CPU_AREA.at.irqDepth) === 0 ? 'on' : 'off'
-    return `CPU ${cpu} in ${op} ${describeWait(machine, cpu, addr)} (IRQs ${irqs})`
+    return `CPU ${cpu} in ${operationName(machine, cpu)} ${describeWait(machine, cpu, addr)} (IRQs ${irqs})`
   })
 }
+
+/** The operation at hand of `cpu`, or its last one. */
+export const operationName = (machine: Machine, cpu: number): string =>
+  OPS[peek32(areaOf(machine, cpu) + CPU_AREA.at.opKind)] ?? 'start'
 
 function describeWait(machine: Machine, cpu: number, addr: number): string {
   if (addr === 0) return 'runs or sleeps nowhere'

@@ -16,8 +16,12 @@ import { isBare, type Program } from '../../program/op.js'
 import type { ProgramListener } from '../../program/task.js'
 import { reduced, type Reduction } from '../../program/reduction.js'
 import { setUp, type Scenario } from '../../scenario/scenario.js'
+import { operationName } from '../../boot/threads/waiting.js'
 import { describeDeadlock } from './deadlock.js'
 import { Endings } from './endings.js'
+import { Progress } from './progress.js'
+import { both } from './recorders.js'
+import { stepsFor } from './stepLimit.js'
 
 export interface Execution {
   readonly finding: Finding | null
@@ -25,10 +29,22 @@ export interface Execution {
   readonly outcome: string | null
   /** Given up: the search knows an execution that is as good. */
   readonly pruned?: true
+  /** Given up: it made as many accesses as an execution may (SessionOptions.maxSteps). */
+  readonly unfinished?: true
+}
+
+export interface SessionOptions {
+  /** The oracles keep the kernel functions of each allocation and free, for reports. */
+  readonly sites?: boolean
+  /** The oracles look at all; they do unless this is false. */
+  readonly oracles?: boolean
+  /** Accesses that one execution may make; as many as its programs need (stepLimit.ts) unless given. */
+  readonly maxSteps?: number | null
 }
 
 const NOTHING_TO_SAY: Execution = { finding: null, outcome: null }
 const PRUNED: Execution = { finding: null, outcome: null, pruned: true }
+const UNFINISHED: Execution = { finding: null, outcome: null, unfinished: true }
 
 export class Session {
   readonly machine: Machine
@@ -43,16 +59,14 @@ export class Session {
   /** A litmus test: it touches words only. */
   readonly bare: boolean
   readonly #bareOperations: number
+  readonly #progress: Progress
   /** Null for a scenario whose endings have no names. */
   readonly #endings: Endings | null
   /** By CPU, operations that the boot ended. */
   readonly bootOperations: readonly number[]
 
-  /**
-   * `sites`: the oracles keep the kernel functions of each allocation and free, for reports. `oracles`: they look at
-   * all.
-   */
-  constructor(scenario: Scenario, change: KernelChange | null, cpus: number, sites = false, oracles = true) {
+  constructor(scenario: Scenario, change: KernelChange | null, cpus: number, options: SessionOptions = {}) {
+    const { sites = false, oracles = true, maxSteps = null } = options
     const built = setUp(scenario, 'explore', cpus, change?.config)
     this.scenario = scenario
     this.machine = new Machine({ ...built.machine, oracles, ...(sites ? { sites: 'full' } : {}) })
@@ -68,6 +82,8 @@ export class Session {
       ),
       { pick: ({ current }) => current, choose: () => 0 },
     )
+    this.engine.stepLimit = maxSteps ?? stepsFor(built.programs, this.machine.geo.pageSize)
+    this.#progress = new Progress(this.engine, () => this.#operationsEnded)
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
     this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
@@ -81,7 +97,11 @@ export class Session {
 
   /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
   get operationsDone(): number {
-    if (this.bare) return this.#bareOperations
+    return this.bare ? this.#bareOperations : this.#operationsEnded
+  }
+
+  /** By now, in the execution at hand. */
+  get #operationsEnded(): number {
     return this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu) - (this.bootOperations[cpu] ?? 0), 0)
   }
 
@@ -118,12 +138,13 @@ export class Session {
   execute(strategy: Strategy, recorder: StepRecorder | null = null): Execution {
     restore()
     this.engine.strategy = strategy
-    this.engine.recorder = both(recorder, strategy.recorder ?? null)
+    this.#progress.begin(both(recorder, strategy.recorder ?? null))
     try {
       const end = this.engine.run(this.#start())
       if (end.kind === 'deadlock') return { finding: describeDeadlock(this.machine, end.waiting), outcome: null }
+      if (end.kind === 'livelock') return { finding: this.#livelock(), outcome: null }
       if (end.kind === 'pruned') return PRUNED
-      if (end.kind === 'steps') return { finding: livelock(end.limit), outcome: null }
+      if (end.kind === 'steps') return UNFINISHED
       // A litmus test has no memory management to check: its ending is its oracle.
       if (this.bare) return this.#ending()
       const finding = this.machine.finalCheck(this.#cpus[0] as BootedCpu)
@@ -146,6 +167,10 @@ export class Session {
     return this.#steps
   }
 
+  #livelock(): Finding {
+    return this.#progress.finding(this.machine.layout, (cpu) => operationName(this.machine, cpu))
+  }
+
   #ending(): Execution {
     if (this.#endings === null) return NOTHING_TO_SAY
     const { allowed } = this.scenario
@@ -154,40 +179,5 @@ export class Session {
     const details = [`ended with ${ending}`, `allowed: ${allowed.join(', ')}`]
     const title = `${this.scenario.id}: an ending that is not allowed: ${ending}`
     return { finding: { oracle: 'outcome', title, cpu: -1, address: null, details, stack: [] }, outcome: ending }
-  }
-}
-
-function livelock(limit: number): Finding {
-  const title = `no end after ${limit} accesses`
-  const details = ['The usual reason is a loop that waits for another CPU without waitUntil().']
-  return { oracle: 'livelock', title, cpu: -1, address: null, details, stack: [] }
-}
-
-/** A recorder that tells both; null for neither. */
-export const both = (a: StepRecorder | null, b: StepRecorder | null): StepRecorder | null =>
-  a === null || b === null ? (a ?? b) : new Both(a, b)
-
-class Both implements StepRecorder {
-  readonly #a: StepRecorder
-  readonly #b: StepRecorder
-
-  constructor(a: StepRecorder, b: StepRecorder) {
-    this.#a = a
-    this.#b = b
-  }
-
-  step(cpu: number, kind: number, addr: number): void {
-    this.#a.step(cpu, kind, addr)
-    this.#b.step(cpu, kind, addr)
-  }
-
-  interrupt(cpu: number): void {
-    this.#a.interrupt(cpu)
-    this.#b.interrupt(cpu)
-  }
-
-  end(): void {
-    this.#a.end()
-    this.#b.end()
   }
 }

@@ -12,8 +12,10 @@ import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js
  */
 const FAIR_LENGTHS = 4
 const FAIR_LEAST = 400
-const FAIR_MOST = 10_000
-/** Points after which an execution of unknown length is fair. */
+const FAIR_SHARE = 1 / 2
+/** The share after which an execution of unknown length is fair. */
+const UNKNOWN_SHARE = 1 / 4
+/** Points after which it is, with the limit that short programs have. */
 export const FAIR_FROM_UNKNOWN = 5000
 /**
  * Points of one turn: more than one retry that fails takes, and few enough that no CPU waits long for another's
@@ -21,8 +23,12 @@ export const FAIR_FROM_UNKNOWN = 5000
  */
 const TURN = 50
 
-/** Points after which an execution whose expected length is `length` is fair. */
-const fairFrom = (length: number): number => Math.min(FAIR_MOST, Math.max(FAIR_LEAST, FAIR_LENGTHS * length))
+/** Points after which an execution whose expected length is `length` is fair, if it may make `stepLimit` accesses. */
+export const fairFrom = (length: number, stepLimit: number): number =>
+  Math.min(FAIR_SHARE * stepLimit, Math.max(FAIR_LEAST, FAIR_LENGTHS * length))
+
+/** Points after which an execution of unknown length is fair. */
+export const fairFromUnknown = (stepLimit: number): number => UNKNOWN_SHARE * stepLimit
 
 /** A strategy whose executions become fair. */
 export abstract class FairStrategy implements Strategy {
@@ -31,9 +37,8 @@ export abstract class FairStrategy implements Strategy {
   #fair: RoundRobin | null = null
   #picks = 0
 
-  /** `length`: points that an execution is expected to have; null when no execution was measured. */
-  constructor(length: number | null) {
-    this.fairFrom = length === null ? FAIR_FROM_UNKNOWN : fairFrom(length)
+  constructor(fairFrom: number) {
+    this.fairFrom = fairFrom
   }
 
   pick(point: SchedulePoint): number {

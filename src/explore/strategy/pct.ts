@@ -49,7 +49,7 @@ export class PctStrategy extends FairStrategy {
 
   /** Execution `index` of the exploration with `seed`; `depth`: d, if it is not to be drawn. */
   constructor(seed: number, index: number, profile: Profile, depth: number | null = null) {
-    super(profile.length)
+    super(profile.fairFrom)
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
     for (let place = 0; place < placesFor(this.#cpus); place++) this.#priority.push(1 + this.#prng.next())

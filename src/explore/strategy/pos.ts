@@ -39,7 +39,7 @@ class PosStrategy extends FairStrategy {
 
   /** Execution `index` of the exploration with `seed`. */
   constructor(seed: number, index: number, profile: Profile) {
-    super(profile.length)
+    super(profile.fairFrom)
     this.#prng = Prng.split(seed, index)
     this.#words = drawSharedWords(this.#prng, profile)
     this.#cpus = profile.accesses.length

@@ -4,12 +4,14 @@
  */
 import { mayWrite } from '../../machine/cpu/access.js'
 import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
-import { FAIR_FROM_UNKNOWN } from './fair.js'
+import { fairFrom, fairFromUnknown } from './fair.js'
 
 /** Plain data. The numbers are the largest of any measured execution, but for those of `lengths`. */
 export interface Profile {
   /** Places at which there was more than one action. */
   readonly length: number
+  /** Such places after which an execution is fair (fair.ts). */
+  readonly fairFrom: number
   /** By CPU: accesses that it made. */
   readonly accesses: readonly number[]
   /** Words that several CPUs went to, at least one of them to change it; by address. */
@@ -42,9 +44,16 @@ export class Measured implements Profile {
   sharedWords: ReadonlySet<number> = new Set()
   readonly lengths: Lengths[] = []
   readonly #words = new Map<number, Word>()
+  readonly #stepLimit: number
 
-  constructor(cpus: number) {
+  /** `stepLimit`: accesses that an execution may make. */
+  constructor(cpus: number, stepLimit: number) {
+    this.#stepLimit = stepLimit
     this.accesses = Array.from({ length: cpus }, () => 0)
+  }
+
+  get fairFrom(): number {
+    return fairFrom(this.length, this.#stepLimit)
   }
 
   /**
@@ -52,7 +61,7 @@ export class Measured implements Profile {
    * says nothing about the length of others, and is left out unless it is the first.
    */
   add({ recorder, before }: Measuring, picks: number): void {
-    if (picks > FAIR_FROM_UNKNOWN && this.lengths.length > 0) return
+    if (picks > fairFromUnknown(this.#stepLimit) && this.lengths.length > 0) return
     this.lengths.push({ points: picks, before })
     this.length = Math.max(this.length, picks)
     raise(this.accesses, recorder.accesses)

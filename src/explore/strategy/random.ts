@@ -7,7 +7,7 @@
 import { Prng } from '../../base/prng.js'
 import type { Actions } from '../../machine/engine/actions.js'
 import type { SchedulePoint } from '../../machine/engine/controlled.js'
-import { FairStrategy } from './fair.js'
+import { FAIR_FROM_UNKNOWN, FairStrategy } from './fair.js'
 import type { Profile } from './profile.js'
 import { drawSharedWords, mayLeave } from './sharedWords.js'
 import type { SampledStrategy } from './strategy.js'
@@ -30,8 +30,8 @@ export class RandomStrategy extends FairStrategy {
   readonly #words: ReadonlySet<number> | null
 
   /** Execution `index` of the exploration with `seed`; `profile`: what executions are like, null if unknown. */
-  constructor(seed: number, index: number, profile: Profile | null) {
-    super(profile === null ? null : profile.length)
+  constructor(seed: number, index: number, profile: Profile | null, fairFrom = profile?.fairFrom ?? FAIR_FROM_UNKNOWN) {
+    super(fairFrom)
     this.#prng = Prng.split(seed, index)
     this.#odds = leaveOdds(this.#prng)
     this.#words = profile === null ? null : drawSharedWords(this.#prng, profile)

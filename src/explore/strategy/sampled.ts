@@ -8,6 +8,7 @@
  * strategies switch only at words that a measured execution accessed.
  */
 import type { ControlledEngine, Strategy } from '../../machine/engine/controlled.js'
+import { fairFromUnknown } from './fair.js'
 import { Measured, Measuring } from './profile.js'
 import { RandomStrategy } from './random.js'
 import { SerialStrategy } from './serial.js'
@@ -42,7 +43,7 @@ export class SampledSearch implements IndexedSearch {
     this.#depth = depth
     this.#seed = seed
     this.#engine = engine
-    this.#profile = new Measured(cpus)
+    this.#profile = new Measured(cpus, engine.stepLimit)
     this.measured = measured
   }
 
@@ -51,8 +52,11 @@ export class SampledSearch implements IndexedSearch {
     if (index >= this.measured)
       return this.#row.make({ seed: this.#seed, index, profile: this.#profile, depth: this.#depth })
     const cpus = this.#profile.accesses.length
+    const fairFrom = fairFromUnknown(this.#engine.stepLimit)
     const inner =
-      index % 2 === 0 ? new RandomStrategy(this.#seed, index, null) : new SerialStrategy((index >>> 1) % cpus, cpus)
+      index % 2 === 0
+        ? new RandomStrategy(this.#seed, index, null, fairFrom)
+        : new SerialStrategy((index >>> 1) % cpus, cpus, fairFrom)
     // A shard, or an exploration that is resumed, measures before it comes to these executions.
     if (index < this.#known) return inner
     return (this.#measuring = new Measuring(inner, cpus))

@@ -11,8 +11,8 @@ export class SerialStrategy extends FairStrategy {
   readonly #first: number
   readonly #cpus: number
 
-  constructor(first: number, cpus: number) {
-    super(null)
+  constructor(first: number, cpus: number, fairFrom: number) {
+    super(fairFrom)
     this.#first = first
     this.#cpus = cpus
   }

@@ -47,7 +47,7 @@ export class UrwStrategy extends FairStrategy {
   readonly #left: number[]
 
   constructor(prng: Prng, profile: Profile) {
-    super(profile.length)
+    super(profile.fairFrom)
     this.#prng = prng
     this.#left = [...profile.accesses]
   }
@@ -82,7 +82,7 @@ export class SelectiveStrategy extends FairStrategy {
 
   /** So many of the words that CPUs share, at random. */
   constructor(prng: Prng, profile: Profile, words: number) {
-    super(profile.length)
+    super(profile.fairFrom)
     this.#prng = prng
     this.#left = profile.accesses.map(() => 0)
     this.#pending = profile.accesses.map(() => NOWHERE)

@@ -65,6 +65,15 @@ export interface Tracer {
   raised(cpu: number): void
 }
 
+/** Looks at a run that is long: whether it gets somewhere. */
+export interface Watch {
+  /** Called after every `LOOK_EVERY` accesses; true ends the run as a livelock. */
+  isStuck(): boolean
+}
+
+/** Accesses between two looks of a watch. */
+export const LOOK_EVERY = 4096
+
 /** What a suspended CPU is about to do. */
 export interface PendingAccess {
   /** 0: not known before it goes on (a program or interrupt handler that has not made an access yet). */
@@ -79,10 +88,20 @@ export interface PendingAccess {
 export type RunEnd =
   | { readonly kind: 'done' }
   | { readonly kind: 'deadlock'; readonly waiting: readonly { cpu: number; addr: number }[] }
+  /** It made as many accesses as it may. */
   | { readonly kind: 'steps'; readonly limit: number }
+  /** Its CPUs go on and get nowhere: the watch said so. */
+  | { readonly kind: 'livelock' }
   | { readonly kind: 'pruned' }
 
-class StepLimit extends Error {}
+/** Ends a run in the middle of an access. */
+class Stop extends Error {
+  readonly end: RunEnd
+  constructor(end: RunEnd) {
+    super()
+    this.end = end
+  }
+}
 
 /** Thrown by a strategy or tracer: nothing new can come of this execution. */
 export class Pruned extends Error {}
@@ -124,7 +143,10 @@ export class ControlledEngine implements Engine {
   #strategy: Strategy
   #recorder: StepRecorder | null = null
   #tracer: Tracer | null = null
+  #watch: Watch | null = null
   #stepLimit = 20_000
+  /** Accesses after which the run is looked at: by the watch, or to end it. */
+  #lookAt = 0
 
   /** The point at hand, with all actions that can be taken now. */
   readonly #point: { current: number; kind: number; addr: number; readonly actions: Actions } = {
@@ -198,9 +220,26 @@ export class ControlledEngine implements Engine {
     return this.#actions.runnable
   }
 
-  /** Accesses that one execution may make before it counts as a livelock. */
+  set watch(watch: Watch | null) {
+    this.#watch = watch
+  }
+
+  /** Accesses that one execution may make. It is given up then, which says nothing about it. */
+  get stepLimit(): number {
+    return this.#stepLimit
+  }
+
   set stepLimit(limit: number) {
     this.#stepLimit = limit
+  }
+
+  get cpuCount(): number {
+    return this.#tops.length
+  }
+
+  /** CPUs whose interrupt can be taken now. */
+  get interruptible(): number {
+    return this.#pending & ~this.#masked
   }
 
   /** The CPU that has the turn, or had it when the run ended. */
@@ -236,7 +275,7 @@ export class ControlledEngine implements Engine {
     try {
       return this.#loop()
     } catch (error) {
-      if (error instanceof StepLimit) return { kind: 'steps', limit: this.#stepLimit }
+      if (error instanceof Stop) return error.end
       if (error instanceof Pruned) return { kind: 'pruned' }
       throw error
     } finally {
@@ -250,6 +289,7 @@ export class ControlledEngine implements Engine {
     this.#pending = this.#masked = this.#blocked = this.#waits = this.#steps = 0
     this.#pickCount = 0
     this.#until = null
+    this.#lookAt = Math.min(LOOK_EVERY, this.#stepLimit)
     this.#running = true
     for (let cpu = 0; cpu < this.#tops.length; cpu++) {
       const step = programs[cpu] ?? null
@@ -298,7 +338,7 @@ export class ControlledEngine implements Engine {
         return true
       }
     }
-    if (++this.#steps > this.#stepLimit) throw new StepLimit()
+    if (++this.#steps > this.#lookAt) this.#look()
     if (this.#recorder !== null) this.#recorder.step(cpu, kind, addr)
     if (this.#tracer !== null) this.#tracer.step(cpu, kind, addr, this.#until, this.#operand)
     this.#until = null
@@ -388,13 +428,20 @@ export class ControlledEngine implements Engine {
   }
 
   #resume(cpu: number, top: Activation): void {
-    if (++this.#steps > this.#stepLimit) throw new StepLimit()
+    if (++this.#steps > this.#lookAt) this.#look()
     if (this.#recorder !== null) this.#recorder.step(cpu, top.kind, top.addr)
     if (this.#tracer !== null) this.#tracer.step(cpu, top.kind, top.addr, top.until, top.operand)
     top.kind = 0
     if (top.until === null) return
     top.until = null
     this.#waits--
+  }
+
+  /** Ends a run that has made as many accesses as it may, or that gets nowhere. */
+  #look(): void {
+    if (this.#steps > this.#stepLimit) throw new Stop({ kind: 'steps', limit: this.#stepLimit })
+    if (this.#watch?.isStuck() === true) throw new Stop({ kind: 'livelock' })
+    this.#lookAt = Math.min(this.#lookAt + LOOK_EVERY, this.#stepLimit)
   }
 
   #enterInterrupt(cpu: number): void {

@@ -3,7 +3,7 @@
  *
  * Source: kernel/rcu/tree.c, tree_plugin.h and update.c, kernel/context_tracking.c (v6.12), one consolidated flavour:
  * rcu_read_lock sections, preemption off and IRQs off are all readers. Grace periods are in gracePeriod.ts, expedited
- * ones in expedited.ts, the lists in rcuSegcblist.ts.
+ * ones in expedited.ts, rcu_barrier() in rcuBarrier.ts, the lists in rcuSegcblist.ts.
  *
  * A CPU is quiescent between two operations (rcuNoteContextSwitch), in a sleeping wait or idle (ctKernelExit), and
  * where an interrupt finds it outside every reader. Callbacks run where the kernel's softirq or rcuc thread may run
@@ -18,13 +18,14 @@ import { assert } from '../base/assert.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { InterruptGuard, IpiHandler } from '../machine/cpu/ipi.js'
-import { isZero, type Step, type WaitCondition } from '../machine/engine/engine.js'
+import type { Step, WaitCondition } from '../machine/engine/engine.js'
 import { peek32, poke32 } from '../machine/image/guarded.js'
 import { EventKind } from '../machine/trace/ring.js'
 import { GracePeriod, RcuEvent } from './gracePeriod.js'
 import { describeContext, inRcuReader, mightSleep } from './mightSleep.js'
+import { RcuBarrier } from './rcuBarrier.js'
 import { RcuSegcblist } from './rcuSegcblist.js'
-import { CALLBACKS_MAX, HEAD_FUNC, RCU, RCU_CPU, funcOf, isPending, pendingFunc, rcuSeqDone } from './rcuLayout.js'
+import { CALLBACKS_MAX, HEAD_FUNC, RCU_CPU, RcuAsk, funcOf, isPending, pendingFunc, rcuSeqDone } from './rcuLayout.js'
 
 export { placeRcu } from './rcuLayout.js'
 
@@ -44,19 +45,15 @@ export interface ExpeditedWork {
 
 const gpReached: WaitCondition = (seen, target) => rcuSeqDone(seen, target)
 
-/** What an interrupt of RCU's is for. */
-const ASK_QS = 0 //      a quiescent state, or a sleeper's callbacks, for which the way out of the interrupt looks
-const ASK_ENTRAIN = 1 // a barrier's callback
-
 export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
   /** Lets callbacks run in the middle of an operation, on the way out of interrupts outside every reader. */
   preemptible = false
   /** Set at boot, where there are any. */
   expedited: ExpeditedWork | null = null
+  readonly barrier: RcuBarrier
   readonly #list: RcuSegcblist
   readonly #callbacks: RcuCallback[] = []
   readonly #ipi: number
-  readonly #barrierFunc: number
 
   /** RCU on `cpu`, which is idle until its first ctKernelEnter(). `base` is from placeRcu(). */
   constructor(cpu: Cpu, base: PhysAddr) {
@@ -64,7 +61,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     this.#list = new RcuSegcblist(cpu, this.own)
     this.#ipi = cpu.ipi.register(this)
     cpu.ipi.guard = this
-    this.#barrierFunc = this.register(new BarrierCallback(cpu, phys(base + RCU.at.barrierCount)))
+    this.barrier = new RcuBarrier(this, this.#list, this.#ipi)
   }
 
   /** Here only. Registers a callback function; every CPU registers the same ones in the same order. */
@@ -139,31 +136,6 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     // Full barrier: the sections that were waited for, and the removal that every CPU has seen, before what comes.
     // Otherwise a load here could be older than the readers' last. Pairs with rcuReportQsRdp() of all CPUs.
     yield* cpu.smpMb()
-  }
-
-  /**
-   * rcu_barrier(): sleeps until all callbacks that were queued before, on any CPU, have run. It waits for no reader.
-   */
-  *rcuBarrier(): Step<void> {
-    const { cpu, base } = this
-    mightSleep(cpu, 'rcu_barrier')
-    const busy = phys(base + RCU.at.barrierBusy)
-    const count = phys(base + RCU.at.barrierCount)
-    // 0 → 1. ACQUIRE: the barrier before is over, its heads are free. Pairs with the RELEASE at the end of
-    // rcuBarrier().
-    while ((yield* cpu.cmpxchg32(busy, 0, 1)) !== 0) yield* this.sleepUntil(busy, isZero, 0)
-    if (yield* this.findCallbacks()) {
-      yield* cpu.ipi.callMany(phys(this.own + RCU_CPU.at.scratchMask), this.#ipi, ASK_ENTRAIN, true)
-    }
-    cpu.localIrqSave()
-    yield* this.rcuBarrierEntrain()
-    yield* cpu.localIrqRestore()
-    // All are queued, so 0 means that all have run. (The kernel's count starts higher, since its waiter is woken by
-    // it.) ACQUIRE: pairs with the RELEASE in BarrierCallback.rcu().
-    if ((yield* cpu.loadAcquire32(count)) !== 0) yield* this.sleepUntil(count, isZero, 0)
-    // RELEASE: pairs with the ACQUIRE at the head of rcuBarrier().
-    yield* cpu.storeRelease32(busy, 0)
-    cpu.wakeWaiters(busy)
   }
 
   // ---- quiescent states -------------------------------------------------------------------------------------------
@@ -281,7 +253,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
    * itself; the other counts tell whether the CPU was in a reader.
    */
   *ipi(info: number): Step<void> {
-    if (info === ASK_ENTRAIN) yield* this.rcuBarrierEntrain()
+    if (info === RcuAsk.entrain) yield* this.barrier.rcuBarrierEntrain()
     else if (this.foundQuiescent() && (yield* this.isAwaited())) yield* this.rcuReportQsRdp()
   }
 
@@ -317,7 +289,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
       yield* this.rcuDoBatch()
       asked = true
     }
-    yield* this.sendAsks(this.#ipi, ASK_QS)
+    yield* this.sendAsks(this.#ipi, RcuAsk.qs)
     poke32(busy, 0)
   }
 
@@ -375,37 +347,6 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     return next
   }
 
-  // ---- barrier ----------------------------------------------------------------------------------------------------
-
-  /** rcu_barrier_entrain(): queues a barrier's callback behind this CPU's, if there are any. IRQs are off. */
-  protected *rcuBarrierEntrain(): Step<void> {
-    const { cpu } = this
-    if (this.#list.nCbs === 0) return
-    const head = phys(this.own + RCU_CPU.at.barrierHead)
-    yield* cpu.atomicAddReturn32(phys(this.base + RCU.at.barrierCount), 1)
-    poke32(head + HEAD_FUNC, pendingFunc(this.#barrierFunc))
-    poke32(head, 0)
-    yield* this.#list.entrain(head)
-  }
-
-  /** Part of rcu_barrier(): notes in the scratch mask which other CPUs have callbacks; false: none. */
-  protected *findCallbacks(): Step<boolean> {
-    const { cpu, own, base } = this
-    // Full barrier: the caller's earlier accesses before the looks at the counts. A callback that it knows of, from a
-    // CPU that queued it, is then seen.
-    yield* cpu.smpMb()
-    const scratch = own + RCU_CPU.at.scratchMask
-    poke32(scratch, 0)
-    poke32(scratch + 4, 0)
-    for (let other = 0; other < cpu.cpuCount; other++) {
-      const count = phys(base + RCU.size + other * RCU_CPU.size + RCU_CPU.at.callbacks)
-      if (other === cpu.id || (yield* cpu.readOnce32(count)) === 0) continue
-      const word = scratch + (other >>> 5) * 4
-      poke32(word, peek32(word) | (1 << (other & 31)))
-    }
-    return (peek32(scratch) | peek32(scratch + 4)) !== 0
-  }
-
   // ---- findings ---------------------------------------------------------------------------------------------------
 
   protected reportUnlock(): never {
@@ -432,23 +373,5 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     return this.cpu.report('rcu-misuse', 'BUG: a list of RCU callbacks is cut off', head, [
       'The link of this rcu_head was written over while it was queued; the callbacks behind it are lost.',
     ])
-  }
-}
-
-/** Counts a barrier's callbacks down. */
-class BarrierCallback implements RcuCallback {
-  readonly #cpu: Cpu
-  readonly #count: PhysAddr
-
-  constructor(cpu: Cpu, count: PhysAddr) {
-    this.#cpu = cpu
-    this.#count = count
-  }
-
-  /** rcu_barrier_callback(). */
-  *rcu(): Step<void> {
-    // Full barrier; RELEASE needed: what earlier callbacks did, before the barrier's caller sees 0.
-    yield* this.#cpu.atomicAddReturn32(this.#count, -1)
-    this.#cpu.wakeWaiters(this.#count)
   }
 }

@@ -21,6 +21,12 @@ import {
 } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 
+/**
+ * Purposes of RCU's interrupts. `qs`: a quiescent state, or a sleeper's callbacks, for which the way out of the
+ * interrupt looks. `entrain`: the callback of a barrier.
+ */
+export const RcuAsk = { qs: 0, entrain: 1 } as const
+
 const gpLocked: Guard = ownLock('the lock of grace periods', 0)
 const expLocked: Guard = lockedBy('the mutex of expedited grace periods', (rcu) => rcu + RCU.at.expMutex)
 /** CPUs clear their bits once they are interrupted; before, the mask is the starter's. */

@@ -132,7 +132,7 @@ describe.each([
       const p = new Process([], {}, true, small)
       const free = p.cpu.kernel.pages.freeCount
       drive(p.cpu.interpreter.runOnce([...program, { op: 'exec' }]))
-      drive(p.cpu.kernel.rcu.rcuBarrier())
+      drive(p.cpu.kernel.rcu.barrier.rcuBarrier())
       expect(p.cpu.kernel.pages.freeCount).toBe(free)
     }
   })

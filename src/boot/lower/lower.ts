@@ -1,6 +1,6 @@
 /**
- * Turns kernel code, written once as generators, into the two forms that run. Text in, text out; it looks at syntax
- * only and adds or removes no line, so that a stack trace names the line that tsc emitted.
+ * The lowering turns kernel code, written once as generators, into the two forms that run. Text in, text out; it reads
+ * the syntax only (expressions.ts) and adds or removes no line, so that a stack trace names the line that tsc emitted.
  *
  *   free        plain functions: no `function*`, `yield*`, points or wrote() calls; the hardware decides the order
  *   controlled  generators, with the point of each leaf access (machine/cpu/access.ts) asked at the call site:
@@ -18,7 +18,6 @@ import {
   parse,
   tokTypes,
   type AnyNode,
-  type CallExpression,
   type Class,
   type ExpressionStatement,
   type Function as Fn,
@@ -28,6 +27,19 @@ import {
 import { assert, fail } from '../../base/assert.js'
 import { UsageError } from '../../base/errors.js'
 import { ACCESSES } from '../../machine/cpu/access.js'
+import {
+  accessOf,
+  assignedNames,
+  isAccessName,
+  isCallOnThis,
+  isChain,
+  isPoint,
+  isSimple,
+  lastName,
+  print,
+  resultsOf,
+  type Access,
+} from './expressions.js'
 import { applyEdits, childrenOf, lineBreaks, type Edit } from './syntax.js'
 
 export { ACCESSES }
@@ -92,7 +104,6 @@ interface Scope {
 
 type Yield = Extract<AnyNode, { type: 'YieldExpression' }>
 type Method = Extract<AnyNode, { type: 'MethodDefinition' | 'Property' }>
-type Access = { readonly call: CallExpression; readonly receiver: AnyNode; readonly name: string }
 
 const START = { line: 1, column: 0 }
 
@@ -353,39 +364,7 @@ class Lowering {
   }
 }
 
-// ---- what the syntax says -----------------------------------------------------------------------------------------
-
-const isAccessName = (name: string): boolean => (ACCESSES as readonly string[]).includes(name)
-
-/** `receiver.readOnce64(…)` and its like. */
-function accessOf(node: AnyNode): Access | null {
-  if (node.type !== 'CallExpression' || node.callee.type !== 'MemberExpression') return null
-  const { object, property, computed } = node.callee
-  if (computed || property.type !== 'Identifier' || !isAccessName(property.name)) return null
-  return { call: node, receiver: object, name: property.name }
-}
-
-/** The expressions whose value can be the value of `node`. */
-function resultsOf(node: AnyNode): AnyNode[] {
-  if (node.type === 'ConditionalExpression') return [node.consequent, node.alternate].flatMap(resultsOf)
-  if (node.type === 'LogicalExpression') return [node.left, node.right].flatMap(resultsOf)
-  if (node.type === 'SequenceExpression') return node.expressions.slice(-1).flatMap(resultsOf)
-  if (node.type === 'ChainExpression') return [node.expression]
-  return [node]
-}
-
-function isCallOnThis(node: AnyNode, name: string): boolean {
-  if (node.type !== 'CallExpression' || node.optional || node.callee.type !== 'MemberExpression') return false
-  const { object, property, computed } = node.callee
-  return object.type === 'ThisExpression' && !computed && property.type === 'Identifier' && property.name === name
-}
-
-/** The statement `yield* this.point(…)`. */
-function isPoint(node: AnyNode): boolean {
-  if (node.type !== 'ExpressionStatement' || node.expression.type !== 'YieldExpression') return false
-  const { delegate, argument } = node.expression
-  return delegate && !!argument && isCallOnThis(argument, 'point')
-}
+// ---- statements and methods -----------------------------------------------------------------------------------------
 
 const isFirst = (statement: AnyNode, { parent, scope }: Place): boolean =>
   parent !== null && parent === scope?.fn.body && statementsOf(parent)[0] === statement
@@ -407,61 +386,3 @@ function statementsOf(node: AnyNode | null): readonly AnyNode[] {
 /** A bare `yield` that is a whole statement, which the end of the line ends. */
 const endsBare = ({ parent }: Place, code: string): boolean =>
   parent?.type === 'ExpressionStatement' && code[parent.end - 1] !== ';'
-
-function lastName(receiver: AnyNode): string {
-  if (receiver.type === 'MemberExpression') return lastName(receiver.property)
-  return receiver.type === 'Identifier' || receiver.type === 'PrivateIdentifier' ? receiver.name : ''
-}
-
-/** `this`, a name, or a chain of named members of one. */
-function isChain(node: AnyNode): boolean {
-  if (node.type === 'MemberExpression') return !node.computed && !node.optional && isChain(node.object)
-  return node.type === 'Identifier' || node.type === 'ThisExpression'
-}
-
-/** Free of effects and cheap: evaluating it twice costs less than a temporary. */
-function isSimple(node: AnyNode): boolean {
-  if (node.type === 'Literal') return !node.regex && lineBreaks(node.raw ?? '') === ''
-  if (node.type === 'UnaryExpression') return /^([-+!~]|typeof|void)$/.test(node.operator) && isSimple(node.argument)
-  if (node.type !== 'BinaryExpression') return isChain(node)
-  return !/^in/.test(node.operator) && isSimple(node.left) && isSimple(node.right)
-}
-
-/** A simple expression as text on one line, without its comments. */
-function print(node: AnyNode): string {
-  switch (node.type) {
-    case 'Identifier':
-      return node.name
-    case 'PrivateIdentifier':
-      return `#${node.name}`
-    case 'ThisExpression':
-      return 'this'
-    case 'Literal':
-      return node.raw ?? fail('lower: a literal without text')
-    case 'MemberExpression':
-      return `${print(node.object)}.${print(node.property)}`
-    case 'UnaryExpression':
-      return `(${node.operator} ${print(node.argument)})`
-    case 'BinaryExpression':
-      return `(${print(node.left)} ${node.operator} ${print(node.right)})`
-    default:
-      return fail(`lower: ${node.type} is not simple`)
-  }
-}
-
-/** Names that are assigned to anywhere, other than where they are declared. */
-function assignedNames(program: Program): ReadonlySet<string> {
-  const names = new Set<string>()
-  const collect = (node: AnyNode): void => {
-    if (node.type === 'Identifier') names.add(node.name)
-    childrenOf(node).forEach(collect)
-  }
-  const visit = (node: AnyNode): void => {
-    if (node.type === 'AssignmentExpression' || node.type === 'ForInStatement' || node.type === 'ForOfStatement')
-      collect(node.left)
-    if (node.type === 'UpdateExpression') collect(node.argument)
-    childrenOf(node).forEach(visit)
-  }
-  visit(program)
-  return names
-}

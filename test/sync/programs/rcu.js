@@ -238,7 +238,7 @@ export default (k, m, variant) => {
       for (let round = 0; round < rounds; round++) {
         const queued = yield* cpu.readOnce32(QUEUED)
         if (lazy) yield* rcu.synchronizeRcu()
-        else yield* rcu.rcuBarrier()
+        else yield* rcu.barrier.rcuBarrier()
         const ran = yield* cpu.readOnce32(RAN)
         if (ran < queued) cpu.report('barrier', `${ran} of ${queued} callbacks have run`, RAN)
       }
@@ -267,7 +267,7 @@ export default (k, m, variant) => {
       yield* enter(cpu, rcu, kind)
       if (call === 'synchronizeRcu') yield* rcu.synchronizeRcu()
       if (call === 'synchronizeRcuExpedited') yield* expedited.synchronizeRcuExpedited()
-      if (call === 'rcuBarrier') yield* rcu.rcuBarrier()
+      if (call === 'rcuBarrier') yield* rcu.barrier.rcuBarrier()
       if (call === 'rcuNoteContextSwitch') yield* rcu.rcuNoteContextSwitch()
       if (call === 'ctKernelExit') yield* rcu.ctKernelExit()
       if (call === 'rcuReadUnlock') rcu.rcuReadUnlock()

@@ -120,7 +120,7 @@ export default (k, m, variant) => {
     *wait(cpu, rcu, rounds) {
       yield* rcu.ctKernelEnter()
       for (let round = 0; round < rounds && (yield* cpu.readOnce32(DONE)) === 0; round++) {
-        if (cpu.choose(4) === 0) yield* rcu.rcuBarrier()
+        if (cpu.choose(4) === 0) yield* rcu.barrier.rcuBarrier()
         else yield* rcu.synchronizeRcu()
         yield* cpu.atomicAdd32(WAITED, 1)
         yield* dwell(cpu)

@@ -8,6 +8,7 @@ import { CPU_STATE } from '../arch/cpuState.js'
 import { isUsed, useArch } from '../arch/entry.js'
 import { type Geometry, smallGeometry } from '../arch/geometry.js'
 import { assert } from '../base/assert.js'
+import { UsageError } from '../base/errors.js'
 import { cpuId, phys, type PhysAddr } from '../base/units.js'
 import type { KernelChange } from '../bug/patch.js'
 import { finalCheck, settle } from '../check/finalCheck.js'
@@ -31,7 +32,8 @@ import { Observer } from '../arch/observer.js'
 import { EventRing, placeRings } from '../machine/trace/ring.js'
 import { Kernel, type KernelRegions } from '../mm/kernel.js'
 import { Memmap } from '../mm/page.js'
-import { Interpreter } from '../program/interpret.js'
+import { describeOp } from '../program/describe.js'
+import { Interpreter, type Mismatch } from '../program/interpret.js'
 import { placeProgramRegions, type ProgramRegions } from '../program/state.js'
 import { OPS, type Program } from '../program/op.js'
 import {
@@ -136,7 +138,8 @@ export class Machine {
 
   /**
    * Boots a new image: formats memory, makes the first process, runs `program` in it on CPU 0, and leaves every CPU
-   * idle in that process. The kernel that boots is the one that runs, bug and all.
+   * idle in that process. The kernel that boots is the one that runs, bug and all. Throws UsageError for an operation
+   * whose result is not the expected one.
    */
   boot(program: Program, change: KernelChange | null, files: readonly FileSpec[] = []): void {
     const solo = Array.from({ length: this.config.cpus }, (_, id) => this.makeCpu(id, new SoloEngine(), change))
@@ -151,7 +154,10 @@ export class Machine {
     assert(mm !== 0, 'the first process has memory')
     drive(kernel.tlbFlush.switchMmIrqsOff(mm))
     drive(kernel.rcu.ctKernelExit())
+    first.interpreter.expectations = 'collected'
     drive(first.interpreter.runOnce(program))
+    const [mismatch] = first.interpreter.mismatches
+    if (mismatch !== undefined) throw unexpected(mismatch)
     for (const other of solo.slice(1)) {
       drive(kernel.mms.mmget(mm))
       drive(other.kernel.tlbFlush.switchMmIrqsOff(mm))
@@ -177,6 +183,13 @@ export class Machine {
   nameOf(addr: number): string {
     return this.layout.nameOf(addr)
   }
+}
+
+function unexpected({ index, op, expected, found }: Mismatch): UsageError {
+  return new UsageError(
+    `operation ${index} of the boot program, ${describeOp(op)}, returned ${found}, expected ${expected}`,
+    'the boot program runs alone, before the CPUs start',
+  )
 }
 
 /** The oracles of check/, and after them the observers that subsystems in rooms of their own have. */

@@ -6,10 +6,12 @@ import { fail } from '../base/assert.js'
 import { phys } from '../base/units.js'
 import { CONTROL, CPU_AREA } from '../machine/cpu/area.js'
 import { isEqual, type Step } from '../machine/engine/engine.js'
+import { Panic, type Finding } from '../machine/engine/finding.js'
 import { peek32, peekF64, poke32 } from '../machine/image/image.js'
 import { EventKind } from '../machine/trace/ring.js'
 import type { Kernel } from '../mm/kernel.js'
 import { Part } from '../mm/part.js'
+import { describeOp } from './describe.js'
 import type { Op, Program } from './op.js'
 import type { Operation } from './operation.js'
 import { OPERATIONS } from './operations/table.js'
@@ -19,7 +21,9 @@ import { Task, type ProgramListener } from './task.js'
 /** Free-running: the words of CONTROL.phase. */
 export const PHASE = { waiting: 0, running: 1, over: 2 } as const
 
-/** An operation whose result is not what the program expected (recordings know what the real kernel answered). */
+/**
+ * An operation whose result is not what the program expects: its scenario, or the real kernel of a recording.
+ */
 export interface Mismatch {
   readonly cpu: number
   readonly index: number
@@ -30,8 +34,15 @@ export interface Mismatch {
 
 const MISMATCHES_MAX = 100
 
+/**
+ * The treatment of mismatches: the first one is a finding and ends the run; they are collected; or nothing is expected,
+ * since operations that the expectations rest on were left out.
+ */
+export type Expectations = 'checked' | 'collected' | 'ignored'
+
 export class Interpreter extends Part {
-  /** Results that differ from what operations expect, the first hundred. */
+  expectations: Expectations = 'checked'
+  /** With expectations collected, the first hundred. */
   readonly mismatches: Mismatch[] = []
   readonly #task: Task
 
@@ -125,8 +136,10 @@ export class Interpreter extends Part {
 
   #note(op: Op, index: number, found: number): void {
     const expected = 'expect' in op ? op.expect : undefined
-    if (expected === undefined || expected === found || this.mismatches.length >= MISMATCHES_MAX) return
-    this.mismatches.push({ cpu: this.cpu.id, index, op, expected, found })
+    if (expected === undefined || expected === found || this.expectations === 'ignored') return
+    const mismatch = { cpu: this.cpu.id, index, op, expected, found }
+    if (this.expectations === 'checked') throw new Panic(unexpected(mismatch))
+    if (this.mismatches.length < MISMATCHES_MAX) this.mismatches.push(mismatch)
   }
 
   /** One operation and nothing around it: its result. */
@@ -143,6 +156,12 @@ export class Interpreter extends Part {
   static word(regions: ProgramRegions, word: number): number {
     return peek32(wordAt(regions, word))
   }
+}
+
+function unexpected({ cpu, index, op, expected, found }: Mismatch): Finding {
+  const title = `${op.op} returned ${found}, expected ${expected}`
+  const details = [`operation ${index} of CPU ${cpu}: ${describeOp(op)}`]
+  return { oracle: 'expect', title, cpu, address: null, details, stack: [] }
 }
 
 const operationOf = ({ op }: Op): Operation => OPERATIONS.get(op) ?? fail(`there is no operation '${op}'`)

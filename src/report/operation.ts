@@ -2,26 +2,8 @@
 import type { Machine } from '../boot/machine.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { peek32 } from '../machine/image/image.js'
-import { isBare, OPS, type Op, type OpName, type Pick, type Program } from '../program/op.js'
-import { hex } from './entry.js'
-
-/** Fields that are addresses or lengths in bytes, or bits. */
-const HEX = new Set(['addr', 'len', 'oldLen', 'newLen', 'newAddr', 'flags', 'offset'])
-
-export function describeOp(op: Op): string {
-  const fields = Object.entries(op).filter(([name, value]) => name !== 'op' && name !== 'expect' && isShown(value))
-  return [op.op, ...fields.map(([name, value]) => describeField(name, value as string | boolean | Pick))].join(' ')
-}
-
-const isShown = (value: unknown): boolean => value !== undefined && value !== false && !Array.isArray(value)
-
-function describeField(name: string, value: string | boolean | Pick): string {
-  if (value === true || typeof value === 'string') return value === true ? name : value
-  if (typeof value === 'object') return `${name === 'addr' ? '' : `${name} `}${number(name, value.from)}…`
-  return `${name === 'addr' ? '' : `${name} `}${number(name, Number(value))}`
-}
-
-const number = (name: string, value: number): string => (HEX.has(name) ? hex(value) : String(value))
+import { describeOp } from '../program/describe.js'
+import { isBare, OPS, type Op, type OpName, type Program } from '../program/op.js'
 
 /** The operation at hand of `cpu`, which runs `program`; with its arguments where the program tells which one it is. */
 export function describeCurrentOp(machine: Machine, program: Program, cpu: number): string {

@@ -2,7 +2,7 @@
 import type { Session } from '../explore/session/session.js'
 import { reducedBy, type BeforeAfter } from '../explore/shrink/shrink.js'
 import { leaves, type Kept } from '../program/reduction.js'
-import { describeOp } from './operation.js'
+import { describeOp } from '../program/describe.js'
 
 /** Of an execution with reduced programs. */
 export interface Reduced {

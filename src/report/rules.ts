@@ -36,6 +36,10 @@ const RULES: Readonly<Record<string, Rules>> = {
     text: 'A page-table entry has a form that its level and architecture define, names memory that exists, and changes in one store only to what the hardware and the lockless walkers can follow.',
     source: 'Documentation/mm/arch_pgtable_helpers.rst; mm/memory.c: print_bad_pte()',
   },
+  expect: {
+    text: 'An operation has the result that the scenario states (`expect`): what a system call returns, what a load reads.',
+    source: 'the scenario; tools/testing/selftests/kselftest.h states results in the same way',
+  },
   'frame-state': [
     {
       title: /still maps the page|names a frame/,

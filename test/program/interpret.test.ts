@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { smallMachine } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
+import { Panic, type Finding } from '../../dist/src/machine/engine/finding.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import { peek32 } from '../../dist/src/machine/image/image.js'
 import { Interpreter } from '../../dist/src/program/interpret.js'
@@ -18,6 +19,16 @@ const map = (pages: number, prot: number = PROT.read | PROT.write): Op => ({
   prot,
   flags: MAP.private | MAP.anonymous | MAP.fixed,
 })
+
+function findingOfPanic(run: () => void): Finding {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof Panic) return error.finding
+    throw error
+  }
+  throw new Error('nothing was found')
+}
 
 describe('a program', () => {
   let machine: Machine
@@ -81,13 +92,22 @@ describe('a program', () => {
     expect([0, 1, 2, 3].map(register)).toEqual([5, 5, 5, 0])
   })
 
-  it('reports results that it did not expect, and goes on', () => {
+  it('ends at the first result that it did not expect, with a finding', () => {
+    const store = { op: 'store', addr: AT, value: 5 } as const
+    const finding = findingOfPanic(() => run([map(1), store, { op: 'load', addr: AT, expect: 6 }]))
+    expect(finding).toMatchObject({ oracle: 'expect', title: 'load returned 5, expected 6', cpu: 0 })
+    expect(finding.details).toEqual(['operation 2 of CPU 0: load 0x10000'])
+  })
+
+  it('collects results that it did not expect, and goes on, when it is told to', () => {
+    cpu.interpreter.expectations = 'collected'
     run([map(1), { op: 'munmap', addr: AT, len: PAGE, expect: -22 }, { op: 'writeOnce', word: 1, value: 7 }])
     expect(cpu.interpreter.mismatches).toMatchObject([{ cpu: 0, index: 1, expected: -22, found: 0 }])
     expect(word(1)).toBe(7)
   })
 
   it('that touches what it may not gets the fault as its result', () => {
+    cpu.interpreter.expectations = 'collected'
     run([map(1, PROT.read), { op: 'store', addr: AT, expect: 0 }, { op: 'load', addr: AT + 8 * PAGE, expect: 0 }])
     expect(cpu.interpreter.mismatches.map(({ found }) => found < 0)).toEqual([true, true])
   })

@@ -5,6 +5,7 @@ import { freeRun, type Progress } from '../../dist/src/boot/threads/freeRun.js'
 import { cpuWorkerUrl } from '../../dist/src/boot/threads/spawn.js'
 import type { Program } from '../../dist/src/program/op.js'
 import { scenarioById, scenarios } from '../../dist/src/scenario/catalog/index.js'
+import { defineScenario, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
 import { stress } from '../../dist/src/scenario/stress.js'
 
 // Fixed code survives real concurrency. Short runs: a smoke test of each scenario; a miss is likely where a window is
@@ -45,6 +46,24 @@ describe(`the catalogue on mainline, with pauses at the schedule points (seed ${
       const result = await stress({ scenario, ...crew, seed: SEED, perturb: true, durationMs: 3000 })
       expect(result).toMatchObject(CLEAN)
     })
+})
+
+describe('a result that a scenario states', () => {
+  it('is a finding in a free run, too', async () => {
+    const scenario = defineScenario({
+      id: 'expecting',
+      summary: 'a load that states another value than was stored',
+      arch: 'x86-64',
+      cpus: 2,
+      build: ({ page, pageSize }) => ({
+        boot: [mapAnonymous(page(0), pageSize), store(page(0), 5)],
+        programs: [[{ op: 'load', addr: page(0), expect: 6 }], [{ op: 'load', addr: page(0), expect: 5 }]],
+      }),
+    })
+    const { finding, mismatches } = await stress({ scenario, durationMs: 300_000 })
+    expect(finding).toMatchObject({ oracle: 'expect', title: 'load returned 5, expected 6', cpu: 0 })
+    expect(mismatches).toEqual([])
+  })
 })
 
 // Progress counts, not time: the run goes on until every CPU has finished an operation, and only a stall ends it

@@ -90,6 +90,7 @@ function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Pr
     files: programs.filePages,
     patch: options.patch ?? null,
     repeat: false,
+    compares: true,
     prepare: (machine) => {
       if (heap !== undefined) setBreak(machine, heap.start, heap.end)
     },

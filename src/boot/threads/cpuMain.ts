@@ -45,8 +45,9 @@ class CpuThread implements CpuControl {
     this.#cpu = machine.makeCpu(cpu, this.#engine, chosen)
   }
 
-  run(program: Program, repeat: boolean): CpuReport {
+  run(program: Program, repeat: boolean, compares: boolean): CpuReport {
     const cpu = this.#cpu ?? fail('run() before boot()')
+    cpu.interpreter.expectations = compares ? 'collected' : 'checked'
     const end = this.#runToEnd(cpu, program, repeat)
     return { end, mismatches: cpu.interpreter.mismatches }
   }

@@ -38,6 +38,8 @@ export interface FreeRunOptions {
   readonly perturb?: boolean
   /** Programs run again and again until the time is up (true unless given), or once. */
   readonly repeat?: boolean
+  /** True: results that are not what operations expect are collected. Otherwise the first one is a finding. */
+  readonly compares?: boolean
   readonly seed?: number
   /** 5000 unless given; without end when programs run once. */
   readonly durationMs?: number
@@ -72,7 +74,7 @@ export interface FreeRunResult {
   readonly finding: Finding | null
   /** racewalk itself failed: what happened, with its stack. */
   readonly fault: string | null
-  /** Results that differ from what operations expected. */
+  /** With `compares`, results that differ from what operations expected. */
   readonly mismatches: readonly Mismatch[]
   /** The last events of all CPUs, oldest first. */
   readonly rings: readonly RingRecord[]
@@ -113,7 +115,7 @@ interface ThreadsRun {
 }
 
 async function runThreads(machine: Machine, change: ChangeOrder | null, options: FreeRunOptions): Promise<ThreadsRun> {
-  const { perturb = false, repeat = true, seed = 1 } = options
+  const { perturb = false, repeat = true, compares = false, seed = 1 } = options
   const watch = new Watch(machine, watchOptions(options))
   const { cpus } = machine.config
   const threads = options.threads ?? new CpuThreads(cpus, options.entry ?? cpuWorkerUrl(perturb))
@@ -121,7 +123,7 @@ async function runThreads(machine: Machine, change: ChangeOrder | null, options:
   let watched: Watched = { seconds: 0, stopped: 'fault', stall: null, fault: null, panicBy: -1 }
   try {
     await threads.all(cpus, (cpu, id) => cpu.boot({ ...order, cpu: id }))
-    const reports = threads.all(cpus, (cpu, id) => cpu.run(options.programs[id] ?? [], repeat))
+    const reports = threads.all(cpus, (cpu, id) => cpu.run(options.programs[id] ?? [], repeat, compares))
     watched = await watch.over(reports)
     if (watched.stall !== null || watched.fault !== null)
       return {

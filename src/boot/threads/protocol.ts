@@ -54,9 +54,9 @@ export interface CpuControl {
   boot(boot: CpuBoot): Promise<void>
   /**
    * Runs the program (again and again with `repeat`, until the stop word is set), then serves interrupts until all
-   * ended.
+   * ended. `compares`: results that are not the expected ones are reported; otherwise the first is a finding.
    */
-  run(program: Program, repeat: boolean): CpuReport
+  run(program: Program, repeat: boolean, compares: boolean): CpuReport
   /** Ends the task. */
   close(): void
 }

@@ -123,6 +123,9 @@ export class Session {
     const pageSize = this.machine.geo.pageSize
     this.#programs = reduction === null ? this.wholePrograms : reduced(this.wholePrograms, reduction, pageSize)
     this.#reduction = reduction
+    // What operations expect rests on all of them.
+    const expectations = reduction === null ? 'checked' : 'ignored'
+    for (const { interpreter } of this.#cpus) interpreter.expectations = expectations
   }
 
   /** Who hears of operations and choices of the programs from now on. */

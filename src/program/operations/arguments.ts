@@ -15,5 +15,5 @@ export const reg = whole('Register that gets what was read', 0, REGISTERS - 1)
 export const pages = whole('Pages', 1)
 export const pagesOrOne = optional(whole('Pages; 1 unless given', 1))
 
-/** Recordings know what the real kernel answered. */
-export const expect = optional(whole('Expected result; another one is a mismatch'))
+/** Scenarios state what must be, recordings what the real kernel answered. */
+export const expect = optional(whole('Expected result; another one is a finding, or in a recording a mismatch'))

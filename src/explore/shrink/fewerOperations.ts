@@ -8,9 +8,9 @@
  * and if that does not fail, under a few that are drawn. It is taken only if it fails with no more switches than
  * before.
  *
- * Programs stay whole where an ending or an expected result is judged, since those rest on all of them; and where CPUs wait for ever while there
- * are operations that wait for others, since those left out may be what they wait for. What programs may not be made to
- * do besides: misuses() of program/reduction.ts.
+ * Programs stay whole where an ending or an expected result is judged, since those rest on all of them; and where
+ * CPUs wait for ever while there are operations that wait for others, since those left out may be what they wait for.
+ * What programs may not be made to do besides: misuses() of program/reduction.ts.
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Strategy } from '../../machine/engine/controlled.js'

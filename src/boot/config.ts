@@ -79,6 +79,8 @@ const KERNEL = {
   thp: 'always',
   failNowait: 0,
   ptReclaim: false,
+  perVmaLock: false,
+  maxMapCount: 65_530,
   gpDelay: 0,
   pgalloc: DEFAULT_ARCH.pgalloc,
 } as const

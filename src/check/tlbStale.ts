@@ -41,6 +41,7 @@ import { Level } from '../arch/level.js'
 import type { CallKind } from '../arch/observer.js'
 import { MM_CONTEXT } from '../arch/context.js'
 import { FLUSH_INFO } from '../arch/generic/tlbFlush.js'
+import { vmaOf } from '../mm/maple/mapleLook.js'
 import { MM, VM_EXEC, VM_READ, VM_WRITE, VMA } from '../mm/mmStruct.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import type { Contents } from './discardKept.js'
@@ -199,9 +200,8 @@ export class TlbStale {
   /** The entry allows more than the VMA around page `vpn`. mmap_lock is held for write. */
   #exceeds(vpn: number): boolean {
     const addr = vpn * this.#machine.geo.pageSize
-    let vma = peek32(this.#view.mm + MM.at.firstVma)
-    while (vma !== 0 && peekF64(vma + VMA.at.end) <= addr) vma = peek32(vma + VMA.at.next)
-    if (vma === 0 || peekF64(vma + VMA.at.start) > addr) return false
+    const vma = vmaOf(this.#view.mm, addr)
+    if (vma === 0) return false
     const rights = peek32(vma + VMA.at.flags) & (VM_READ | VM_WRITE | VM_EXEC)
     return rights === 0 || ((this.#view.flags & TLB_WRITE) !== 0 && (rights & VM_WRITE) === 0)
   }

@@ -81,10 +81,10 @@ export class AnonVmas extends Part {
 
   /** find_mergeable_anon_vma(): a neighbour's, so that the two can be merged later. */
   protected *findMergeableAnonVma(vma: PhysAddr): Step<PhysAddr> {
-    const next = phys(peek32(vma + VMA.at.next))
+    const next = this.k.vmas.next(vma)
     const fromNext = next === 0 ? NONE : yield* this.reusableAnonVma(next, vma, next)
     if (fromNext !== 0) return fromNext
-    const prev = phys(peek32(vma + VMA.at.prev))
+    const prev = this.k.vmas.prev(vma)
     return prev === 0 ? NONE : yield* this.reusableAnonVma(prev, prev, vma)
   }
 

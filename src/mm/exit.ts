@@ -3,11 +3,9 @@
  *
  * Source: mm/mmap.c exit_mmap() (v6.12). Left out: the OOM reaper, which may zap a dying mm under mmap_lock for read.
  */
-import { phys, type PhysAddr } from '../base/units.js'
+import type { PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
-import { peek32, poke32 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
-import { MM } from './mmStruct.js'
 
 export class Exit extends Part {
   /**
@@ -17,12 +15,10 @@ export class Exit extends Part {
   *exitMmap(mm: PhysAddr): Step<void> {
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapWriteLock(mm)
-    const first = phys(peek32(mm + MM.at.firstVma))
+    const first = this.k.mmap.detachAll(mm)
     if (first !== 0) {
-      for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) this.k.observer.objectOwned(this.cpu, vma)
-      // The list goes first: whoever gets the lock next finds nothing mapped, as in a new mm.
-      poke32(mm + MM.at.firstVma, 0)
-      poke32(mm + MM.at.mapCount, 0)
+      // The tree goes first: whoever gets the lock next finds nothing mapped, as in a new mm.
+      yield* this.k.maple.mtDestroy(mm)
       yield* this.k.mmap.unmapRegion(mm, first, 0, this.k.mmap.tablesEnd, true)
       yield* this.k.mmap.removeVmas(first)
     }

@@ -69,7 +69,7 @@ export class Fork extends Part {
     for (const field of INHERITED) pokeF64(mm + field, peekF64(oldMm + field))
     // Levels are inherited where they grow.
     let error = (yield* this.k.upper.reach(mm, peekF64(oldMm + MM.at.asceLimit))) ? 0 : -ENOMEM
-    for (let vma = phys(peek32(oldMm + MM.at.firstVma)); vma !== 0 && error === 0; vma = this.k.vmas.next(vma))
+    for (let vma = this.k.vmas.findVma(oldMm, 0); vma !== 0 && error === 0; vma = this.k.vmas.next(vma))
       if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.dupVma(mm, oldMm, vma)
     yield* this.k.mms.mmapWriteUnlock(mm)
     yield* this.flushParent(oldMm)
@@ -94,8 +94,10 @@ export class Fork extends Part {
     // Before the first page is shared: an rmap walk must find every mapping of a page.
     if (!wipe) yield* this.k.anonVmas.anonVmaFork(copy, vma)
     poke32(copy + VMA.at.flags, flags & ~VM_LOCKED_MASK)
-    this.k.vmas.linkVma(copy)
-    yield* this.k.vmas.vmaLinkFile(copy)
+    if ((yield* this.k.vmas.vmaLink(copy)) !== 0) {
+      yield* this.k.vmas.removeVma(copy)
+      return -ENOMEM
+    }
     if (peek32(oldMm + MM.at.stackVma) === vma) poke32(mm + MM.at.stackVma, copy)
     return wipe ? 0 : yield* this.copyPageRange(copy, vma)
   }

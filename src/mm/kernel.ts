@@ -33,6 +33,7 @@ import type { CollapseScan } from './collapseScan.js'
 import type { HugeFault } from './hugeFault.js'
 import type { HugeMemory } from './hugeMemory.js'
 import type { Khugepaged } from './khugepaged.js'
+import type { MapleTree } from './maple/mapleTree.js'
 import type { Madvise } from './madvise.js'
 import type { Migrate } from './migrate.js'
 import type { MigrationEntries } from './migrationEntries.js'
@@ -78,6 +79,10 @@ export interface KernelConfig {
    * CONFIG_PT_RECLAIM (v6.14): MADV_DONTNEED frees the tables it empties, which others may be walking under mmap_lock.
    */
   readonly ptReclaim: boolean
+  /** CONFIG_PER_VMA_LOCK: faults of programs look for their VMA under RCU and lock it alone, without mmap_lock. */
+  readonly perVmaLock: boolean
+  /** The sysctl vm.max_map_count: mappings of an address space. */
+  readonly maxMapCount: number
   /**
    * Percentage of the times that a CPU puts quiescent states and RCU callbacks off; a choice of the engine in each
    * case.
@@ -99,6 +104,8 @@ export interface KernelRegions {
   readonly memmap: PhysAddr
   readonly mms: PhysAddr
   readonly vmas: PhysAddr
+  readonly mapleNodes: PhysAddr
+  readonly mapleCpus: PhysAddr
   readonly anonVmas: PhysAddr
   readonly files: PhysAddr
   readonly pageCache: PhysAddr
@@ -139,6 +146,7 @@ export interface PartClasses {
   readonly Retract: typeof Retract
   readonly Userfault: typeof Userfault
   readonly Mms: typeof Mms
+  readonly MapleTree: typeof MapleTree
   readonly Vmas: typeof Vmas
   readonly Files: typeof Files
   readonly Mmap: typeof Mmap
@@ -207,6 +215,7 @@ export class Kernel {
   readonly retract: Retract
   readonly userfault: Userfault
   readonly mms: Mms
+  readonly maple: MapleTree
   readonly vmas: Vmas
   readonly files: Files
   readonly mmap: Mmap
@@ -265,6 +274,7 @@ export class Kernel {
     this.retract = new parts.Retract(this)
     this.userfault = new parts.Userfault(this)
     this.mms = new parts.Mms(this)
+    this.maple = new parts.MapleTree(this)
     this.vmas = new parts.Vmas(this)
     this.files = new parts.Files(this)
     this.mmap = new parts.Mmap(this)

@@ -47,7 +47,7 @@ export class Khugepaged extends Part {
       const start = Math.max(from, peekF64(vma + VMA.at.start)) as VirtAddr
       const haddr = this.k.geo.pmdAlignUp(start)
       if (this.k.hugeFault.thpVmaAllowableOrder(vma, haddr)) found = haddr
-      vma = phys(peek32(vma + VMA.at.next))
+      vma = this.k.vmas.next(vma)
     }
     yield* this.k.mms.mmapReadUnlock(mm)
     return found as VirtAddr

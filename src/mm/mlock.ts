@@ -7,7 +7,7 @@
  * Populating looks at each page and faults until it is usable. That is gup without references; entries are read
  * without locks, which is enough to decide whether to fault once more.
  */
-import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
+import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
   pmdLeaf,
   pmdPresent,
@@ -91,7 +91,7 @@ export class Mlock extends Part {
     poke32(mm + MM.at.defFlags, (flags & MCL_FUTURE) !== 0 ? others | locked : others)
     if ((flags & MCL_FUTURE) !== 0 && (flags & MCL_CURRENT) === 0) return
     const wanted = (flags & MCL_CURRENT) !== 0 ? locked : 0
-    for (let vma = phys(peek32(mm + MM.at.firstVma)); vma !== 0; vma = this.k.vmas.next(vma)) {
+    for (let vma = this.k.vmas.findVma(mm, 0); vma !== 0; vma = this.k.vmas.next(vma)) {
       const fixed = yield* this.mlockFixup(vma, peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end), wanted)
       if (fixed !== 0) vma = fixed
     }

@@ -1,7 +1,7 @@
 /**
  * mm_struct, vm_area_struct and anon_vma in the image, with the lock that guards each field.
  *
- * Source: include/linux/mm_types.h, rmap.h (v6.12). Departures: VMAs are a sorted list instead of a maple tree; a VMA
+ * Source: include/linux/mm_types.h, rmap.h (v6.12). Departures: a VMA
  * belongs to one anon_vma shared by its whole fork family instead of a chain of them (an rmap walk then visits more
  * VMAs than upstream, never fewer); there are no per-VMA locks: faults take mmap_lock for read, as up to v6.3 and as
  * upstream's fallback still does.
@@ -15,6 +15,7 @@ import {
   guard,
   lockedBy,
   lockWord,
+  never,
   ownLock,
   wordAt,
   type Guard,
@@ -26,12 +27,18 @@ import { struct } from '../machine/image/struct.js'
 export const VMA_LOCK = 64
 export const ANON_VMA_LOCK = 128
 export const FILE_LOCK = 192
+export const MAPLE_LOCK = 216
+
+/** SLUB's, for objects that were freed. */
+export const POISON_FREE = 0x6b
 
 // ---- guards of mm_struct ------------------------------------------------------------------------------------------
 
 const mmapLocked: Guard = lockedBy('mmap_lock of the mm', (mm) => mm + MM.at.mmapLock)
 const pageTableLocked: Guard = lockedBy('page_table_lock of the mm', (mm) => mm + MM.at.pageTableLock)
 const pgtableListLocked: Guard = lockedBy('the context lock of the mm', (mm) => mm + MM.at.contextLock)
+/** With per-VMA locks it is written, and read under RCU, by accessors. */
+const mtRoot: Guard = lockedBy('mmap_lock of the mm; read by accessors under RCU', (mm) => mm + MM.at.mmapLock)
 const mmSlot: Guard = guard(
   'changed under the lock of the mm table; users of the mm find it set',
   always,
@@ -62,7 +69,7 @@ export const MM = struct('mm', 320, {
   mmCount: [184, 4, atomic],
   hasPinned: [132, 4, atomic], // MMF_HAS_PINNED: a page of this mm was ever pinned (set before the walk)
   //  mmap_lock:
-  firstVma: [136, 4, mmapLocked],
+  mmMt: [136, 4, mtRoot], //      maple_enode of the root of the tree of VMAs (maple/), 0: empty
   mapCount: [140, 4, mmapLocked],
   brkStart: [144, 8, mmapLocked], // doubles
   brk: [152, 8, mmapLocked],
@@ -124,6 +131,9 @@ const range: Guard = guard(
   mmapLockOf,
 )
 
+/** It is in no tree any more, so it is its owner's. */
+const detachedOnly: Guard = guard('of who has taken the VMA out of its tree', never, never)
+
 const vmaFlags: Guard = lockedBy('mmap_lock of the mm', mmapLockOf)
 
 /** Faults set it under mmap_lock for read and page_table_lock, by an accessor: none that was seen once is stable. */
@@ -152,8 +162,7 @@ export const VMA = struct('vma', 128, {
   pgoff: [16, 8, range], // page offset of start in the mapping; anonymous: the linear index it was created with
   flags: [24, 4, vmaFlags], // VM_ bits
   mm: [28, 4, constant],
-  next: [32, 4, vmaMmapLocked],
-  prev: [36, 4, vmaMmapLocked],
+  nextDetached: [32, 4, detachedOnly], // of those that leave the tree together
   file: [40, 4, constant], // address of the file, 0: anonymous
   anonVma: [44, 4, setOnce], // set once by anon_vma_prepare (mmap_lock, page_table_lock)
   //  anon_vma lock:

@@ -2,8 +2,8 @@
  * mmap() and munmap().
  *
  * Source: mm/mmap.c do_mmap(), vm_mmap_pgoff(), mm/vma.c mmap_region(), do_vmi_munmap(), insert_vm_struct() (v6.12).
- * Left out: limits on the number of maps and on locked or promised memory, hugetlb and device mappings. None of them
- * changes when an entry or a table goes.
+ * Left out: limits on locked or promised memory, hugetlb and device mappings. None of them changes when an entry or a
+ * table goes.
  *
  * A mapping over an existing one unmaps first and then maps, mmap_lock held throughout, so nobody sees the gap.
  */
@@ -51,6 +51,8 @@ import {
   MAP_TYPE,
 } from './mmapFlags.js'
 import { UnmappedArea } from './unmappedArea.js'
+
+const NO_VMA = phys(0)
 
 export * from './mmapFlags.js'
 
@@ -117,6 +119,7 @@ export class Mmap extends UnmappedArea {
 
   /** Part of do_mmap(): where the mapping goes, or a negative errno. */
   protected place(mm: PhysAddr, addr: number, len: number, flags: number, file: PhysAddr, pgoff: number): number {
+    if (this.k.vmas.mapCount(mm) > this.k.config.maxMapCount) return -ENOMEM
     const at = this.getUnmappedArea(mm, addr, len, flags, file, pgoff)
     if (at < 0) return at
     const taken = (flags & MAP_FIXED_NOREPLACE) !== 0 && this.k.vmas.findVmaIntersection(mm, at, at + len) !== 0
@@ -174,16 +177,16 @@ export class Mmap extends UnmappedArea {
     this.k.vmas.vmaSetRange(vma, at, end, pgoff)
     poke32(vma + VMA.at.flags, flags)
     poke32(vma + VMA.at.file, mapped)
-    this.k.vmas.linkVma(vma)
-    yield* this.k.vmas.vmaLinkFile(vma)
-    return 0
+    const error = yield* this.k.vmas.vmaLink(vma)
+    if (error !== 0) yield* this.k.vmas.removeVma(vma)
+    return error
   }
 
   // ---- munmap -------------------------------------------------------------------------------------------------------
 
   /**
-   * __vm_munmap(): the system call. 0 or a negative errno. Takes mmap_lock for write; once the VMAs are off the list a
-   * reader's lock is enough, so that faults elsewhere go on while this one zaps, and so do their races with it.
+   * __vm_munmap(): the system call. 0 or a negative errno. Takes mmap_lock for write; once the VMAs are out of the tree
+   * a reader's lock is enough, so that faults elsewhere go on while this one zaps, and so do their races with it.
    */
   *vmMunmap(mm: PhysAddr, start: number, len: number): Step<number> {
     const stamp = this.k.observer.callBegins(this.cpu)
@@ -219,22 +222,24 @@ export class Mmap extends UnmappedArea {
   }
 
   /**
-   * vms_gather_munmap_vmas(): cuts the VMAs at the edges of the range and takes those inside off the list; returns the
-   * first of them, chained by `next`, 0 when nothing is mapped, -ENOMEM, or -EPERM where one is sealed; nothing is
-   * unmapped then. mmap_lock for write.
+   * vms_gather_munmap_vmas(): cuts the VMAs at the edges of the range and takes those inside out of the tree; returns
+   * the first of them, chained by `nextDetached`, 0 when nothing is mapped, -ENOMEM, or -EPERM where one is sealed;
+   * nothing is unmapped then. mmap_lock for write.
    */
   protected *vmsGatherMunmapVmas(mm: PhysAddr, start: number, end: number): Step<number> {
     const { vmas } = this.k
     const hit = vmas.findVmaIntersection(mm, start, end)
     if (hit === 0) return 0
+    const [from, to] = [peekF64(hit + VMA.at.start), peekF64(hit + VMA.at.end)]
+    // Just above the limit for a moment is allowed, not afterwards.
+    if (from < start && end < to && vmas.mapCount(mm) >= this.k.config.maxMapCount) return -ENOMEM
     if (!this.k.mseal.canModifyVma(hit)) return -EPERM
-    if (peekF64(hit + VMA.at.start) < start && (yield* vmas.splitVma(hit, start as VirtAddr, true)) !== 0)
-      return -ENOMEM
+    if (from < start && (yield* vmas.__splitVma(hit, start as VirtAddr, true)) !== 0) return -ENOMEM
     if (!this.k.mseal.canModifyMm(mm, start, end)) return -EPERM
-    const last = vmas.vmaLookup(mm, end - 1)
-    if (last !== 0 && peekF64(last + VMA.at.end) > end && (yield* vmas.splitVma(last, end as VirtAddr, false)) !== 0)
-      return -ENOMEM
-    return this.detach(mm, start, end)
+    const last = vmas.findVmaPrev(mm, end)
+    if (peekF64(last + VMA.at.end) > end && (yield* vmas.__splitVma(last, end as VirtAddr, false)) !== 0) return -ENOMEM
+    if ((yield* this.k.maple.masPreallocate(mm)) !== 0) return -ENOMEM
+    return yield* this.detach(mm, start, end)
   }
 
   /** vms_complete_munmap_vmas(). mmap_lock in some mode: it keeps the neighbours, and with them floor and ceiling. */
@@ -246,18 +251,31 @@ export class Mmap extends UnmappedArea {
   }
 
   /**
-   * Part of vms_gather_munmap_vmas(): takes the VMAs in start … end off the list; they stay chained by `next`, the last
-   * one to 0.
+   * Part of vms_gather_munmap_vmas() and vms_clear_ptes(): takes the VMAs in start … end out of the tree and chains
+   * them by `nextDetached`. Caller: masPreallocate().
    */
-  protected detach(mm: PhysAddr, start: number, end: number): PhysAddr {
-    const first = this.k.vmas.findVma(mm, start)
-    let last = first
-    for (let vma = first; vma !== 0 && peekF64(vma + VMA.at.start) < end; vma = this.k.vmas.next(vma)) {
-      this.k.vmas.unlinkVma(vma)
-      last = vma
-    }
-    poke32(last + VMA.at.next, 0)
+  protected *detach(mm: PhysAddr, start: number, end: number): Step<PhysAddr> {
+    const first = this.chain(mm, start, end)
+    yield* this.k.maple.masStorePrealloc(mm, start, end, NO_VMA)
     return first
+  }
+
+  /** Part of exit_mmap(): all VMAs, chained as unmapRegion() needs them; the tree has them still. 0: none. */
+  detachAll(mm: PhysAddr): PhysAddr {
+    return this.chain(mm, 0, Infinity)
+  }
+
+  /** Backwards, so that each is chained to the one behind it. */
+  protected chain(mm: PhysAddr, start: number, end: number): PhysAddr {
+    const { vmas } = this.k
+    let behind = NO_VMA
+    for (let vma = vmas.findVmaPrev(mm, end); vma !== 0 && peekF64(vma + VMA.at.start) >= start;) {
+      vmas.vmaMarkDetached(vma)
+      poke32(vma + VMA.at.nextDetached, behind)
+      behind = vma
+      vma = vmas.prev(vma)
+    }
+    return behind
   }
 
   /**
@@ -268,10 +286,10 @@ export class Mmap extends UnmappedArea {
   *unmapRegion(mm: PhysAddr, first: PhysAddr, floor: number, ceiling: number, fullmm: boolean): Step<void> {
     const start = peekF64(first + VMA.at.start) as VirtAddr
     let end = start
-    for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) end = peekF64(vma + VMA.at.end) as VirtAddr
+    for (let vma = first; vma !== 0; vma = nextDetached(vma)) end = peekF64(vma + VMA.at.end) as VirtAddr
     yield* this.k.gather.tlbGatherMmu(mm, fullmm)
     yield* this.k.zap.unmapVmas(mm, first, start, end)
-    for (let vma = first; vma !== 0; vma = this.k.vmas.next(vma)) {
+    for (let vma = first; vma !== 0; vma = nextDetached(vma)) {
       yield* this.k.anonVmas.unlinkAnonVmas(vma)
       yield* this.k.vmas.unlinkFileVma(vma)
     }
@@ -282,7 +300,7 @@ export class Mmap extends UnmappedArea {
   /** Part of vms_complete_munmap_vmas(): frees a chain of detached VMAs. */
   *removeVmas(first: PhysAddr): Step<void> {
     for (let vma = first; vma !== 0;) {
-      const next = this.k.vmas.next(vma)
+      const next = nextDetached(vma)
       yield* this.k.vmas.removeVma(vma)
       vma = next
     }
@@ -310,6 +328,8 @@ function checkType(flags: number, hasFile: boolean): number {
 /** Part of do_mmap(): pages are faulted in at once. */
 const populates = (defFlags: number, flags: number): boolean =>
   (defFlags & VM_LOCKED) !== 0 || (flags & MAP_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
+/** The VMA that was taken out of the tree with `vma` and comes behind it; 0: none. */
+const nextDetached = (vma: PhysAddr): PhysAddr => phys(peek32(vma + VMA.at.nextDetached))
 
 /**
  * Part of do_mmap(): calc_vm_prot_bits(), calc_vm_flag_bits(), and the rights that a mapping may get later. Files are

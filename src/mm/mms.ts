@@ -25,7 +25,8 @@ import {
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import type { KernelConfig } from './kernel.js'
 import { Part } from './part.js'
-import { ANON_VMA, ANON_VMA_LOCK, FILE, FILE_LOCK, MM, VMA, VMA_LOCK } from './mmStruct.js'
+import { MAPLE_CPU, MAPLE_NODE, mapleNodesOf } from './maple/mapleNode.js'
+import { ANON_VMA, ANON_VMA_LOCK, FILE, FILE_LOCK, MAPLE_LOCK, MM, VMA, VMA_LOCK } from './mmStruct.js'
 import { PGTABLE_LOCK } from './page.js'
 
 /** Locks and free lists of the tables of kernel structures. Guards in mmStruct.ts and page.ts know where locks are. */
@@ -33,16 +34,21 @@ export const TABLES = struct('tables', 256, {
   mmLock: [0, 8, lockWord],
   nextCtxId: [8, 4, ownLock('the lock of the mm table', 0)], //   (mmLock) address spaces made so far
   vmaLock: [64, 8, lockWord],
-  freeVma: [72, 4, ownLock('the lock of the VMA table', 64)], //    (vmaLock) first free slot, linked by nextFree
+  freeVma: [72, 4, ownLock('the lock of the VMA table', 64)], //    (vmaLock) first of the free slots that were used, linked by nextFree
+  vmasUsed: [76, 4, ownLock('the lock of the VMA table', 64)], //   (vmaLock) slots that were ever used
   anonVmaLock: [128, 8, lockWord],
   freeAnonVma: [136, 4, ownLock('the lock of the anon_vma table', 128)],
   fileLock: [192, 8, lockWord],
   nextFileId: [200, 4, ownLock('the lock of the file table', 192)], // (fileLock)
+  mapleLock: [216, 8, lockWord], // the pool of nodes of maple trees
+  freeMapleNode: [224, 4, ownLock('the lock of the pool of nodes', 216)], // (mapleLock) first of those that were used
+  mapleNodesUsed: [228, 4, ownLock('the lock of the pool of nodes', 216)], // (mapleLock) nodes that were ever used
   pgtableLock: [208, 8, lockWord], // lists of pages of tables, in a design that has one lock for all (pgalloc/)
 })
 
 assert(TABLES.at.vmaLock === VMA_LOCK, 'guards of VMAs find their lock')
 assert(TABLES.at.anonVmaLock === ANON_VMA_LOCK, 'guards of anon_vmas find their lock')
+assert(TABLES.at.mapleLock === MAPLE_LOCK, 'guards of nodes find their lock')
 assert(TABLES.at.fileLock === FILE_LOCK, 'guards of files find their lock')
 assert(TABLES.at.pgtableLock === PGTABLE_LOCK, 'guards of listed pages find their lock')
 
@@ -79,11 +85,14 @@ const CACHE_SLOT = struct('pageCache', 4, { page: [0, 4, cacheSlot] })
 export function placeAddressSpaces(
   layout: Layout,
   config: Pick<KernelConfig, 'mms' | 'vmas' | 'anonVmas' | 'files' | 'filePages'>,
-): Record<'tables' | 'mms' | 'vmas' | 'anonVmas' | 'files' | 'pageCache', PhysAddr> {
+  cpus: number,
+): Record<'tables' | 'mms' | 'vmas' | 'mapleNodes' | 'mapleCpus' | 'anonVmas' | 'files' | 'pageCache', PhysAddr> {
   return {
     tables: layout.add('tables', TABLES, 1),
     mms: layout.add('mm', MM, config.mms),
     vmas: layout.add('vma', VMA, config.vmas),
+    mapleNodes: layout.add('mapleNode', MAPLE_NODE, mapleNodesOf(config, cpus)),
+    mapleCpus: layout.add('mapleCpu', MAPLE_CPU, cpus),
     anonVmas: layout.add('anonVma', ANON_VMA, config.anonVmas),
     files: layout.add('file', FILE, config.files),
     pageCache: layout.add('pageCache', CACHE_SLOT, config.filePages),

@@ -240,9 +240,9 @@ export class Mremap extends MoveTables {
     if (copy === 0) return copy
     this.k.vmas.vmaSetRange(copy, newAddr, newAddr + len, this.copyPgoff(vma, addr, newAddr))
     yield* this.k.anonVmas.anonVmaClone(copy, vma)
-    this.k.vmas.linkVma(copy)
-    yield* this.k.vmas.vmaLinkFile(copy)
-    return copy
+    if ((yield* this.k.vmas.vmaLink(copy)) === 0) return copy
+    yield* this.k.vmas.removeVma(copy)
+    return phys(0)
   }
 
   /**

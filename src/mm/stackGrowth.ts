@@ -48,8 +48,7 @@ export class StackGrowth extends Part {
     const grown = (peekF64(vma + VMA.at.start) - start) / geo.pageSize
     if (peekF64(vma + VMA.at.end) - start > STACK_LIMIT || grown > peekF64(vma + VMA.at.pgoff)) return -ENOMEM
     if ((yield* anonVmas.anonVmaPrepare(vma)) !== 0) return -ENOMEM
-    yield* vmas.extendDown(vma, start)
-    return 0
+    return yield* vmas.extendDown(vma, start)
   }
 
   /** What is below must leave a gap, unless it is a stack itself or cannot be accessed. */

@@ -42,31 +42,30 @@ export abstract class UnmappedArea extends Part {
     return missing === 0 ? at + pmdSize : at + missing
   }
 
-  /** The highest free room below mmapBase; failing that, the lowest above it. */
+  /** unmapped_area_topdown(): the highest free room below mmapBase; failing that, the lowest above it. */
   protected vmUnmappedArea(mm: PhysAddr, len: number): number {
     const base = peekF64(mm + MM.at.mmapBase)
     const below = this.searchDown(mm, len, base)
-    return below > 0 ? below : this.searchUp(mm, len, base)
+    return below >= 0 ? below : this.searchUp(mm, len, base)
   }
 
+  /** A negative number when there is none. What grows down keeps its guard gap. */
   protected searchDown(mm: PhysAddr, len: number, limit: number): number {
-    let best = 0
-    let from = this.k.geo.pageSize
-    for (let vma = peek32(mm + MM.at.firstVma); ; vma = peek32(vma + VMA.at.next)) {
-      const to = Math.min(limit, vma === 0 ? limit : this.vmStartGap(vma))
-      if (to - from >= len) best = to - len
-      if (vma === 0 || peekF64(vma + VMA.at.start) >= limit) return best
-      from = Math.max(from, peekF64(vma + VMA.at.end))
+    for (let below = limit; ;) {
+      const at = this.k.maple.emptyAreaRev(mm, this.k.geo.pageSize, below, len)
+      const next = at < 0 ? 0 : this.k.vmas.findVma(mm, at)
+      if (next === 0 || this.vmStartGap(next) >= at + len) return at
+      below = this.vmStartGap(next)
     }
   }
 
   protected searchUp(mm: PhysAddr, len: number, start: number): number {
-    let at = start
-    for (;;) {
-      const vma = this.k.vmas.findVma(mm, at)
-      if ((vma === 0 ? this.k.geo.taskSize : this.vmStartGap(vma)) - at >= len) return at
-      if (vma === 0) return -ENOMEM
-      at = peekF64(vma + VMA.at.end)
+    for (let from = start; ;) {
+      const at = this.k.maple.emptyArea(mm, from, this.k.geo.taskSize, len)
+      const next = at < 0 ? 0 : this.k.vmas.findVma(mm, at)
+      if (next === 0) return at < 0 ? -ENOMEM : at
+      if (this.vmStartGap(next) >= at + len) return at
+      from = peekF64(next + VMA.at.end)
     }
   }
 

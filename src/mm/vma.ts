@@ -1,10 +1,8 @@
 /**
  * VMAs: finding, splitting and merging.
  *
- * Source: mm/vma.c, mm/mmap.c (v6.12, merging as of v6.18, see vmaMerge.ts). The VMAs of an mm are a sorted list
- * instead of a maple tree: it is read and written under mmap_lock only, so the kernel's lockless lookups (per-VMA
- * locks) are absent and with them the races of tree nodes. Left out: map_count's limit (the slots of the table are
- * one), accounting of memory promised, hugetlb, vm_ops.
+ * Source: mm/vma.c, mm/mmap.c (v6.12, merging as of v6.18, see vmaMerge.ts). An mm finds its VMAs in a maple tree
+ * (maple/mapleTree.ts). Left out: accounting of memory promised, hugetlb, vm_ops.
  *
  * Fields of a VMA change under mmap_lock for write, and start, end and pgoff under the anon_vma lock for write too:
  * rmap walkers hold nothing else.
@@ -16,12 +14,10 @@ import { downWrite, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
-import { ENOMEM, FILE, MM, VMA } from './mmStruct.js'
+import { ENOMEM, FILE, MM, POISON_FREE, VMA } from './mmStruct.js'
 import { canMergeLeft, canMergeRight, hasClose, type MergeRange } from './vmaMerge.js'
 
 const NO_VMA = phys(0)
-/** SLUB's, for objects that were freed. */
-const POISON_FREE = 0x6b
 
 /** What a merge does: `target` gets start … end, `adjusted` begins at `end`, `removed` VMAs go. 0: no such VMA. */
 interface MergePlan {
@@ -34,25 +30,12 @@ interface MergePlan {
 }
 
 export class Vmas extends Part {
-  /** Boot, one CPU: every slot is free. */
-  format(): void {
-    let next = 0
-    for (let i = this.k.config.vmas - 1; i >= 0; i--) {
-      const slot = this.k.regions.vmas + i * VMA.size
-      poke32(slot + VMA.at.nextFree, next)
-      next = slot
-    }
-    poke32(this.k.regions.tables + TABLES.at.freeVma, next)
-  }
-
   // ---- finding: mmap_lock held --------------------------------------------------------------------------------------
 
   /** find_vma(): the first VMA that ends behind `addr`, or 0. */
   findVma(mm: PhysAddr, addr: number): PhysAddr {
     this.k.mms.mmapAssertLocked(mm)
-    let vma = peek32(mm + MM.at.firstVma)
-    while (vma !== 0 && peekF64(vma + VMA.at.end) <= addr) vma = peek32(vma + VMA.at.next)
-    return phys(vma)
+    return this.k.maple.find(mm, addr)
   }
 
   /** vma_lookup(): the VMA that contains `addr`, or 0. */
@@ -70,38 +53,48 @@ export class Vmas extends Part {
   /** find_vma_prev(): the last VMA that starts before `addr`, or 0. */
   findVmaPrev(mm: PhysAddr, addr: number): PhysAddr {
     this.k.mms.mmapAssertLocked(mm)
-    let prev = 0
-    for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
-      if (peekF64(vma + VMA.at.start) >= addr) break
-      prev = vma
-    }
-    return phys(prev)
+    return this.k.maple.findBelow(mm, addr)
   }
 
+  /** vma_next(), of a VMA in the tree. */
   next(vma: PhysAddr): PhysAddr {
-    return phys(peek32(vma + VMA.at.next))
+    return this.findVma(this.k.mmOf(vma), peekF64(vma + VMA.at.end))
   }
 
+  /** vma_prev(), of a VMA in the tree. */
   prev(vma: PhysAddr): PhysAddr {
-    return phys(peek32(vma + VMA.at.prev))
+    return this.findVmaPrev(this.k.mmOf(vma), peekF64(vma + VMA.at.start))
   }
 
-  // ---- slots and the list -------------------------------------------------------------------------------------------
+  // ---- slots and the tree -------------------------------------------------------------------------------------------
 
   /** A VMA that is linked nowhere, all fields 0; 0 without a free slot. */
   *vmaAlloc(mm: PhysAddr): Step<PhysAddr> {
     const { tables } = this.k.regions
     yield* spinLock(this.cpu, phys(tables + TABLES.at.vmaLock))
-    const vma = peek32(tables + TABLES.at.freeVma)
+    const vma = this.takeSlot()
     if (vma !== 0) {
-      poke32(tables + TABLES.at.freeVma, peek32(vma + VMA.at.nextFree))
-      this.k.observer.objectOwned(this.cpu, phys(vma))
+      this.k.observer.objectOwned(this.cpu, vma)
       fillBytes(vma, 0, VMA.size)
       poke32(vma + VMA.at.inUse, 1)
       poke32(vma + VMA.at.mm, mm)
     }
     yield* spinUnlock(this.cpu, phys(tables + TABLES.at.vmaLock))
-    return phys(vma)
+    return vma
+  }
+
+  /** A slot that was used before, or else one that nobody has had yet; 0: there is none. */
+  protected takeSlot(): PhysAddr {
+    const { tables, vmas } = this.k.regions
+    const free = peek32(tables + TABLES.at.freeVma)
+    if (free !== 0) {
+      poke32(tables + TABLES.at.freeVma, peek32(free + VMA.at.nextFree))
+      return phys(free)
+    }
+    const used = peek32(tables + TABLES.at.vmasUsed)
+    if (used === this.k.config.vmas) return NO_VMA
+    poke32(tables + TABLES.at.vmasUsed, used + 1)
+    return phys(vmas + used * VMA.size)
   }
 
   /** Caller: nobody can find the VMA any more. It is poisoned, so that one who kept its address notices. */
@@ -138,29 +131,27 @@ export class Vmas extends Part {
     yield* this.vmaFree(vma)
   }
 
-  /** Links `vma` into its mm. mmap_lock for write. */
-  linkVma(vma: PhysAddr): void {
-    const mm = this.k.mmOf(vma)
-    this.k.mms.mmapAssertWriteLocked(mm)
-    const prev = this.findVmaPrev(mm, peekF64(vma + VMA.at.start))
-    const next = prev === 0 ? peek32(mm + MM.at.firstVma) : this.next(prev)
-    poke32(vma + VMA.at.prev, prev)
-    poke32(vma + VMA.at.next, next)
-    if (next !== 0) poke32(next + VMA.at.prev, vma)
-    if (prev === 0) poke32(mm + MM.at.firstVma, vma)
-    else poke32(prev + VMA.at.next, vma)
-    this.k.observer.objectShared(this.cpu, vma)
-    this.countMaps(mm, 1)
+  /** vma_link(): puts `vma` into the tree of its mm and on the list of its file: 0 or -ENOMEM. mmap_lock for write. */
+  *vmaLink(vma: PhysAddr): Step<number> {
+    if ((yield* this.k.maple.masPreallocate(this.k.mmOf(vma))) !== 0) return -ENOMEM
+    yield* this.vmaIterStore(vma)
+    return 0
   }
 
-  /** Takes `vma` off the list of its mm; its own links stay as they are. mmap_lock for write. */
-  unlinkVma(vma: PhysAddr): void {
+  /** Part of vma_link() and vma_complete(): a new VMA. Caller: masPreallocate(), mmap_lock for write. */
+  protected *vmaIterStore(vma: PhysAddr): Step<void> {
+    const mm = this.k.mmOf(vma)
+    const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
+    this.k.observer.objectShared(this.cpu, vma)
+    yield* this.k.maple.masStorePrealloc(mm, start, end, vma)
+    this.countMaps(mm, 1)
+    yield* this.vmaLinkFile(vma)
+  }
+
+  /** vma_mark_detached(): `vma` is about to leave the tree of its mm, or has left it. mmap_lock for write. */
+  vmaMarkDetached(vma: PhysAddr): void {
     const mm = this.k.mmOf(vma)
     this.k.mms.mmapAssertWriteLocked(mm)
-    const [prev, next] = [this.prev(vma), this.next(vma)]
-    if (next !== 0) poke32(next + VMA.at.prev, prev)
-    if (prev === 0) poke32(mm + MM.at.firstVma, next)
-    else poke32(prev + VMA.at.next, next)
     this.k.observer.objectOwned(this.cpu, vma)
     this.countMaps(mm, -1)
   }
@@ -204,8 +195,13 @@ export class Vmas extends Part {
     if (file !== 0) yield* upWrite(this.cpu, phys(file + FILE.at.rwsem))
   }
 
+  /** mm->map_count. */
+  mapCount(mm: PhysAddr): number {
+    return peek32(mm + MM.at.mapCount)
+  }
+
   protected countMaps(mm: PhysAddr, delta: number): void {
-    poke32(mm + MM.at.mapCount, peek32(mm + MM.at.mapCount) + delta)
+    poke32(mm + MM.at.mapCount, this.mapCount(mm) + delta)
   }
 
   /** vma_set_range(). */
@@ -222,13 +218,25 @@ export class Vmas extends Part {
 
   // ---- splitting ----------------------------------------------------------------------------------------------------
 
-  /**
-   * split_vma(): cuts `vma` at `addr`; the new VMA is the lower part if `newBelow`. 0 or -ENOMEM. mmap_lock for write.
-   */
+  /** split_vma(): as __splitVma(), if the mm may have one more. */
   *splitVma(vma: PhysAddr, addr: VirtAddr, newBelow: boolean): Step<number> {
-    this.k.mms.mmapAssertWriteLocked(this.k.mmOf(vma))
-    const fresh = yield* this.vmAreaDup(vma, phys(peek32(vma + VMA.at.mm)))
+    if (this.mapCount(this.k.mmOf(vma)) >= this.k.config.maxMapCount) return -ENOMEM
+    return yield* this.__splitVma(vma, addr, newBelow)
+  }
+
+  /**
+   * __split_vma(): cuts `vma` at `addr`; the new VMA is the lower part if `newBelow`. 0 or -ENOMEM. mmap_lock for
+   * write.
+   */
+  *__splitVma(vma: PhysAddr, addr: VirtAddr, newBelow: boolean): Step<number> {
+    const mm = this.k.mmOf(vma)
+    this.k.mms.mmapAssertWriteLocked(mm)
+    const fresh = yield* this.vmAreaDup(vma, mm)
     if (fresh === 0) return -ENOMEM
+    if ((yield* this.k.maple.masPreallocate(mm)) !== 0) {
+      yield* this.removeVma(fresh)
+      return -ENOMEM
+    }
     const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
     const [pgoff, middle] = [peekF64(vma + VMA.at.pgoff), this.pgoffOf(vma, addr)]
     if (newBelow) this.vmaSetRange(fresh, start, addr, pgoff)
@@ -243,17 +251,20 @@ export class Vmas extends Part {
     else this.resize(vma, start, addr, pgoff)
     if (anonVma !== 0) yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
     yield* this.unlockFile(file)
-    this.linkVma(fresh)
-    yield* this.vmaLinkFile(fresh)
+    yield* this.vmaIterStore(fresh)
     return 0
   }
 
-  /** Part of expand_downwards(): `vma`, which has an anon_vma, begins at `start`. mmap_lock for write. */
-  *extendDown(vma: PhysAddr, start: number): Step<void> {
-    const anonVma = phys(peek32(vma + VMA.at.anonVma))
+  /** Part of expand_downwards(): `vma`, which has an anon_vma, begins at `start`. 0 or -ENOMEM. mmap_lock for write. */
+  *extendDown(vma: PhysAddr, start: number): Step<number> {
+    const [mm, anonVma] = [this.k.mmOf(vma), phys(peek32(vma + VMA.at.anonVma))]
+    if ((yield* this.k.maple.masPreallocate(mm)) !== 0) return -ENOMEM
     yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
-    this.resize(vma, start, peekF64(vma + VMA.at.end), this.pgoffOf(vma, start))
+    const end = peekF64(vma + VMA.at.end)
+    this.resize(vma, start, end, this.pgoffOf(vma, start))
+    yield* this.k.maple.masStorePrealloc(mm, start, end, vma)
     yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
+    return 0
   }
 
   /** Gives `vma` a new range, in its place in the anon_vma's list too. Anon_vma lock for write. */
@@ -308,6 +319,7 @@ export class Vmas extends Part {
     label: number,
   ): Step<PhysAddr> {
     const { pageSize } = this.k.geo
+    const mm = this.k.mmOf(middle)
     const atStart = start === peekF64(middle + VMA.at.start)
     const atEnd = end === peekF64(middle + VMA.at.end)
     const [prev, next] = [atStart ? this.prev(middle) : NO_VMA, atEnd ? this.next(middle) : NO_VMA]
@@ -318,11 +330,12 @@ export class Vmas extends Part {
     if ((left || right) && atStart && atEnd && hasClose(middle)) return NO_VMA
     if (left) {
       const donor = right && peek32(next + VMA.at.anonVma) !== 0 ? next : middle
+      if ((yield* this.k.maple.masPreallocate(mm)) !== 0) return NO_VMA
       yield* this.dupAnonVma(prev, donor)
       yield* this.commitMerge(planLeft(range, right, atEnd))
       return prev
     }
-    if (!right) return NO_VMA
+    if (!right || (yield* this.k.maple.masPreallocate(mm)) !== 0) return NO_VMA
     yield* this.dupAnonVma(next, middle)
     yield* this.commitMerge(this.planRight(range, atStart))
     return next
@@ -349,6 +362,7 @@ export class Vmas extends Part {
     const right = !justExpand && canMergeRight(range, left, this.k.geo.pageSize)
     if (!left && !right) return NO_VMA
     const target = left ? prev : next
+    if ((yield* this.k.maple.masPreallocate(this.k.mmOf(target))) !== 0) return NO_VMA
     if (left && right) yield* this.dupAnonVma(target, next)
     if (anonOf !== 0) yield* this.dupAnonVma(target, anonOf)
     const [start, pgoff] = left
@@ -364,7 +378,7 @@ export class Vmas extends Part {
     if (peek32(dst + VMA.at.anonVma) === 0) yield* this.k.anonVmas.anonVmaClone(dst, src)
   }
 
-  /** commit_merge(): the anon_vmas of all VMAs in the plan are one by now, or none. */
+  /** commit_merge(): the anon_vmas of all VMAs in the plan are one by now, or none. Caller: masPreallocate(). */
   protected *commitMerge(plan: MergePlan): Step<void> {
     const { target, start, end, pgoff, adjusted, removed } = plan
     const own = peek32(target + VMA.at.anonVma)
@@ -375,12 +389,17 @@ export class Vmas extends Part {
     yield* this.splitHugePmdIfNeeded(target, start)
     yield* this.splitHugePmdIfNeeded(target, end)
     if (adjusted !== 0) yield* this.splitHugePmdIfNeeded(adjusted, end)
+    const shrinks = end < peekF64(target + VMA.at.end)
     this.resize(target, start, end, pgoff)
     if (adjusted !== 0) this.resize(adjusted, end, peekF64(adjusted + VMA.at.end), this.pgoffOf(adjusted, end))
     if (anonVma !== 0) yield* this.k.anonVmas.anonVmaUnlockWrite(anonVma)
     yield* this.unlockFile(file)
+    // The one that grew; the others keep what is left of them.
+    const grown = shrinks ? adjusted : target
+    const range = [peekF64(grown + VMA.at.start), peekF64(grown + VMA.at.end)] as const
+    yield* this.k.maple.masStorePrealloc(this.k.mmOf(target), ...range, grown)
     for (const vma of removed) {
-      this.unlinkVma(vma)
+      this.vmaMarkDetached(vma)
       yield* this.removeVma(vma)
     }
   }

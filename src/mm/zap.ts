@@ -62,9 +62,13 @@ export class Zap extends Part {
     yield* upRead(this.cpu, lock)
   }
 
-  /** unmap_vmas(): every VMA from `first` that overlaps start … end. Inside a gather. */
+  /** unmap_vmas(): start … end of the VMAs from `first`, taken out of the tree together. Inside a gather. */
   *unmapVmas(_mm: PhysAddr, first: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
-    for (let vma = first; vma !== 0 && peekF64(vma + VMA.at.start) < end; vma = phys(peek32(vma + VMA.at.next))) {
+    for (
+      let vma = first;
+      vma !== 0 && peekF64(vma + VMA.at.start) < end;
+      vma = phys(peek32(vma + VMA.at.nextDetached))
+    ) {
       const from = Math.max(start, peekF64(vma + VMA.at.start)) as VirtAddr
       const to = Math.min(end, peekF64(vma + VMA.at.end)) as VirtAddr
       if (from < to) yield* this.unmapPageRange(vma, from, to)

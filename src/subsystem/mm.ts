@@ -18,6 +18,7 @@ import { HugeFault } from '../mm/hugeFault.js'
 import { HugeMemory } from '../mm/hugeMemory.js'
 import { SplitHugePmd } from '../mm/splitHugePmd.js'
 import { Khugepaged } from '../mm/khugepaged.js'
+import { MapleTree } from '../mm/maple/mapleTree.js'
 import { Madvise } from '../mm/madvise.js'
 import { Migrate } from '../mm/migrate.js'
 import { MigrationEntries } from '../mm/migrationEntries.js'
@@ -78,6 +79,7 @@ export const mm = defineSubsystem({
     Retract,
     Userfault,
     Mms,
+    MapleTree,
     Vmas,
     Files,
     Mmap,
@@ -96,12 +98,12 @@ export const mm = defineSubsystem({
     flushInfo: placeFlushInfo(layout, cpus),
     zone: placeZone(layout),
     memmap: layout.add('page', PAGE, frames),
-    ...placeAddressSpaces(layout, kernel),
+    ...placeAddressSpaces(layout, kernel, cpus),
   }),
-  format: ({ pages, mms, vmas, anonVmas, files }) => {
+  format: ({ pages, mms, maple, anonVmas, files }) => {
     pages.format()
     mms.format()
-    vmas.format()
+    maple.format()
     anonVmas.format()
     files.format()
   },

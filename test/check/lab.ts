@@ -154,8 +154,10 @@ export class Lab {
     pokeF64(vma + VMA.at.start, start)
     pokeF64(vma + VMA.at.end, end)
     poke32(vma + VMA.at.flags, flags)
-    poke32(vma + VMA.at.next, 0)
-    poke32(this.mm + MM.at.firstVma, vma)
+    const { maple } = this.kernel
+    maple.format()
+    drive(maple.masPreallocate(this.mm))
+    drive(maple.masStorePrealloc(this.mm, start, end, vma))
   }
 
   // ---- gup --------------------------------------------------------------------------------------------------------

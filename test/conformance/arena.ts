@@ -17,7 +17,7 @@ import * as map from '../../dist/src/mm/mmap.js'
 import { VM_LOCKONFAULT } from '../../dist/src/mm/mlock.js'
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../dist/src/mm/mremap.js'
 import * as vm from '../../dist/src/mm/mmStruct.js'
-import { MM, VMA } from '../../dist/src/mm/mmStruct.js'
+import { VMA } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
 import type { Form } from './form.js'
 
@@ -176,10 +176,10 @@ export class Arena {
   }
 
   stateOf(mm: PhysAddr): MmState {
-    const { peek32, peekF64 } = this.#form
+    const { peekF64, vmasOf } = this.#form
     const vmas: MmVma[] = []
     const letters = new Array<string>(this.#pages).fill('.')
-    for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
+    for (const vma of vmasOf(mm)) {
       const start = (peekF64(vma + VMA.at.start) - this.#base) / this.#geo.pageSize
       const end = (peekF64(vma + VMA.at.end) - this.#base) / this.#geo.pageSize
       if (start >= 0 && end <= this.#pages) vmas.push(this.#vma(mm, vma, start, end, letters))

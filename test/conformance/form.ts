@@ -4,6 +4,7 @@
  */
 import type * as engine from '../../dist/src/machine/engine/engine.js'
 import type * as image from '../../dist/src/machine/image/image.js'
+import type * as mapleLook from '../../dist/src/mm/maple/mapleLook.js'
 import type * as machine from '../../dist/src/boot/machine.js'
 import type * as solo from '../../dist/src/machine/engine/solo.js'
 
@@ -14,6 +15,7 @@ export interface Form {
   readonly peek32: typeof image.peek32
   readonly peek64: typeof image.peek64
   readonly peekF64: typeof image.peekF64
+  readonly vmasOf: typeof mapleLook.vmasOf
 }
 
 async function load(tree: string): Promise<Form> {
@@ -23,7 +25,8 @@ async function load(tree: string): Promise<Form> {
   const { SoloEngine } = await from<typeof solo>('machine/engine/solo.js')
   const { drive } = await from<typeof engine>('machine/engine/engine.js')
   const { peek32, peek64, peekF64 } = await from<typeof image>('machine/image/image.js')
-  return { Machine, SoloEngine, drive, peek32, peek64, peekF64 }
+  const { vmasOf } = await from<typeof mapleLook>('mm/maple/mapleLook.js')
+  return { Machine, SoloEngine, drive, peek32, peek64, peekF64, vmasOf }
 }
 
 export const FORMS: readonly (readonly [string, Form])[] = [

@@ -10,7 +10,7 @@ import { FACILITIES } from '../../dist/src/isa/s390/facilities.js'
 import { pmdLeaf } from '../../dist/src/isa/s390/pte.js'
 import type { S390TlbFlush } from '../../dist/src/isa/s390/tlbFlush.js'
 import { MM_CONTEXT } from '../../dist/src/arch/context.js'
-import { MM } from '../../dist/src/mm/mmStruct.js'
+import { vmasOf } from '../../dist/src/mm/maple/mapleLook.js'
 import { mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
 import { S390_CONTEXT } from '../../dist/src/isa/s390/context.js'
 
@@ -32,7 +32,7 @@ function boot(facilities: readonly string[] = FACILITIES): {
   const cpu = machine.makeCpu(0, new SoloEngine(), null)
   const mm = cpu.kernel.mms.currentMm()
   const pmdp = drive(cpu.kernel.upper.mmFindPmd(mm, virt(AT)))
-  return { machine, cpu, mm, pmdp, vma: phys(peek32(mm + MM.at.firstVma)) }
+  return { machine, cpu, mm, pmdp, vma: phys(vmasOf(mm)[0] as number) }
 }
 
 describe('IDTE (pmdp_invalidate() of s390)', () => {

@@ -13,6 +13,7 @@ import { peek32, peek64, peekF64 } from '../../dist/src/machine/image/image.js'
 import { VM_FAULT_SIGBUS } from '../../dist/src/mm/fault.js'
 import type { Kernel, ThpEnabled } from '../../dist/src/mm/kernel.js'
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED } from '../../dist/src/mm/mmap.js'
+import { vmasOf } from '../../dist/src/mm/maple/mapleLook.js'
 import { ANON_VMA, MM, VM_EXEC, VM_MAYSHARE, VM_READ, VM_WRITE, VMA } from '../../dist/src/mm/mmStruct.js'
 
 /** Tables of 4 entries and of 512: the tests of this folder hold in both. */
@@ -136,9 +137,7 @@ export class Process {
   }
 
   vmas(mm: PhysAddr = this.mm): PhysAddr[] {
-    const vmas: PhysAddr[] = []
-    for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) vmas.push(phys(vma))
-    return vmas
+    return vmasOf(mm).map(phys)
   }
 
   vmaAt(page: number, mm: PhysAddr = this.mm): PhysAddr {

@@ -2,12 +2,13 @@
 import type { VirtAddr } from '../../base/units.js'
 import type { MapsVma } from '../../input/maps.js'
 import { peek32, peekF64 } from '../../machine/image/image.js'
+import { vmasOf } from '../../mm/maple/mapleLook.js'
 import { MM, VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from '../../mm/mmStruct.js'
 
 /** `files[i]` is the name of the file whose structure is at fileAt(i); `names` gives anonymous memory its names. */
 export function dumpMaps(mm: number, fileName: (file: number) => string, names: readonly MapsVma[]): MapsVma[] {
   const found: MapsVma[] = []
-  for (let vma = peek32(mm + MM.at.firstVma); vma !== 0; vma = peek32(vma + VMA.at.next)) {
+  for (const vma of vmasOf(mm)) {
     const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
     const flags = peek32(vma + VMA.at.flags)
     const file = peek32(vma + VMA.at.file)

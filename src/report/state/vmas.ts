@@ -1,6 +1,7 @@
 /** Address spaces: their mappings and counters. */
 import type { Machine } from '../../boot/machine.js'
 import { peek32, peekF64 } from '../../machine/image/image.js'
+import { vmasOf } from '../../mm/maple/mapleLook.js'
 import { MM, VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from '../../mm/mmStruct.js'
 import { hex } from '../entry.js'
 import { NO_FRAMES, type Put } from './cell.js'
@@ -23,8 +24,7 @@ export function readVmas(machine: Machine, put: Put): void {
       const count = peek32(mm + MM.at[field])
       if (count !== 0) cell(i - COUNTERS.length, field, String(count), mm + MM.at[field])
     })
-    let vma = peek32(mm + MM.at.firstVma)
-    for (let i = 0; vma !== 0 && i < config.kernel.vmas; i++, vma = peek32(vma + VMA.at.next)) {
+    for (const vma of vmasOf(mm)) {
       const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
       cell(start, `${hex(start)}-${hex(end)}`, describeVma(vma), vma)
     }

@@ -15,6 +15,7 @@ import { finalCheck, settle } from '../check/finalCheck.js'
 import { Guards, Owners } from '../check/guards.js'
 import { HeldLocks } from '../check/heldLocks.js'
 import { Observers } from '../check/observers.js'
+import { Words } from '../check/oops.js'
 import { Oracles } from '../check/oracles.js'
 import { placeShadow, Shadow } from '../check/shadow.js'
 import { Sites } from '../check/sites.js'
@@ -31,6 +32,7 @@ import { Layout } from '../machine/image/layout.js'
 import { Observer } from '../arch/observer.js'
 import { EventRing, placeRings } from '../machine/trace/ring.js'
 import { Kernel, type KernelRegions } from '../mm/kernel.js'
+import { CheckedMemmap } from '../mm/checkedMemmap.js'
 import { Memmap } from '../mm/page.js'
 import { describeOp } from '../program/describe.js'
 import { Interpreter, type Mismatch } from '../program/interpret.js'
@@ -79,6 +81,7 @@ export class Machine {
   readonly memory: WebAssembly.Memory
   readonly memmap: Memmap
   readonly #guards: Guards | null
+  readonly #words: Words | null
   /** For reports: names of operations by number. */
   readonly opNames = OPS
 
@@ -89,7 +92,7 @@ export class Machine {
     this.arch = architectureOf(config.arch)
     this.geo = geometryOf(config, this.arch.geometry)
     this.regions = place(this.layout, config, this.arch)
-    this.memmap = new Memmap(
+    this.memmap = new (config.oracles ? CheckedMemmap : Memmap)(
       this.regions.kernel.memmap,
       phys(this.layout.frameBase),
       config.frameBytes,
@@ -102,6 +105,7 @@ export class Machine {
     attach(this.memory)
     useArch(this.arch.entry)
     this.#guards = config.oracles ? this.#makeGuards() : null
+    this.#words = config.oracles ? new Words(this.layout) : null
     checkAccesses(this.#guards)
   }
 
@@ -120,7 +124,7 @@ export class Machine {
     const rcu = new Rcu(cpu, regions.rcu)
     const kernelConfig = { ...config.kernel, ...change?.config }
     rcu.gpDelay = kernelConfig.gpDelay
-    const oracles = config.oracles ? new Oracles(this) : null
+    const oracles = this.#words === null ? null : new Oracles(this, this.#words)
     const observer = oracles === null ? new Observer() : withSubsystems(oracles, this)
     const sizes = { base: config.tlbBase, huge: config.tlbHuge, psc: config.psc }
     const tlbs = Array.from(
@@ -132,6 +136,7 @@ export class Machine {
     const kernel = new Kernel(hardware, composeParts(change, kernelConfig.pgalloc), addedParts())
     oracles?.bind(kernel)
     cpu.locks = observer
+    cpu.accesses = oracles
     this.#guards?.watch(cpu)
     return { cpu, kernel, interpreter: new Interpreter(kernel, regions.program) }
   }

@@ -92,6 +92,7 @@ export const bugs: readonly Bug[] = [
   locks.zoneUnlocked,
   locks.slotUnlocked,
   locks.pgtableListUnlocked,
+  thp.zapMigrationEntry,
 ]
 
 /**

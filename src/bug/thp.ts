@@ -1,5 +1,5 @@
 /** Bugs of transparent huge pages: split, collapse, NUMA hints and migration of a huge PMD. */
-import { pmdDirty, pmdPfn } from '../arch/entry.js'
+import { pmdDirty, pmdPfn, ptePfn } from '../arch/entry.js'
 import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { Level } from '../arch/level.js'
@@ -10,7 +10,8 @@ import { TTU_SYNC } from '../mm/migrationEntries.js'
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from '../mm/page.js'
 import { SplitFolio } from '../mm/splitFolio.js'
 import { shapeOfPmd, SplitHugePmd } from '../mm/splitHugePmd.js'
-import { defineBug } from './bug.js'
+import { Zap } from '../mm/zap.js'
+import { defineBug, defineMutant } from './bug.js'
 
 /**
  * BUG-01. "thp: call pmdp_invalidate() with correct virtual address" (2016, hash not confirmed).
@@ -210,4 +211,20 @@ export const splitNoneExit = defineBug({
   symptom: 'MADV_DONTNEED and exit skip the range: old data survives, pages leak',
   scenarios: ['split-vs-dontneed'],
   parts: { SplitHugePmd: SplitsThroughNone },
+})
+
+/** A migration entry names the frame in a form of its own; taken for a page, it leads to a struct page that is none. */
+class ZapsMigrationEntriesAsPages extends Zap {
+  protected override *zapNonPresent(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+    const old = yield* this.k.ops.ptepGetAndClearFull(mm, addr, ptep, this.k.gather.fullmm)
+    yield* this.k.rmap.folioRemoveRmapPte(this.k.memmap.page(ptePfn(old)))
+  }
+}
+
+export const zapMigrationEntry = defineMutant({
+  id: 'zap-migration-entry',
+  summary: 'a zap takes a migration entry for the mapping of a page',
+  symptom: 'the page of a frame that does not exist loses a mapping: a page fault of the kernel',
+  scenarios: ['split-vs-zap'],
+  parts: { Zap: ZapsMigrationEntriesAsPages },
 })

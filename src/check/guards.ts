@@ -201,17 +201,22 @@ export class Guards implements AccessChecker {
 
   reads(addr: number): void {
     const holder = this.#running()
-    if (holder !== null) this.#check(holder, addr, false)
+    if (holder === null) return
+    holder.of.accesses?.peeks(holder.of, addr)
+    this.#check(holder, addr, false)
   }
 
   writes(addr: number): void {
     const holder = this.#running()
-    if (holder !== null) this.#check(holder, addr, true)
+    if (holder === null) return
+    holder.of.accesses?.peeks(holder.of, addr)
+    this.#check(holder, addr, true)
   }
 
   fills(addr: number, bytes: number): void {
     const holder = this.#running()
     if (holder === null) return
+    holder.of.accesses?.peeks(holder.of, addr)
     for (let at = addr; at < addr + bytes; at += 4) this.#check(holder, at, true)
   }
 

@@ -8,6 +8,7 @@
  * Bookkeeping (mappings) comes before the oracles that use it; at a removal after those that judge the entry.
  */
 import { Observer, type CallKind } from '../arch/observer.js'
+import type { AccessWatcher } from '../machine/cpu/accessWatcher.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import { Contents, DiscardKept } from './discardKept.js'
@@ -19,6 +20,7 @@ import { EntryLocks, Owners } from './guards.js'
 import { HeldLocks } from './heldLocks.js'
 import { LockOrder } from './lockOrder.js'
 import { Mappings } from './mappings.js'
+import { Oops, Words } from './oops.js'
 import { PinExclusive } from './pinExclusive.js'
 import { Refcount } from './refcount.js'
 import { Shadow } from './shadow.js'
@@ -27,7 +29,7 @@ import { TableState } from './tableState.js'
 import { TlbStale } from './tlbStale.js'
 import { ZeroPage } from './zeroPage.js'
 
-export class Oracles extends Observer {
+export class Oracles extends Observer implements AccessWatcher {
   readonly #shadow: Shadow
   readonly #mappings: Mappings
   readonly #contents: Contents
@@ -45,8 +47,9 @@ export class Oracles extends Observer {
   readonly #asserted: AssertedLocks
   readonly #owners: Owners
   readonly #entryLocks: EntryLocks
+  readonly #oops: Oops
 
-  constructor(machine: CheckedMachine) {
+  constructor(machine: CheckedMachine, words: Words) {
     super()
     const shadow = new Shadow(machine)
     const sites = new Sites(machine, shadow)
@@ -67,11 +70,22 @@ export class Oracles extends Observer {
     this.#asserted = new AssertedLocks(machine, this.#held)
     this.#owners = new Owners(machine, shadow)
     this.#entryLocks = new EntryLocks(machine, shadow, this.#held)
+    this.#oops = new Oops(machine, words)
   }
 
   /** The kernel of the CPU that this observer watches; before the first event. */
   bind(kernel: CheckedKernel): void {
     this.#tlb.bind(kernel)
+  }
+
+  // ---- accesses ---------------------------------------------------------------------------------------------------
+
+  accesses(cpu: Cpu, kind: number, addr: number): void {
+    this.#oops.accesses(cpu, kind, addr)
+  }
+
+  peeks(cpu: Cpu, addr: number): void {
+    this.#oops.peeks(cpu, addr)
   }
 
   // ---- locks ------------------------------------------------------------------------------------------------------
@@ -102,8 +116,13 @@ export class Oracles extends Observer {
     this.#asserted.lockAsserted(cpu, lock, shared)
   }
 
+  override entersKernel(): void {
+    this.#oops.forgets()
+  }
+
   override returnsToUser(cpu: Cpu): void {
     this.#locks.returnsToUser(cpu)
+    this.#oops.forgets()
   }
 
   // ---- objects ----------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ export class TableState {
 
   /** A walker has read the word at `entry`. One load and one comparison, when all is well. */
   read(cpu: Cpu, level: number, entry: number): void {
-    if (peek32(this.#shadow.tableOf(entry) + AT.state) === level) return
+    if (this.#shadow.pfnAt(entry) >= 0 && peek32(this.#shadow.tableOf(entry) + AT.state) === level) return
     this.#unusualRead(cpu, level, entry)
   }
 

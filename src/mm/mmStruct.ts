@@ -60,6 +60,7 @@ export const MM = struct('mm', 320, {
   ctxId: [12, 4, constant],
   topLevel: [20, 4, topTable],
   asceLimit: [24, 8, topTable],
+  archContext: [32, 16, atomic], // fields that an architecture has alone
   contextLock: [48, 8, lockWord],
   tlbGen: [56, 4, atomic],
   inUse: [16, 4, mmSlot], //   slot of the mm table is taken (mm table lock)

@@ -124,6 +124,7 @@ export class Interpreter extends Part {
     poke32(cpu.area + CPU_AREA.at.opIndex, index)
     poke32(cpu.area + CPU_AREA.at.opKind, kind)
     if (cpu.ring.on) cpu.ring.record(cpu.tick(), EventKind.op, kind, index, 0)
+    this.k.observer.entersKernel(this.cpu)
     const result = yield* operation.run(task, op as never)
     this.k.observer.returnsToUser(this.cpu)
     this.#note(op, index, result)

@@ -110,8 +110,8 @@ const RULES: Readonly<Record<string, Rules>> = {
     },
   ],
   oops: {
-    text: 'The kernel follows only pointers to memory that it has mapped.',
-    source: 'arch/x86/mm/fault.c: page_fault_oops()',
+    text: 'The kernel follows only pointers to what is there: each access goes to a field of a structure that exists, with a width of the field, or to a frame that exists.',
+    source: 'arch/x86/mm/fault.c: page_fault_oops(); Documentation/mm/memory-model.rst: pfn_valid()',
   },
   outcome: {
     text: 'The program ends in one of the endings that its scenario allows. What the memory accesses of several CPUs may come to is for the kernel memory model to say.',

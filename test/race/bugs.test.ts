@@ -92,6 +92,7 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['i-pages-unlocked', 'retract-vs-fill', 5],
   ['zone-unlocked', 'gup-vs-dontneed', 5],
   ['slot-unlocked', 'fork-vs-gup', 5],
+  ['zap-migration-entry', 'split-vs-zap', 1000],
   ['pgtable-list-unlocked', 'fragment-vs-gup', 5],
 ]
 

@@ -22,15 +22,26 @@ interface Instruction {
 
 const get = (local: number): number[] => [0x20, local]
 
+/**
+ * The bytes from address 0 in which nothing lives. Each access has its address lowered by them and gets them back as
+ * its static offset, which does not wrap: an address below ends beyond 4 GiB, where every access traps.
+ */
+export const GUARD_BYTES = 4096
+
+/** The address in local 0, lowered by the guard. */
+const ADDRESS = [...get(0), 0x41, 0x80, 0x20, 0x6b]
+/** The operands of a memory instruction on words of 2^`align` bytes: the alignment, and the guard as the offset. */
+const memarg = (align: number): number[] => [align, 0x80, 0x20]
+
 /** An atomic instruction on one aligned word: address first, operands after it. */
 function atomic(name: string, width: 32 | 64, opcode: number, operands: number, returns: boolean): Instruction {
   const type = width === 32 ? I32 : I64
-  const locals = [...Array(operands + 1).keys()].flatMap(get)
+  const values = [...Array(operands).keys()].flatMap((operand) => get(operand + 1))
   return {
     name: `${name}${width}`,
     params: [I32, ...Array<number>(operands).fill(type)],
     result: returns ? type : null,
-    body: [...locals, 0xfe, opcode, width === 32 ? 2 : 3, 0],
+    body: [...ADDRESS, ...values, 0xfe, opcode, ...memarg(width === 32 ? 2 : 3)],
   }
 }
 
@@ -53,9 +64,9 @@ const ADD_UNLESS: Instruction = {
   locals: 1,
   body: [
     ...LOOP,
-    ...[...get(0), 0xfe, 0x10, 2, 0, 0x22, 3], //  seen = load(addr)
+    ...[...ADDRESS, 0xfe, 0x10, ...memarg(2), 0x22, 3], //  seen = load(addr)
     ...[...get(2), 0x46, ...IF, 0x41, 0, ...ELSE], // seen === unless ? 0 :
-    ...[...get(0), ...get(3), ...get(3), ...get(1), 0x6a, 0xfe, 0x48, 2, 0], // cmpxchg(addr, seen, seen + delta)
+    ...[...ADDRESS, ...get(3), ...get(3), ...get(1), 0x6a, 0xfe, 0x48, ...memarg(2)], // cmpxchg(…, seen, seen + delta)
     ...[...get(3), 0x46, ...IF, 0x41, 1, ...ELSE, 0x0c, 2, ...END], // === seen ? 1 : again
     ...[...END, ...END],
   ],

@@ -41,6 +41,7 @@ import {
 } from '../image/image.js'
 import type { EventRing } from '../trace/ring.js'
 import { Access } from './access.js'
+import type { AccessWatcher } from './accessWatcher.js'
 import { CONTROL, CPU_AREA, type CpuRegions } from './area.js'
 import { Ipi } from './ipi.js'
 import { NO_LOCK_WATCHER, type LockWatcher } from './lockWatcher.js'
@@ -63,6 +64,8 @@ export class Cpu {
   readonly ring: EventRing
   /** Hears of the locks that this CPU takes; set at boot. */
   locks: LockWatcher = NO_LOCK_WATCHER
+  /** Judges the accesses that this CPU is about to make; set at boot. */
+  accesses: AccessWatcher | null = null
   readonly #cpus: PhysAddr
 
   constructor(id: CpuId, cpuCount: number, regions: CpuRegions, csdBase: PhysAddr, ring: EventRing, engine: Engine) {
@@ -81,11 +84,12 @@ export class Cpu {
 
   /** Where another CPU may go on. The build replaces it by at() at the access's call site, or by nothing. */
   *point(kind: number, addr: number): Step<void> {
-    if (this.engine.decide(this.id, kind, addr)) yield
+    if (this.at(kind, addr)) yield
   }
 
   /** The inlined form of point(): true when the caller must suspend before the access. */
   at(kind: number, addr: number): boolean {
+    if (this.accesses !== null) this.accesses.accesses(this, kind, addr)
     return this.engine.decide(this.id, kind, addr)
   }
 

@@ -14,6 +14,8 @@ export class LockWatcher {
   lockReleased(_cpu: Cpu, _lock: number): void {}
   /** `cpu` is in a function that needs the lock at `lock`; `shared`: held to read is enough. */
   lockAsserted(_cpu: Cpu, _lock: number, _shared: boolean): void {}
+  /** An operation of a program begins on `cpu`. */
+  entersKernel(_cpu: Cpu): void {}
   /** An operation of a program has ended on `cpu`. */
   returnsToUser(_cpu: Cpu): void {}
 }

@@ -61,7 +61,12 @@ export function attach(memory: WebAssembly.Memory): void {
 // ---- plain access, no schedule points ---------------------------------------------------------------------------
 
 export function peek32(addr: number): number {
-  return words[addr >>> 2] as number
+  return words[addr >>> 2] ?? outside()
+}
+
+/** Ends an access beyond the memory as the instructions of the module end it. */
+function outside(): never {
+  throw new WebAssembly.RuntimeError('memory access out of bounds')
 }
 
 export function poke32(addr: number, value: number): void {
@@ -70,7 +75,7 @@ export function poke32(addr: number, value: number): void {
 }
 
 export function peek64(addr: number): bigint {
-  return longs[addr >>> 3] as bigint
+  return longs[addr >>> 3] ?? outside()
 }
 
 export function poke64(addr: number, value: bigint): void {
@@ -80,7 +85,7 @@ export function poke64(addr: number, value: bigint): void {
 
 /** Virtual addresses and other numbers above 32 bits, in fields that a lock guards, are stored as doubles. */
 export function peekF64(addr: number): number {
-  return doubles[addr >>> 3] as number
+  return doubles[addr >>> 3] ?? outside()
 }
 
 export function pokeF64(addr: number, value: number): void {

@@ -1,7 +1,7 @@
 /**
  * The map of the image. Every region is placed once, in the order the rooms add them, and any address has a name.
  *
- *   0x0000  guard      nothing lives here: a null pointer dereferenced is caught, not obeyed
+ *   0x0000  guard      nothing lives here: a null pointer dereferenced is caught, not obeyed (machine/atomics)
  *   0x1000  control    words of the whole machine: stop, panic, clock, sleepers          (machine/cpu/area.ts)
  *           cpu[]      one area for each CPU, shared words on cache lines of their own    (machine/cpu/area.ts)
  *           csd[][]    call-single requests, by source and target CPU                     (machine/cpu/ipi.ts)
@@ -13,9 +13,9 @@
  */
 import { assert, fail } from '../../base/assert.js'
 import { phys, type Pfn, type PhysAddr } from '../../base/units.js'
+import { GUARD_BYTES } from '../atomics/module.js'
 import { fieldAt, type Struct } from './struct.js'
 
-const GUARD_BYTES = 4096
 const REGION_ALIGN = 64
 
 export interface Region {
@@ -75,7 +75,7 @@ export class Layout {
 
   /** `page[0x2a].refcount`, `frame 0x2a+0x18`, …: what lives at `addr`. */
   nameOf(addr: number): string {
-    if (addr < GUARD_BYTES) return `null+0x${addr.toString(16)}`
+    if (addr >= 0 && addr < GUARD_BYTES) return `null+0x${addr.toString(16)}`
     if (this.frameBase > 0 && addr >= this.frameBase) return this.#nameFrame(addr - this.frameBase)
     const region = this.#regions.findLast((candidate) => candidate.base <= addr)
     if (region === undefined) return `0x${addr.toString(16)}`

@@ -26,12 +26,13 @@ import { CPU_AREA } from '../machine/cpu/area.js'
 import { FrameKind } from '../arch/observer.js'
 import { peek32, peek64, poke32 } from '../machine/image/image.js'
 import type { AccessChecker } from '../machine/image/guarded.js'
-import { hardware, laboratory, lockWord, type Guard, type Holder } from '../machine/image/guard.js'
-import type { Layout, Region } from '../machine/image/layout.js'
+import { guard, never, type Guard, type Holder } from '../machine/image/guard.js'
+import type { Layout } from '../machine/image/layout.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PG_HEAD, type Memmap } from '../mm/page.js'
 import { Level } from '../arch/level.js'
 import type { CheckedMachine } from './checkedMachine.js'
+import { ANYONE, GuardTable, PRIVATE } from './guardTable.js'
 import { lockName, type HeldLocks } from './heldLocks.js'
 import { OBJECT_SHADOW, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
@@ -40,17 +41,6 @@ import { violation } from './violation.js'
 const ORACLE = 'unguarded-access'
 const OWNER = OBJECT_SHADOW.at.owner
 const WRITE = OBJECT_SHADOW.at.writeCpu
-const BLOCK_SHIFT = 6
-
-/** What kernel code may touch as it likes: it belongs to others, or has its own argument. */
-const FREE: ReadonlySet<Guard> = new Set([hardware, laboratory, lockWord])
-
-/** A region as the check uses it. */
-interface Checked {
-  readonly region: Region
-  /** By word of the structure: the guards of the fields that cover it, null where nothing is asked. */
-  readonly words: readonly (readonly Guard[] | null)[]
-}
 
 /** Who owns which structure: what Oracles hear of ownership, and what the guards ask. */
 export class Owners {
@@ -164,31 +154,27 @@ export class EntryLocks {
 
 export class Guards implements AccessChecker {
   readonly #layout: Layout
+  readonly #frameBase: number
   readonly #memmap: Memmap
   readonly #opNames: readonly string[]
   readonly #shadow: Shadow
   readonly #sites: Sites
   readonly #held: HeldLocks
   readonly #owners: Owners
-  /** By block of 64 bytes: number of the region that is there, from 1. */
-  readonly #blocks: Uint8Array
-  readonly #checked: readonly Checked[]
+  readonly #table: GuardTable
   readonly #holders: CpuHolder[] = []
   #any: Cpu | null = null
 
   constructor(machine: CheckedMachine, shadow: Shadow, sites: Sites, held: HeldLocks, owners: Owners) {
     this.#layout = machine.layout
+    this.#frameBase = machine.layout.frameBase
     this.#memmap = machine.memmap
     this.#opNames = machine.opNames ?? []
     this.#shadow = shadow
     this.#sites = sites
     this.#held = held
     this.#owners = owners
-    this.#checked = machine.layout.regions.map((region) => ({ region, words: wordsOf(region) }))
-    this.#blocks = new Uint8Array((machine.layout.frameBase >>> BLOCK_SHIFT) + 1)
-    this.#checked.forEach(({ region: { base, struct, count } }, index) => {
-      this.#blocks.fill(index + 1, base >>> BLOCK_SHIFT, ((base + struct.size * count - 1) >>> BLOCK_SHIFT) + 1)
-    })
+    this.#table = new GuardTable(machine.layout)
   }
 
   /** `cpu` is one of those that this thread runs from now on. */
@@ -213,11 +199,13 @@ export class Guards implements AccessChecker {
     this.#check(holder, addr, true)
   }
 
+  /** The words of a structure are asked for each by itself, those of a table all at once. */
   fills(addr: number, bytes: number): void {
     const holder = this.#running()
     if (holder === null) return
     holder.of.accesses?.peeks(holder.of, addr)
-    for (let at = addr; at < addr + bytes; at += 4) this.#check(holder, at, true)
+    const step = addr >= this.#frameBase ? this.#memmap.tableBytes : 4
+    for (let at = addr; at < addr + bytes; at += step) this.#check(holder, at, true)
   }
 
   #running(): CpuHolder | null {
@@ -227,14 +215,17 @@ export class Guards implements AccessChecker {
   }
 
   #check(holder: CpuHolder, addr: number, write: boolean): void {
-    if (addr >= this.#layout.frameBase) return this.#checkFrame(holder, addr, write)
-    const number = this.#blocks[addr >>> BLOCK_SHIFT] as number
-    if (number === 0) return
-    const { region, words } = this.#checked[number - 1] as Checked
+    if (addr >= this.#frameBase) return this.#checkFrame(holder, addr, write)
+    const number = write ? this.#table.ofWrite(addr) : this.#table.ofRead(addr)
+    // Who has written a private word is known without a note.
+    if (number !== ANYONE && number !== PRIVATE + holder.cpu) this.#ask(holder, addr, write)
+  }
+
+  #ask(holder: CpuHolder, addr: number, write: boolean): void {
+    const { region, words } = this.#table.regionOf(addr)
     const index = Math.floor((addr - region.base) / region.struct.size)
     const object = region.base + index * region.struct.size
-    const guards = words[(addr - object) >>> 2]
-    if (guards === null || guards === undefined) return
+    const guards = words[(addr - object) >>> 2] as readonly Guard[]
     if (!holder.owns(object) && !isGuarded(guards, holder, object, index, write))
       this.#report(holder, addr, write, guards, object)
     if (write) this.#sites.note(holder.of, this.#shadow.object(object) + WRITE)
@@ -301,25 +292,17 @@ export class Guards implements AccessChecker {
   }
 }
 
-const tableWord: Guard = {
-  rule: 'the lock of the table; before it is linked and after, its owner',
-  mayRead: () => false,
-  mayWrite: () => false,
-  lockOf: (page) => page + PAGE.at.ptl,
-}
+const tableWord: Guard = guard(
+  'the lock of the table; before it is linked and after, its owner',
+  never,
+  never,
+  (page) => page + PAGE.at.ptl,
+)
 
 function isGuarded(guards: readonly Guard[], holder: Holder, object: number, index: number, write: boolean): boolean {
-  for (const guard of guards)
-    if (write ? guard.mayWrite(holder, object, index) : guard.mayRead(holder, object, index)) return true
+  for (const { mayRead, mayWrite } of guards)
+    if (write ? mayWrite(holder, object, index) : mayRead(holder, object, index)) return true
   return false
-}
-
-function wordsOf({ struct }: Region): (readonly Guard[] | null)[] {
-  const fields = [...struct.fields.values()]
-  return Array.from({ length: struct.size / 4 }, (_, word) => {
-    const covering = fields.filter(([at, width]) => word * 4 >= at && word * 4 < at + width).map(([, , guard]) => guard)
-    return covering.length === 0 || covering.some((guard) => FREE.has(guard)) ? null : covering
-  })
 }
 
 /** What one CPU holds. */

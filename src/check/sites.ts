@@ -24,10 +24,12 @@ const stackNumbers = new Map<string, number>()
 export class Sites {
   readonly #machine: CheckedMachine
   readonly #shadow: Shadow
+  readonly #keepsStacks: boolean
 
   constructor(machine: CheckedMachine, shadow: Shadow) {
     this.#machine = machine
     this.#shadow = shadow
+    this.#keepsStacks = machine.config.sites === 'full'
   }
 
   allocated(cpu: Cpu, pfn: number, clock: number): void {
@@ -56,7 +58,10 @@ export class Sites {
   }
 
   #stack(cpu: Cpu): number {
-    if (this.#machine.config.sites !== 'full' || cpu.engine.threads) return 0
+    return this.#keepsStacks && !cpu.engine.threads ? this.#stackNumber() : 0
+  }
+
+  #stackNumber(): number {
     const stack = kernelStack(new Error().stack ?? '')
     const key = stack.join('\n')
     const known = stackNumbers.get(key)

@@ -15,6 +15,7 @@ import {
   never,
   ownCpu,
   ownLock,
+  privateBut,
   wordAt,
   type Guard,
   type Holder,
@@ -47,10 +48,9 @@ const cpuExpLocked: Guard = lockedBy(
  * may be back at once, and its words change while they are read: it sees to its callbacks itself then, and whether it
  * is interrupted as well matters nothing.
  */
-const idleCpu: Guard = guard(
+const idleCpu: Guard = privateBut(
   'private to its CPU; while that is idle, read under the lock of grace periods',
-  (holder, cpu, index) => holder.cpu === index || (holder.holds(holder.places.base('rcu')) && isIdle(holder, cpu)),
-  (holder, _cpu, index) => holder.cpu === index,
+  (holder, cpu) => holder.holds(holder.places.base('rcu')) && isIdle(holder, cpu),
 )
 
 const isIdle = (holder: Holder, cpu: number): boolean =>

@@ -21,7 +21,7 @@ import type { IpiCondition, IpiHandler } from '../../machine/cpu/ipi.js'
 import { isZero, type Step } from '../../machine/engine/engine.js'
 import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/guarded.js'
 import type { Layout } from '../../machine/image/layout.js'
-import { always, guard, ownCpu, type Guard } from '../../machine/image/guard.js'
+import { always, ownCpu, privateBut, type Guard } from '../../machine/image/guard.js'
 import { struct } from '../../machine/image/struct.js'
 import { MM_CONTEXT } from '../context.js'
 import type { ArchHost } from '../host.js'
@@ -30,10 +30,9 @@ import { CPU_STATE } from '../cpuState.js'
 /** Invalidations that a CPU can have begun and not waited for; with more it waits before it begins another. */
 const POSTED_MAX = 8
 
-const asked: Guard = guard(
+const asked: Guard = privateBut(
   'written by its CPU while none answers; read by those that it has interrupted, for whom it waits',
   always,
-  ownCpu.mayWrite,
 )
 
 /**

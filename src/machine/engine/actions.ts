@@ -7,15 +7,15 @@
  */
 import { lowestBit } from '../../base/bits.js'
 
-/** `goOn`: the CPU makes its next access. `interrupt`: the CPU takes its pending interrupt. */
-export const ACTION_KINDS = ['goOn', 'interrupt'] as const
+/**
+ * The kinds by number, from 0. `goOn`: the CPU makes its next access. `interrupt`: the CPU takes its pending interrupt.
+ */
+export const ActionKind = { goOn: 0, interrupt: 1 } as const
 
-export type ActionKindName = (typeof ACTION_KINDS)[number]
+export type ActionKindName = keyof typeof ActionKind
 
-/** Number of a kind, from 0. */
-export const ActionKind = Object.fromEntries(ACTION_KINDS.map((name, kind) => [name, kind])) as Readonly<
-  Record<ActionKindName, number>
->
+/** Names of the kinds, in the order of their numbers. */
+export const ACTION_KINDS = Object.keys(ActionKind) as readonly ActionKindName[]
 
 /** CPUs that one controlled machine can have: sets of them are masks of 32 bits. */
 export const CONTROLLED_CPUS_MAX = 30
@@ -32,7 +32,7 @@ export const cpuOf = (action: number): number => action & CPU_MASK
  * The lowest action at which something comes to a CPU; the actions below it let a CPU go on, and are the CPU's
  * number.
  */
-export const FIRST_EVENT = actionOf(1, 0)
+export const FIRST_EVENT = 1 << KIND_SHIFT
 
 /** Whether the action lets a CPU go on. */
 export const isGoOn = (action: number): boolean => action < FIRST_EVENT
@@ -70,8 +70,11 @@ export class Actions {
   }
 
   clear(): void {
-    for (let kind = 0; kind < this.masks.length; kind++) this.masks[kind] = 0
-    while (this.count > 0) this.#members[--this.count] = NONE
+    while (this.count > 0) {
+      const action = this.#members[--this.count] as number
+      this.masks[kindOf(action)] = 0
+      this.#members[this.count] = NONE
+    }
   }
 
   /** The members of `other`. */
@@ -82,17 +85,24 @@ export class Actions {
   }
 
   add(action: number): void {
-    if (this.has(action)) return
-    this.masks[kindOf(action)] = (this.masks[kindOf(action)] as number) | (1 << cpuOf(action))
+    const mask = this.masks[kindOf(action)] as number
+    const bit = 1 << cpuOf(action)
+    if ((mask & bit) !== 0) return
+    this.masks[kindOf(action)] = mask | bit
     let at = this.count++
-    for (; at > 0 && this.nth(at - 1) > action; at--) this.#members[at] = this.nth(at - 1)
+    for (; at > 0 && (this.#members[at - 1] as number) > action; at--)
+      this.#members[at] = this.#members[at - 1] as number
     this.#members[at] = action
   }
 
   delete(action: number): void {
-    if (!this.has(action)) return
-    this.masks[kindOf(action)] = (this.masks[kindOf(action)] as number) & ~(1 << cpuOf(action))
-    for (let at = this.#members.indexOf(action); at < this.count; at++) this.#members[at] = this.nth(at + 1)
+    const mask = this.masks[kindOf(action)] as number
+    const bit = 1 << cpuOf(action)
+    if ((mask & bit) === 0) return
+    this.masks[kindOf(action)] = mask ^ bit
+    let at = 0
+    while (this.#members[at] !== action) at++
+    for (; at < this.count; at++) this.#members[at] = this.#members[at + 1] as number
     this.count--
   }
 

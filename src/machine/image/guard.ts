@@ -50,6 +50,8 @@ export interface Guard {
   readonly mayWrite: Test
   /** Address of the lock of the object at `object` whose holder a report names; 0 for none. */
   readonly lockOf: LockOf | null
+  /** The object is one of an array by CPU, and its CPU may read and write the field without being asked. */
+  readonly ownCpu: boolean
 }
 
 /** The word at `addr`, for guards alone. */
@@ -60,7 +62,12 @@ export const never: Test = () => false
 
 /** A guard in full. */
 export function guard(rule: string, mayRead: Test, mayWrite: Test, lockOf: LockOf | null = null): Guard {
-  return { rule, mayRead, mayWrite, lockOf }
+  return { rule, mayRead, mayWrite, lockOf, ownCpu: false }
+}
+
+/** Private to the CPU whose area the field is in, but for what other CPUs may as well. */
+export function privateBut(rule: string, mayRead: Test, mayWrite: Test = never): Guard {
+  return { rule, mayRead, mayWrite, lockOf: null, ownCpu: true }
 }
 
 /** The lock at `lockOf(object)`: held to read or to write for a read, to write for a write. */
@@ -80,11 +87,7 @@ export const ownLock = (rule: string, offset: number): Guard => lockedBy(rule, (
 export const atomic: Guard = guard('accessed with accessors only: CPUs read and write it at once', never, never)
 
 /** Private to the CPU whose area it is in. */
-export const ownCpu: Guard = guard(
-  'private to its CPU',
-  (holder, _object, index) => holder.cpu === index,
-  (holder, _object, index) => holder.cpu === index,
-)
+export const ownCpu: Guard = privateBut('private to its CPU', never)
 
 /** Written before publication, read by anyone. */
 export const constant: Guard = guard('written before publication, constant from then on', always, never)

@@ -11,7 +11,7 @@ export const REGISTERS = 16
 export const HELD_MAX = 64
 export const SLOTS = 64
 export const LITMUS_WORDS = 16
-export const KINDS_MAX = 128
+export const KINDS_MAX = 256
 
 export const PROGRAM_CPU = struct('program', 128 + 64 + HELD_MAX * 4 + KINDS_MAX * 4, {
   regs: [0, REGISTERS * 8, laboratory], //   doubles

@@ -2,6 +2,7 @@
 import type { Machine } from '../boot/machine.js'
 import type { Divergence, Side } from '../explore/schedule/check.js'
 import { accessName } from '../machine/cpu/access.js'
+import { cpuOf, kindName } from '../machine/engine/actions.js'
 import { describeAddress } from './address.js'
 
 export interface DivergenceDocument {
@@ -32,6 +33,6 @@ export function divergenceText({ execution, steps, first, second }: DivergenceDo
 
 function sideText(side: Side, machine: Machine): string {
   if (side.kind === 'end') return `ended: ${side.how}`
-  if (side.kind === 'interrupt') return `CPU ${side.cpu} took an interrupt`
+  if (side.kind === 'event') return `CPU ${cpuOf(side.action)} ${kindName(side.action)}`
   return `CPU ${side.cpu} ${accessName(side.access)} ${describeAddress(machine, side.addr)}`
 }

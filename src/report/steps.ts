@@ -6,6 +6,7 @@
  * step comes: for these the stack is taken when they are left, at point().
  */
 import { CPU_AREA } from '../machine/cpu/area.js'
+import { cpuOf, kindName } from '../machine/engine/actions.js'
 import { accessName, accessWidth } from '../machine/cpu/access.js'
 import { kernelStack } from '../machine/engine/finding.js'
 import { peek32, peek64 } from '../machine/image/image.js'
@@ -37,9 +38,9 @@ export interface AccessRow {
   readonly interrupt: boolean
 }
 
-/** An operation of the program began, or an interrupt came in. */
+/** An operation of the program began, or something came to the CPU, which `text` names: an interrupt. */
 export interface MarkRow {
-  readonly kind: 'operation' | 'interrupt'
+  readonly kind: 'operation' | 'event'
   readonly cpu: number
   readonly text: string
 }
@@ -117,9 +118,9 @@ export class StepTable implements ReplayRecorder {
     this.#open = { row, read }
   }
 
-  interrupt(cpu: number): void {
+  event(action: number): void {
     this.#close()
-    this.rows.push({ kind: 'interrupt', cpu, text: 'interrupt' })
+    this.rows.push({ kind: 'event', cpu: cpuOf(action), text: kindName(action) })
   }
 
   end(): void {

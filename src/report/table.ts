@@ -106,8 +106,8 @@ function cells(line: Line, cpus: readonly number[], palette: Palette, isSwitch: 
       return row(cpus, String(line.step), line.cpu, accessText(line, palette, isSwitch))
     case 'operation':
       return row(cpus, '', line.cpu, palette.strong(`▸ ${line.text}`))
-    case 'interrupt':
-      return row(cpus, '', line.cpu, palette.strong('! interrupt'))
+    case 'event':
+      return row(cpus, '', line.cpu, palette.strong(`! ${line.text}`))
     case 'decisive':
       return row(cpus, '', line.cpu, palette.bad('◆ decisive switch'))
     case 'folded':

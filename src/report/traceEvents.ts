@@ -5,6 +5,7 @@
  *
  * Format: "Trace Event Format", docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
  */
+import { ActionKind, ACTION_KINDS } from '../machine/engine/actions.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { DecisiveStep } from './explain.js'
 import type { AccessRow, Row } from './steps.js'
@@ -33,6 +34,7 @@ export interface TraceDocument {
 }
 
 const PID = 1
+const INTERRUPT = ACTION_KINDS[ActionKind.interrupt] as string
 
 export interface Traced {
   readonly rows: readonly Row[]
@@ -56,8 +58,8 @@ export function traceDocument({ rows, cpus, finding, decisive = null, subject, c
       arrows.sent(row)
     } else if (row.kind === 'operation') thread.begin(row.text)
     else {
-      thread.interrupt(step + 1)
-      arrows.taken(row.cpu, step + 1)
+      thread.event(row.text, step + 1)
+      if (row.text === INTERRUPT) arrows.taken(row.cpu, step + 1)
     }
   }
   const names = [
@@ -128,13 +130,13 @@ class Thread {
     this.#operation = operation
   }
 
-  interrupt(ts: number): void {
-    this.#interrupts++
-    this.#events.push({ ph: 'i', name: 'interrupt', cat: 'interrupt', pid: PID, tid: this.cpu, ts, s: 't' })
+  event(name: string, ts: number): void {
+    if (name === INTERRUPT) this.#interrupts++
+    this.#events.push({ ph: 'i', name, cat: name, pid: PID, tid: this.cpu, ts, s: 't' })
   }
 
   access({ step, access, name, before, after, stack, interrupt }: AccessRow): void {
-    const handler = interrupt ? [{ name: 'interrupt', cat: 'interrupt', call: this.#interrupts }] : []
+    const handler = interrupt ? [{ name: INTERRUPT, cat: INTERRUPT, call: this.#interrupts }] : []
     const operation = this.#operation === null ? [] : [{ name: this.#operation, cat: 'operation', call: 0 }]
     const functions = [...stack].reverse().map((name) => ({ name, cat: 'function', call: 0 }))
     this.#descend([...operation, ...handler, ...functions], step)
@@ -189,7 +191,7 @@ class Arrows {
 
   taken(cpu: number, ts: number): void {
     for (const from of this.#sent.get(cpu) ?? []) {
-      const arrow = { name: 'interrupt', cat: 'interrupt', pid: PID, id: this.events.length }
+      const arrow = { name: INTERRUPT, cat: INTERRUPT, pid: PID, id: this.events.length }
       this.events.push(
         { ph: 's', ...arrow, tid: from.cpu, ts: from.step },
         { ph: 'f', bp: 'e', ...arrow, tid: cpu, ts },

@@ -80,9 +80,9 @@ export class Classes implements Tracer {
     this.#trace.step(cpu, kind, addr, until, operand)
   }
 
-  interrupt(cpu: number): void {
-    this.#to?.interrupt(cpu)
-    this.#trace.interrupt(cpu)
+  event(action: number): void {
+    this.#to?.event(action)
+    this.#trace.event(action)
   }
 
   wrote(addr: number): void {

@@ -11,7 +11,7 @@ import { URW } from '../../dist/src/explore/strategy/urw.js'
 import type { Profile } from '../../dist/src/explore/strategy/profile.js'
 import { decodeToken } from '../../dist/src/explore/schedule/token.js'
 import { Access } from '../../dist/src/machine/cpu/access.js'
-import { actionOf, ActionKind, cpuOf } from '../../dist/src/machine/engine/actions.js'
+import { actionOf, ActionKind, cpuOf, everyAction, SC_KINDS } from '../../dist/src/machine/engine/actions.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import { pointAt } from '../machine/points.js'
 
@@ -43,6 +43,7 @@ const ofLength = (length: number): Profile => ({
   length,
   fairFrom: fairFrom(length, 20_000),
   accesses: [length, length, length],
+  actions: everyAction(SC_KINDS, 3),
   shared: [{ word: 100, accesses: [length, length, length] }],
   sharedWords: new Set([100]),
   lengths: [{ points: length, before: new Map([[100, length]]) }],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Prng } from '../../dist/src/base/prng.js'
 import type { Profile } from '../../dist/src/explore/strategy/profile.js'
 import { SelectiveStrategy, UrwStrategy } from '../../dist/src/explore/strategy/urw.js'
+import { everyAction, SC_KINDS } from '../../dist/src/machine/engine/actions.js'
 import type { Strategy } from '../../dist/src/machine/engine/controlled.js'
 import { pointAt } from '../machine/points.js'
 
@@ -15,6 +16,7 @@ const profileOf = (words: Words): Profile => {
     length: words.flat().length,
     fairFrom: Infinity,
     accesses: words.map((list) => list.length),
+    actions: everyAction(SC_KINDS, words.length),
     shared: [shared],
     sharedWords: new Set([SHARED]),
     lengths: [{ points: words.flat().length, before: new Map([[SHARED, shared.accesses.reduce((a, b) => a + b, 0)]]) }],

@@ -7,6 +7,7 @@ import {
   Actions,
   actionsIn,
   cpuOf,
+  everyAction,
   isGoOn,
   isInterrupt,
   kindOf,
@@ -40,6 +41,7 @@ describe('an action', () => {
 
   it('has a place among all that a machine can have, kind after kind', () => {
     expect([goOn(0), goOn(2), irq(0), irq(2), toy(1)].map((action) => placeOf(action, 3))).toEqual([0, 2, 3, 5, 7])
+    expect(everyAction([ActionKind.goOn, TOY], 2)).toEqual([goOn(0), goOn(1), toy(0), toy(1)])
   })
 
   it('has a name', () => {

@@ -15,10 +15,11 @@
 import { assert } from '../../base/assert.js'
 import { countBits } from '../../base/bits.js'
 import { OPS } from '../../program/op.js'
+import { KINDS_MAX } from '../../program/state.js'
 import type { Machine } from '../../boot/machine.js'
-import { accessName, accessWidth, mayWrite } from '../../machine/cpu/access.js'
+import { accessName, ACCESSES, accessWidth, mayWrite } from '../../machine/cpu/access.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
-import { ActionKind } from '../../machine/engine/actions.js'
+import { ActionKind, CONTROLLED_CPUS_MAX, cpuOf, kindOf } from '../../machine/engine/actions.js'
 import type { StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import { peek32 } from '../../machine/image/image.js'
 import { PctStrategy } from '../strategy/pct.js'
@@ -63,8 +64,8 @@ const runningAt = (area: number): Running => ({
 /** Operations by number: 0 between two, then OPS, then these. */
 const inInterrupt = (): number => OPS.length + 1
 const ofCpu = (): number => OPS.length + 2
-const OPERATIONS_MAX = 128
-const KINDS_MAX = 64
+const OPERATIONS_MAX = KINDS_MAX + 2 + CONTROLLED_CPUS_MAX
+const ACCESSES_MAX = ACCESSES.length + 1
 const SITES_MAX = 1 << 14
 
 export class Coverage implements StepRecorder {
@@ -164,9 +165,10 @@ export class Coverage implements StepRecorder {
     this.#order(cpu, this.#siteOf(cpu, operation, kind, addr), word, writes)
   }
 
-  interrupt(cpu: number): void {
-    this.#kinds |= 1 << ActionKind.interrupt
-    this.#advance(cpu, 0x5bd1e995, 0, 0)
+  event(action: number): void {
+    const kind = kindOf(action)
+    this.#kinds |= 1 << kind
+    this.#advance(cpuOf(action), Math.imul(kind, 0x5bd1e995), 0, 0)
   }
 
   end(): void {}
@@ -205,9 +207,7 @@ export class Coverage implements StepRecorder {
       classes: this.#classes,
       beyond: this.#beyond,
       operations: this.#operations.map((kinds) => new Set([...kinds].map((kind) => OPS[kind] as string))),
-      overlaps: new Set(
-        [...this.#overlaps].map((pair) => `${OPS[pair >>> 8] as string}\0${OPS[pair & 0xff] as string}`),
-      ),
+      overlaps: new Set([...this.#overlaps].map(overlapName)),
       sites: new Map(this.#sites.map((_, index) => [key(index + 1), this.#site(index + 1)])),
       orders: new Set(
         [...this.#orders].map((pair) => `${key(Math.floor(pair / SITES_MAX))}\x01${key(pair % SITES_MAX)}`),
@@ -296,7 +296,7 @@ export class Coverage implements StepRecorder {
       const running = this.#running[other] as Running
       if (other === cpu || !running.active) continue
       const done = peek32((this.#areas[other] as number) + CPU_AREA.at.opsDone)
-      if (done === running.done) this.#overlaps.add((running.kind << 8) | kind)
+      if (done === running.done) this.#overlaps.add(running.kind * KINDS_MAX + kind)
     }
   }
 
@@ -304,7 +304,7 @@ export class Coverage implements StepRecorder {
 
   #siteOf(cpu: number, operation: number, kind: number, addr: number): number {
     const word = this.#classOf.at(addr)
-    const key = (word * KINDS_MAX + kind) * OPERATIONS_MAX + operation
+    const key = (word * ACCESSES_MAX + kind) * OPERATIONS_MAX + operation
     let number = this.#siteNumbers.get(key)
     if (number === undefined) {
       number = this.#sites.push({ kind, operation, word, cpus: 0 })
@@ -337,6 +337,9 @@ export class Coverage implements StepRecorder {
     }
   }
 }
+
+const overlapName = (pair: number): string =>
+  `${OPS[Math.floor(pair / KINDS_MAX)] as string}\0${OPS[pair % KINDS_MAX] as string}`
 
 function operationName(operation: number): string {
   if (operation === 0) return 'between operations'

@@ -132,7 +132,7 @@ class Begun implements Strategy {
     this.#recorded = new ReplayStrategy(picks)
     this.#then = then
     this.#left = picks.length
-    this.recorder = { step: () => void this.#steps++, interrupt: () => undefined, end: () => undefined }
+    this.recorder = { step: () => void this.#steps++, event: () => undefined, end: () => undefined }
   }
 
   /** Accesses made before the recorded picks were used up. */

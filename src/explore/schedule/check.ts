@@ -4,6 +4,7 @@
  * a module of the user's, keeps state outside of the image or asks the host for anything.
  */
 import type { Finding } from '../../machine/engine/finding.js'
+import { cpuOf } from '../../machine/engine/actions.js'
 import type { StepRecorder } from '../../machine/engine/controlled.js'
 import { ReplayStrategy } from './replay.js'
 import type { Execution, Session } from '../session/session.js'
@@ -11,7 +12,8 @@ import type { Execution, Session } from '../session/session.js'
 /** The step of one run at which two runs of an execution diverge. */
 export type Side =
   | { readonly kind: 'access'; readonly cpu: number; readonly access: number; readonly addr: number }
-  | { readonly kind: 'interrupt'; readonly cpu: number }
+  /** Something came to a CPU (actions.ts). */
+  | { readonly kind: 'event'; readonly action: number }
   /** It was over; `how` says with what. */
   | { readonly kind: 'end'; readonly how: string }
 
@@ -68,7 +70,8 @@ function how({ finding, outcome }: Execution): string {
 
 const said = ({ title, details }: Finding): string => [title, ...details].join('; ')
 
-const INTERRUPT_IN = 0
+/** Stands for the access where an event is recorded. */
+const EVENT = 0
 /** CPU, access, address. */
 const WIDTH = 3
 
@@ -93,8 +96,8 @@ class Steps implements StepRecorder {
     this.#length++
   }
 
-  interrupt(cpu: number): void {
-    this.step(cpu, INTERRUPT_IN, 0)
+  event(action: number): void {
+    this.step(cpuOf(action), EVENT, action)
   }
 
   end(): void {}
@@ -106,17 +109,17 @@ class Steps implements StepRecorder {
     return this.#length === other.#length ? -1 : length
   }
 
-  /** Accesses among the first `index` steps; interrupts are none. */
+  /** Accesses among the first `index` steps; events are none. */
   accessesBefore(index: number): number {
     let accesses = 0
-    for (let i = 0; i < Math.min(index, this.#length); i++) if (this.#words[i * WIDTH + 1] !== INTERRUPT_IN) accesses++
+    for (let i = 0; i < Math.min(index, this.#length); i++) if (this.#words[i * WIDTH + 1] !== EVENT) accesses++
     return accesses
   }
 
   side(index: number, ending: string): Side {
     if (index >= this.#length) return { kind: 'end', how: ending }
     const [cpu = 0, access = 0, addr = 0] = this.#words.subarray(index * WIDTH, (index + 1) * WIDTH)
-    return access === INTERRUPT_IN ? { kind: 'interrupt', cpu } : { kind: 'access', cpu, access, addr }
+    return access === EVENT ? { kind: 'event', action: addr } : { kind: 'access', cpu, access, addr }
   }
 
   #grow(): void {

@@ -7,6 +7,7 @@
  * An execution that is short costs nothing. A long one is recorded from the first look on at which no operation had
  * ended since the look before it.
  */
+import { cpuOf, isInterrupt } from '../../machine/engine/actions.js'
 import type { ControlledEngine, StepRecorder, Watch } from '../../machine/engine/controlled.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import { peek32 } from '../../machine/image/image.js'
@@ -92,8 +93,8 @@ export class Progress implements Watch, StepRecorder {
     for (const word of [addr, addr ^ 4]) if (isNewValue(seen.words, word)) this.#isNew = true
   }
 
-  interrupt(cpu: number): void {
-    ;(this.#seen[cpu] as Seen).interrupts++
+  event(action: number): void {
+    if (isInterrupt(action)) (this.#seen[cpuOf(action)] as Seen).interrupts++
   }
 
   end(): void {}

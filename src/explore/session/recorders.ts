@@ -19,9 +19,9 @@ class Both implements StepRecorder {
     this.#b.step(cpu, kind, addr)
   }
 
-  interrupt(cpu: number): void {
-    this.#a.interrupt(cpu)
-    this.#b.interrupt(cpu)
+  event(action: number): void {
+    this.#a.event(action)
+    this.#b.event(action)
   }
 
   end(): void {

@@ -53,7 +53,7 @@ class ProgramPosition implements StepRecorder {
     this.count(cpu, this.#whatOf(kind, addr))
   }
 
-  interrupt(): void {}
+  event(): void {}
 
   end(): void {}
 

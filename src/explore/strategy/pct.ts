@@ -12,7 +12,7 @@
  * priorities would let a CPU try in vain for ever.
  */
 import { Prng } from '../../base/prng.js'
-import { placeOf, placesFor, type Actions } from '../../machine/engine/actions.js'
+import { placeOf, type Actions } from '../../machine/engine/actions.js'
 import type { SchedulePoint } from '../../machine/engine/controlled.js'
 import { FairStrategy } from './fair.js'
 import type { Lengths, Profile } from './profile.js'
@@ -52,7 +52,7 @@ export class PctStrategy extends FairStrategy {
     super(profile.fairFrom)
     this.#prng = Prng.split(seed, index)
     this.#cpus = profile.accesses.length
-    for (let place = 0; place < placesFor(this.#cpus); place++) this.#priority.push(1 + this.#prng.next())
+    for (const action of profile.actions) this.#priority[placeOf(action, this.#cpus)] = 1 + this.#prng.next()
     this.#words = drawSharedWords(this.#prng, profile)
     const one = profile.lengths[this.#prng.below(profile.lengths.length)] as Lengths
     this.anywhere = this.#words === null && this.#prng.below(2) === 0

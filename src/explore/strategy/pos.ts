@@ -10,7 +10,7 @@
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'
-import { placeOf, placesFor } from '../../machine/engine/actions.js'
+import { placeOf } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
 import { FairStrategy } from './fair.js'
 import type { Profile } from './profile.js'
@@ -43,9 +43,9 @@ class PosStrategy extends FairStrategy {
     this.#prng = Prng.split(seed, index)
     this.#words = drawSharedWords(this.#prng, profile)
     this.#cpus = profile.accesses.length
-    for (let place = 0; place < placesFor(this.#cpus); place++) {
-      this.#priority.push(this.#prng.next())
-      this.#pending.push(NOWHERE)
+    for (const action of profile.actions) {
+      this.#redraw(action)
+      this.#pending[this.#place(action)] = NOWHERE
     }
   }
 

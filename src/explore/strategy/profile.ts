@@ -3,6 +3,7 @@
  * strategy that measures.
  */
 import { mayWrite } from '../../machine/cpu/access.js'
+import { everyAction } from '../../machine/engine/actions.js'
 import type { SchedulePoint, StepRecorder, Strategy } from '../../machine/engine/controlled.js'
 import { fairFrom, fairFromUnknown } from './fair.js'
 
@@ -14,6 +15,8 @@ export interface Profile {
   readonly fairFrom: number
   /** By CPU: accesses that it made. */
   readonly accesses: readonly number[]
+  /** All actions that the machine can have. */
+  readonly actions: readonly number[]
   /** Words that several CPUs went to, at least one of them to change it; by address. */
   readonly shared: readonly SharedWord[]
   /** The same words. */
@@ -40,16 +43,18 @@ export interface SharedWord {
 export class Measured implements Profile {
   length = 0
   readonly accesses: number[]
+  readonly actions: readonly number[]
   shared: readonly SharedWord[] = []
   sharedWords: ReadonlySet<number> = new Set()
   readonly lengths: Lengths[] = []
   readonly #words = new Map<number, Word>()
   readonly #stepLimit: number
 
-  /** `stepLimit`: accesses that an execution may make. */
-  constructor(cpus: number, stepLimit: number) {
+  /** `kinds`: of the actions that the machine has; `stepLimit`: accesses that an execution may make. */
+  constructor(cpus: number, kinds: readonly number[], stepLimit: number) {
     this.#stepLimit = stepLimit
     this.accesses = Array.from({ length: cpus }, () => 0)
+    this.actions = everyAction(kinds, cpus)
   }
 
   get fairFrom(): number {
@@ -127,7 +132,7 @@ class AccessCounts implements StepRecorder {
     known.written ||= mayWrite(kind)
   }
 
-  interrupt(): void {
+  event(): void {
     // The handler's accesses are what counts.
   }
 

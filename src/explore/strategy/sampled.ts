@@ -43,7 +43,7 @@ export class SampledSearch implements IndexedSearch {
     this.#depth = depth
     this.#seed = seed
     this.#engine = engine
-    this.#profile = new Measured(cpus, engine.stepLimit)
+    this.#profile = new Measured(cpus, engine.kinds, engine.stepLimit)
     this.measured = measured
   }
 

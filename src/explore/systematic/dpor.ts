@@ -29,7 +29,7 @@
  */
 import { assert } from '../../base/assert.js'
 import { lowestBit } from '../../base/bits.js'
-import { actionOf, ActionKind, type ActionMasks, type Actions } from '../../machine/engine/actions.js'
+import type { ActionMasks, Actions } from '../../machine/engine/actions.js'
 import {
   Pruned,
   type ControlledEngine,
@@ -303,9 +303,9 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     this.#noteEvent(node)
   }
 
-  interrupt(cpu: number): void {
-    const node = this.#enter(actionOf(ActionKind.interrupt, cpu))
-    this.#trace.interrupt(cpu)
+  event(action: number): void {
+    const node = this.#enter(action)
+    this.#trace.event(action)
     this.#noteEvent(node)
   }
 

@@ -12,7 +12,7 @@
  */
 import { lowestBit } from '../../base/bits.js'
 import { accessWidth, mayWrite } from '../../machine/cpu/access.js'
-import { actionOf, ActionKind, isInterrupt } from '../../machine/engine/actions.js'
+import { cpuOf, isInterrupt } from '../../machine/engine/actions.js'
 import type { ControlledEngine, Tracer } from '../../machine/engine/controlled.js'
 import type { WaitCondition } from '../../machine/engine/engine.js'
 import { peek32 } from '../../machine/image/image.js'
@@ -93,8 +93,8 @@ export class Trace implements Tracer {
     this.events.push(this.#event(cpu, cpu, words, addr, bytes, until, operand))
   }
 
-  interrupt(cpu: number): void {
-    this.events.push(this.#event(actionOf(ActionKind.interrupt, cpu), cpu, [], 0, 0, null, 0))
+  event(action: number): void {
+    this.events.push(this.#event(action, cpuOf(action), [], 0, 0, null, 0))
   }
 
   wrote(addr: number): void {

@@ -38,14 +38,25 @@ export const FIRST_EVENT = 1 << KIND_SHIFT
 export const isGoOn = (action: number): boolean => action < FIRST_EVENT
 export const isInterrupt = (action: number): boolean => kindOf(action) === ActionKind.interrupt
 
-/** Place of an action among all that a machine of `cpus` CPUs can have, from 0: kind after kind. */
+/** Place of an action among those of a machine of `cpus` CPUs, from 0: kind after kind. */
 export const placeOf = (action: number, cpus: number): number => kindOf(action) * cpus + cpuOf(action)
-/** Actions that a machine of `cpus` CPUs can have. */
-export const placesFor = (cpus: number): number => ACTION_KINDS.length * cpus
+
+/** The actions of `kinds` on a machine of `cpus` CPUs, in the order of their places. */
+export const everyAction = (kinds: readonly number[], cpus: number): number[] =>
+  kinds.flatMap((kind) => Array.from({ length: cpus }, (_, cpu) => actionOf(kind, cpu)))
+
+/**
+ * Kinds of actions of a machine that is sequentially consistent. Strategies draw for the kinds of their machine alone,
+ * so that a kind which other machines have changes none of their draws.
+ */
+export const SC_KINDS: readonly number[] = [ActionKind.goOn, ActionKind.interrupt]
+
+/** The kind of an action in words. */
+export const kindName = (action: number): string => ACTION_KINDS[kindOf(action)] ?? 'action'
 
 /** An action in words: `2` lets CPU 2 go on, `interrupt 2` is an interrupt of CPU 2. */
 export const actionName = (action: number): string =>
-  isGoOn(action) ? `${cpuOf(action)}` : `${ACTION_KINDS[kindOf(action)] ?? 'action'} ${cpuOf(action)}`
+  isGoOn(action) ? `${cpuOf(action)}` : `${kindName(action)} ${cpuOf(action)}`
 
 /** A set of actions as plain data: by kind, a mask of CPUs. */
 export type ActionMasks = readonly number[]

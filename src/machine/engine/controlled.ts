@@ -11,7 +11,7 @@
 import { assert } from '../../base/assert.js'
 import { isBarrier } from '../cpu/access.js'
 import { peek32 } from '../image/image.js'
-import { actionOf, ActionKind, Actions, CONTROLLED_CPUS_MAX, cpuOf, isInterrupt } from './actions.js'
+import { actionOf, ActionKind, Actions, CONTROLLED_CPUS_MAX, cpuOf, isGoOn, SC_KINDS } from './actions.js'
 import type { Engine, Step, WaitCondition } from './engine.js'
 import { chooseFrom } from './solo.js'
 
@@ -43,7 +43,8 @@ export interface Strategy {
 export interface StepRecorder {
   /** CPU `cpu` is about to make access `kind` to `addr`; called when it really goes on. */
   step(cpu: number, kind: number, addr: number): void
-  interrupt(cpu: number): void
+  /** Something comes to a CPU: an action that is taken and lets no CPU go on (actions.ts). */
+  event(action: number): void
   /** The run is over. */
   end(): void
 }
@@ -58,8 +59,8 @@ export interface Tracer {
    * for.
    */
   step(cpu: number, kind: number, addr: number, until: WaitCondition | null, operand: number): void
-  /** CPU `cpu` takes its interrupt. */
-  interrupt(cpu: number): void
+  /** As StepRecorder.event(). */
+  event(action: number): void
   wrote(addr: number): void
   /** An interrupt for `cpu` became pending. */
   raised(cpu: number): void
@@ -137,6 +138,8 @@ class Activation implements PendingAccess {
 
 export class ControlledEngine implements Engine {
   readonly threads = false
+  /** Kinds of the actions that the machine has. */
+  readonly kinds = SC_KINDS
   /** By CPU: the innermost coroutine; null when its program has ended. */
   readonly #tops: (Activation | null)[] = []
   readonly #handlers: (() => Step<void>)[]
@@ -302,7 +305,7 @@ export class ControlledEngine implements Engine {
     let action = this.#pickAny()
     for (;;) {
       const cpu = cpuOf(action)
-      if (isInterrupt(action)) this.#enterInterrupt(cpu)
+      if (!isGoOn(action)) this.#take(action, cpu)
       this.#current = cpu
       this.#next = -1
       const top = this.#tops[cpu] as Activation
@@ -444,9 +447,10 @@ export class ControlledEngine implements Engine {
     this.#lookAt = Math.min(this.#lookAt + LOOK_EVERY, this.#stepLimit)
   }
 
-  #enterInterrupt(cpu: number): void {
-    this.#recorder?.interrupt(cpu)
-    this.#tracer?.interrupt(cpu)
+  /** An event comes to CPU `cpu`: the handler of its interrupt begins. */
+  #take(event: number, cpu: number): void {
+    this.#recorder?.event(event)
+    this.#tracer?.event(event)
     const handler = this.#handlers[cpu] as () => Step<void>
     this.#tops[cpu] = new Activation(handler(), this.#tops[cpu] as Activation | null)
     this.#block(cpu, false)

@@ -18,7 +18,7 @@ export { bugs } from './bug/index.js'
 export { definePatch } from './bug/patch.js'
 export type { Patch, PatchParts } from './bug/patch.js'
 export { loadBug, loadPatch } from './boot/module/load.js'
-export { MAINLINE } from './boot/parts.js'
+export { MAINLINE } from './subsystem/index.js'
 export type { KernelConfig, PartClasses } from './mm/kernel.js'
 export type { Step } from './machine/engine/engine.js'
 

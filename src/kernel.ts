@@ -11,7 +11,7 @@ export { defineBug, defineMutant } from './bug/bug.js'
 export type { Bug } from './bug/bug.js'
 export { definePatch } from './bug/patch.js'
 export type { Patch, PatchParts } from './bug/patch.js'
-export { MAINLINE } from './boot/parts.js'
+export { MAINLINE } from './subsystem/index.js'
 
 // ---- units, and the word that makes a function a kernel function
 export * from './base/units.js'

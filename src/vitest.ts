@@ -37,7 +37,7 @@ import * as racewalk from './index.js'
 export { expect, test }
 export { defineBug } from './bug/bug.js'
 export { definePatch } from './bug/patch.js'
-export { MAINLINE } from './boot/parts.js'
+export { MAINLINE } from './subsystem/index.js'
 export { ADVICE, MAP, MREMAP, PROT } from './program/op.js'
 export { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from './scenario/scenario.js'
 

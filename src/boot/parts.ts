@@ -5,22 +5,11 @@ import { UsageError } from '../base/errors.js'
 import { patchParts, type KernelChange } from '../bug/patch.js'
 import { ACCESSES } from '../machine/cpu/access.js'
 import type { PartClasses } from '../mm/kernel.js'
-import { pgallocDesign } from '../isa/designs.js'
-import { DEFAULT_ARCH } from '../isa/index.js'
-import { sharedParts } from '../subsystem/index.js'
-
-/** Mainline over the design `pgalloc` of page tables, for the architecture that has it. */
-function mainline(pgalloc: string): PartClasses {
-  const { arch, part } = pgallocDesign(pgalloc)
-  return { ...sharedParts(), ...arch.parts, Pgalloc: part }
-}
-
-/** The fixed code, for the architecture of machines that name none. */
-export const MAINLINE: PartClasses = mainline(DEFAULT_ARCH.pgalloc)
+import { mainlineOf } from '../subsystem/index.js'
 
 /** Mainline over the design `pgalloc` of page tables, with the parts that `change` replaces. */
 export function composeParts(change: KernelChange | null, pgalloc: string): PartClasses {
-  const parts = { ...mainline(pgalloc), ...change?.parts }
+  const parts = { ...mainlineOf(pgalloc), ...change?.parts }
   const changed = patchParts(parts, change?.patch)
   if (change !== null) Object.values(changed).forEach(checkLowered)
   return changed

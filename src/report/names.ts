@@ -3,10 +3,10 @@
  * kernel mainline's methods would carry the name of the bug's subclass. Here they get their own back, and only the
  * methods that a bug or a patch replaces keep the subclass's name: what is wrong stands out.
  */
-import { MAINLINE } from '../boot/parts.js'
 import { patchParts, type KernelChange, type Patch } from '../bug/patch.js'
 import type { PartClasses } from '../mm/kernel.js'
 import type { Finding } from '../machine/engine/finding.js'
+import { MAINLINE } from '../subsystem/index.js'
 
 type PartName = keyof PartClasses
 type NamedClass = { readonly name: string; readonly prototype: object }

@@ -5,6 +5,8 @@
  */
 import type { Observer } from '../arch/observer.js'
 import { assert } from '../base/assert.js'
+import { pgallocDesign } from '../isa/designs.js'
+import { DEFAULT_ARCH } from '../isa/index.js'
 import type { Finding } from '../machine/engine/finding.js'
 import type { Layout } from '../machine/image/layout.js'
 import type { Kernel, KernelRegions, PartClasses } from '../mm/kernel.js'
@@ -17,21 +19,25 @@ const NONE: readonly SubsystemOracle[] = []
 
 export const SUBSYSTEMS: readonly Subsystem[] = subsystems
 
+/** The fixed code, for the architecture of machines that name none. It has the parts of all subsystems. */
+export const MAINLINE = {} as PartClasses
+
 export function addSubsystem(subsystem: Subsystem): void {
   assert(!subsystems.some(({ id }) => id === subsystem.id), 'two subsystems have one name')
   subsystems.push(subsystem)
   addOperations(subsystem.operations ?? {})
+  Object.assign(MAINLINE, mainlineOf(DEFAULT_ARCH.pgalloc))
+}
+
+/** Mainline over the design `pgalloc` of page tables, for the architecture that has it. */
+export function mainlineOf(pgalloc: string): PartClasses {
+  const { arch, part } = pgallocDesign(pgalloc)
+  return Object.assign({}, ...subsystems.map(({ parts }) => parts), arch.parts, { Pgalloc: part }) as PartClasses
 }
 
 addSubsystem(mm)
 
 // ---- what they bring along, together -------------------------------------------------------------------------------
-
-type SharedParts = Omit<PartClasses, 'Mmu' | 'Pgalloc'>
-
-/** The parts that architectures share unless they have their own. */
-export const sharedParts = (): SharedParts =>
-  Object.assign({}, ...subsystems.map(({ parts }) => parts)) as unknown as SharedParts
 
 /** Names of the parts that Kernel does not name itself, in the order in which it gets them. */
 export const addedParts = (): readonly string[] =>

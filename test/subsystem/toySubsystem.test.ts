@@ -19,7 +19,7 @@ import { explain } from '../../dist/src/report/explain.js'
 import { pageData } from '../../dist/src/report/playerHtml.js'
 import { ruleOf } from '../../dist/src/report/rules.js'
 import { defineScenario } from '../../dist/src/scenario/scenario.js'
-import { addSubsystem } from '../../dist/src/subsystem/index.js'
+import { addSubsystem, MAINLINE } from '../../dist/src/subsystem/index.js'
 import { defineSubsystem } from '../../dist/src/subsystem/subsystem.js'
 
 const METER = struct('meter', 64, {
@@ -126,6 +126,7 @@ describe('a subsystem that is one row', () => {
     const { finding, operations, session } = explore({ scenario: scenario(1), seed: 1, executions: 20 })
     expect([finding, operations]).toEqual([null, 20])
     expect(peek32(session.machine.layout.base('meter'))).toBe(102)
+    expect(MAINLINE.Meter).toBe(Meter)
   })
 
   it('has its race found by its oracle, and its panel in the report', () => {

@@ -73,7 +73,7 @@ export interface Watch {
 }
 
 /** Accesses between two looks of a watch. */
-export const LOOK_EVERY = 4096
+const LOOK_EVERY = 4096
 
 /** What a suspended CPU is about to do. */
 export interface PendingAccess {

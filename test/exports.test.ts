@@ -13,9 +13,7 @@ const PUBLIC = ['src/index.ts', 'src/kernel.ts', 'src/vitest.ts']
 
 /** Functions without a caller in src/, workers/ or bench/. The list only shrinks. */
 const WITHOUT_CALLER: Readonly<Record<string, string>> = {
-  'AnonVmas.folioLockAnonVmaRead': 'the walker for which putAnonVma() waits',
   'Geometry.entrySize': 'tests compute the edges of each level from it',
-  'Mprotect.changeProtNuma': 'makes the entries of which doNumaPage() handles the faults',
   'PageAllocator.freeCount': 'tests count the free frames of a machine at rest',
   expectedMaps: 'the model of recordings applied to one log, which tests compare with snapshots',
   pteWord: 'tests write entries as numbers',

@@ -116,6 +116,8 @@ export let pmdMkhuge: (pmd: PteWord) => PteWord
 export let pmdMkyoung: (pmd: PteWord) => PteWord
 /** As pteMkold(). */
 export let pmdMkold: (pmd: PteWord) => PteWord
+/** As pteMkclean(). */
+export let pmdMkclean: (pmd: PteWord) => PteWord
 /** As pteMkdirty(). */
 export let pmdMkdirty: (pmd: PteWord) => PteWord
 /** As pteMkwrite(). */
@@ -256,6 +258,7 @@ export function useArch(format: EntryFormat): void {
     pmdMkhuge,
     pmdMkyoung,
     pmdMkold,
+    pmdMkclean,
     pmdMkdirty,
     pmdMkwrite,
     pmdWrprotect,

@@ -1,6 +1,7 @@
 /**
  * The counts that frames must have, summed up from everything that may hold a reference: page tables of all address
- * spaces, deposited tables, the page cache. For finalCheck(); all CPUs have stopped, so plain loads see everything.
+ * spaces, deposited tables, the page cache, batches of the LRU. For finalCheck(); all CPUs have stopped, so plain loads
+ * see everything.
  *
  * Judges on the way what only the walk sees: entries that no finished operation leaves (migration entries, invalidated
  * huge pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss
@@ -9,6 +10,7 @@
 import { peek32 } from '../machine/image/image.js'
 import { Panic } from '../machine/engine/finding.js'
 import { Level } from '../arch/level.js'
+import { LRU_LAZYFREE } from '../mm/lru.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
@@ -69,6 +71,16 @@ export class Expected {
     for (let i = 0; i < config.kernel.filePages; i++) {
       const page = peek32(pageCache + i * 4)
       if (page !== 0) this.#addRef(this.#machine.memmap.pfnOf(page))
+    }
+    this.#countBatches()
+  }
+
+  #countBatches(): void {
+    const { memmap, regions, config } = this.#machine
+    for (let cpu = 0; cpu < config.cpus; cpu++) {
+      const batch = regions.kernel.lruLazyfree + cpu * LRU_LAZYFREE.size
+      const nr = peek32(batch + LRU_LAZYFREE.at.nr)
+      for (let i = 0; i < nr; i++) this.#addRef(memmap.pfnOf(peek32(batch + LRU_LAZYFREE.at.folios + 4 * i)))
     }
   }
 

@@ -146,8 +146,7 @@ export class CollapseScan extends Part {
   *tallyPte(tally: Tally, pte: PteWord, folio: PhysAddr): Step<void> {
     if (pteWrite(pte)) tally.writable = true
     if (pteYoung(pte) || (yield* this.k.folios.testFlag(folio, PG_REFERENCED))) tally.referenced = true
-    // folio_likely_mapped_shared(): more mappings than one process has of it.
-    if ((yield* this.k.folios.folioMapcount(folio)) > this.k.folios.folioNrPages(folio)) tally.shared()
+    if (yield* this.k.folios.folioLikelyMappedShared(folio)) tally.shared()
   }
 
   /**

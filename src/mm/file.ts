@@ -2,9 +2,8 @@
  * Files and shared memory, as far as mappings need them: a page cache indexed by page offset.
  *
  * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup(), mm/vmscan.c __remove_mapping() (v6.12). Left
- * out: truncation, writeback, read-ahead and large folios; the lookup is done under the i_pages lock instead of
- * lockless. A cached page stays until its file goes or reclaim takes it (reclaim.ts). fault-around is left out too: a
- * fault maps one page.
+ * out: truncation, writeback, read-ahead that nobody asks for, and large folios; but for fault-around, lookups are done
+ * under the i_pages lock instead of lockless. A cached page stays until its file goes or reclaim takes it (reclaim.ts).
  *
  * The contents of a file are made up from its number and the page offset, so that a page from elsewhere shows.
  */
@@ -18,7 +17,7 @@ import { lockdepAssertHeld, spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
 import { FILE, SYSV_SEGMENT, VMA } from './mmStruct.js'
-import { NO_PAGE, PAGE, PG_DIRTY, PG_LRU, PG_UPTODATE } from './page.js'
+import { NO_PAGE, PAGE, PG_DIRTY, PG_LOCKED, PG_LRU, PG_UPTODATE } from './page.js'
 
 const NO_FILE = phys(0)
 
@@ -156,15 +155,70 @@ export class Files extends Part {
     this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     const file = phys(peek32(vma + VMA.at.file))
     if (pgoff >= peek32(file + FILE.at.pages)) return phys(0)
-    const cached = yield* this.filemapGetPage(file, pgoff, phys(0))
+    return yield* this.pageOrRead(file, pgoff)
+  }
+
+  /** Part of filemap_fault(): the page, which is read if it is not cached; 0 without memory. */
+  protected *pageOrRead(file: PhysAddr, index: number): Step<PhysAddr> {
+    const cached = yield* this.filemapGetPage(file, index, phys(0))
     if (cached !== 0) return cached
     const pfn = yield* this.k.pages.allocPage(FrameKind.data)
     if (pfn === NO_PAGE) return phys(0)
-    yield* this.readPage(file, pgoff, pfn)
+    yield* this.readPage(file, index, pfn)
     const page = this.k.memmap.page(pfn)
-    const winner = yield* this.filemapGetPage(file, pgoff, page)
+    const winner = yield* this.filemapGetPage(file, index, page)
     if (winner !== page) yield* this.k.folios.folioPut(page, 1)
     return winner
+  }
+
+  /**
+   * force_page_cache_readahead(): reads pages `first` … `first` + `count` - 1 into the cache, as far as the file and
+   * memory reach. Shared memory has nothing to read them from.
+   */
+  *forcePageCacheReadahead(file: PhysAddr, first: number, count: number): Step<void> {
+    if (peek32(file + FILE.at.zeroed) !== 0) return
+    const end = Math.min(first + count, peek32(file + FILE.at.pages))
+    for (let index = first; index < end; index++) {
+      const page = yield* this.pageOrRead(file, index)
+      if (page === 0) return
+      yield* this.k.folios.folioPut(page, 1)
+    }
+  }
+
+  /**
+   * next_uptodate_folio(): the first of pages `first` … `last` that can be mapped without waiting, locked and with a
+   * reference; 0 when there is none. Caller: an RCU reader, maybe with a spinlock.
+   */
+  *nextUptodateFolio(file: PhysAddr, first: number, last: number): Step<PhysAddr> {
+    const { folios } = this.k
+    const end = Math.min(last, peek32(file + FILE.at.pages) - 1)
+    for (let index = first; index <= end; index++) {
+      const folio = yield* this.filemapGetEntry(file, index)
+      if (folio === 0) continue
+      // Reclaim takes a page out of the cache under its lock: locked and still in the cache, it stays.
+      if (yield* folios.folioTrylock(folio)) {
+        if ((yield* this.isCached(file, index, folio)) && (yield* folios.testFlag(folio, PG_UPTODATE))) return folio
+        yield* folios.folioUnlock(folio)
+      }
+      yield* folios.folioPut(folio, 1)
+    }
+    return phys(0)
+  }
+
+  /** filemap_get_entry(): a cached page that is not locked, with a reference. Found lockless, so looked at twice. */
+  protected *filemapGetEntry(file: PhysAddr, index: number): Step<PhysAddr> {
+    const { folios } = this.k
+    const folio = phys(yield* this.cpu.readOnce32(this.slotOf(file, index)))
+    if (folio === 0 || (yield* folios.testFlag(folio, PG_LOCKED)) || !(yield* folios.folioTryGet(folio, 1)))
+      return phys(0)
+    // After the reference, by its full barrier: until it was taken the page could be freed and become anything.
+    if (yield* this.isCached(file, index, folio)) return folio
+    yield* folios.folioPut(folio, 1)
+    return phys(0)
+  }
+
+  protected *isCached(file: PhysAddr, index: number, folio: PhysAddr): Step<boolean> {
+    return (yield* this.cpu.readOnce32(this.slotOf(file, index))) === folio
   }
 
   /** The cached page `index`, referenced; 0: none, or beyond the end. */
@@ -184,7 +238,7 @@ export class Files extends Part {
     yield* this.lockPages(file)
     const gone = yield* this.freezeClean(folio)
     if (gone) {
-      yield* this.cpu.plainWrite32(this.slotOf(file, peekF64(folio + PAGE.at.index)), 0)
+      yield* this.cpu.writeOnce32(this.slotOf(file, peekF64(folio + PAGE.at.index)), 0)
       poke32(folio + PAGE.at.mapping, 0)
     }
     yield* this.unlockPages(file)
@@ -214,7 +268,9 @@ export class Files extends Part {
     let page = phys(yield* this.cpu.plainRead32(slot))
     if (page === 0 && fresh !== 0) {
       this.k.observer.objectShared(this.cpu, fresh)
-      yield* this.cpu.plainWrite32(slot, fresh)
+      // RELEASE (rcu_assign_pointer()): the page's fields before the slot. Pairs with the dependency of who finds it
+      // without the lock, filemapGetEntry().
+      yield* this.cpu.storeRelease32(slot, fresh)
       page = fresh
     }
     if (page !== 0) yield* this.k.folios.folioGet(page, 1)

@@ -210,6 +210,18 @@ export class Folios extends Part {
     return (yield* this.cpu.readOnce32(phys(folio + PAGE.at.mapcount))) + 1
   }
 
+  /**
+   * folio_likely_mapped_shared(): more than one process maps it. A guess for a large folio that is mapped by PTEs: its
+   * first page stands for the others.
+   */
+  *folioLikelyMappedShared(folio: PhysAddr): Step<boolean> {
+    const mapcount = yield* this.folioMapcount(folio)
+    if (mapcount <= 1 || !this.isLarge(folio)) return mapcount > 1
+    const entire = (yield* this.cpu.readOnce32(phys(folio + FIRST_TAIL + PAGE.at.entireMapcount))) + 1
+    if (entire > 0 || mapcount > this.folioNrPages(folio)) return true
+    return (yield* this.cpu.readOnce32(phys(folio + PAGE.at.mapcount))) + 1 > 1
+  }
+
   // ---- pins -------------------------------------------------------------------------------------------------------
 
   /**

@@ -20,7 +20,7 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/guarded.js'
 import { Level } from '../arch/level.js'
-import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM } from './fault.js'
+import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM } from './faultFlags.js'
 import { FOLL_FORCE, FOLL_PIN, FOLL_WRITE } from './gupFast.js'
 import { Part } from './part.js'
 import { EFAULT, ENOMEM, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'

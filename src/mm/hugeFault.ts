@@ -27,7 +27,7 @@ import {
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
-import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './fault.js'
+import { FAULT_FLAG_UNSHARE, VM_FAULT_FALLBACK, VM_FAULT_OOM } from './faultFlags.js'
 import { MM, VM_HUGEPAGE, VM_NOHUGEPAGE, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 import { NO_PAGE, NO_TABLE, PG_ANON_EXCLUSIVE, PG_UPTODATE } from './page.js'
 import { lockdepAssertHeld } from '../sync/spinlock.js'

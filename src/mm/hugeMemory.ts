@@ -267,7 +267,7 @@ export class HugeMemory extends Part {
   // ---- parts ------------------------------------------------------------------------------------------------------
 
   /** is_huge_zero_pmd(): of a huge leaf; a migration entry is none. */
-  protected isHugeZeroPmd(pmd: PteWord): boolean {
+  isHugeZeroPmd(pmd: PteWord): boolean {
     return pmdTransHuge(pmd) && this.k.pages.isHugeZeroPfn(pmdPfn(pmd, this.k.geo.hpagePmdNr))
   }
 }

@@ -33,6 +33,7 @@ import type { CollapseScan } from './collapseScan.js'
 import type { HugeFault } from './hugeFault.js'
 import type { HugeMemory } from './hugeMemory.js'
 import type { Khugepaged } from './khugepaged.js'
+import type { Lru } from './lru.js'
 import type { MapleTree } from './maple/mapleTree.js'
 import type { Madvise } from './madvise.js'
 import type { Migrate } from './migrate.js'
@@ -111,6 +112,7 @@ export interface KernelRegions {
   readonly pageCache: PhysAddr
   readonly tables: PhysAddr
   readonly flushInfo: PhysAddr
+  readonly lruLazyfree: PhysAddr
   readonly tlbs: PhysAddr
 }
 
@@ -123,6 +125,7 @@ export interface PartClasses {
   readonly PageAllocator: typeof PageAllocator
   readonly Folios: typeof Folios
   readonly Rmap: typeof Rmap
+  readonly Lru: typeof Lru
   readonly AnonVmas: typeof AnonVmas
   readonly PageTables: typeof PageTables
   readonly UpperTables: typeof UpperTables
@@ -192,6 +195,7 @@ export class Kernel {
   readonly pages: PageAllocator
   readonly folios: Folios
   readonly rmap: Rmap
+  readonly lru: Lru
   readonly anonVmas: AnonVmas
   readonly tables: PageTables
   readonly upper: UpperTables
@@ -251,6 +255,7 @@ export class Kernel {
     this.pages = new parts.PageAllocator(this)
     this.folios = new parts.Folios(this)
     this.rmap = new parts.Rmap(this)
+    this.lru = new parts.Lru(this)
     this.anonVmas = new parts.AnonVmas(this)
     this.tables = new parts.PageTables(this)
     this.upper = new parts.UpperTables(this)

@@ -299,24 +299,29 @@ export class Khugepaged extends Part {
   *madviseCollapse(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
     const { geo } = this.k
     if (!(yield* this.madviseAllowed(mm, start))) return -EINVAL
+    yield* this.k.lru.lruAddDrain()
     const [first, last] = [geo.pmdAlignUp(start), geo.pmdAlignDown(end)]
     let [huge, result]: [number, Scan] = [0, Scan.fail]
     for (let addr = first; addr < last; addr = (addr + geo.pmdSize) as VirtAddr) {
       const one = yield* this.hpageCollapseScanPmd(mm, addr, this.k.collapseScan.madviseControl)
       if (one === Scan.succeed || one === Scan.pmdMapped) huge++
       else result = one
-      if (endsMadvise(one)) break
+      if (!continuesMadvise(one)) break
     }
     return huge * geo.pmdSize === last - first ? 0 : madviseCollapseErrno(result)
   }
 
-  /** Part of madvise_collapse(): could the VMA hold any huge page at all? Its last range stands for the others. */
+  /**
+   * Part of madvise_collapse(), thp_vma_allowable_order(): could the VMA hold any huge page at all? Its last range
+   * stands for the others, and without an anon_vma nothing was ever there.
+   */
   protected *madviseAllowed(mm: PhysAddr, start: VirtAddr): Step<boolean> {
     const { geo, hugeFault, mms, vmas } = this.k
     yield* mms.mmapReadLock(mm)
     const vma = vmas.vmaLookup(mm, start)
     const lastRange = vma === 0 ? 0 : geo.pmdAlignDown(peekF64(vma + VMA.at.end) as VirtAddr) - geo.pmdSize
-    const allowed = vma !== 0 && hugeFault.thpSuitable(vma, lastRange as VirtAddr)
+    const touched = vma !== 0 && (yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) !== 0
+    const allowed = touched && hugeFault.thpSuitable(vma, lastRange as VirtAddr)
     yield* mms.mmapReadUnlock(mm)
     return allowed
   }
@@ -328,15 +333,18 @@ function isListed(list: PhysAddr, folio: PhysAddr): boolean {
   return at !== 0
 }
 
-/** Results after which madvise_collapse() does not try the next range. */
-const ENDS_MADVISE: readonly Scan[] = [
-  Scan.vmaNull,
-  Scan.vmaCheck,
-  Scan.anyProcess,
-  Scan.allocHugePageFail,
-  Scan.pageAnon,
+/** Results after which madvise_collapse() tries the next range. */
+const CONTINUE_MADVISE: readonly Scan[] = [
+  Scan.succeed,
+  Scan.pmdMapped,
+  Scan.pmdNull,
+  Scan.pteNonPresent,
+  Scan.pageRo,
+  Scan.lackReferencedPage,
+  Scan.pageCount,
+  Scan.pageLock,
 ]
-const endsMadvise = (result: Scan): boolean => ENDS_MADVISE.includes(result)
+const continuesMadvise = (result: Scan): boolean => CONTINUE_MADVISE.includes(result)
 
 /** madvise_collapse_errno(): out of memory, busy for good, worth another try, or not possible. */
 function madviseCollapseErrno(result: Scan): number {

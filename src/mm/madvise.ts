@@ -1,29 +1,22 @@
 /**
- * madvise().
+ * madvise(). A file for each kind of advice about pages, which add up to Madvise:
+ *
+ *   madviseFolio.ts   a walk over folios, which splits what the range covers partly
+ *   madviseFree.ts    MADV_FREE
+ *   madviseCold.ts    MADV_COLD, MADV_PAGEOUT
+ *   madvise.ts        the call; advice about flags, and the rest of the advice about pages
  *
  * Source: mm/madvise.c (v6.12; guard pages v6.13, sealing v6.18). Left out: memory failure. KSM is a flag of the VMA
  * and nothing behind it. Guard pages are discarded, but no marker is left in their place: the next access gets a new
- * page instead of a signal. MADV_REMOVE unmaps the pages and leaves them in the file. WILLNEED, COLD and PAGEOUT only
- * check their arguments: there is neither swap nor reclaim that could act on them, so no entry changes.
- * MADV_FREE makes PTEs clean and old, as upstream; nothing ever discards the pages, and huge PMDs it leaves alone: only
- * reclaim would look at the difference.
+ * page instead of a signal. MADV_REMOVE unmaps the pages and leaves them in the file. MADV_WILLNEED of anonymous memory
+ * has nothing to read.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import {
-  isSwapPmd,
-  pmdLeaf,
-  pmdNone,
-  pteDirty,
-  pteMkclean,
-  pteMkold,
-  pteNone,
-  ptePresent,
-  pteSpecial,
-  pteYoung,
-} from '../arch/entry.js'
+import { isSwapPmd, PMD_EMPTY, pmdNone } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
-import { Part } from './part.js'
+import { MadviseCold } from './madviseCold.js'
+import type { AdvisedRange } from './madviseFolio.js'
 import {
   EACCES,
   EINVAL,
@@ -117,7 +110,7 @@ const DISCARDS: readonly number[] = [
   MADV_GUARD_INSTALL,
 ]
 
-export class Madvise extends Part {
+export class Madvise extends MadviseCold {
   /** do_madvise(). 0 or a negative errno; over a hole it goes on and returns -ENOMEM at the end. */
   *doMadvise(mm: PhysAddr, start: number, len: number, advice: number): Step<number> {
     const populate = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE
@@ -249,17 +242,22 @@ export class Madvise extends Part {
         return 0
       case MADV_FREE:
         if (locked || file) return -EINVAL
-        yield* this.madviseFreeSingleVma(mm, start, end)
+        yield* this.adviseFolios(mm, vma, start, end, 'free')
         return 0
       case MADV_COLD:
       case MADV_PAGEOUT:
-        return locked ? -EINVAL : 0
+        if (locked) return -EINVAL
+        yield* this.adviseFolios(mm, vma, start, end, advice === MADV_COLD ? 'cold' : 'pageout')
+        return 0
       case MADV_REMOVE:
         return yield* this.madviseRemove(mm, vma, start, end)
       case MADV_GUARD_INSTALL:
         return locked ? -EINVAL : yield* this.madviseGuardInstall(mm, vma, start, end)
       case MADV_GUARD_REMOVE:
         return (peek32(vma + VMA.at.flags) & VM_SPECIAL) !== 0 ? -EINVAL : 0
+      case MADV_WILLNEED:
+        if (file) yield* this.madviseWillneed(vma, start, end)
+        return 0
       case MADV_COLLAPSE:
         return yield* this.collapse(mm, start, end)
       default:
@@ -300,46 +298,42 @@ export class Madvise extends Part {
     return 0
   }
 
-  // ---- MADV_FREE ----------------------------------------------------------------------------------------------------
+  // ---- MADV_FREE, MADV_COLD, MADV_PAGEOUT ---------------------------------------------------------------------------
 
-  /** madvise_free_single_vma(). */
-  protected *madviseFreeSingleVma(mm: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
-    const { gather, geo } = this.k
+  /** Part of madvise_vma_behavior(): madvise_free_single_vma(), madvise_cold() and madvise_pageout(). */
+  protected *adviseFolios(
+    mm: PhysAddr,
+    vma: PhysAddr,
+    start: VirtAddr,
+    end: VirtAddr,
+    advice: AdvisedRange['advice'],
+  ): Step<void> {
+    const { gather, geo, lru, upper } = this.k
+    yield* lru.lruAddDrain()
     yield* gather.tlbGatherMmu(mm, false)
     for (let addr = start; addr < end;) {
       const next = geo.pmdAddrEnd(addr, end)
-      const pmdp = yield* this.k.upper.mmFindPmd(mm, addr)
-      if (pmdp !== 0) yield* this.madviseFreePteRange(mm, pmdp, addr, next)
+      const pmdp = yield* upper.mmFindPmd(mm, addr)
+      const pmd = pmdp === 0 ? PMD_EMPTY : ((yield* this.cpu.readOnce64(pmdp)) as PteWord)
+      const range: AdvisedRange = { advice, vma, pmdp, addr, nr: 1, end: next, isolated: [] }
+      if (!pmdNone(pmd) && !isSwapPmd(pmd))
+        yield* advice === 'free' ? this.madviseFreePteRange(range, pmd) : this.madviseColdOrPageoutPteRange(range, pmd)
       addr = next
     }
     yield* gather.tlbFinishMmu()
   }
 
-  /** madvise_free_pte_range(). */
-  protected *madviseFreePteRange(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr): Step<void> {
-    const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
-    if (pmdNone(pmd) || pmdLeaf(pmd) || isSwapPmd(pmd)) return
-    const first = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
-    if (first === 0) return
-    yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
-    let ptep = first
-    for (let at = addr; at < end; at = (at + this.k.geo.pageSize) as VirtAddr) {
-      yield* this.cleanPte(mm, at, ptep)
-      ptep = phys(ptep + 8)
-    }
-    yield* this.k.tables.pteUnmapUnlock(first)
+  protected override *adviseFolio(range: AdvisedRange, ptep: PhysAddr, folio: PhysAddr): Step<void> {
+    if (range.advice === 'free') yield* this.freeFolio(range, ptep, folio)
+    else yield* this.coldFolio(range, ptep, folio)
   }
 
-  /**
-   * Part of madvise_free_pte_range(): clean and old. Taken out in between, so that the hardware sets no bit that gets
-   * lost; flushed by the gather, or the next store would go through a dirty translation and leave the entry clean.
-   */
-  protected *cleanPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
-    const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
-    if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte) || !(pteYoung(pte) || pteDirty(pte))) return
-    const old = yield* this.k.ops.ptepGetAndClear(mm, addr, ptep)
-    yield* this.k.ops.setPteAt(mm, addr, ptep, pteMkold(pteMkclean(old)))
-    this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
+  // ---- MADV_WILLNEED ------------------------------------------------------------------------------------------------
+
+  /** madvise_willneed(), of a file. Upstream gives mmap_lock away meanwhile: reading may take long. */
+  protected *madviseWillneed(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
+    const first = this.k.rmap.linearPageIndex(vma, start)
+    yield* this.k.files.forcePageCacheReadahead(phys(peek32(vma + VMA.at.file)), first, this.k.geo.pagesIn(end - start))
   }
 
   // ---- MADV_POPULATE ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
 import { EAGAIN, EBUSY, ENOMEM } from './mmStruct.js'
-import { NO_PAGE, PAGE, PG_DIRTY, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
+import { NO_PAGE, PAGE, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
 import { Part } from './part.js'
 
 /** Flags that go with the contents: folio_migrate_flags(). */
@@ -132,7 +132,7 @@ export class Migrate extends Part {
   protected *folioMigrateMapping(dst: PhysAddr, src: PhysAddr): Step<void> {
     poke32(dst + PAGE.at.mapping, peek32(src + PAGE.at.mapping))
     pokeF64(dst + PAGE.at.index, peekF64(src + PAGE.at.index))
-    yield* this.k.folios.setFlag(dst, peek32(src + PAGE.at.flags) & MIGRATED_FLAGS)
+    yield* this.k.folios.setFlag(dst, (peek32(src + PAGE.at.flags) & MIGRATED_FLAGS) | PG_LRU)
     // Write barrier: contents and owner before the entries that removeMigrationPtes() stores (P2). A reader reaches
     // both through its entry (address dependency).
     yield* this.cpu.smpWmb()

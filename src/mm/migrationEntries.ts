@@ -26,6 +26,7 @@ import {
   pteDirty,
   pteMkdirty,
   pteMkold,
+  pteMkspecial,
   pteMkwrite,
   pteNone,
   pteWrite,
@@ -34,6 +35,7 @@ import {
   swpToPmd,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
+import { MM, VM_LOCKED, VMA } from './mmStruct.js'
 import { PAGE, PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
 import { PageVmaMappedWalk, PVMW_MIGRATION, PVMW_SYNC, type RmapVisitor } from './pageVmaMapped.js'
 import { Part } from './part.js'
@@ -45,6 +47,11 @@ export const TTU_SPLIT_HUGE_PMD = 0x4
 export const TTU_SYNC = 0x10
 /** The caller holds the anon_vma lock. */
 export const TTU_RMAP_LOCKED = 0x80
+
+/** remove_migration_ptes(): the caller holds the anon_vma lock. */
+export const RMP_LOCKED = 0x100
+/** Pages that hold nothing but zeroes give way to the zero page. */
+export const RMP_USE_SHARED_ZEROPAGE = 0x200
 
 export class MigrationEntries extends Part implements RmapVisitor {
   protected readonly pvmw = new PageVmaMappedWalk(this);
@@ -65,12 +72,14 @@ export class MigrationEntries extends Part implements RmapVisitor {
 
   /**
    * remove_migration_ptes(): turns the migration entries of `src` back into mappings, of `dst`; both may be the same
-   * folio. Caller: the lock of both; `locked`: the anon_vma lock too.
+   * folio. `flags`: RMP_. Caller: the lock of both.
    */
-  *removeMigrationPtes(src: PhysAddr, dst: PhysAddr, locked = false): Step<void> {
+  *removeMigrationPtes(src: PhysAddr, dst: PhysAddr, flags = 0): Step<void> {
     const anonVma = this.k.folios.folioAnonVma(dst)
+    const locked = (flags & RMP_LOCKED) !== 0
+    const walk = PVMW_SYNC | PVMW_MIGRATION | (flags & RMP_USE_SHARED_ZEROPAGE)
     if (!locked) yield* this.k.anonVmas.anonVmaLockRead(anonVma)
-    yield* this.k.pageVmaMapped.rmapWalkAnon(this.pvmw.of(dst, src, PVMW_SYNC | PVMW_MIGRATION), anonVma)
+    yield* this.k.pageVmaMapped.rmapWalkAnon(this.pvmw.of(dst, src, walk), anonVma)
     if (!locked) yield* this.k.anonVmas.anonVmaUnlockRead(anonVma)
   }
 
@@ -89,7 +98,7 @@ export class MigrationEntries extends Part implements RmapVisitor {
 
   *visitPte(pvmw: PageVmaMappedWalk, pte: PteWord): Step<boolean> {
     if ((pvmw.flags & PVMW_MIGRATION) === 0) return yield* this.setPteMigrationEntry(pvmw)
-    yield* this.removeMigrationPte(pvmw, pte)
+    if (!(yield* this.tryToMapUnusedToZeropage(pvmw))) yield* this.removeMigrationPte(pvmw, pte)
     return true
   }
 
@@ -156,6 +165,22 @@ export class MigrationEntries extends Part implements RmapVisitor {
     if (isWritableMigrationEntry(old)) entry = pteMkwrite(entry)
     yield* rmap.folioAddAnonRmapPte(page, vma, address, !isReadableMigrationEntry(old))
     yield* ops.setPteAt(this.k.mmOf(vma), address, ptep, entry)
+  }
+
+  /**
+   * try_to_map_unused_to_zeropage(): a page of a folio that has just been split, which nobody can read or write: its
+   * entries are migration entries, and its count was frozen. Memory that is locked keeps its pages.
+   */
+  protected *tryToMapUnusedToZeropage({ flags, vma, address, ptep, folio }: PageVmaMappedWalk): Step<boolean> {
+    if ((flags & RMP_USE_SHARED_ZEROPAGE) === 0) return false
+    // Beside an mlock(), which does not exclude a walk of the reverse map.
+    if (((yield* this.cpu.readOnce32(phys(vma + VMA.at.flags))) & VM_LOCKED) !== 0) return false
+    const { memmap, ops, pages, tables } = this.k
+    if (!(yield* pages.isZeroFilled(memmap.pfnOf(folio)))) return false
+    const mm = this.k.mmOf(vma)
+    yield* ops.setPteAt(mm, address, ptep, pteMkspecial(pfnPte(pages.zeroPfn, pageProt(vma))))
+    tables.addCounter(phys(mm + MM.at.rssAnon), -1)
+    return true
   }
 
   /** remove_migration_pmd(). */

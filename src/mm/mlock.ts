@@ -4,23 +4,14 @@
  * Source: mm/mlock.c, mm/gup.c __mm_populate() and faultin_page_range() (v6.12). Left out: PG_mlocked, the unevictable
  * list and RLIMIT_MEMLOCK: nothing is reclaimed here, so a locked page is one that is there.
  *
- * Populating looks at each page and faults until it is usable. That is gup without references; entries are read
- * without locks, which is enough to decide whether to fault once more.
+ * Populating looks at each page and faults until it is usable. That is gup without references, which does not care
+ * about NUMA hints; entries are read without locks, which is enough to decide whether to fault once more.
  */
 import { type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import {
-  pmdLeaf,
-  pmdPresent,
-  pmdProtnone,
-  pmdWrite,
-  pteNone,
-  ptePresent,
-  pteProtnone,
-  pteWrite,
-} from '../arch/entry.js'
+import { pmdLeaf, pmdPresent, pmdWrite, pteNone, ptePresent, pteWrite } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32 } from '../machine/image/guarded.js'
-import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './fault.js'
+import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY } from './faultFlags.js'
 import { Part } from './part.js'
 import {
   EAGAIN,
@@ -125,7 +116,10 @@ export class Mlock extends Part {
     const wanted = (old & ~VM_LOCKED_MASK) | flags
     if (wanted === old || (old & (VM_SPECIAL | VM_DROPPABLE)) !== 0) return vma
     const changed = yield* this.k.vmas.vmaModifyFlags(vma, start as VirtAddr, end as VirtAddr, wanted)
-    if (changed !== 0) poke32(changed + VMA.at.flags, wanted)
+    if (changed === 0) return changed
+    poke32(changed + VMA.at.flags, wanted)
+    // mlock_vma_pages_range(): pages are not marked here, so having the LRU up to date for it is what is left.
+    if ((old & wanted & VM_LOCKED) === 0) yield* this.k.lru.lruAddDrain()
     return changed
   }
 
@@ -185,14 +179,14 @@ export class Mlock extends Part {
     if (pmdp === 0) return addr
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
     if (pmdLeaf(pmd)) {
-      const usable = pmdPresent(pmd) && !pmdProtnone(pmd) && (!write || pmdWrite(pmd))
+      const usable = pmdPresent(pmd) && (!write || pmdWrite(pmd))
       return usable ? geo.pmdAlignDown(addr) + geo.pmdSize : addr
     }
     const ptep = yield* tables.pteOffsetMap(pmdp, addr)
     if (ptep === 0) return addr
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     tables.pteUnmap()
-    const usable = !pteNone(pte) && ptePresent(pte) && !pteProtnone(pte) && (!write || pteWrite(pte))
+    const usable = !pteNone(pte) && ptePresent(pte) && (!write || pteWrite(pte))
     return usable ? addr + geo.pageSize : addr
   }
 }

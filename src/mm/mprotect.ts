@@ -36,23 +36,22 @@ import { PROT_GROWSDOWN, PROT_GROWSUP } from './mmapFlags.js'
 import { Part } from './part.js'
 import {
   EACCES,
+  VM_ACCESS_FLAGS,
   EINVAL,
   ENOMEM,
   EPERM,
   VM_ACCOUNT,
-  VM_EXEC,
   VM_GROWSDOWN,
   VM_LOCKED,
+  VM_MAYWRITE,
   VM_NORESERVE,
-  VM_READ,
   VM_SHARED,
   VM_WRITE,
   VMA,
 } from './mmStruct.js'
-import { PG_ANON_EXCLUSIVE } from './page.js'
+import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './page.js'
 
 const PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP
-const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC
 
 /** What an entry is changed to, and how (MM_CP_ flags). */
 interface Change {
@@ -212,14 +211,27 @@ export class Mprotect extends Part {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
     if (pteNone(pte)) return
     if (!ptePresent(pte)) return yield* this.changeMigrationEntry(vma, addr, ptep, pte)
-    // A hint on the zero page would say nothing about where the process runs, and one is enough.
-    if (change.numa && (pteProtnone(pte) || pteSpecial(pte))) return
+    if (change.numa && !(yield* this.wantsNumaHint(vma, pte))) return
     const old = yield* this.k.ops.ptepModifyProtStart(vma, addr, ptep)
     let entry = pteModify(old, change.prot)
     if (change.tryWritable && !pteWrite(entry) && (yield* this.canChangePteWritable(vma, entry)))
       entry = pteMkwrite(entry)
     yield* this.k.ops.ptepModifyProtCommit(vma, addr, ptep, old, entry)
     if (pteNeedsFlush(old, entry)) this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
+  }
+
+  /**
+   * Part of change_pte_range(): a hint on the zero page would say nothing about where the process runs, one is enough,
+   * and pages that could not be moved get none: shared on write, maybe pinned, dirty and a file's.
+   */
+  protected *wantsNumaHint(vma: PhysAddr, pte: PteWord): Step<boolean> {
+    const { folios } = this.k
+    if (pteProtnone(pte) || pteSpecial(pte)) return false
+    const folio = yield* folios.compoundHead(this.k.memmap.page(ptePfn(pte)))
+    const cow = (peek32(vma + VMA.at.flags) & (VM_SHARED | VM_MAYWRITE)) === VM_MAYWRITE
+    if (cow && ((yield* folios.folioMaybeDmaPinned(folio)) || (yield* folios.folioLikelyMappedShared(folio))))
+      return false
+    return folios.isAnon(folio) || !(yield* folios.testFlag(folio, PG_DIRTY))
   }
 
   /**
@@ -237,7 +249,7 @@ export class Mprotect extends Part {
    * can_change_pte_writable(): a write fault would make the entry writable without a look at anything but the page,
    * under the lock that is held. In private memory that means anonymous and exclusive (A4).
    */
-  protected *canChangePteWritable(vma: PhysAddr, pte: PteWord): Step<boolean> {
+  *canChangePteWritable(vma: PhysAddr, pte: PteWord): Step<boolean> {
     if (pteProtnone(pte)) return false
     if ((peek32(vma + VMA.at.flags) & VM_SHARED) !== 0) return pteDirty(pte)
     if (pteSpecial(pte)) return false
@@ -257,4 +269,9 @@ function accounted(vma: PhysAddr, old: number, wanted: number): number {
   }
   const untouched = peek32(vma + VMA.at.file) === 0 && peek32(vma + VMA.at.anonVma) === 0
   return (old & VM_ACCOUNT) !== 0 && untouched ? wanted & ~VM_ACCOUNT : wanted
+}
+
+/** vma_is_accessible(): user code may read, write or execute something here. Caller: mmap_lock. */
+export function vmaIsAccessible(vma: PhysAddr): boolean {
+  return (peek32(vma + VMA.at.flags) & VM_ACCESS_FLAGS) !== 0
 }

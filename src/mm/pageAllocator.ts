@@ -117,6 +117,14 @@ export class PageAllocator extends Part {
     this.k.observer.contentsCreated(this.cpu, to, from)
   }
 
+  /** The frame is identical to the zero page. Caller: nobody writes to it. */
+  *isZeroFilled(pfn: Pfn): Step<boolean> {
+    yield* this.cpu.touch(this.#memmap.frame(pfn))
+    this.k.observer.kernelAccessed(this.cpu, pfn, false)
+    for (let at = 0; at < this.#memmap.frameBytes; at += 4) if (peek32(this.#memmap.frame(pfn) + at) !== 0) return false
+    return true
+  }
+
   // ---- boot -------------------------------------------------------------------------------------------------------
 
   /** Builds the free lists over all frames but frame 0 and the zero pages. Boot, one CPU. */

@@ -9,8 +9,8 @@ import { phys, type PhysAddr, type VirtAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
-import { VMA } from './mmStruct.js'
-import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './page.js'
+import { VM_DROPPABLE, VMA } from './mmStruct.js'
+import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_LRU, PG_SWAPBACKED } from './page.js'
 
 const FIRST_TAIL = 64
 
@@ -30,7 +30,9 @@ export class Rmap extends Part {
   *folioAddNewAnonRmap(folio: PhysAddr, vma: PhysAddr, addr: VirtAddr): Step<void> {
     poke32(folio + PAGE.at.mapping, peek32(vma + VMA.at.anonVma) + PAGE_MAPPING_ANON)
     pokeF64(folio + PAGE.at.index, this.linearPageIndex(vma, addr))
-    yield* this.k.folios.setFlag(folio, PG_SWAPBACKED | PG_ANON_EXCLUSIVE)
+    // folio_add_lru_vma(), which upstream's callers call next, under the same lock.
+    const kept = (peek32(vma + VMA.at.flags) & VM_DROPPABLE) === 0 ? PG_SWAPBACKED : 0
+    yield* this.k.folios.setFlag(folio, kept | PG_ANON_EXCLUSIVE | PG_LRU)
     if (this.k.folios.isLarge(folio)) yield* this.addPmd(folio)
     else yield* this.addPte(folio)
   }

@@ -11,9 +11,15 @@ import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { Part } from './part.js'
-import { TTU_RMAP_LOCKED, TTU_SPLIT_HUGE_PMD, TTU_SYNC } from './migrationEntries.js'
+import {
+  RMP_LOCKED,
+  RMP_USE_SHARED_ZEROPAGE,
+  TTU_RMAP_LOCKED,
+  TTU_SPLIT_HUGE_PMD,
+  TTU_SYNC,
+} from './migrationEntries.js'
 import { EAGAIN, EBUSY } from './mmStruct.js'
-import { PAGE, PG_DIRTY, PG_HEAD, PG_LOCKED, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
+import { PAGE, PG_DIRTY, PG_HEAD, PG_LOCKED, PG_LRU, PG_REFERENCED, PG_SWAPBACKED, PG_UPTODATE } from './page.js'
 
 /** What a tail takes over from the head. It starts locked: its migration entries are still in place. */
 const INHERITED_FLAGS = PG_LOCKED | PG_REFERENCED | PG_UPTODATE | PG_DIRTY | PG_SWAPBACKED
@@ -50,7 +56,8 @@ export class SplitFolio extends Part {
     const frozen = yield* this.freeze(folio)
     if (frozen) yield* this.splitHugePage(folio, nr)
     yield* this.cpu.localIrqRestore()
-    yield* this.remapPage(folio, frozen ? nr : 1)
+    if (frozen) yield* this.remapPage(folio, nr, RMP_USE_SHARED_ZEROPAGE)
+    else yield* this.remapPage(folio, 1, 0)
     if (!frozen) return -EAGAIN
     yield* this.releaseTails(folio, nr)
     return 0
@@ -110,7 +117,8 @@ export class SplitFolio extends Part {
   /** Part of __split_huge_page_tail(). */
   protected *inheritFields(folio: PhysAddr, tail: PhysAddr, index: number): Step<void> {
     this.checkUnmapped(tail)
-    yield* this.cpu.writeOnce32(phys(tail + PAGE.at.flags), peek32(folio + PAGE.at.flags) & INHERITED_FLAGS)
+    const flags = (peek32(folio + PAGE.at.flags) & INHERITED_FLAGS) | PG_LRU
+    yield* this.cpu.writeOnce32(phys(tail + PAGE.at.flags), flags)
     poke32(tail + PAGE.at.mapping, peek32(folio + PAGE.at.mapping))
     pokeF64(tail + PAGE.at.index, peekF64(folio + PAGE.at.index) + index)
   }
@@ -152,12 +160,13 @@ export class SplitFolio extends Part {
 
   /**
    * remap_page(): migration entries become mappings again: of the `pieces` base pages, or (1) of the folio that could
-   * not be split.
+   * not be split. Pieces that hold nothing but zeroes give way to the zero page, where `flags` say so: nobody has used
+   * them yet, most likely.
    */
-  protected *remapPage(folio: PhysAddr, pieces: number): Step<void> {
+  protected *remapPage(folio: PhysAddr, pieces: number, flags: number): Step<void> {
     for (let i = 0; i < pieces; i++) {
       const piece = phys(folio + i * PAGE.size)
-      yield* this.k.migrationEntries.removeMigrationPtes(piece, piece, true)
+      yield* this.k.migrationEntries.removeMigrationPtes(piece, piece, flags | RMP_LOCKED)
     }
   }
 

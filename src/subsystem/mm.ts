@@ -18,6 +18,7 @@ import { HugeFault } from '../mm/hugeFault.js'
 import { HugeMemory } from '../mm/hugeMemory.js'
 import { SplitHugePmd } from '../mm/splitHugePmd.js'
 import { Khugepaged } from '../mm/khugepaged.js'
+import { Lru, placeLru } from '../mm/lru.js'
 import { MapleTree } from '../mm/maple/mapleTree.js'
 import { Madvise } from '../mm/madvise.js'
 import { Migrate } from '../mm/migrate.js'
@@ -57,6 +58,7 @@ export const mm = defineSubsystem({
     PageAllocator,
     Folios,
     Rmap,
+    Lru,
     AnonVmas,
     PageTables,
     UpperTables,
@@ -99,6 +101,7 @@ export const mm = defineSubsystem({
     zone: placeZone(layout),
     memmap: layout.add('page', PAGE, frames),
     ...placeAddressSpaces(layout, kernel, cpus),
+    lruLazyfree: placeLru(layout, cpus),
   }),
   format: ({ pages, mms, maple, anonVmas, files }) => {
     pages.format()

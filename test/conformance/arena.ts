@@ -5,12 +5,22 @@
  * oracle's.
  */
 import type { Geometry } from '../../dist/src/arch/geometry.js'
-import { pmdLeaf, pmdPfn, pmdPresent, pteNone, ptePfn, ptePresent, pteSpecial } from '../../dist/src/isa/x86_64/pte.js'
+import {
+  pmdDirty,
+  pmdLeaf,
+  pmdPfn,
+  pmdPresent,
+  pteDirty,
+  pteNone,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+} from '../../dist/src/isa/x86_64/pte.js'
 import { FAULT } from '../../dist/src/arch/generic/mmu.js'
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../../dist/src/base/units.js'
 import type { MmCall, MmResult, Touch } from '../input/mmCall.js'
 import type { MmState, MmVma } from '../input/mmSteps.js'
-import { VM_FAULT_SIGBUS } from '../../dist/src/mm/fault.js'
+import { VM_FAULT_SIGBUS } from '../../dist/src/mm/faultFlags.js'
 import type { Kernel } from '../../dist/src/mm/kernel.js'
 import * as madv from '../../dist/src/mm/madvise.js'
 import * as map from '../../dist/src/mm/mmap.js'
@@ -18,7 +28,7 @@ import { VM_LOCKONFAULT } from '../../dist/src/mm/mlock.js'
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../../dist/src/mm/mremap.js'
 import * as vm from '../../dist/src/mm/mmStruct.js'
 import { VMA } from '../../dist/src/mm/mmStruct.js'
-import { PAGE } from '../../dist/src/mm/page.js'
+import { PAGE, PG_DIRTY, PG_SWAPBACKED } from '../../dist/src/mm/page.js'
 import type { Form } from './form.js'
 
 const MMAP_FLAGS: Readonly<Record<string, number>> = {
@@ -68,6 +78,17 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
 const bits = (names: readonly string[], table: Readonly<Record<string, number>>): number =>
   names.reduce((sum, name) => sum | (table[name] ?? Number.NaN), 0)
 
+interface Mapped {
+  readonly letter: string
+  /** 0 for the zero page. */
+  readonly mapcount: number
+  /** smaps' LazyFree. */
+  readonly lazy: boolean
+  readonly hugeHead: boolean
+}
+
+const ZERO_PAGE: Mapped = { letter: 's', mapcount: 0, lazy: false, hugeHead: false }
+
 export class Arena {
   readonly k: Kernel
   readonly mm: PhysAddr
@@ -76,7 +97,7 @@ export class Arena {
   readonly #pages: number
   readonly #form: Form
 
-  /** Over the current mm of `kernel`, whose file 0 is the recording's. */
+  /** Over the current mm of `kernel`, whose file 0 is the recording's: it was written before, and so it is cached. */
   constructor(form: Form, kernel: Kernel, base: VirtAddr, pages: number) {
     this.#form = form
     this.k = kernel
@@ -84,6 +105,8 @@ export class Arena {
     this.#geo = kernel.geo
     this.#base = base
     this.#pages = pages
+    const file = kernel.files.fileAt(0)
+    form.drive(kernel.files.forcePageCacheReadahead(file, 0, form.peek32(file + vm.FILE.at.pages)))
   }
 
   // ---- calls ------------------------------------------------------------------------------------------------------
@@ -189,7 +212,7 @@ export class Arena {
 
   #vma(mm: PhysAddr, vma: number, start: number, end: number, letters: string[]): MmVma {
     const flags = this.#form.peek32(vma + VMA.at.flags)
-    let [rss, anon, thp, pss] = [0, 0, 0, 0]
+    let [rss, anon, lazy, thp, pss] = [0, 0, 0, 0, 0]
     for (let page = start; page < end; page++) {
       const found = this.#look(mm, this.#at(page))
       if (found === null) continue
@@ -197,6 +220,7 @@ export class Arena {
       if (found.mapcount === 0) continue
       rss++
       if (found.letter !== 'f') anon++
+      if (found.lazy) lazy++
       if (found.hugeHead) thp++
       pss += 1 / found.mapcount
     }
@@ -205,12 +229,12 @@ export class Arena {
     const perms = letter(vm.VM_READ, 'r') + letter(vm.VM_WRITE, 'w') + letter(vm.VM_EXEC, 'x') + kind
     const lck = (flags & vm.VM_LOCKED) !== 0 ? Math.floor(pss) : 0
     const names = FLAG_NAMES.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name)
-    const counters = { rss, anon, lazy: 0, thp, lck }
+    const counters = { rss, anon, lazy, thp, lck }
     return { start, len: end - start, perms, file: false, offset: 0, counters, flags: names }
   }
 
-  /** What maps the page at `addr`; mapcount 0 for the zero page, null for nothing present. */
-  #look(mm: PhysAddr, addr: VirtAddr): { letter: string; mapcount: number; hugeHead: boolean } | null {
+  /** What maps the page at `addr`; null for nothing present. */
+  #look(mm: PhysAddr, addr: VirtAddr): Mapped | null {
     const { tables, upper, pages } = this.k
     const word = (entry: number): PteWord => this.#form.peek64(entry) as PteWord
     const pgd = word(upper.pgdOffset(mm, addr))
@@ -221,25 +245,26 @@ export class Arena {
     if (pteNone(pmd) || !pmdPresent(pmd)) return null
     if (!pmdLeaf(pmd)) return this.#lookPte(word(tables.pteOffset(pmd, addr)))
     const head = pmdPfn(pmd, this.#geo.hpagePmdNr)
-    if (pages.isHugeZeroPfn(head)) return { letter: 's', mapcount: 0, hugeHead: false }
-    const found = this.#page(head + this.#geo.pteIndex(addr))
+    if (pages.isHugeZeroPfn(head)) return ZERO_PAGE
+    const found = this.#page(head + this.#geo.pteIndex(addr), pmdDirty(pmd))
     return { ...found, hugeHead: this.#geo.pteIndex(addr) === 0 }
   }
 
-  #lookPte(pte: PteWord): { letter: string; mapcount: number; hugeHead: boolean } | null {
+  #lookPte(pte: PteWord): Mapped | null {
     if (pteNone(pte) || !ptePresent(pte)) return null
-    if (pteSpecial(pte)) return { letter: 's', mapcount: 0, hugeHead: false }
-    return this.#page(ptePfn(pte))
+    return pteSpecial(pte) ? ZERO_PAGE : this.#page(ptePfn(pte), pteDirty(pte))
   }
 
-  #page(pfn: number): { letter: string; mapcount: number; hugeHead: boolean } {
+  #page(pfn: number, dirty: boolean): Mapped {
     const { peek32 } = this.#form
     const page = this.k.memmap.page(pfn)
     const head = peek32(page + PAGE.at.compoundHead)
     const folio = phys((head & 1) !== 0 ? head - 1 : page)
     const entire = this.k.folios.isLarge(folio) ? peek32(folio + PAGE.size + PAGE.at.entireMapcount) + 1 : 0
     const mapcount = peek32(page + PAGE.at.mapcount) + 1 + entire
-    const letter = !this.k.folios.isAnon(folio) ? 'f' : mapcount > 1 ? 's' : 'A'
-    return { letter, mapcount, hugeHead: false }
+    const anon = this.k.folios.isAnon(folio)
+    const letter = !anon ? 'f' : mapcount > 1 ? 's' : 'A'
+    const lazy = anon && !dirty && (peek32(folio + PAGE.at.flags) & (PG_SWAPBACKED | PG_DIRTY)) === 0
+    return { letter, mapcount, lazy, hugeHead: false }
   }
 }

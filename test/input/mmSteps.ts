@@ -5,7 +5,7 @@
  * win):
  * ```
  * # seed=1 steps=60 mode=fork pages=64 base=100000000000 kernel=6.18.44     decimal, but base is hex
- * init CALL = RESULT                      one or more, before step 0; then a state
+ * init CALL = RESULT                      none or more, before step 0; then a state, if there are any
  * N CALL = RESULT                         N decimal, from 0 to steps - 1; then a state
  * N fork child                            then the child's state
  * fork parent = 0                         then the parent's
@@ -78,8 +78,8 @@ export interface MmSteps {
   readonly base: VirtAddr
   readonly kernel: string
   readonly init: readonly MmInit[]
-  /** After init. */
-  readonly initial: MmState
+  /** After init; null without: nothing is mapped then. */
+  readonly initial: MmState | null
   readonly steps: readonly MmStep[]
 }
 
@@ -122,7 +122,7 @@ class StepReader {
     this.#arena = pages
     this.#lettered = mode !== 'thp'
     const init = this.#init()
-    const initial = this.#state()
+    const initial = init.length === 0 ? null : this.#state()
     const steps = Array.from({ length: Number(header[2]) }, (_, n) => this.#step(n))
     if (this.#at < this.#lines.length) {
       this.#next('nothing')
@@ -146,10 +146,6 @@ class StepReader {
     while (this.#peek().startsWith('init ')) {
       const [, callText, resultText] = /^init (.+\(.*\)) = (.+)$/.exec(this.#next('init')) ?? []
       init.push({ line: this.#at, ...this.#callAndResult(callText, resultText) })
-    }
-    if (init.length === 0) {
-      this.#next('an `init` line')
-      this.#refuse('no `init` line after the header')
     }
     return init
   }

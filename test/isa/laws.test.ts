@@ -85,7 +85,7 @@ describe.each([...ARCHITECTURES, toy])('entries of $id', ({ entry: p, geometry }
   ]
   const pmdFacts: readonly Fact[] = [
     { name: 'young', is: p.pmdYoung, make: p.pmdMkyoung, unmake: p.pmdMkold },
-    { name: 'dirty', is: p.pmdDirty, make: p.pmdMkdirty },
+    { name: 'dirty', is: p.pmdDirty, make: p.pmdMkdirty, unmake: p.pmdMkclean },
     { name: 'writable', is: p.pmdWrite, make: p.pmdMkwrite, unmake: p.pmdWrprotect },
   ]
   const kinds = [

@@ -126,6 +126,7 @@ export const pmdAccessPermitted = pteAccessPermitted
 export const pmdMkhuge = (pmd: PteWord): PteWord => pmd
 export const pmdMkyoung = pteMkyoung
 export const pmdMkold = pteMkold
+export const pmdMkclean = pteMkclean
 export const pmdMkdirty = pteMkdirty
 export const pmdMkwrite = pteMkwrite
 export const pmdWrprotect = pteWrprotect

@@ -191,6 +191,7 @@ export const pmdMkhuge = (pmd: PteWord): PteWord =>
 export const pmdMkyoung = (pmd: PteWord): PteWord =>
   asUintN(64, (has(pmd, SEGMENT_READ) ? clear(pmd, SEGMENT_INVALID) : pmd) | SEGMENT_YOUNG) as PteWord
 export const pmdMkold = (pmd: PteWord): PteWord => asUintN(64, clear(pmd, SEGMENT_YOUNG) | SEGMENT_INVALID) as PteWord
+export const pmdMkclean = (pmd: PteWord): PteWord => asUintN(64, clear(pmd, SEGMENT_DIRTY) | SEGMENT_PROTECT) as PteWord
 export const pmdMkdirty = (pmd: PteWord): PteWord =>
   asUintN(
     64,

@@ -6,18 +6,20 @@ import { flag, whole } from '../fields.js'
 import { operation } from '../operation.js'
 import { addr, pages } from './arguments.js'
 
+const force = flag('FOLL_FORCE')
 const pin = flag('FOLL_PIN instead of FOLL_GET')
 const hold = flag('The references are kept until unpin')
 
 export const GUP = {
   gup: operation({
     summary: 'get_user_pages_fast(): takes `pages` pages and gives them back, or keeps them until unpin.',
-    fields: { addr, pages, write: flag('FOLL_WRITE'), pin, fastOnly: flag('FOLL_FAST_ONLY'), hold },
+    fields: { addr, pages, write: flag('FOLL_WRITE'), force, pin, fastOnly: flag('FOLL_FAST_ONLY'), hold },
     sizes: ['pages'],
     *run(task, op) {
       const flags =
         (op.pin === true ? FOLL_PIN : FOLL_GET) |
         (op.write === true ? FOLL_WRITE : 0) |
+        (op.force === true ? FOLL_FORCE : 0) |
         (op.fastOnly === true ? FOLL_FAST_ONLY : 0)
       const got = yield* task.k.gupFast.getUserPagesFast(task.pick(op.addr), op.pages, flags, task.pages)
       for (let i = 0; i < got; i++) {
@@ -36,7 +38,7 @@ export const GUP = {
   }),
   gupWrite: operation({
     summary: 'Writes a word through a page that get_user_pages returned, as a device or ptrace does.',
-    fields: { addr, value: whole('Written value'), force: flag('FOLL_FORCE'), pin, hold },
+    fields: { addr, value: whole('Written value'), force, pin, hold },
     *run(task, op) {
       const { k, cpu, mm } = task
       const addr = task.pick(op.addr)

@@ -1,8 +1,14 @@
 /** Huge pages, files and the reverse map: what khugepaged, reclaim, compaction and truncation do to a process. */
 import { phys, type Pfn, type PteWord, type VirtAddr } from '../../base/units.js'
-import { pmdLeaf, pmdNone, vmGetPageProt } from '../../arch/entry.js'
+import { pmdLeaf, pmdNone } from '../../arch/entry.js'
+import type { Step } from '../../machine/engine/engine.js'
+import { peekF64 } from '../../machine/image/guarded.js'
 import { FOLL_FAST_ONLY, FOLL_GET } from '../../mm/gupFast.js'
+import { vmaIsAccessible } from '../../mm/mprotect.js'
+import { VMA } from '../../mm/mmStruct.js'
+import { optional, whole } from '../fields.js'
 import { operation } from '../operation.js'
+import type { Task } from '../task.js'
 import { addr, file, page, pagesOrOne } from './arguments.js'
 
 export const HUGE = {
@@ -96,20 +102,20 @@ export const HUGE = {
     },
   }),
   numaHint: operation({
-    summary: 'Arms a NUMA hint on the huge page at `addr`.',
-    fields: { addr },
+    summary:
+      'Arms NUMA hints, as task_numa_work() does, on `pages` pages, or on the one page or huge page that is mapped at `addr`. Memory without access rights gets none.',
+    fields: { addr, pages: optional(whole('Pages; one, base or huge, unless given', 1)) },
+    sizes: ['pages'],
     *run(task, op) {
       const { k, mm } = task
-      const haddr = k.geo.pmdAlignDown(task.pick(op.addr))
+      const at = task.pick(op.addr)
       yield* k.mms.mmapReadLock(mm)
-      const vma = k.vmas.vmaLookup(mm, haddr)
-      const pmdp = vma === 0 ? phys(0) : yield* k.upper.mmFindPmd(mm, haddr)
-      const pmd = pmdp === 0 ? 0n : yield* task.cpu.readOnce64(pmdp)
-      if (pmdp !== 0 && !pmdNone(pmd as PteWord) && pmdLeaf(pmd as PteWord)) {
-        yield* k.gather.incTlbFlushPending(mm)
-        yield* k.huge.changeHugePmd(vma, pmdp, haddr, vmGetPageProt(0), true)
-        yield* k.tlbFlush.flushTlbRange(vma, haddr, (haddr + k.geo.pmdSize) as VirtAddr)
-        yield* k.gather.decTlbFlushPending(mm)
+      const vma = k.vmas.vmaLookup(mm, at)
+      if (vma !== 0 && vmaIsAccessible(vma)) {
+        const huge = op.pages === undefined && (yield* isHuge(task, at))
+        const start = huge ? k.geo.pmdAlignDown(at) : k.geo.pageAlignDown(at)
+        const end = start + (huge ? k.geo.pmdSize : (op.pages ?? 1) * k.geo.pageSize)
+        yield* k.mprotect.changeProtNuma(vma, start, Math.min(end, peekF64(vma + VMA.at.end)))
       }
       yield* k.mms.mmapReadUnlock(mm)
       return 0
@@ -130,4 +136,12 @@ export const HUGE = {
       return 1
     },
   }),
+}
+
+/** A huge page is mapped at `addr`. Caller: mmap_lock. */
+function* isHuge({ k, cpu, mm }: Task, addr: VirtAddr): Step<boolean> {
+  const pmdp = yield* k.upper.mmFindPmd(mm, addr)
+  if (pmdp === 0) return false
+  const pmd = (yield* cpu.readOnce64(pmdp)) as PteWord
+  return !pmdNone(pmd) && pmdLeaf(pmd)
 }

@@ -74,6 +74,7 @@ export const pmdMkhuge = (pmd: PteWord): PteWord => pmd
 export {
   pteAccessPermitted as pmdAccessPermitted,
   pteDirty as pmdDirty,
+  pteMkclean as pmdMkclean,
   pteMkdirty as pmdMkdirty,
   pteMkold as pmdMkold,
   pteMkwrite as pmdMkwrite,

@@ -15,7 +15,6 @@ const PUBLIC = ['src/index.ts', 'src/kernel.ts', 'src/vitest.ts']
 const WITHOUT_CALLER: Readonly<Record<string, string>> = {
   'Geometry.entrySize': 'tests compute the edges of each level from it',
   'PageAllocator.freeCount': 'tests count the free frames of a machine at rest',
-  expectedMaps: 'the model of recordings applied to one log, which tests compare with snapshots',
   pteWord: 'tests write entries as numbers',
 }
 

@@ -37,7 +37,7 @@ export interface MachineConfig {
 export const CPUS_MAX = 64
 /** At 100 nobody would ever run a callback but an idle CPU. */
 export const GP_DELAY_MAX = 99
-const FRAMES_MAX = 1 << 19
+export const FRAMES_MAX = 1 << 19
 
 /** A machine in the real geometry: 2 MiB huge pages, `frames` frames of 4 KiB. */
 export function fullMachine(cpus: number, frames = 16_384): MachineConfig {

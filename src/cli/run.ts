@@ -1,4 +1,5 @@
 /** `racewalk run`: a recording of a real program, on simulated CPUs. */
+import { constants } from 'node:os'
 import type { Command } from 'commander'
 import type { Patch } from '../bug/patch.js'
 import { loadPatch } from '../boot/module/load.js'
@@ -70,7 +71,8 @@ export function exitCodeOf({ fault, finding, mismatches, mapsDifferences }: RunR
 }
 
 function documentOf(result: RunRecordingResult, cpus: number | undefined, patch: Patch | null): object {
-  const { file, processes, operations, mismatches, mapsDifferences, finding, machine, fault } = result
+  const { file, processes, skipped, operations, notReplayed, mismatches, mapsDifferences, interrupted } = result
+  const { finding, machine, fault } = result
   const document: RunDocument = {
     command: 'run',
     scenario: null,
@@ -84,28 +86,48 @@ function documentOf(result: RunRecordingResult, cpus: number | undefined, patch:
     operations: sum(operations),
     findings: finding === null ? [] : [findingDocument(finding, machine, null)],
   }
-  return { ...document, file, perOperation: operations, processes, mismatches, mapsDifferences, fault }
+  const compared = { notReplayed, mismatches, mapsDifferences }
+  return { ...document, file, perOperation: operations, interrupted, processes, skipped, ...compared, fault }
 }
 
 export function recordingText(result: RunRecordingResult, terminal: Terminal): string {
-  const { file, processes, operations, mismatches, mapsDifferences, finding, fault, machine } = result
+  const { file, processes, operations, finding, fault, machine } = result
   const { palette, width } = terminal
   const lines = [`${file}: ${thousands(sum(operations))} operations in ${seconds(result.seconds)}`]
   for (const { pid, threads, cpus, calls, mappings } of processes)
     lines.push(
       `  process ${pid}: ${threads} ${threads === 1 ? 'thread' : 'threads'} on ${cpus} CPUs, ${calls} calls replayed, ${mappings} mappings at the end`,
     )
+  lines.push(...omittedLines(result))
   lines.push(...shortened(differenceLines(result)).map((line) => palette.bad(line)))
-  if (mismatches.length + mapsDifferences.length === 0 && finding === null && fault === null)
-    lines.push(
-      palette.good(
-        'every call returned what the real kernel returned, and the mappings at the end are those of the snapshot',
-      ),
-    )
+  if (result.interrupted) lines.push(palette.bad(interruptedText(result)))
+  else if (agrees(result)) lines.push(palette.good(agreementText(result)))
   if (finding !== null)
     lines.push('', findingText(finding, { machine, palette, width, full: false, rows: [], token: null }))
   if (fault !== null) lines.push('', `${palette.bad('a fault of racewalk itself:')} ${fault}`)
   return lines.join('\n')
+}
+
+const agrees = ({ mismatches, mapsDifferences, finding, fault }: RunRecordingResult): boolean =>
+  mismatches.length + mapsDifferences.length === 0 && finding === null && fault === null
+
+function agreementText({ notReplayed }: RunRecordingResult): string {
+  const calls = notReplayed.length === 0 ? 'every call' : 'every call that was replayed'
+  const mappings = notReplayed.length === 0 ? 'the mappings' : 'the mappings that no other call made or changed'
+  return `${calls} returned what the real kernel returned, and ${mappings} at the end are those of the snapshot`
+}
+
+function interruptedText({ skipped }: RunRecordingResult): string {
+  const others = skipped.length === 0 ? '' : `; not begun: ${skipped.map((pid) => `process ${pid}`).join(', ')}`
+  return `interrupted: the mappings of the process at hand were not compared${others}`
+}
+
+/** Calls that were not replayed: how many, and each with its line and reason. */
+function omittedLines({ notReplayed }: RunRecordingResult): string[] {
+  if (notReplayed.length === 0) return []
+  const texts = notReplayed.map(({ pid, line, call, reason }) => `  line ${line}: ${call} of process ${pid}: ${reason}`)
+  const count = notReplayed.length === 1 ? '1 call' : `${thousands(notReplayed.length)} calls`
+  return [`${count} not replayed:`, ...shortened(texts)]
 }
 
 /**
@@ -141,9 +163,7 @@ function shortened(lines: readonly string[]): readonly string[] {
 /** Of process `only`, or of all. */
 function differenceLines({ mismatches, mapsDifferences }: RunRecordingResult, only?: number): string[] {
   const isWanted = ({ pid }: { pid: number }): boolean => only === undefined || pid === only
-  const calls = mismatches
-    .filter(isWanted)
-    .map(({ pid, op, expected, found }) => `  process ${pid}: ${op.op} returned ${found}, the real kernel ${expected}`)
+  const calls = mismatches.filter(isWanted).map((mismatch) => mismatchText(mismatch))
   const mappings = mapsDifferences
     .filter(isWanted)
     .flatMap(({ pid, expected, found }) => [
@@ -151,4 +171,14 @@ function differenceLines({ mismatches, mapsDifferences }: RunRecordingResult, on
       ...(found === undefined ? [] : [`  process ${pid}: surplus   ${formatVma(found)}`]),
     ])
   return [...calls, ...mappings]
+}
+
+function mismatchText({ pid, line, op, expected, found }: RunRecordingResult['mismatches'][number]): string {
+  const [ours, theirs] = [found, expected].map(resultText)
+  return `  process ${pid}, line ${line}: ${op.op} returned ${ours}, the real kernel ${theirs}`
+}
+
+function resultText(result: number): string {
+  const error = Object.entries(constants.errno).find(([, number]) => number === -result)?.[0]
+  return error === undefined ? String(result) : `${result} (${error})`
 }

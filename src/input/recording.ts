@@ -6,7 +6,9 @@
  * out. One that fork made has only snapshot 1, because snapshot 0 is taken when a program starts; it begins with what
  * its parent had at the fork, as addressSpaceModel.ts works it out.
  */
-import { AddressSpaceModel, type Heap } from './addressSpaceModel.js'
+import { AddressSpaceModel } from './addressSpaceModel.js'
+import type { ModelStart } from './startList.js'
+import { within } from './vmaList.js'
 import { parseMaps, type MapsEntry, type MapsVma } from './maps.js'
 import { refuse } from './place.js'
 import { pidOf, processModel, type AddressSpace, type ProcessModel } from './processes.js'
@@ -29,8 +31,8 @@ export interface RecordedSpace {
   /** Whether `start` is snapshot 0, or worked out from the parent at the fork. */
   readonly from: 'snapshot' | 'fork'
   readonly start: readonly MapsVma[]
-  /** The program break at the start, if the log told it by then. */
-  readonly heap: Heap | undefined
+  /** What else the log told by then: the program break, and what later calls refer to. */
+  readonly known: ModelStart
   /** From the mark of snapshot 0 (or the fork) to that of snapshot 1, of all its threads, in effect order. */
   readonly events: readonly LogEvent[]
   /** Snapshot 1. */
@@ -50,8 +52,8 @@ export function buildRecording(files: RecordingFiles): Recording {
   const processes = processModel(log)
   const marks = marksOf(processes)
   checkNames(files, marks, log)
-  const ofPrograms = processes.spaces.flatMap((space) => recordedProgram(space, marks, files, log.file))
-  return { log, processes, spaces: [...ofPrograms, ...recordedForks(ofPrograms, processes, marks, files, log.file)] }
+  const ofPrograms = processes.spaces.flatMap((space) => recordedProgram(space, marks, files))
+  return { log, processes, spaces: [...ofPrograms, ...recordedForks(ofPrograms, processes, marks, files)] }
 }
 
 interface Mark {
@@ -82,12 +84,7 @@ function checkNames(files: RecordingFiles, marks: readonly Mark[], log: StraceLo
   }
 }
 
-function recordedProgram(
-  space: AddressSpace,
-  marks: readonly Mark[],
-  files: RecordingFiles,
-  file: string,
-): RecordedSpace[] {
+function recordedProgram(space: AddressSpace, marks: readonly Mark[], files: RecordingFiles): RecordedSpace[] {
   const own = marks.filter((mark) => mark.space === space.id)
   return own.flatMap(({ pid, event: first }) => {
     if (first.k !== 0) return []
@@ -95,7 +92,9 @@ function recordedProgram(
     const [start, final] = [snapshot(files, pid, 0), snapshot(files, pid, 1)]
     if (last === undefined || start === undefined || final === undefined) return []
     const events = between(space, first.n, last.event.n)
-    return [{ space, pid, from: 'snapshot' as const, start, heap: heapBefore(space, first.n, file), events, final }]
+    const before = modelBefore(space, first.n, final)
+    const known = before.told(attachedIn(final))
+    return [{ space, pid, from: 'snapshot' as const, start: withFlagsOf(before, start), known, events, final }]
   })
 }
 
@@ -105,7 +104,6 @@ function recordedForks(
   processes: ProcessModel,
   marks: readonly Mark[],
   files: RecordingFiles,
-  file: string,
 ): RecordedSpace[] {
   const known = [...programs]
   for (const space of processes.spaces) {
@@ -115,10 +113,11 @@ function recordedForks(
     const last = marks.find((mark) => mark.space === space.id && mark.pid === space.leader && mark.event.k === 1)
     const final = snapshot(files, space.leader, 1)
     if (parent === undefined || last === undefined || final === undefined) continue
-    const model = new AddressSpaceModel(file, parent.start, parent.heap)
+    const model = new AddressSpaceModel(parent.start, parent.known)
     for (const event of parent.events) if (event.n < began.at) model.apply(event)
     const events = between(space, began.at, last.event.n)
-    known.push({ space, pid: space.leader, from: 'fork', start: model.forked(), heap: model.heap, events, final })
+    const { futureLocked: _notInherited, ...inherited } = model.told(attachedIn(final))
+    known.push({ space, pid: space.leader, from: 'fork', start: model.forked(), known: inherited, events, final })
   }
   return known.slice(programs.length)
 }
@@ -129,44 +128,35 @@ const between = (space: AddressSpace, from: number, to: number): LogEvent[] =>
 /** Whether the fork at event `n` is among the events of `recorded`. */
 const spans = (recorded: RecordedSpace, n: number): boolean => recorded.events.some((event) => event.n === n)
 
-/** The program break as the calls before event `n` left it: the loader asks for it right after execve. */
-function heapBefore(space: AddressSpace, n: number, file: string): Heap | undefined {
-  const model = new AddressSpaceModel(file, [])
-  for (const event of space.events) if (event.n < n && event.kind === 'call' && event.name === 'brk') model.apply(event)
-  return model.heap
+/** The address space as far as the calls before event `n` tell: execve made the rest. */
+function modelBefore(space: AddressSpace, n: number, final: readonly MapsVma[]): AddressSpaceModel {
+  const model = new AddressSpaceModel([], { attachedAt: attachedIn(final) })
+  for (const event of space.events) if (event.n < n) model.apply(event)
+  return model
+}
+
+/** `start` with the flags that it does not show, where `before` knows the whole of a VMA. */
+function withFlagsOf(before: AddressSpaceModel, start: readonly MapsVma[]): MapsVma[] {
+  return start.map((vma) => {
+    const parts = within(before.list, vma.start, vma.end)
+    const hidden = parts[0]?.hidden
+    const isWhole = parts.reduce((bytes, part) => bytes + part.end - part.start, 0) === vma.end - vma.start
+    const isOne = parts.every((part) => part.hidden.join(' ') === hidden?.join(' '))
+    return isWhole && isOne && hidden !== undefined ? { ...vma, hidden } : vma
+  })
+}
+
+/** The segment that a snapshot shows at an address, for logs without shmget. */
+function attachedIn(final: readonly MapsVma[]): NonNullable<ModelStart['attachedAt']> {
+  return (addr) => {
+    const parts = final.filter((vma) => vma.path.startsWith('/SYSV') && vma.start - vma.offset === addr)
+    const [first, last] = [parts[0], parts[parts.length - 1]]
+    return first === undefined || last === undefined ? undefined : { length: last.end - addr, path: first.path }
+  }
 }
 
 function snapshot(files: RecordingFiles, pid: number, k: number): MapsEntry[] | undefined {
   const name = `${pid}.${k}.maps`
   const text = files.maps.get(name)
   return text === undefined ? undefined : parseMaps(text, name)
-}
-
-/** A VMA on one side that is not on the other. */
-export interface MapsDifference {
-  readonly expected?: MapsVma
-  readonly found?: MapsVma
-}
-
-/** What differs in boundaries, protection, offset or path; nothing when the two agree. [stack] may have grown down. */
-export function compareMaps(expected: readonly MapsVma[], found: readonly MapsVma[]): MapsDifference[] {
-  const left = [...expected]
-  const differences: MapsDifference[] = []
-  for (const vma of found) {
-    const at = left.findIndex((other) => sameVma(other, vma))
-    if (at === -1) differences.push({ found: vma })
-    else left.splice(at, 1)
-  }
-  return [...left.map((vma) => ({ expected: vma })), ...differences]
-}
-
-function sameVma(expected: MapsVma, found: MapsVma): boolean {
-  const grown = found.path === '[stack]' && found.start < expected.start
-  return (
-    (expected.start === found.start || grown) &&
-    expected.end === found.end &&
-    expected.perms === found.perms &&
-    expected.offset === found.offset &&
-    expected.path === found.path
-  )
 }

@@ -5,12 +5,13 @@
  * writes < and > inside of such a path as octal escapes, which is what makes the split safe. Structures other than
  * clone's are not taken apart.
  */
-import type { VirtAddr } from '../base/units.js'
+import { virt, type VirtAddr } from '../base/units.js'
 import { straceAddress, straceNumber } from './numeral.js'
 import { excerpt, refuse, type Place } from './place.js'
 import type { CallArgs, CloneArgs, FlagSet, MmapArgs, MremapArgs, RangeArgs } from './straceEvent.js'
 
-type Decoder = (args: ArgList) => CallArgs
+/** Undefined: a call of this name that is not replayed. */
+type Decoder = (args: ArgList) => CallArgs | undefined
 
 /** Typed arguments of a call, or undefined for a call that is not replayed. `childTid` is the result of a clone. */
 export function decodeArgs(name: string, text: string, place: Place, childTid?: number): CallArgs | undefined {
@@ -34,7 +35,7 @@ const decoders: Readonly<Record<string, Decoder>> = {
     name: 'pkey_mprotect',
     args: { ...rangeArgs(args.expect(4)), prot: args.flags(2), pkey: args.number(3) },
   }),
-  madvise: (args) => ({ name: 'madvise', args: { ...rangeArgs(args.expect(3)), advice: args.text(2) } }),
+  madvise: (args) => ({ name: 'madvise', args: { ...rangeArgs(args.expect(3)), advice: adviceOf(args, 2) } }),
   mremap: (args) => ({ name: 'mremap', args: mremapArgs(args.expect(4, 5)) }),
   brk: (args) => ({ name: 'brk', args: args.expect(1).text(0) === 'NULL' ? {} : { addr: args.address(0) } }),
   clone: (args) => ({ name: 'clone', args: cloneArgs(args) }),
@@ -45,6 +46,25 @@ const decoders: Readonly<Record<string, Decoder>> = {
   execveat: (args) => ({ name: 'execveat', args: { path: unquote(args.text(1)) } }),
   exit: (args) => ({ name: 'exit', args: { status: args.expect(1).number(0) } }),
   exit_group: (args) => ({ name: 'exit_group', args: { status: args.expect(1).number(0) } }),
+  mseal: (args) => ({ name: 'mseal', args: { ...rangeArgs(args), flags: args.number(2) } }),
+  // strace 6.1 has no name for it yet.
+  syscall_0x1ce: (args) => ({ name: 'mseal', args: { ...rangeArgs(args), flags: args.number(2) } }),
+  remap_file_pages: (args) => ({
+    name: 'remap_file_pages',
+    args: { ...rangeArgs(args.expect(5)), prot: args.flags(2), page: args.number(3), flags: args.flags(4) },
+  }),
+  shmget: (args) => ({ name: 'shmget', args: { key: keyOf(args.expect(3).text(0)), size: args.number(1) } }),
+  shmat: (args) => ({
+    name: 'shmat',
+    args: { id: args.expect(3).number(0), addr: args.address(1), flags: args.flags(2) },
+  }),
+  shmdt: (args) => ({ name: 'shmdt', args: { addr: args.expect(1).address(0) } }),
+  process_madvise: (args) => ({
+    name: 'process_madvise',
+    args: { ranges: iovecs(args.expect(5).text(1)), advice: adviceOf(args, 3) },
+  }),
+  prctl: (args) => setVmaName(args),
+  mbind: (args) => ({ name: 'mbind', args: { ...rangeArgs(args.expect(6)), policy: policyOf(args) } }),
   set_tid_address: (args) => ({ name: 'set_tid_address', args: { addr: args.expect(1).address(0) } }),
 }
 
@@ -55,7 +75,7 @@ function rangeArgs(args: ArgList): RangeArgs {
 function mmapArgs(args: ArgList): MmapArgs {
   const descriptor = /^(-?\d+)(?:<(.*)>(?:\(deleted\))?)?$/.exec(args.text(4))
   if (descriptor === null) args.refuse(4, 'a descriptor such as 3</path> or -1')
-  const base = { ...rangeArgs(args), prot: args.flags(2), flags: args.flags(3) }
+  const base = { ...rangeArgs(args), prot: args.flags(2), flags: named(args.flags(3), MAP_NUMBERS) }
   const fd = Number(descriptor[1])
   const offset = args.number(5)
   if (descriptor[2] === undefined) return { ...base, fd, offset }
@@ -65,6 +85,45 @@ function mmapArgs(args: ArgList): MmapArgs {
 function mremapArgs(args: ArgList): MremapArgs {
   const base = { oldAddr: args.address(0), oldLength: args.number(1), newLength: args.number(2), flags: args.flags(3) }
   return args.count === 5 ? { ...base, newAddr: args.address(4) } : base
+}
+
+/** What strace 6.1 has no names for yet. */
+const MAP_NUMBERS: Readonly<Record<string, string>> = { '0x8': 'MAP_DROPPABLE' }
+const ADVICE_NUMBERS: Readonly<Record<string, string>> = {
+  '0x18': 'MADV_DONTNEED_LOCKED',
+  '0x19': 'MADV_COLLAPSE',
+  '0x66': 'MADV_GUARD_INSTALL',
+  '0x67': 'MADV_GUARD_REMOVE',
+}
+
+const named = (flags: FlagSet, names: Readonly<Record<string, string>>): FlagSet =>
+  new Set([...flags].map((flag) => names[flag] ?? flag))
+
+function adviceOf(args: ArgList, index: number): string {
+  const [advice = args.refuse(index, 'an advice')] = flagSet(args.text(index))
+  return ADVICE_NUMBERS[advice] ?? advice
+}
+
+const keyOf = (text: string): number => (text === 'IPC_PRIVATE' ? 0 : (straceNumber(text) ?? 0))
+
+/** `[{iov_base=0x…, iov_len=…}, …]`. */
+function iovecs(text: string): RangeArgs[] {
+  const found = text.matchAll(/iov_base=(0x[0-9a-f]+|NULL), iov_len=(\d+)/g)
+  return [...found].map(([, base = '', length = '']) => ({
+    addr: straceAddress(base) ?? virt(0),
+    length: Number(length),
+  }))
+}
+
+function setVmaName(args: ArgList): CallArgs | undefined {
+  if (args.count < 5 || args.text(0) !== 'PR_SET_VMA') return undefined
+  const text = args.text(4)
+  const label = text === 'NULL' ? '' : unquote(text)
+  return { name: 'set_vma_name', args: { addr: args.address(2), length: args.number(3), label } }
+}
+
+function policyOf(args: ArgList): string {
+  return args.text(2) === 'MPOL_DEFAULT' ? '' : `${args.text(2)} ${args.text(3)}`
 }
 
 /** clone names its arguments; clone3 has them in a structure, with the signal apart from the flags. */

@@ -59,6 +59,16 @@ export type CallArgs =
   | Args<'execve' | 'execveat', { readonly path: string }>
   | Args<'exit' | 'exit_group', { readonly status: number }>
   | Args<'set_tid_address', { readonly addr: VirtAddr }>
+  | Args<'mseal', RangeArgs & { readonly flags: number }>
+  | Args<'remap_file_pages', RangeArgs & { readonly prot: FlagSet; readonly page: number; readonly flags: FlagSet }>
+  | Args<'shmget', { readonly key: number; readonly size: number }>
+  | Args<'shmat', { readonly id: number; readonly addr: VirtAddr; readonly flags: FlagSet }>
+  | Args<'shmdt', { readonly addr: VirtAddr }>
+  | Args<'process_madvise', { readonly ranges: readonly RangeArgs[]; readonly advice: string }>
+  /** prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): no name takes the name away. */
+  | Args<'set_vma_name', RangeArgs & { readonly label: string }>
+  /** The mode and its nodes, as strace prints them; none for MPOL_DEFAULT. */
+  | Args<'mbind', RangeArgs & { readonly policy: string }>
 
 /** Where and when. The log holds no other clock than strace's own. */
 export interface EventPlace {

@@ -37,6 +37,7 @@ export const protLetters = (flags: FlagSet): string =>
 
 /** VM_ACCOUNT at mmap: private, writable and not MAP_NORESERVE. */
 export function mmapHidden(flags: FlagSet, prot: string, shared: boolean): readonly string[] {
+  if (flags.has('MAP_DROPPABLE')) return ['dd', 'dp', 'nr', 'wf']
   const hidden: string[] = []
   if (!shared && prot.includes('w') && !flags.has('MAP_NORESERVE')) hidden.push('ac')
   if (flags.has('MAP_NORESERVE')) hidden.push('nr')
@@ -50,4 +51,23 @@ export function mmapHidden(flags: FlagSet, prot: string, shared: boolean): reado
 /** VM_ACCOUNT at mprotect: private memory that becomes writable and was not promised memory before. */
 export function needsAccount(part: Vma, prot: string): boolean {
   return prot.includes('w') && !part.shared && !part.prot.includes('w') && !part.hidden.includes('nr')
+}
+
+export const LOCKED: readonly string[] = ['lo', 'lf']
+
+/** [vdso] and the like, which are neither locked nor merged. */
+export const isSpecial = (vma: Vma): boolean => vma.file?.startsWith('[v') === true
+
+/** Locked as `set` says, if it can be. */
+export const lockedAs = (part: Vma, set: readonly string[]): Vma =>
+  isSpecial(part) || part.hidden.includes('dp') ? part : withFlags(part, set, LOCKED)
+
+/** The mapping refuses the advice: madvise_update_vma(), can_madvise_modify(). */
+export function refuses(vma: Vma, advice: string): boolean {
+  const discards = advice === 'MADV_WIPEONFORK' || advice === 'MADV_DONTFORK'
+  const sealed = vma.hidden.includes('sl') && vma.file === undefined && !vma.prot.includes('w')
+  if (discards && sealed) return true
+  if (advice === 'MADV_WIPEONFORK') return vma.shared || vma.file !== undefined
+  if (advice === 'MADV_DODUMP') return isSpecial(vma) || vma.hidden.includes('dp')
+  return advice === 'MADV_KEEPONFORK' && vma.hidden.includes('dp')
 }

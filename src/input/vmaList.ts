@@ -98,6 +98,35 @@ export function mergeable(low: Vma, high: Vma): boolean {
   return low.end === high.start && low.offset + (low.end - low.start) === high.offset && sameKind(low, high)
 }
 
+/**
+ * Whether two neighbours differ in nothing that a log shows. Touches decide the rest: which anon_vma private memory has
+ * and whether it has one, and with that the offset of anonymous memory that was moved, and VM_ACCOUNT of anonymous
+ * memory that is not writable any more. So does what nobody knows (marks of the start and of fork).
+ */
+export function alikeButForTouches(low: Vma, high: Vma): boolean {
+  if (low.prot !== high.prot || low.shared !== high.shared || low.file !== high.file) return false
+  const continues = low.offset + (low.end - low.start) === high.offset
+  if (low.file !== undefined && !continues) return false
+  const account = low.file === undefined && !low.prot.includes('w')
+  const shown = (vma: Vma): string =>
+    vma.hidden.filter((flag) => !/^(apart|forked)\d/.test(flag) && !(account && flag === 'ac')).join(' ')
+  return shown(low) === shown(high)
+}
+
+/** The mappings around start … end that may be one with it, for all that a log shows. */
+export function runAround(list: VmaList, start: number, end: number): { readonly start: number; readonly end: number } {
+  const inside = list.findIndex((vma) => vma.start <= start && start < vma.end)
+  let [first, last] = [inside, inside]
+  const isOne = (low: number): boolean => {
+    const [below, above] = [list[low], list[low + 1]]
+    return below !== undefined && above !== undefined && below.end === above.start && alikeButForTouches(below, above)
+  }
+  if (inside === -1) return { start, end }
+  while (isOne(first - 1)) first--
+  while (isOne(last) || (list[last]?.end ?? end) < end) last++
+  return { start: list[first]?.start ?? start, end: Math.max(end, list[last]?.end ?? end) }
+}
+
 function sameKind(a: Vma, b: Vma): boolean {
   return a.prot === b.prot && a.shared === b.shared && a.file === b.file && a.hidden.join(' ') === b.hidden.join(' ')
 }

@@ -164,11 +164,10 @@ export class Madvise extends MadviseCold {
     return 0
   }
 
-  /** can_madvise_modify(): what could be written over anyway may be discarded, too. */
+  /** can_madvise_modify(): files, and what could be written over anyway, may be discarded, too. */
   protected canMadviseModify(vma: PhysAddr, advice: number): boolean {
     if (this.k.mseal.canModifyVma(vma) || !DISCARDS.includes(advice)) return true
-    const flags = peek32(vma + VMA.at.flags)
-    return (peek32(vma + VMA.at.file) !== 0 && (flags & VM_SHARED) !== 0) || (flags & VM_WRITE) !== 0
+    return peek32(vma + VMA.at.file) !== 0 || (peek32(vma + VMA.at.flags) & VM_WRITE) !== 0
   }
 
   /**

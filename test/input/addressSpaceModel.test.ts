@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { virt } from '../../dist/src/base/units.js'
-import { AddressSpaceModel, expectedMaps } from '../../dist/src/input/addressSpaceModel.js'
+import { AddressSpaceModel } from '../../dist/src/input/addressSpaceModel.js'
 import { formatVma, type MapsVma } from '../../dist/src/input/maps.js'
 import type { MmCall, MmResult } from './mmCall.js'
 import { parseMmSteps, type MmState, type MmVma } from './mmSteps.js'
 import { parseStrace } from '../../dist/src/input/strace.js'
 import type { LogEvent } from '../../dist/src/input/straceEvent.js'
-import { complaint, STEP_FILES, stepText } from './recordings.js'
+import { expectedMaps, STEP_FILES, stepText } from './recordings.js'
 
 /** The events of one thread that makes the given calls and exits. */
 function events(...calls: string[]): LogEvent[] {
@@ -134,18 +134,81 @@ describe('a call', () => {
     expect(after('brk(NULL) = 0x10000', anonymous('0x10000', 4096), 'brk(0x10001) = 0x10001')).toHaveLength(1)
   })
 
-  it('that is not modelled is refused by its line', () => {
-    const refusal = (...calls: string[]): string =>
-      complaint(() => expectedMaps([], events(...calls), undefined, 'a.strace'))
-    expect(refusal(three, 'shmat(3, NULL, 0) = 0x7000')).toContain('a.strace: line 2: shmat')
-    expect(refusal('mlockall(MCL_CURRENT) = 0')).toContain('a.strace: line 1: mlockall')
-    expect(refusal('brk(0x12000) = 0x12000')).toContain('a.strace: line 1: brk before the log asked where the break is')
+  it('says why it cannot be applied, and what it left is not known until it is unmapped or mapped over', () => {
+    const model = new AddressSpaceModel([])
+    const apply = (...calls: string[]): (string | undefined)[] => events(...calls).map((event) => model.apply(event))
+    expect(apply('brk(0x12000) = 0x12000')[0]).toMatch(/did not ask before where the break is/)
+    expect(apply('shmat(3, NULL, 0) = 0x70000')[0]).toMatch(/how long the segment is/)
+    const huge = 'mmap(NULL, 0x200000, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB, -1, 0) = 0x200000'
+    expect(apply(huge)[0]).toMatch(/hugetlb/)
+    expect([model.isUnknown(0x200000, 0x201000), model.isUnknown(0x400000, 0x401000)]).toEqual([true, false])
+    apply('munmap(0x200000, 2097152) = 0')
+    expect(model.isUnknown(0x200000, 0x201000)).toBe(false)
+  })
+})
+
+describe('memory that is locked, sealed, named or shared', () => {
+  const three = anonymous('0x10000', 3 * 4096)
+  const split = [
+    '00010000-00011000 rw-p 00000000',
+    '00011000-00012000 rw-p 00000000',
+    '00012000-00013000 rw-p 00000000',
+  ]
+
+  it.each([
+    'mlock(0x11000, 4096) = 0',
+    'mlock2(0x11000, 4096, MLOCK_ONFAULT) = 0',
+    'mseal(0x11000, 4096, 0) = 0',
+    'syscall_0x1ce(0x11000, 0x1000, 0, 0xffffffff, 0, 0x7ffc46fb1608) = 0',
+    'madvise(0x11000, 4096, MADV_MERGEABLE) = 0',
+    'madvise(0x11000, 4096, MADV_DONTDUMP) = 0',
+    'mbind(0x11000, 4096, MPOL_BIND, [0x1], 64, 0) = 0',
+  ])('%s cuts it out of its neighbours', (call) => {
+    expect(after(three, call)).toEqual(split)
+  })
+
+  it('is one again after munlock, and stays apart from what mlockall(MCL_FUTURE) locks', () => {
+    expect(after(three, 'mlock(0x11000, 4096) = 0', 'munlock(0x10000, 12288) = 0')).toHaveLength(1)
+    const next = anonymous('0x13000', 4096)
+    expect(after(three, 'mlockall(MCL_FUTURE) = 0', next)).toHaveLength(2)
+    expect(after(three, 'mlockall(MCL_CURRENT|MCL_FUTURE) = 0', next)).toHaveLength(1)
+    expect(after('mlockall(MCL_FUTURE) = 0', three, 'munlockall() = 0', next)).toHaveLength(1)
+  })
+
+  it('has the name that PR_SET_VMA gave it', () => {
+    expect(after(three, 'prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, 0x11000, 4096, "a heap") = 0')[1]).toBe(
+      '00011000-00012000 rw-p 00000000 [anon:a heap]',
+    )
+  })
+
+  it('of a SysV segment is as long as shmget made it, until shmdt', () => {
+    const attached = ['shmget(0x2a, 8000, IPC_CREAT|0600) = 7', 'shmat(7, NULL, SHM_RDONLY) = 0x50000']
+    expect(after(...attached)).toEqual(['00050000-00052000 r--s 00000000 /SYSV0000002a'])
+    expect(after(...attached, 'munmap(0x50000, 4096) = 0', 'shmdt(0x50000) = 0')).toEqual([])
+  })
+
+  it('shows another part of its file after remap_file_pages', () => {
+    const shared = 'mmap(NULL, 12288, PROT_READ, MAP_SHARED, 3</f>, 0) = 0x10000'
+    expect(after(shared, 'remap_file_pages(0x11000, 4096, PROT_NONE, 5, MAP_FILE) = 0')[1]).toBe(
+      '00011000-00012000 r--s 00005000 /f',
+    )
+  })
+
+  it('that is a stack is changed from its beginning on by PROT_GROWSDOWN', () => {
+    const stack = anonymous('0x10000', 3 * 4096, 'PROT_READ|PROT_WRITE', '|MAP_GROWSDOWN')
+    const protect = 'mprotect(0x11000, 4096, PROT_READ|PROT_GROWSDOWN) = 0'
+    expect(after(stack, protect)[0]).toBe('00010000-00012000 r--p 00000000')
+  })
+
+  it('changes up to what is sealed when mprotect says EPERM', () => {
+    const calls = [three, 'mseal(0x11000, 4096, 0) = 0', 'mprotect(0x10000, 12288, PROT_READ) = -1 EPERM (…)']
+    expect(after(...calls)).toEqual(['00010000-00011000 r--p 00000000', ...split.slice(1)])
   })
 })
 
 describe('fork', () => {
   it('gives the child everything but MADV_DONTFORK, and no written memory of it grows by what the child maps', () => {
-    const parent = new AddressSpaceModel('log', [])
+    const parent = new AddressSpaceModel([])
     const calls = [
       anonymous('0x10000', 3 * 4096),
       'madvise(0x12000, 4096, MADV_DONTFORK) = 0',
@@ -223,7 +286,6 @@ describe('against the real kernel, over the mm-steps', () => {
   const modelOf = (vmas: readonly MmVma[], base: number): AddressSpaceModel => {
     const flags = new Set('ac nr lo lf hg nh dc wf dd sr rr mg'.split(' '))
     return new AddressSpaceModel(
-      'steps',
       vmas.map((vma) => ({
         start: virt(base + vma.start * PAGE),
         end: virt(base + (vma.start + vma.len) * PAGE),
@@ -245,7 +307,7 @@ describe('against the real kernel, over the mm-steps', () => {
     let [states, sameBoundaries] = [0, 0]
     for (const file of STEP_FILES) {
       const { base, init, initial, steps } = parseMmSteps(stepText(file), file)
-      let model = new AddressSpaceModel('steps', [])
+      let model = new AddressSpaceModel([])
       const done = (call: MmCall, result: MmResult): void => {
         const text = straceLine(call, result, base)
         if (text !== undefined) for (const event of events(text)) model.apply(event)

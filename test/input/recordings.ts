@@ -2,7 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 import { UsageError } from '../../dist/src/base/errors.js'
+import { AddressSpaceModel } from '../../dist/src/input/addressSpaceModel.js'
+import type { MapsVma } from '../../dist/src/input/maps.js'
 import { buildRecording, type Recording } from '../../dist/src/input/recording.js'
+import type { Heap } from '../../dist/src/input/startList.js'
+import type { LogEvent } from '../../dist/src/input/straceEvent.js'
 
 const fixtures = new URL('../fixtures/', import.meta.url)
 
@@ -41,4 +45,11 @@ export function complaint(parse: () => unknown): string {
     return (error as UsageError).message
   }
   expect.fail('nothing was refused')
+}
+
+/** Mappings after `events` (in effect order) happened to an address space that began as `start`. */
+export function expectedMaps(start: readonly MapsVma[], events: readonly LogEvent[], heap?: Heap): MapsVma[] {
+  const model = new AddressSpaceModel(start, { heap })
+  for (const event of events) model.apply(event)
+  return model.maps()
 }

@@ -1,31 +1,52 @@
 /**
  * A recorded address space as programs: what it looked like at the start, and what each of its threads then called.
  *
- * Every call is replayed at the address it had. A mmap without MAP_FIXED gives the recorded address as a hint, so it
- * comes out there only if the simulated address space has room where the real one had. Calls of different threads take
- * turns in the order in which they took effect; between the calls the threads touch memory, while two further CPUs pin
- * pages with gup_fast and collapse huge pages, which is where they race.
+ * Calls of different threads take turns in the order in which they took effect; between the calls the threads touch
+ * memory, while two further CPUs pin pages with gup_fast and collapse huge pages, which is where they race. Which pages
+ * the program touched is in no log. Touches are made up where that cannot be told from what the real kernel did; where
+ * a call succeeded that needs one mapping (mremap), what it was about is left alone.
  */
-import type { MapsVma } from '../../input/maps.js'
+import { AddressSpaceModel } from '../../input/addressSpaceModel.js'
 import type { RecordedSpace } from '../../input/recording.js'
-import { succeeded, type Call, type FlagSet } from '../../input/straceEvent.js'
-import { ADVICE, MAP, MREMAP, PROT, type Advice, type Op, type Program } from '../../program/op.js'
+import { succeeded, type Call, type LogEvent } from '../../input/straceEvent.js'
+import type { Vma } from '../../input/vmaList.js'
+import type { Op, Program } from '../../program/op.js'
+import { rangeOf, tellCall } from './callOps.js'
+import { FileTable } from './fileTable.js'
+import { Labels } from './labels.js'
+import { startOps } from './startOps.js'
+import { surveyOf } from './survey.js'
+
+/** A call of the log that is not replayed. */
+export interface Omitted {
+  /** Of the log, from 1. */
+  readonly line: number
+  readonly call: string
+  readonly reason: string
+}
 
 export interface RecordingPrograms {
   readonly boot: Program
   /** One for each CPU: those of the threads, then the pinning CPU, then khugepaged. */
   readonly programs: readonly Program[]
-  /** Names of the files that operations name by index; brackets for the kernel's special mappings. */
-  readonly files: readonly string[]
-  /** Length of each in pages. */
-  readonly filePages: readonly number[]
-  readonly heap: { readonly start: number; readonly end: number } | undefined
+  /** For each operation of these programs the line of its call; 0: of none. */
+  readonly lines: readonly (readonly number[])[]
+  readonly files: FileTable
+  readonly labels: Labels
+  /** The address space at the end, as the log tells. */
+  readonly model: AddressSpaceModel
   readonly calls: number
+  readonly omitted: readonly Omitted[]
+  /** The most of each that there is at a time. */
+  readonly room: {
+    readonly vmas: number
+    readonly sharedPages: number
+    readonly sharedFiles: number
+    readonly populated: number
+  }
 }
 
 const PAGE = 4096
-/** Beyond this the mapping is not the process's own: [vsyscall]. */
-const USER_END = 2 ** 47
 /** Turns of the pinning and collapsing CPUs. */
 const BACKGROUND_ROUNDS = 150
 /** The word that says whose turn it is. */
@@ -33,195 +54,120 @@ const TURN = 0
 
 /** `threadCpus`: how many CPUs the threads share, at least 1. */
 export function recordingPrograms(recorded: RecordedSpace, threadCpus: number): RecordingPrograms {
-  const files = new FileTable()
-  const start = recorded.start.filter((vma) => vma.start >= 0 && vma.start < USER_END)
-  const boot = start.flatMap((vma, i) => mapAtStart(vma, start[i - 1], files))
-  const programs: Op[][] = Array.from({ length: threadCpus }, () => [])
-  const cpuOf = new Map<number, number>()
-  let turn = 0
+  const [files, labels] = [new FileTable(), new Labels()]
+  const survey = surveyOf(recorded)
+  const { mayTouch, room } = survey
+  const model = new AddressSpaceModel(recorded.start, recorded.known)
+  const boot = startOps(model, { files, labels, mayTouch })
+  const background = backgroundPrograms([...model.list])
+  const threads = new Threads(threadCpus)
+  const omitted: Omitted[] = []
   for (const event of recorded.events) {
-    if (event.kind !== 'call' || !succeeded(event)) continue
-    const ops = callOps(event, files)
-    if (ops.length === 0) continue
-    if (!cpuOf.has(event.tid)) cpuOf.set(event.tid, cpuOf.size % threadCpus)
-    const program = programs[cpuOf.get(event.tid) as number] as Op[]
-    const [call, ...touches] = ops as [Op, ...Op[]]
-    program.push(
-      { op: 'awaitWord', word: TURN, value: turn },
-      call,
-      { op: 'storeRelease', word: TURN, value: ++turn },
-      ...touches,
-    )
+    const cpu = threads.cpuOf(event.tid)
+    const told = tellCall(event, { model, files, labels, slot: cpu, mayTouch })
+    if (told !== null && 'reason' in told) omitted.push(omit(event, told.reason, model))
+    else {
+      const grown = told === null ? undefined : grownFor(event, model)
+      if (told !== null) threads.add(cpu, event.line, told.ops, grown)
+      model.apply(event)
+    }
   }
-  const background = backgroundPrograms(start)
-  const { names, pages } = files
+  threads.growStacks(recorded, model)
   return {
     boot,
-    programs: [...programs, ...background],
-    files: names,
-    filePages: pages,
-    heap: recorded.heap,
-    calls: turn,
+    programs: [...threads.programs, ...background],
+    lines: threads.lines,
+    files,
+    labels,
+    model,
+    calls: threads.calls,
+    omitted,
+    room,
   }
 }
 
-// ---- the start ----------------------------------------------------------------------------------------------------
-
-function mapAtStart(vma: MapsVma, before: MapsVma | undefined, files: FileTable): Op[] {
-  const len = vma.end - vma.start
-  const prot = protOf(vma.perms)
-  const map = (withProt: number): Op => ({
-    op: 'mmap',
-    addr: vma.start,
-    len,
-    prot: withProt,
-    flags: MAP.fixed | (vma.perms[3] === 's' ? MAP.shared : MAP.private) | (isAnonymous(vma.path) ? MAP.anonymous : 0),
-    ...(isAnonymous(vma.path) ? {} : { file: files.index(vma.path, vma.offset + len), offset: vma.offset }),
-  })
-  // Two neighbours that look alike and yet are two: the second was writable once and keeps VM_ACCOUNT.
-  if (before === undefined || !looksMergeable(before, vma)) return [map(prot)]
-  return [map(prot | PROT.write), { op: 'mprotect', addr: vma.start, len, prot }]
+function omit(event: LogEvent, reason: string, model: AddressSpaceModel): Omitted {
+  const call = event.kind === 'call' || event.kind === 'other' ? event.name : event.kind
+  // An omitted mmap leaves what is not known, a failed call nothing.
+  if (event.kind === 'call' && (succeeded(event) || stopsHalfWay(event))) model.omit(event)
+  return { line: event.line, call, reason }
 }
 
-const isAnonymous = (path: string): boolean =>
-  path === '' || path === '[heap]' || path.startsWith('[stack') || path.startsWith('[anon')
+/** It failed at one of several mappings; what it did to those before is not known. */
+const stopsHalfWay = ({ name, errno }: Call): boolean =>
+  (name === 'mprotect' || name === 'pkey_mprotect') && errno === 'EACCES'
 
-function looksMergeable(a: MapsVma, b: MapsVma): boolean {
-  if (a.end !== b.start || a.perms !== b.perms || a.perms[1] === 'w') return false
-  if (isAnonymous(a.path) && isAnonymous(b.path)) return true
-  return a.path === b.path && a.offset + (a.end - a.start) === b.offset
+/** A stack that had to grow before the call: the page that it begins with then. */
+function grownFor(event: LogEvent, model: AddressSpaceModel): number | undefined {
+  const range = event.kind === 'call' && succeeded(event) && event.name !== 'munmap' ? rangeOf(event) : undefined
+  const start = range === undefined ? undefined : model.stackAbove(range.start, range.end)
+  if (start !== undefined) model.grow(start)
+  return start
 }
 
-function protOf(perms: string): number {
-  return (perms[0] === 'r' ? PROT.read : 0) | (perms[1] === 'w' ? PROT.write : 0) | (perms[2] === 'x' ? PROT.exec : 0)
-}
+/** The programs of the threads, each on the CPU that it has. */
+class Threads {
+  readonly programs: Op[][]
+  readonly lines: number[][]
+  calls = 0
+  readonly #cpus = new Map<number, number>()
 
-// ---- the calls ----------------------------------------------------------------------------------------------------
+  constructor(count: number) {
+    this.programs = Array.from({ length: count }, () => [])
+    this.lines = Array.from({ length: count }, () => [])
+  }
 
-/** The call, then the touches that follow it; empty when it changes no mapping of this address space. */
-function callOps(call: Call, files: FileTable): Op[] {
-  const result = call.result as number
-  switch (call.name) {
-    case 'mmap':
-      return mmapOps(call.args, result, files)
-    case 'munmap':
-      return [{ op: 'munmap', addr: call.args.addr, len: call.args.length, expect: 0 }]
-    case 'mprotect':
-    case 'pkey_mprotect':
-      return [
-        { op: 'mprotect', addr: call.args.addr, len: call.args.length, prot: protBits(call.args.prot), expect: 0 },
-      ]
-    case 'madvise':
-      return madviseOps(call.args.addr, call.args.length, call.args.advice)
-    case 'mremap': {
-      const { oldAddr, oldLength, newLength } = call.args
-      const moved = result !== oldAddr
-      const flags = moved ? MREMAP.mayMove | MREMAP.fixed : 0
-      const keep = call.args.flags.has('MREMAP_DONTUNMAP') ? MREMAP.dontUnmap : 0
-      return [
-        {
-          op: 'mremap',
-          addr: oldAddr,
-          oldLen: oldLength,
-          newLen: newLength,
-          flags: flags | keep,
-          newAddr: result,
-          expect: result,
-        },
-        touch(result, true),
-      ]
+  cpuOf(tid: number): number {
+    const cpu = this.#cpus.get(tid) ?? this.#cpus.size % this.programs.length
+    this.#cpus.set(tid, cpu)
+    return cpu
+  }
+
+  /** A call with what surrounds it, in its turn; touches are made while others go on. */
+  add(cpu: number, line: number, [call, ...others]: readonly [Op, ...Op[]], grown: number | undefined): void {
+    const isTouch = ({ op }: Op): boolean => op === 'load' || op === 'store'
+    const inTurn = [...(grown === undefined ? [] : [{ op: 'store', addr: grown } as const]), call]
+    this.#push(cpu, line, [
+      { op: 'awaitWord', word: TURN, value: this.calls },
+      ...inTurn,
+      ...others.filter((op) => !isTouch(op)),
+      { op: 'storeRelease', word: TURN, value: ++this.calls },
+      ...others.filter(isTouch),
+    ])
+  }
+
+  /** Stacks that the last snapshot shows to begin lower than the log tells: somebody touched them there. */
+  growStacks({ final }: RecordedSpace, model: AddressSpaceModel): void {
+    for (const vma of final) {
+      const stack = model.list.find((own) => own.end === vma.end && own.hidden.includes('gd'))
+      if (stack === undefined || vma.start >= stack.start) continue
+      this.#push(0, 0, [
+        { op: 'awaitWord', word: TURN, value: this.calls },
+        { op: 'store', addr: vma.start },
+      ])
+      model.grow(vma.start)
     }
-    case 'brk':
-      return call.args.addr === undefined
-        ? []
-        : [{ op: 'brk', addr: call.args.addr, expect: result }, touch(pageDown(result - 1), true)]
-    case 'clone':
-    case 'clone3':
-    case 'fork':
-      if (call.args.flags.has('CLONE_VM')) return []
-      return [
-        { op: 'fork', slot: 0 },
-        { op: 'reap', slot: 0 },
-      ]
-    default:
-      return []
   }
-}
 
-function mmapOps(args: Extract<Call, { name: 'mmap' }>['args'], result: number, files: FileTable): Op[] {
-  const anonymous = args.flags.has('MAP_ANONYMOUS')
-  const prot = protBits(args.prot)
-  const flags =
-    (args.flags.has('MAP_FIXED') ? MAP.fixed : 0) |
-    (args.flags.has('MAP_SHARED') ? MAP.shared : MAP.private) |
-    (args.flags.has('MAP_STACK') ? MAP_STACK : 0) |
-    (args.flags.has('MAP_NORESERVE') ? MAP_NORESERVE : 0) |
-    (anonymous ? MAP.anonymous : 0)
-  const file = anonymous
-    ? {}
-    : { file: files.index(args.path ?? '?', args.offset + pageUp(args.length)), offset: args.offset }
-  const op: Op = { op: 'mmap', addr: result, len: args.length, prot, flags, expect: result, ...file }
-  const last = result + pageUp(args.length) - PAGE
-  const writable = (prot & PROT.write) !== 0
-  return (prot & (PROT.read | PROT.write)) === 0 ? [op] : [op, touch(result, writable), touch(last, writable)]
-}
-
-const MAP_NORESERVE = 0x4000
-const MAP_STACK = 0x20000
-
-function madviseOps(addr: number, len: number, name: string): Op[] {
-  const advice = name
-    .replace(/^MADV_/, '')
-    .toLowerCase()
-    .replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())
-  return advice in ADVICE ? [{ op: 'madvise', addr, len, advice: advice as Advice, expect: 0 }] : []
-}
-
-const touch = (addr: number, write: boolean): Op => (write ? { op: 'store', addr } : { op: 'load', addr })
-const pageUp = (n: number): number => Math.ceil(n / PAGE) * PAGE
-const pageDown = (n: number): number => Math.floor(n / PAGE) * PAGE
-
-function protBits(prot: FlagSet): number {
-  return (
-    (prot.has('PROT_READ') ? PROT.read : 0) |
-    (prot.has('PROT_WRITE') ? PROT.write : 0) |
-    (prot.has('PROT_EXEC') ? PROT.exec : 0)
-  )
+  #push(cpu: number, line: number, ops: readonly Op[]): void {
+    this.programs[cpu]?.push(...ops)
+    this.lines[cpu]?.push(...ops.map(() => line))
+  }
 }
 
 // ---- the further CPUs ---------------------------------------------------------------------------------------------
 
-function backgroundPrograms(start: readonly MapsVma[]): Program[] {
-  const private_ = start.filter((vma) => vma.perms[3] === 'p')
-  const over = (make: (vma: MapsVma) => Op): Program[] => private_.map((vma) => [make(vma)])
-  const pick = (vma: MapsVma): { from: number; step: number; count: number } => ({
-    from: vma.start,
+function backgroundPrograms(start: readonly Vma[]): Program[] {
+  const own = start.filter((vma) => !vma.shared)
+  const pick = ({ start: from, end }: Vma): { from: number; step: number; count: number } => ({
+    from,
     step: PAGE,
-    count: Math.min(64, (vma.end - vma.start) / PAGE),
+    count: Math.min(64, (end - from) / PAGE),
   })
-  const pins = over((vma) => ({
-    op: 'gup',
-    addr: pick(vma),
-    pages: 2,
-    pin: true,
-    write: vma.perms[1] === 'w',
-    fastOnly: true,
-  }))
-  const collapses = over((vma) => ({ op: 'collapse', addr: vma.start }))
+  const pins = own.map((vma): Program => {
+    const write = vma.prot[1] === 'w'
+    return [{ op: 'gup', addr: pick(vma), pages: 2, pin: true, write, fastOnly: true }]
+  })
+  const collapses = own.map((vma): Program => [{ op: 'collapse', addr: vma.start }])
   return [pins, collapses].map((of) => [{ op: 'repeat', times: BACKGROUND_ROUNDS, body: [{ op: 'oneOf', of }] }])
-}
-
-class FileTable {
-  readonly names: string[] = []
-  readonly pages: number[] = []
-
-  index(name: string, bytes: number): number {
-    let at = this.names.indexOf(name)
-    if (at < 0) {
-      at = this.names.push(name) - 1
-      this.pages.push(1)
-    }
-    this.pages[at] = Math.max(this.pages[at] as number, pageUp(bytes) / PAGE)
-    return at
-  }
 }

@@ -8,14 +8,15 @@ import { CPU_STATE } from '../../arch/cpuState.js'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { UsageError } from '../../base/errors.js'
-import { buildRecording, compareMaps, type RecordedSpace, type Recording } from '../../input/recording.js'
+import { compareMaps } from '../../input/compareMaps.js'
+import { buildRecording, type RecordedSpace, type Recording } from '../../input/recording.js'
 import { peek32, pokeF64 } from '../../machine/image/image.js'
 import { FILE, MM } from '../../mm/mmStruct.js'
-import { CPUS_MAX, fullMachine } from '../config.js'
+import { CPUS_MAX, FRAMES_MAX, fullMachine, type MachineConfig } from '../config.js'
 import { dumpMaps } from './dumpMaps.js'
 import { freeRun, type FreeRunResult } from '../threads/freeRun.js'
 import type { Machine } from '../machine.js'
-import { recordingPrograms, type RecordingPrograms } from './recordingPrograms.js'
+import { recordingPrograms, type Omitted, type RecordingPrograms } from './recordingPrograms.js'
 import type { RecordedProcess, RunRecordingOptions, RunRecordingResult } from './runRecording.types.js'
 
 type Differences = RunRecordingResult['mapsDifferences']
@@ -27,32 +28,60 @@ const FRAMES = 65_536
 /** Throws UsageError, naming file and line, when the log or its snapshots are missing, cut, foreign or do not fit. */
 export async function runRecording(options: RunRecordingOptions): Promise<RunRecordingResult> {
   const recording = readRecording(options.file)
-  const results: { space: RecordedSpace; run: FreeRunResult; process: RecordedProcess; differences: Differences }[] = []
+  const results: ProcessRun[] = []
   for (const space of recording.spaces) {
-    const threads = new Set(space.events.map((event) => event.tid)).size
-    const cpus = checkCpus(options.cpus ?? Math.max(1, threads) + BACKGROUND_CPUS)
-    const programs = recordingPrograms(space, Math.min(Math.max(1, threads), cpus - BACKGROUND_CPUS))
-    const run = await runSpace(programs, options)
-    const mappings = space.final.length
-    const process = { pid: space.pid, threads, cpus: programs.programs.length, calls: programs.calls, mappings }
-    // At once: the next run attaches this thread to another image.
-    results.push({ space, run, process, differences: differencesOf(space, programs, run) })
-    if (run.finding !== null || run.fault !== null || options.signal?.aborted === true) break
+    results.push(await runProcess(space, options))
+    const { run } = results[results.length - 1] as ProcessRun
+    if (run.finding !== null || run.fault !== null || isInterrupted(options)) break
   }
   const last = results.at(-1)
   if (last === undefined) throw new UsageError(`${options.file} records no process from snapshot 0 to snapshot 1`)
   return {
     file: options.file,
     processes: results.map(({ process }) => process),
+    skipped: recording.spaces.slice(results.length).map(({ pid }) => pid),
     operations: sum(results.map(({ run }) => run.operations)),
-    mismatches: results.flatMap(({ run, space }) =>
-      run.mismatches.map((mismatch) => ({ ...mismatch, pid: space.pid })),
-    ),
+    notReplayed: results.flatMap(({ omitted, process: { pid } }) => omitted.map((call) => ({ ...call, pid }))),
+    mismatches: results.flatMap(({ mismatches }) => mismatches),
     mapsDifferences: results.flatMap(({ differences }) => differences),
+    interrupted: isInterrupted(options),
     finding: last.run.finding,
     fault: last.run.fault,
     seconds: results.reduce((total, { run }) => total + run.seconds, 0),
     machine: last.run.machine,
+  }
+}
+
+const isInterrupted = ({ signal }: RunRecordingOptions): boolean => signal?.aborted === true
+
+interface ProcessRun {
+  readonly run: FreeRunResult
+  readonly process: RecordedProcess
+  readonly omitted: readonly Omitted[]
+  readonly mismatches: RunRecordingResult['mismatches']
+  readonly differences: Differences
+}
+
+async function runProcess(space: RecordedSpace, options: RunRecordingOptions): Promise<ProcessRun> {
+  const threads = Math.max(1, new Set(space.events.map((event) => event.tid)).size)
+  const cpus = checkCpus(options.cpus ?? Math.min(threads + BACKGROUND_CPUS, CPUS_MAX))
+  const programs = recordingPrograms(space, Math.min(threads, cpus - BACKGROUND_CPUS))
+  const run = await runSpace(space, programs, options)
+  const { calls, omitted } = programs
+  const { pid } = space
+  // At once: the next run attaches this thread to another image.
+  const differences = isInterrupted(options) ? [] : differencesOf(space, programs, run)
+  const mismatches = run.mismatches.map((mismatch) => {
+    const line = programs.lines[mismatch.cpu]?.[mismatch.index] ?? 0
+    return { ...mismatch, pid, line }
+  })
+  const mappings = space.final.length
+  return {
+    run,
+    process: { pid, threads, cpus: programs.programs.length, calls, mappings },
+    omitted,
+    mismatches,
+    differences,
   }
 }
 
@@ -81,13 +110,17 @@ function checkCpus(cpus: number): number {
   )
 }
 
-function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Promise<FreeRunResult> {
-  const { heap } = programs
+function runSpace(
+  space: RecordedSpace,
+  programs: RecordingPrograms,
+  options: RunRecordingOptions,
+): Promise<FreeRunResult> {
+  const { heap } = space.known
   return freeRun({
-    machine: fullMachine(programs.programs.length, FRAMES),
+    machine: machineFor(programs),
     boot: programs.boot,
     programs: programs.programs,
-    files: programs.filePages,
+    files: programs.files.specs(),
     patch: options.patch ?? null,
     repeat: false,
     compares: true,
@@ -97,6 +130,20 @@ function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Pr
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
   })
+}
+
+/** A machine with room for the recording. */
+function machineFor({ programs, files, room }: RecordingPrograms): MachineConfig {
+  const machine = fullMachine(programs.length, Math.min(FRAMES + room.populated, FRAMES_MAX))
+  const { vmas, anonVmas, files: slots, filePages } = machine.kernel
+  const kernel = {
+    ...machine.kernel,
+    vmas: Math.max(vmas, 4 * room.vmas),
+    anonVmas: Math.max(anonVmas, 4 * room.vmas),
+    files: slots + files.count + room.sharedFiles,
+    filePages: filePages + files.pages + room.sharedPages,
+  }
+  return { ...machine, kernel }
 }
 
 /** The program break is where the log says: nothing in /proc/PID/maps does. */
@@ -110,11 +157,29 @@ const mmOf = (machine: Machine): number => peek32(machine.regions.cpus.cpus + CP
 
 function differencesOf(space: RecordedSpace, programs: RecordingPrograms, run: FreeRunResult): Differences {
   if (run.finding !== null || run.fault !== null) return []
-  const { files } = run.machine.regions.kernel
-  const fileName = (file: number): string => programs.files[(file - files) / FILE.size] ?? '/dev/zero'
-  const found = dumpMaps(mmOf(run.machine), fileName, space.start)
-  const expected = space.final.filter((vma) => vma.start >= 0)
-  return compareMaps(expected, found).map((difference) => ({ ...difference, pid: space.pid }))
+  const { model, files, labels } = programs
+  const first = run.machine.regions.kernel.files
+  const found = dumpMaps(mmOf(run.machine), {
+    file: (file) => files.nameOf((file - first) / FILE.size) ?? SHARED_ANONYMOUS,
+    label: (label) => labels.nameOf(label),
+    startStack: startStackOf(space),
+  })
+  const expected = space.final.filter((vma) => vma.start >= 0 && vma.path !== AIO_RING)
+  const tolerance = {
+    isSeam: (address: number) => model.isSeam(address),
+    isUnknown: (start: number, end: number) => model.isUnknown(start, end),
+  }
+  return compareMaps(expected, found, tolerance).map((difference) => ({ ...difference, pid: space.pid }))
+}
+
+const SHARED_ANONYMOUS = '/dev/zero'
+/** What io_setup() maps, which is not replayed. */
+const AIO_RING = '/[aio]'
+
+/** Somewhere in the part of the stack that the last snapshot names so: the stack may have been cut since the start. */
+function startStackOf({ start, final }: RecordedSpace): number | undefined {
+  const [before, after] = [start, final].map((maps) => maps.find(({ path }) => path === '[stack]'))
+  return (after ?? before)?.end === undefined ? undefined : ((after ?? before)?.end as number) - 1
 }
 
 function sum(counts: readonly FreeRunResult['operations'][]): FreeRunResult['operations'] {

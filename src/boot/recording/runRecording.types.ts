@@ -1,9 +1,10 @@
 /** The request of `racewalk run` and its answer. */
 import type { Patch } from '../../bug/patch.js'
-import type { MapsDifference } from '../../input/recording.js'
+import type { MapsDifference } from '../../input/compareMaps.js'
 import type { Finding } from '../../machine/engine/finding.js'
 import type { Mismatch } from '../../program/interpret.js'
 import type { FreeRunResult, OperationCounts, Progress } from '../threads/freeRun.js'
+import type { Omitted } from './recordingPrograms.js'
 
 export interface RunRecordingOptions {
   /** Path of the strace log; its snapshots are in the folder NAME.maps beside it. */
@@ -30,11 +31,17 @@ export interface RecordedProcess {
 export interface RunRecordingResult {
   readonly file: string
   readonly processes: readonly RecordedProcess[]
+  /** Processes that the run did not come to. */
+  readonly skipped: readonly number[]
   readonly operations: OperationCounts
-  /** Calls that returned something else than in the log. */
-  readonly mismatches: readonly (Mismatch & { readonly pid: number })[]
-  /** Where the mappings at the end are not those of the log's last snapshot. */
+  /** Calls of the log that were not replayed: what is said of agreement does not hold for them. */
+  readonly notReplayed: readonly (Omitted & { readonly pid: number })[]
+  /** Calls that returned something else than in the log, with their lines. */
+  readonly mismatches: readonly (Mismatch & { readonly pid: number; readonly line: number })[]
+  /** Where the mappings at the end are not those of the log's last snapshot; none of a process that was interrupted. */
   readonly mapsDifferences: readonly (MapsDifference & { readonly pid: number })[]
+  /** The run was stopped before its end. */
+  readonly interrupted: boolean
   readonly finding: Finding | null
   /** racewalk itself failed: what happened, with its stack. */
   readonly fault: string | null

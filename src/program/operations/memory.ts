@@ -3,6 +3,7 @@ import { named, optional, whole } from '../fields.js'
 import type { VirtAddr } from '../../base/units.js'
 import { ADVICE, type Advice } from '../flags.js'
 import { operation } from '../operation.js'
+import { EINVAL } from '../../mm/mmStruct.js'
 import { addr, expect, file, len, pages, pagesOrOne, prot, reg } from './arguments.js'
 
 const at = whole('Address in bytes')
@@ -22,6 +23,7 @@ export const MEMORY = {
     sizes: ['len'],
     *run(task, op) {
       const offset = (op.offset ?? 0) / task.k.geo.pageSize
+      if (!Number.isInteger(offset)) return -EINVAL
       const where = op.addr as VirtAddr
       return yield* task.k.mmap.vmMmapPgoff(task.mm, where, op.len, op.prot, op.flags, task.file(op.file), offset)
     },

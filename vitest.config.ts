@@ -1,5 +1,5 @@
 import { defineConfig, type Plugin } from 'vitest/config'
-import { IS_QUICK } from './test/budget.js'
+import { LongestFirst } from './test/longestFirst.js'
 import { ProjectSeconds } from './test/projectSeconds.js'
 
 // Kernel functions that tests write themselves go through the same transform as the kernel (dist/ is built by then).
@@ -21,8 +21,8 @@ const ALL = 'test/**/*.test.ts'
 const THREADS = 'test/**/*.threads.test.ts'
 const COMMAND = ['test/**/*.command.test.ts', 'test/cli/**/*.test.ts']
 const EXPLORE = ['test/{explore,race}/**/*.test.ts']
-// A quick run shares modules between files (--no-isolate), so it leaves out those that add rows to the program's lists.
-const ROWS = IS_QUICK ? ['test/**/toy*.test.ts'] : []
+// They add rows to the program's lists, so that their process is not for other files.
+const ROWS = 'test/**/toy*.test.ts'
 const ALONE = { setupFiles: ['./test/alone.ts'] }
 
 // The suites run the built files in dist/ (npm test builds first), so what is tested is what ships.
@@ -33,18 +33,25 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     pool: 'forks',
+    // The files of a project share a process and the modules of dist/ in it: to load them takes a second each time.
+    isolate: false,
     // Node loads dist/ itself: nothing between a test and what ships.
     server: { deps: { external: [/\/dist\//] } },
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', new ProjectSeconds()],
     projects: [
+      { extends: true, test: { name: 'threads', include: [THREADS] } },
       {
         extends: true,
-        test: { name: 'model', include: [ALL], exclude: [THREADS, ...COMMAND, ...EXPLORE, ...ROWS], ...ALONE },
+        test: { name: 'command', include: COMMAND, exclude: [THREADS] },
       },
       { extends: true, test: { name: 'explore', include: EXPLORE, exclude: [THREADS, ...COMMAND], ...ALONE } },
-      { extends: true, test: { name: 'threads', include: [THREADS] } },
-      { extends: true, test: { name: 'command', include: COMMAND, exclude: [THREADS] } },
+      {
+        extends: true,
+        test: { name: 'model', include: [ALL], exclude: [THREADS, ...COMMAND, ...EXPLORE, ROWS], ...ALONE },
+      },
+      { extends: true, test: { name: 'rows', include: [ROWS], isolate: true, ...ALONE } },
     ],
   },
 })

@@ -196,7 +196,7 @@ describe('a free run in which one CPU gets nowhere', () => {
 
   it('is silent while the word may yet come, and about a CPU whose program has ended', async () => {
     const late: Program = [
-      { op: 'repeat', times: 4_000_000, body: xchg },
+      { op: 'repeat', times: 1_000_000, body: xchg },
       { op: 'storeRelease', word: 3, value: 7 },
     ]
     const result = await run([late, waitForever, xchg], { ...unfair(200), repeat: false })

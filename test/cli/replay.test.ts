@@ -16,11 +16,16 @@ interface Document {
 
 describe('racewalk replay', async () => {
   const file = join(folder, 'found.token')
-  const explored = document(
-    await racewalk('explore', 'fork-vs-gup', '--bug', 'fork-gupfast', '--token', file, '--json'),
-  )
-  const [found] = (explored as unknown as Document).findings
-  if (found === undefined) throw new Error('seed 1 finds nothing')
+  /** What seed 1 finds with these arguments; its token is in `tokenFile` as well. */
+  async function finding(tokenFile: string, ...args: string[]): Promise<Document['findings'][number]> {
+    const explored = document(await racewalk('explore', ...args, '--token', tokenFile, '--json'))
+    const [first] = (explored as unknown as Document).findings
+    if (first === undefined) throw new Error('seed 1 finds nothing')
+    return first
+  }
+  const found = await finding(file, 'message-passing-reversed')
+  const small = join(folder, 'small.token')
+  const reduced = await finding(small, 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--check')
 
   it('takes a token from a file', async () => {
     const { code, out } = await racewalk('replay', file, '--json')
@@ -54,8 +59,6 @@ describe('racewalk replay', async () => {
   })
 
   it('takes a token of reduced programs for everything that it takes others for', async () => {
-    const small = join(folder, 'small.token')
-    await racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--check', '--token', small)
     const { code, out } = await racewalk('replay', small, '--curve')
     expect(out).toMatch(
       /replayed step for step[^]*smaller +2 of 4 operations on 2 of 2 CPUs[^]*◆ decisive switch[^]*probability of failure/,
@@ -77,10 +80,7 @@ describe('racewalk replay', async () => {
   })
 
   it('searches on among the reduced programs where a point of theirs does not come', async () => {
-    const { findings } = document(
-      await racewalk('explore', 'numa-vs-dontneed', '--bug', 'dontneed-numa', '--json'),
-    ) as unknown as Document
-    const token = decodeToken(findings[0]?.token ?? '')
+    const token = decodeToken(reduced.token)
     const gone = { ...(token.deviations.at(-1) as (typeof token.deviations)[number]), occurrence: 77 }
     const other = encodeToken({ ...token, deviations: [...token.deviations.slice(0, -1), gone] })
     const { continued } = document(await racewalk('replay', other, '--json')) as unknown as Document

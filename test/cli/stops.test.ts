@@ -2,41 +2,49 @@
  * How explorations end that are not left alone: interrupted, killed, with nobody to read what they say or no room for
  * it.
  */
-import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { document, MAIN, racewalk, type Ended } from './command.js'
 
 const scratch = mkdtempSync(join(tmpdir(), 'racewalk-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
 
-/** Runs the command until `ready`, sends it `signal`, and says how it ended and how long that took. */
-async function ended(args: string[], signal: NodeJS.Signals, ready: () => boolean): Promise<Ended & { ms: number }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let [out, err, sent] = ['', '', 0]
-  child.stdout.on('data', (data) => (out += String(data)))
-  child.stderr.on('data', (data) => (err += String(data)))
-  const timer = setInterval(() => {
-    if (!ready()) return
-    clearInterval(timer)
-    sent = performance.now()
-    child.kill(signal)
-  }, 20)
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
-  clearInterval(timer)
-  return { code, out, err, ms: performance.now() - sent }
+/** A moment in the life of a command. */
+type Moment = (child: ChildProcess) => Promise<unknown>
+
+/** Makes a command tell its parent of each thread that it starts. */
+const TELL_OF_THREADS = `data:text/javascript,${encodeURIComponent('process.on("worker", () => process.send?.(1))')}`
+
+/** Runs the command until `moment`, sends it `signal`, and says how it ended and how long that took. */
+async function ended(args: string[], signal: NodeJS.Signals, moment: Moment): Promise<Ended & { ms: number }> {
+  const child = spawn(process.execPath, ['--import', TELL_OF_THREADS, MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  let [out, err] = ['', '']
+  child.stdout?.on('data', (data) => (out += String(data)))
+  child.stderr?.on('data', (data) => (err += String(data)))
+  const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
+  await Promise.race([moment(child), closed])
+  const sent = performance.now()
+  child.kill(signal)
+  return { code: await closed, out, err, ms: performance.now() - sent }
 }
 
-/** True `ms` after the exploration that is kept in `directory` has begun, which is when the directory is there. */
-function runningFor(directory: string, ms: number): () => boolean {
-  let since = Infinity
-  return () => {
-    if (existsSync(directory)) since = Math.min(since, performance.now())
-    return performance.now() - since > ms
+/** When the exploration that is kept in `directory` has kept executions, which it does once a second. */
+const keeps =
+  (directory: string): Moment =>
+  async (child) => {
+    const file = join(directory, 'exploration.json')
+    const hasKept = (): boolean => existsSync(file) && /"executions":[1-9]/.test(readFileSync(file, 'utf8'))
+    while (child.exitCode === null && !hasKept()) await sleep(20)
   }
-}
+
+const startsThread: Moment = (child) => once(child, 'message')
 
 /** Through a shell, which can do with standard output what a test cannot. */
 async function shell(command: string): Promise<Ended> {
@@ -58,7 +66,7 @@ describe('Ctrl-C', () => {
   ])('%s prints what was found so far', async (name, more) => {
     const kept = join(scratch, name)
     const args = ['explore', 'message-passing', '--time', '60s', '--json', '--resume', kept, ...more]
-    const { code, out, err, ms } = await ended(args, 'SIGINT', runningFor(kept, 2000))
+    const { code, out, err, ms } = await ended(args, 'SIGINT', keeps(kept))
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const result = document({ code, out, err })
     expect(result).toMatchObject({ interrupted: true, findings: [] })
@@ -75,7 +83,7 @@ describe('SIGTERM', () => {
   it('does what Ctrl-C does', async () => {
     const kept = join(scratch, 'terminated')
     const args = ['explore', 'message-passing', '--shards', '2', '--time', '60s', '--resume', kept]
-    const { code, out } = await ended(args, 'SIGTERM', runningFor(kept, 1000))
+    const { code, out } = await ended(args, 'SIGTERM', keeps(kept))
     expect(code).toBe(0)
     expect(out).toMatch(/message-passing, fixed code: .* accesses, interrupted/)
   })
@@ -83,12 +91,10 @@ describe('SIGTERM', () => {
 
 describe('Ctrl-C under stress', () => {
   it('prints what was done so far', async () => {
-    const start = performance.now()
-    const ready = (): boolean => performance.now() - start > 5000
     const { code, out, err } = await ended(
       ['stress', 'gup-vs-dontneed', '--duration', '60s', '--json'],
       'SIGINT',
-      ready,
+      startsThread,
     )
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(document({ code, out, err })).toMatchObject({ stopped: 'interrupted', findings: [] })
@@ -99,7 +105,7 @@ describe('a killed exploration', () => {
   it('goes on from where it was a second before', async () => {
     const kept = join(scratch, 'killed')
     const args = ['explore', 'message-passing', '--resume', kept, '--shards', '2', '--json']
-    const { code, out } = await ended(args, 'SIGKILL', runningFor(kept, 3500))
+    const { code, out } = await ended(args, 'SIGKILL', keeps(kept))
     expect({ code, out }).toEqual({ code: null, out: '' })
     const resumed = document(await racewalk(...args, '--time', '300ms'))
     expect((resumed['resumed'] as { executions: number }).executions).toBeGreaterThan(0)

@@ -2,7 +2,6 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Oracles } from '../../dist/src/check/oracles.js'
 import { explore } from '../../dist/src/explore/explore.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
-import { IS_QUICK } from '../budget.js'
 
 // Every change of the byte that tracks two tables in a page, for either half. The
 // executions are seeded, so a transition that is reached stays reached.
@@ -18,7 +17,7 @@ const TRANSITIONS = [
 ] // prettier-ignore
 
 /** table-torture alone goes through all of them in 60. */
-const EXECUTIONS = IS_QUICK ? 100 : 400
+const EXECUTIONS = 100
 const SCENARIOS = ['retract-vs-retract', 'retract-vs-munmap', 'retract-vs-fault', 'retract-vs-exit', 'table-torture']
 
 describe('the tracking byte of s390-active', () => {

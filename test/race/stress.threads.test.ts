@@ -28,13 +28,13 @@ function crewOf(cpus: number, perturb = false): { readonly cpus: number; readonl
   }
 }
 
-// The threads do 100,000 to 300,000 operations a second together, so what one in 10,000 operations shows is missed in a
+// The threads do 100,000 to 300,000 operations a second together, so what one in 6,000 operations shows is missed in a
 // run with a chance below 5 %.
-describe(`the catalogue on mainline, free-running (seed ${SEED}, 4 CPUs, 300 ms each)`, () => {
+describe(`the catalogue on mainline, free-running (seed ${SEED}, 4 CPUs, 200 ms each)`, () => {
   const crew = crewOf(4)
   for (const scenario of stressed)
     it(`${scenario.id} is clean`, async () => {
-      expect(await stress({ scenario, ...crew, seed: SEED, durationMs: 300 })).toMatchObject(CLEAN)
+      expect(await stress({ scenario, ...crew, seed: SEED, durationMs: 200 })).toMatchObject(CLEAN)
     })
 })
 
@@ -43,7 +43,7 @@ describe(`the catalogue on mainline, with pauses at the schedule points (seed ${
   for (const id of ['gup-vs-split', 'mixed'])
     it(`${id} is clean`, async () => {
       const scenario = scenarioById(id)
-      const result = await stress({ scenario, ...crew, seed: SEED, perturb: true, durationMs: 3000 })
+      const result = await stress({ scenario, ...crew, seed: SEED, perturb: true, durationMs: 1500 })
       expect(result).toMatchObject(CLEAN)
     })
 })
@@ -79,7 +79,8 @@ describe('64 CPUs, however few the cores', () => {
   }
   const MOVED = { finding: null, fault: null, stopped: 'interrupted' }
 
-  for (const scenario of ['gup-vs-split', 'dontneed-vs-dontneed', 'mixed'].map(scenarioById))
+  // All CPUs at one lock, and all operations at once.
+  for (const scenario of ['dontneed-vs-dontneed', 'mixed'].map(scenarioById))
     it(`all make progress in ${scenario.id}`, { timeout: 600_000 }, async () => {
       expect(await stress({ scenario, ...crew, seed: SEED, ...untilAllMove() })).toMatchObject(MOVED)
     })

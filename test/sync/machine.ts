@@ -24,6 +24,7 @@ import { Panic, type Finding } from '../../dist/src/machine/engine/finding.js'
 import { cpuOf } from '../../dist/src/machine/engine/actions.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
 import * as image from '../../dist/src/machine/image/image.js'
+import { checkAccesses } from '../../dist/src/machine/image/guarded.js'
 import { laboratory } from '../../dist/src/machine/image/guard.js'
 import { Layout } from '../../dist/src/machine/image/layout.js'
 import { struct } from '../../dist/src/machine/image/struct.js'
@@ -153,7 +154,7 @@ export class Machine {
   readonly #own: readonly unknown[]
 
   private constructor(places: Places, programs: Programs, bootArgs: unknown) {
-    image.attach(image.createMemory(places.bytes))
+    attachMemory(places.bytes)
     this.places = places
     this.#programs = programs
     const handlers = Array.from({ length: places.cpuCount }, (_, cpu) => () => (this.cpus[cpu] as Cpu).ipi.handle())
@@ -203,6 +204,12 @@ export class Machine {
   }
 }
 
+/** A fresh image, whose accesses no oracle checks: a machine of another test may have left its own. */
+function attachMemory(bytes: number): void {
+  image.attach(image.createMemory(bytes))
+  checkAccesses(null)
+}
+
 function makeCpu(places: Places, cpu: number, engine: Engine): Cpu {
   const areaAt = phys(places.regions.cpus + cpu * area.CPU_AREA.size)
   const ring = new EventRing(places.rings, cpu, 0, areaAt)
@@ -212,7 +219,7 @@ function makeCpu(places: Places, cpu: number, engine: Engine): Cpu {
 /** One CPU alone, for calls that need no other; its RCU watches it. */
 export function soloCpu(): { cpu: Cpu; rcu: Rcu; word(index: number): PhysAddr } {
   const places = place(1)
-  image.attach(image.createMemory(places.bytes))
+  attachMemory(places.bytes)
   const cpu = makeCpu(places, 0, new SoloEngine())
   return { cpu, rcu: new Rcu(cpu, places.rcu), word: (index) => phys(places.words + index * WORD.size) }
 }

@@ -191,7 +191,7 @@ async function tortured(
 
 describe('rcutorture on threads', () => {
   it.each([
-    ['free', 4, 6000],
+    ['free', 4, 3000],
     ['free', 64, 40],
     ['perturb', 4, 500],
   ] as const)('sees no reader outlived (%s, %i CPUs)', async (form, cpus, rounds) => {

@@ -30,8 +30,9 @@ const ALONE = { setupFiles: ['./test/alone.ts'] }
 export default defineConfig({
   plugins: [lowered],
   test: {
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // For what hangs: on a busy machine a test of seconds takes minutes.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     pool: 'forks',
     // The files of a project share a process and the modules of dist/ in it: to load them takes a second each time.
     isolate: false,

@@ -125,7 +125,7 @@ export default definePatch({ parts: { PtOps: (Base) => class extends Base { isS3
     ])
   })
 
-  it('runs free in the threads, and perturbed', { timeout: 60_000 }, async () => {
+  it('runs free in the threads, and perturbed', async () => {
     const broken = await loadPatch(
       file(patch(NEVER_LOOKS).replace(/\}\)\s*$/, "  config: { flushStyle: 'broadcast' },\n})\n")),
     )
@@ -162,7 +162,7 @@ export default definePatch({ parts: { PtOps: (Base) => class extends Base { isS3
 })
 
 describe('a bug from a file', () => {
-  it('runs in both engines', { timeout: 60_000 }, async () => {
+  it('runs in both engines', async () => {
     const code = `import { defineBug, GupFast, type Step } from 'racewalk/kernel'
 class Trusting extends GupFast {${NEVER_LOOKS}
 }

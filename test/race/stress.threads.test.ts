@@ -81,11 +81,11 @@ describe('64 CPUs, however few the cores', () => {
 
   // All CPUs at one lock, and all operations at once.
   for (const scenario of ['dontneed-vs-dontneed', 'mixed'].map(scenarioById))
-    it(`all make progress in ${scenario.id}`, { timeout: 600_000 }, async () => {
+    it(`all make progress in ${scenario.id}`, async () => {
       expect(await stress({ scenario, ...crew, seed: SEED, ...untilAllMove() })).toMatchObject(MOVED)
     })
 
-  it('all get on when each waits for grace periods', { timeout: 600_000 }, async () => {
+  it('all get on when each waits for grace periods', async () => {
     const swap: Program = [{ op: 'xchg', word: 0, value: 1, reg: 0 }, { op: 'synchronizeRcu' }]
     const programs = Array.from({ length: crew.cpus }, () => swap)
     const { threads } = crew

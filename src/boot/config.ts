@@ -52,7 +52,7 @@ export function fullMachine(cpus: number, frames = 16_384): MachineConfig {
     psc: 8,
     ringLength: 64,
     oracles: true,
-    kernel: { ...KERNEL, mms: 64, vmas: 4096, anonVmas: 2048, files: 64, filePages: 65_536 },
+    kernel: { ...KERNEL, mms: 64, vmas: 131_072, anonVmas: 65_536, files: 64, filePages: 65_536 },
   }
 }
 

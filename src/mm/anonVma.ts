@@ -35,17 +35,6 @@ import { PAGE, PAGE_MAPPING_ANON } from './page.js'
 const NONE = phys(0)
 
 export class AnonVmas extends Part {
-  /** Boot, one CPU: every slot is free. */
-  format(): void {
-    let next = 0
-    for (let i = this.k.config.anonVmas - 1; i >= 0; i--) {
-      const slot = this.k.regions.anonVmas + i * ANON_VMA.size
-      poke32(slot + ANON_VMA.at.nextFree, next)
-      next = slot
-    }
-    poke32(this.k.regions.tables + TABLES.at.freeAnonVma, next)
-  }
-
   // ---- a VMA gets one -----------------------------------------------------------------------------------------------
 
   /**
@@ -261,9 +250,8 @@ export class AnonVmas extends Part {
   protected *takeSlot(): Step<PhysAddr> {
     const { tables } = this.k.regions
     yield* spinLock(this.cpu, phys(tables + TABLES.at.anonVmaLock))
-    const slot = peek32(tables + TABLES.at.freeAnonVma)
+    const slot = this.findFree()
     if (slot !== 0) {
-      poke32(tables + TABLES.at.freeAnonVma, peek32(slot + ANON_VMA.at.nextFree))
       this.k.observer.objectOwned(this.cpu, phys(slot))
       poke32(slot + ANON_VMA.at.inUse, 1)
       poke32(slot + ANON_VMA.at.firstVma, 0)
@@ -271,6 +259,20 @@ export class AnonVmas extends Part {
     }
     yield* spinUnlock(this.cpu, phys(tables + TABLES.at.anonVmaLock))
     return phys(slot)
+  }
+
+  /** A slot that was used before, or else one that nobody has had yet; 0: there is none. */
+  protected findFree(): number {
+    const { tables, anonVmas } = this.k.regions
+    const free = peek32(tables + TABLES.at.freeAnonVma)
+    if (free !== 0) {
+      poke32(tables + TABLES.at.freeAnonVma, peek32(free + ANON_VMA.at.nextFree))
+      return free
+    }
+    const used = peek32(tables + TABLES.at.anonVmasUsed)
+    if (used === this.k.config.anonVmas) return 0
+    poke32(tables + TABLES.at.anonVmasUsed, used + 1)
+    return anonVmas + used * ANON_VMA.size
   }
 
   protected *freeSlot(slot: PhysAddr): Step<void> {

@@ -45,7 +45,7 @@ export class Brk extends Part {
   /** do_brk_flags(): a page must stay free behind the heap, and a gap below a stack. */
   protected *doBrkFlags(mm: PhysAddr, from: number, to: number): Step<boolean> {
     const { pageSize, taskSize } = this.k.geo
-    if (to > taskSize) return false
+    if (to > taskSize || this.k.vmas.mapCount(mm) > this.k.config.maxMapCount) return false
     const next = this.k.vmas.findVmaIntersection(mm, from, to + pageSize + STACK_GUARD_GAP * pageSize)
     if (next !== 0 && to + pageSize > this.k.mmap.vmStartGap(next)) return false
     if (!(yield* this.k.upper.reach(mm, to))) return false

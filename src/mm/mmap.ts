@@ -269,11 +269,13 @@ export class Mmap extends UnmappedArea {
   protected chain(mm: PhysAddr, start: number, end: number): PhysAddr {
     const { vmas } = this.k
     let behind = NO_VMA
-    for (let vma = vmas.findVmaPrev(mm, end); vma !== 0 && peekF64(vma + VMA.at.start) >= start;) {
+    for (let at = end; at > start;) {
+      const vma = vmas.findVmaPrev(mm, at)
+      if (vma === 0 || peekF64(vma + VMA.at.start) < start) break
       vmas.vmaMarkDetached(vma)
       poke32(vma + VMA.at.nextDetached, behind)
       behind = vma
-      vma = vmas.prev(vma)
+      at = peekF64(vma + VMA.at.start)
     }
     return behind
   }

@@ -37,7 +37,8 @@ export const TABLES = struct('tables', 256, {
   freeVma: [72, 4, ownLock('the lock of the VMA table', 64)], //    (vmaLock) first of the free slots that were used, linked by nextFree
   vmasUsed: [76, 4, ownLock('the lock of the VMA table', 64)], //   (vmaLock) slots that were ever used
   anonVmaLock: [128, 8, lockWord],
-  freeAnonVma: [136, 4, ownLock('the lock of the anon_vma table', 128)],
+  freeAnonVma: [136, 4, ownLock('the lock of the anon_vma table', 128)], // (anonVmaLock) as freeVma
+  anonVmasUsed: [140, 4, ownLock('the lock of the anon_vma table', 128)],
   fileLock: [192, 8, lockWord],
   nextFileId: [200, 4, ownLock('the lock of the file table', 192)], // (fileLock)
   mapleLock: [216, 8, lockWord], // the pool of nodes of maple trees

@@ -3,7 +3,7 @@
  *
  * Source: mm/mremap.c (v6.12 for what moves and how; the checks and their order as of v6.18, which made them before the
  * target is unmapped, and lets a move without resize span several VMAs: that is what the recordings show). Left out:
- * hugetlb, the limits on maps and on locked memory, and the release of mmap_lock while a shrink zaps.
+ * hugetlb, the limit on locked memory, and the release of mmap_lock while a shrink zaps.
  */
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -157,6 +157,8 @@ export class Mremap extends MoveTables {
   /** mremap_to(): makes room at the target and moves there. */
   protected *mremapTo(asked: Remap, vma: PhysAddr): Step<number> {
     const { mm, addr, newAddr, newLen, flags } = asked
+    // The target and the source may both be cut in three.
+    if (this.k.vmas.mapCount(mm) + 2 >= this.k.config.maxMapCount - 3) return -ENOMEM
     let source = vma
     if ((flags & MREMAP_FIXED) !== 0) {
       const stamp = this.k.observer.callBegins(this.cpu)
@@ -189,6 +191,8 @@ export class Mremap extends MoveTables {
   /** move_vma(): a VMA at the target, the entries moved, the source unmapped. The new address or a negative errno. */
   protected *moveVma(asked: Remap, vma: PhysAddr): Step<number> {
     const { mm, addr, oldLen, newAddr, newLen, flags } = asked
+    // As many as the move may cut off.
+    if (this.k.vmas.mapCount(mm) >= this.k.config.maxMapCount - 3) return -ENOMEM
     const stamp = this.k.observer.callBegins(this.cpu)
     const merged = yield* this.copyByMerge(mm, vma, addr, newAddr, newLen)
     const copy = merged !== 0 ? merged : yield* this.copyVma(mm, vma, addr, newAddr, newLen)

@@ -103,11 +103,10 @@ export const mm = defineSubsystem({
     ...placeAddressSpaces(layout, kernel, cpus),
     lruLazyfree: placeLru(layout, cpus),
   }),
-  format: ({ pages, mms, maple, anonVmas, files }) => {
+  format: ({ pages, mms, maple, files }) => {
     pages.format()
     mms.format()
     maple.format()
-    anonVmas.format()
     files.format()
   },
 })

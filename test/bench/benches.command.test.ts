@@ -19,13 +19,14 @@ const BENCHES: Readonly<Record<string, readonly [path: string, output: RegExp]>>
   controlled: ['dist/bench/controlled.js', /gup-vs-split .*portfolio .*\d/],
   detectors: ['dist/bench/detectors.js', /│ mixed +│ \d+/],
   free: ['dist/free/bench/free.js', /an IPI to another thread.*\d/],
+  mappings: ['dist/free/bench/mappings.js', /│ 100 +│ \d+ +│ \d+ +│ [\d.]+/],
   replays: ['dist/bench/replays.js', /^3 of 3 findings replay/m],
   shards: ['dist/bench/shards.js', /│ gup-vs-split +│ 2 +│ \d+/],
   shrink: ['dist/bench/shrink.js', /pmdp-inval-addr.* 8 → 1 /],
   survive: ['dist/bench/survive.js', /^mixed: \d+ executions, \d+\/s, clean$/m],
   throughput: ['dist/free/bench/throughput.js', /one page: gup_fast and put +│ 1 +│ \d+/],
 }
-const PARTS = ['freeBenches', 'harness', 'ipi', 'ipiPeer']
+const PARTS = ['freeBenches', 'harness', 'ipi', 'ipiPeer', 'manyMappings']
 
 describe('benches', () => {
   it('are all here', () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { peek32, peekF64 } from '../../dist/src/machine/image/image.js'
 import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE } from '../../dist/src/mm/mmap.js'
 import { MADV_DONTFORK, MADV_DOFORK } from '../../dist/src/mm/madvise.js'
+import { MREMAP_FIXED, MREMAP_MAYMOVE } from '../../dist/src/mm/mremap.js'
 import { ANON_VMA, EEXIST, EINVAL, ENOMEM, VMA } from '../../dist/src/mm/mmStruct.js'
 import { GEOMETRIES, Process, RO, RW } from './process.js'
 
@@ -206,5 +207,43 @@ describe.each(GEOMETRIES)('anon_vma, %s', (_, config) => {
     expect(p.anonVmasInUse()).toBe(1)
     p.exit(child)
     expect(p.anonVmasInUse()).toBe(0)
+  })
+})
+
+describe.each(GEOMETRIES)('max_map_count, %s', (_, config) => {
+  /** A process that may have four mappings, with one of three pages and one of a page. */
+  function limited(): Process {
+    const p = new Process({ ...config, kernel: { ...config.kernel, maxMapCount: 4 } })
+    p.mmap(0, 3)
+    p.mmap(10, 1)
+    return p
+  }
+
+  it('refuses a mapping once there are more, so one above it exists', () => {
+    const p = limited()
+    expect([p.mmap(20, 1), p.mmap(30, 1), p.mmap(40, 1), p.mmap(50, 1)]).toEqual([20, 30, 40, -ENOMEM])
+    p.munmap(10, 1)
+    expect(p.mmap(50, 1)).toBe(50)
+  })
+
+  it('refuses to cut a mapping into three, by mprotect or munmap', () => {
+    const p = limited()
+    p.mmap(20, 1)
+    p.mmap(30, 1)
+    expect([p.mprotect(1, 1, RO), p.munmap(1, 1)]).toEqual([-ENOMEM, -ENOMEM])
+    expect(p.maps()).toEqual(['0+3 rw-p', '10+1 rw-p', '20+1 rw-p', '30+1 rw-p'])
+  })
+
+  it('lets go of a mapping or of its end', () => {
+    const p = limited()
+    p.mmap(20, 1)
+    p.mmap(30, 1)
+    expect([p.munmap(2, 1), p.munmap(20, 1)]).toEqual([0, 0])
+    expect(p.maps()).toEqual(['0+2 rw-p', '10+1 rw-p', '30+1 rw-p'])
+  })
+
+  it('refuses a move that could cut off more', () => {
+    const p = limited()
+    expect(p.mremap(0, 1, 1, MREMAP_MAYMOVE | MREMAP_FIXED, 40)).toBe(-ENOMEM)
   })
 })

@@ -48,6 +48,11 @@ export abstract class MapleNodes extends Part {
     return peek32(this.#own + MAPLE_CPU.at.count) >= count ? 0 : -ENOMEM
   }
 
+  /** This CPU has nodes for a store into the tallest tree. */
+  protected get hasPlenty(): boolean {
+    return peek32(this.#own + MAPLE_CPU.at.count) >= nodesFor(HEIGHT_MAX)
+  }
+
   protected *refill(): Step<void> {
     const { tables } = this.k.regions
     yield* spinLock(this.cpu, phys(tables + TABLES.at.mapleLock))

@@ -15,7 +15,7 @@
 import { phys, type PhysAddr } from '../../base/units.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { peek32, peekF64, poke32, pokeF64 } from '../../machine/image/guarded.js'
-import { MM } from '../mmStruct.js'
+import { ENOMEM, MM } from '../mmStruct.js'
 import { BigNode } from './bigNode.js'
 import {
   gapAt,
@@ -49,7 +49,7 @@ export class MapleTree extends MapleWalk {
 
   /** mas_preallocate(): this CPU has the nodes for one store into the tree of `mm`: 0 or -ENOMEM. May sleep. */
   *masPreallocate(mm: PhysAddr): Step<number> {
-    return yield* this.reserve(nodesFor(this.#height(mm)))
+    return this.hasPlenty || (yield* this.reserve(nodesFor(this.#height(mm)))) === 0 ? 0 : -ENOMEM
   }
 
   /**
@@ -95,7 +95,8 @@ export class MapleTree extends MapleWalk {
     for (let depth = this.#height(mm) - 1; ; depth--) {
       if (this.#isShort()) this.#joinNeighbour(mm, depth)
       const [left, right, big] = [this.#left, this.#right, this.#big]
-      this.#replaceLevel(mm, depth, left.min, right.max)
+      if (left.node === right.node) this.#replace(left.node)
+      else this.#replaceLevel(mm, depth, left.min, right.max)
       if (left.min === 0 && right.max === Infinity) return yield* this.replaceRoot(mm, depth)
       const { nodes } = big
       if (nodes === 1 && left.node === right.node) return yield* this.replaceNode(mm, depth)
@@ -115,14 +116,8 @@ export class MapleTree extends MapleWalk {
   /** mas_store_b_node(): what the leaves around `start` … `end` are to hold. */
   #fillLeaf(mm: PhysAddr, start: number, end: number, entry: number): void {
     const [left, right, big] = [this.#left, this.#right, this.#big]
-    let [from, to] = [start, end]
-    if (entry === 0) {
-      // mas_wr_extend_null(): in neighbouring leaves, too.
-      if (from > 0) left.walk(mm, from, true)
-      if (from > 0 && left.slot === 0) from = left.start
-      right.walk(mm, to, false)
-      if (right.slot === 0) to = right.end
-    }
+    const from = entry === 0 ? this.#extendLeft(mm, start) : start
+    const to = entry === 0 ? this.#extendRight(mm, end) : end
     left.walk(mm, from, false)
     right.walk(mm, to, true)
     big.begin(left.min, true)
@@ -131,6 +126,21 @@ export class MapleTree extends MapleWalk {
     big.add(to, entry, 0)
     if (to < right.end) big.add(right.end, right.slot, 0)
     big.addNode(right.node, right.offset + 1, right.slots)
+  }
+
+  /** mas_wr_extend_null(): where what is free below `start` begins. */
+  #extendLeft(mm: PhysAddr, start: number): number {
+    if (start === 0) return 0
+    const mas = this.#left
+    mas.walk(mm, start, true)
+    return mas.slot === 0 ? mas.start : start
+  }
+
+  /** mas_wr_extend_null(): where what is free from `end` on ends. */
+  #extendRight(mm: PhysAddr, end: number): number {
+    const mas = this.#right
+    mas.walk(mm, end, false)
+    return mas.slot === 0 ? mas.end : end
   }
 
   #isShort(): boolean {
@@ -203,6 +213,7 @@ export class MapleTree extends MapleWalk {
     const mas = this.#left
     for (let [level, largest] = [depth, gap]; level >= 0; level--) {
       mas.walk(mm, addr, false, level)
+      if (mas.gap === largest) return
       const before = maxGap(mas)
       pokeF64(gapAt(mas.node, mas.offset), largest)
       largest = maxGap(mas)

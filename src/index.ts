@@ -3,12 +3,23 @@
  */
 
 // ---- scenarios and programs
-export { defineScenario, mapAnonymous, store, load, gup, dontneed, renew, roles } from './scenario/scenario.js'
+export {
+  defineScenario,
+  dontneed,
+  gup,
+  load,
+  madvise,
+  mapAnonymous,
+  renew,
+  roles,
+  store,
+  storeSmall,
+} from './scenario/scenario.js'
 export type { Built, Scenario, Setting } from './scenario/scenario.js'
 export { scenarioById, scenarios } from './scenario/catalog/index.js'
 export { loadScenario } from './scenario/load.js'
 export { ADVICE, MAP, MREMAP, PROT } from './program/op.js'
-export type { Advice, Op, OpName, Pick, Program } from './program/op.js'
+export type { Advice, Op, OpName, Pick, Program, Value } from './program/op.js'
 export { programSchema } from './program/checkProgram.js'
 
 // ---- bugs and patches

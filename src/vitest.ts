@@ -39,7 +39,18 @@ export { defineBug } from './bug/bug.js'
 export { definePatch } from './bug/patch.js'
 export { MAINLINE } from './subsystem/index.js'
 export { ADVICE, MAP, MREMAP, PROT } from './program/op.js'
-export { defineScenario, dontneed, gup, load, mapAnonymous, renew, roles, store } from './scenario/scenario.js'
+export {
+  defineScenario,
+  dontneed,
+  gup,
+  load,
+  madvise,
+  mapAnonymous,
+  renew,
+  roles,
+  store,
+  storeSmall,
+} from './scenario/scenario.js'
 
 export interface RaceOptions {
   /** A bug of the catalogue by name or number, the file of one's own, or what was loaded; fixed code unless given. */

@@ -83,4 +83,5 @@ export class HeldLocks {
 }
 
 /** The lock at `lock` in words. */
-export const lockName = (lock: number, layout: Layout): string => layout.nameOf(lock).replace(/\[0\]$/, '')
+export const lockName = (lock: number, layout: Layout): string =>
+  layout.nameOf(lock).replace(/\[0\]$|(?<=^word\[\w+\])\.value$/, '')

@@ -1,7 +1,8 @@
 /**
  * lock-order: the order in which locks are taken, as lockdep checks it. A lock that is taken against the order of
  * sync/lockOrder.ts is reported although nobody waits: on another CPU the other half of the deadlock may be a rare one.
- * So are locks that are held when an operation returns to user space.
+ * So are locks of the kernel that are held when an operation returns to user space. Locks of scenarios have no class in
+ * that order: theirs is what came up (lockGraph.ts), and they are held from one operation to another.
  *
  * The class of a lock is told from where it is: a field of an mm, of an anon_vma, of a file, of a struct page. How many
  * of each class a CPU holds is in the image, private to the CPU. A trylock is no wait and breaks no order; what it took
@@ -16,6 +17,8 @@ import { PAGE } from '../mm/page.js'
 import { RCU } from '../sync/rcuLayout.js'
 import { LOCK_ORDER, nestsInside, type LockName } from '../sync/lockOrder.js'
 import type { CheckedMachine } from './checkedMachine.js'
+import { lockName } from './heldLocks.js'
+import { LockGraph, OWN_FIRST, type LockEdge } from './lockGraph.js'
 import { SHADOW_CPU, TABLE_SHADOW, type Shadow } from './shadow.js'
 import { hex, violation } from './violation.js'
 
@@ -27,21 +30,26 @@ const FORBIDDEN = NAMES.map((inner) =>
   NAMES.reduce((bits, outer, index) => (nestsInside(outer, inner) ? bits : bits | (1 << index)), 0),
 )
 const UNKNOWN = -1
+const OF_THE_KERNEL = (1 << OWN_FIRST) - 1
 
 export class LockOrder {
   readonly #machine: CheckedMachine
   readonly #shadow: Shadow
+  readonly #graph: LockGraph
 
   constructor(machine: CheckedMachine, shadow: Shadow) {
     this.#machine = machine
     this.#shadow = shadow
+    this.#graph = new LockGraph(shadow)
   }
 
   lockAcquires(cpu: Cpu, lock: number): void {
     const index = this.#classOf(lock)
     if (index === UNKNOWN) return
-    const bad = peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.heldClasses) & (FORBIDDEN[index] as number)
+    const held = peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.heldClasses)
+    const bad = held & (FORBIDDEN[index] ?? 1 << index)
     if (bad !== 0) this.#report(cpu, lock, index, lowestBit(bad))
+    if ((held & ~OF_THE_KERNEL) !== 0 || (held !== 0 && index >= OWN_FIRST)) this.#checkCircle(cpu, lock, held, index)
     this.#hold(cpu, lock, index)
   }
 
@@ -62,7 +70,7 @@ export class LockOrder {
   }
 
   returnsToUser(cpu: Cpu): void {
-    const classes = peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.heldClasses)
+    const classes = peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.heldClasses) & OF_THE_KERNEL
     if (classes === 0) return
     const index = lowestBit(classes)
     const name = NAMES[index] as string
@@ -84,8 +92,30 @@ export class LockOrder {
     return peek32(this.#shadow.cpu(cpu.id) + SHADOW_CPU.at.last + index * 4)
   }
 
+  #checkCircle(cpu: Cpu, lock: number, held: number, index: number): void {
+    const circle = this.#graph.take(cpu, held, index)
+    if (circle === null) return
+    const [{ held: outer }] = circle as readonly [LockEdge]
+    const title = `possible circular locking dependency: ${this.#name(index)} is taken while ${this.#name(outer)} is held`
+    violation(cpu, ORACLE, title, lock, [
+      ...circle.map((edge) => this.#said(edge)),
+      `${circle.length} CPUs that are between their locks at once wait for each other.`,
+    ])
+  }
+
+  #said({ held, taken, by }: LockEdge): string {
+    const [outer, inner] = [this.#name(held), this.#name(taken)]
+    if (by === null) return `the kernel takes ${inner} while it holds ${outer}`
+    const name = this.#machine.opNames?.[by.opKind] ?? `operation ${by.opKind}`
+    return `CPU ${by.cpu} in ${name} takes ${inner} while it holds ${outer}`
+  }
+
+  #name(index: number): string {
+    return NAMES[index] ?? lockName(this.#graph.lockOf(index), this.#machine.layout)
+  }
+
   #report(cpu: Cpu, lock: number, wanted: number, held: number): never {
-    const [inner, outer] = [NAMES[wanted] as string, NAMES[held] as string]
+    const [inner, outer] = [this.#name(wanted), this.#name(held)]
     const title =
       wanted === held
         ? `possible recursive locking: a second ${inner}`
@@ -101,10 +131,11 @@ export class LockOrder {
 
   #classOf(lock: number): number {
     const name = this.#nameOf(lock)
-    return name === null ? UNKNOWN : name === 'folioLock' ? FOLIO : NAMES.indexOf(name)
+    if (name === null) return this.#graph.classOf(lock)
+    return name === 'folioLock' ? FOLIO : NAMES.indexOf(name)
   }
 
-  /** Null for locks of no class: those of tests. */
+  /** Null for locks of no class: those of scenarios, of a user's kernel code, and of tests. */
   #nameOf(lock: number): LockName | null {
     const { regions, config, memmap } = this.#machine
     const { kernel } = regions

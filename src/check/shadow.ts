@@ -61,14 +61,24 @@ export const TABLE_SHADOW = struct('tableShadow', 16, {
 export const LOCKS_HELD_MAX = 560
 
 const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4, laboratory] })
+/** Classes of locks: those of the kernel's order, and those that lockGraph.ts gives out. A set of them is a word. */
+export const LOCK_CLASSES = 31
+
+/** The orders of locks that the kernel's own does not have: see lockGraph.ts. */
+export const LOCK_GRAPH = struct('lockGraph', 4352, {
+  locks: [0, 128, laboratory], //     by class: its lock, 0 for a class of the kernel or of none
+  after: [128, 128, laboratory], //   by class: classes that were taken while it was held
+  sites: [256, 4096, laboratory], //  by both: CPU + 1, kind of its operation << 8
+})
+
 /** Private to a CPU, but for the first. Locks by class: see lockOrder.ts. */
-export const SHADOW_CPU = struct('shadowCpu', 2432, {
+export const SHADOW_CPU = struct('shadowCpu', 2560, {
   tlbDrops: [0, 4, laboratory],
   heldClasses: [4, 4, laboratory], // bits: classes of which it holds a lock
-  held: [8, 64, laboratory], //       by class: how many
-  last: [72, 64, laboratory], //      by class: the one it took last
-  locks: [136, 4, laboratory], //     locks that it holds, see heldLocks.ts
-  lockList: [144, 4 * LOCKS_HELD_MAX, laboratory], // each one's address, plus 1 when held to read
+  held: [8, 128, laboratory], //      by class: how many
+  last: [136, 128, laboratory], //    by class: the one it took last
+  locks: [264, 4, laboratory], //     locks that it holds, see heldLocks.ts
+  lockList: [272, 4 * LOCKS_HELD_MAX, laboratory], // each one's address, plus 1 when held to read
 })
 
 /**
@@ -83,7 +93,7 @@ export const OBJECT_SHADOW = struct('objectShadow', 32, {
 })
 /** As many CPUs as a machine can have. */
 const SHADOW_CPUS = 64
-const CONTROL_BEFORE = SHADOW_CONTROL.size + SHADOW_CPUS * SHADOW_CPU.size
+const CONTROL_BEFORE = SHADOW_CONTROL.size + SHADOW_CPUS * SHADOW_CPU.size + LOCK_GRAPH.size
 
 /** Structures that have an owner are multiples of it. */
 const OBJECT_BYTES = 64
@@ -98,6 +108,7 @@ const AT = SHADOW.at
 /** Places the shadow of `frames` frames with `fragments` PTE tables each; returns the address of the first frame's. */
 export function placeShadow(layout: Layout, frames: number, fragments: number): PhysAddr {
   const control = layout.add('shadowControl', SHADOW_CONTROL, 1)
+  layout.add('lockGraph', LOCK_GRAPH, 1)
   layout.add('shadowCpu', SHADOW_CPU, SHADOW_CPUS)
   const shadow = layout.add('shadow', SHADOW, frames)
   assert(shadow - control === CONTROL_BEFORE, 'the shadow follows its control words')
@@ -144,6 +155,8 @@ export class Shadow {
   readonly #tableBase: number
   readonly #tableShift: number
   readonly #objectBase: number
+  /** Address of the LOCK_GRAPH. */
+  readonly lockGraph: number
 
   constructor(machine: CheckedMachine) {
     this.frames = machine.config.frames
@@ -155,6 +168,7 @@ export class Shadow {
     this.#tableShift = machine.memmap.tableShift
     this.tables = this.frames * machine.memmap.fragments
     this.#objectBase = machine.layout.base('objectShadow')
+    this.lockGraph = machine.layout.base('lockGraph')
   }
 
   /** Address of the shadow of frame `pfn`. */

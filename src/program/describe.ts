@@ -13,8 +13,12 @@ const isShown = (value: unknown): boolean => value !== undefined && value !== fa
 
 function describeField(name: string, value: string | boolean | Pick): string {
   if (value === true || typeof value === 'string') return value === true ? name : value
+  if (typeof value === 'object' && 'reg' in value) return `${name === 'addr' ? '' : `${name} `}${registerText(value)}`
   if (typeof value === 'object') return `${name === 'addr' ? '' : `${name} `}${number(name, value.from)}…`
   return `${name === 'addr' ? '' : `${name} `}${number(name, Number(value))}`
 }
+
+const registerText = ({ reg, plus = 0 }: { readonly reg: number; readonly plus?: number }): string =>
+  `r${reg}${plus === 0 ? '' : `+0x${plus.toString(16)}`}`
 
 const number = (name: string, value: number): string => (HEX.has(name) ? `0x${value.toString(16)}` : String(value))

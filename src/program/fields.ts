@@ -2,9 +2,19 @@
  * Fields of operations: a kind of field is the static type of its values, their JSON schema, and a check with its rule
  * in words. A schema library would give the three as well, and costs each simulated CPU's thread 150 ms when it starts.
  */
+import { REGISTERS } from './state.js'
 
-/** A fixed number, or one of `count` numbers from `from` in steps of `step`, chosen anew at each execution. */
-export type Pick = number | { readonly from: number; readonly step: number; readonly count: number }
+/** A fixed number, or what a register of the CPU holds. */
+export type Value = number | { readonly reg: number }
+
+/**
+ * A fixed number, or one of `count` numbers from `from` in steps of `step`, chosen anew at each execution, or what a
+ * register holds plus `plus`.
+ */
+export type Pick =
+  | number
+  | { readonly from: number; readonly step: number; readonly count: number }
+  | { readonly reg: number; readonly plus?: number }
 
 /** A JSON schema, draft 2020-12. */
 export type Schema = Readonly<Record<string, unknown>>
@@ -44,7 +54,27 @@ export function whole(description: string, least = -Infinity, most = Infinity): 
 
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
 
-/** A number that is given, or picked at each execution. */
+/** A number that is given, or in a register. */
+export const value = (description: string): Field<Value> => ({
+  schema: { anyOf: [{ type: 'integer' }, REGISTER], description },
+  rule: `is a whole number, or { reg } of a register from 0 to ${REGISTERS - 1}`,
+  accepts: (value): value is Value => isWhole(value) || (isRegister(value) && value.plus === undefined),
+})
+
+const REGISTER = {
+  type: 'object',
+  properties: { reg: { type: 'integer', minimum: 0, maximum: REGISTERS - 1 } },
+  required: ['reg'],
+  additionalProperties: false,
+}
+
+function isRegister(value: unknown): value is { readonly reg: number; readonly plus?: number } {
+  if (typeof value !== 'object' || value === null) return false
+  const { reg, plus = 0, ...rest } = value as Readonly<Record<string, unknown>>
+  return isWhole(reg) && reg >= 0 && reg < REGISTERS && isWhole(plus) && Object.keys(rest).length === 0
+}
+
+/** A number that is given, picked at each execution, or in a register. */
 export function pick(description: string): Field<Pick> {
   const integer = { type: 'integer' }
   const range = {
@@ -54,9 +84,12 @@ export function pick(description: string): Field<Pick> {
     additionalProperties: false,
   }
   return {
-    schema: { anyOf: [integer, range], description },
-    rule: 'is a whole number, or { from, step, count } of whole numbers',
-    accepts: (value): value is Pick => isWhole(value) || isRange(value),
+    schema: {
+      anyOf: [integer, range, { ...REGISTER, properties: { ...REGISTER.properties, plus: integer } }],
+      description,
+    },
+    rule: `is a whole number, { from, step, count } of whole numbers, or { reg, plus } of a register from 0 to ${REGISTERS - 1}`,
+    accepts: (value): value is Pick => isWhole(value) || isRange(value) || isRegister(value),
   }
 }
 

@@ -33,6 +33,7 @@ export interface Mismatch {
 }
 
 const MISMATCHES_MAX = 100
+const NOTHING: Program = []
 
 /**
  * The treatment of mismatches: the first one is a finding and ends the run; they are collected; or nothing is expected,
@@ -60,13 +61,19 @@ export class Interpreter extends Part {
   *runOnce(program: Program): Step<void> {
     yield* this.k.rcu.ctKernelEnter()
     yield* this.#runAll(program)
+    this.#task.sections.checkClosed()
     yield* this.k.rcu.drain()
     yield* this.k.rcu.ctKernelExit()
   }
 
   /** Runs a litmus test (isBare): its accesses and nothing else. */
   runBare(program: Program): Step<void> {
-    return this.#task.litmus.run(program)
+    return this.#task.litmus.runBare(program)
+  }
+
+  /** Operations of runBare() that ended. */
+  get bareEnded(): number {
+    return this.#task.litmus.ended
   }
 
   /**
@@ -80,6 +87,7 @@ export class Interpreter extends Part {
     if (program.length > 0)
       do {
         yield* this.#runAll(program)
+        this.#task.sections.checkClosed()
         poke32(runs, peek32(runs) + 1)
       } while (repeat && !this.#task.stopped)
     yield* this.#task.releaseAll()
@@ -107,7 +115,15 @@ export class Interpreter extends Part {
         continue
       }
       if (op.op === 'ifEqual') {
-        if (task.litmus.register(op.reg) === op.value) yield* this.#runAll(op.body)
+        const isEqual = task.litmus.register(op.reg) === task.litmus.value(op.value)
+        yield* this.#runAll(isEqual ? op.body : (op.otherwise ?? NOTHING))
+        continue
+      }
+      if (op.op === 'repeatUntil') {
+        for (let i = 0; i < op.times && !task.stopped; i++) {
+          yield* this.#runAll(op.body)
+          if (task.litmus.register(op.reg) === task.litmus.value(op.value)) break
+        }
         continue
       }
       yield* this.#runOne(op, index)
@@ -132,7 +148,8 @@ export class Interpreter extends Part {
     const done = cpu.area + CPU_AREA.at.opsDone
     poke32(done, peek32(done) + 1)
     yield* cpu.cpuRelax()
-    yield* this.k.rcu.rcuNoteContextSwitch()
+    // Inside an atomic section of the program's own there is no quiescent state.
+    if (!task.sections.areAtomic) yield* this.k.rcu.rcuNoteContextSwitch()
   }
 
   #note(op: Op, index: number, found: number): void {

@@ -5,16 +5,18 @@
  * Each operation is a row of operations/; what is here derives from the rows.
  */
 import { OPERATION_NAMES, OPERATIONS, type LEAVES } from './operations/table.js'
+import type { Value } from './fields.js'
 import type { OperationsOf } from './operation.js'
 
 export { ADVICE, MAP, MREMAP, PROT, type Advice } from './flags.js'
-export type { Pick } from './fields.js'
+export type { Pick, Value } from './fields.js'
 
 /** Operations that run programs; their rows are in operations/control.ts. */
 interface ControlTypes {
   repeat: { op: 'repeat'; times: number; body: Program }
   oneOf: { op: 'oneOf'; of: readonly Program[] }
-  ifEqual: { op: 'ifEqual'; reg: number; value: number; body: Program }
+  ifEqual: { op: 'ifEqual'; reg: number; value: Value; body: Program; otherwise?: Program }
+  repeatUntil: { op: 'repeatUntil'; reg: number; value: Value; times: number; body: Program }
 }
 
 /**
@@ -31,10 +33,17 @@ export const OPS = OPERATION_NAMES as readonly OpName[]
 
 /** True for a litmus test: it touches words only, so that no kernel needs to run around it. */
 export const isBare = (program: Program): boolean =>
-  program.every((op) => (op.op === 'ifEqual' ? isBare(op.body) : OPERATIONS.get(op.op)?.bare === true))
+  program.every((op) => {
+    const bodies = bodiesOf(op)
+    return op.op !== 'oneOf' && bodies.length > 0 ? bodies.every(isBare) : OPERATIONS.get(op.op)?.bare === true
+  })
 
 /** Programs that `op` runs, in order. */
 export function bodiesOf(op: Op): readonly Program[] {
   if (op.op === 'oneOf') return op.of
-  return op.op === 'repeat' || op.op === 'ifEqual' ? [op.body] : []
+  if (op.op === 'ifEqual') return op.otherwise === undefined ? [op.body] : [op.body, op.otherwise]
+  return op.op === 'repeat' || op.op === 'repeatUntil' ? [op.body] : []
 }
+
+/** How often `op` runs its body, at most. */
+export const timesOf = (op: Op): number => (op.op === 'repeat' || op.op === 'repeatUntil' ? op.times : 1)

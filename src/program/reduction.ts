@@ -9,11 +9,14 @@
  */
 import { UsageError } from '../base/errors.js'
 import { OPERATIONS } from './operations/table.js'
-import type { Op, Program } from './op.js'
+import { bodiesOf, timesOf, type Op, type Program } from './op.js'
 
 /** One operation that is run, by its place in the program. */
 export interface Kept {
-  /** Index in the program, then in the body of that operation, … In oneOf: index of the program, then in it. */
+  /**
+   * Index in the program, then in the body of that operation (that of ifEqual, and `otherwise` behind it), … In oneOf:
+   * index of the program, then in it.
+   */
   readonly path: readonly number[]
   /** Which of its addresses, where it has several; else 0. */
   readonly choice: number
@@ -56,7 +59,8 @@ function opAt(program: Program, path: readonly number[]): Op | null {
   const op = program[index]
   if (op === undefined) return null
   if (op.op === 'oneOf') return opAt(op.of[below[0] ?? -1] ?? [], below.slice(1))
-  if (op.op === 'repeat' || op.op === 'ifEqual') return opAt(op.body, below)
+  const bodies = bodiesOf(op)
+  if (bodies.length > 0) return opAt(bodies.flat(), below)
   return below.length === 0 ? op : null
 }
 
@@ -68,17 +72,18 @@ export function leaves(
   return program.flatMap((op, index) => {
     const path = [...above, index]
     if (op.op === 'oneOf') return op.of.flatMap((one, i) => leaves(one, [...path, i]))
-    return op.op === 'repeat' || op.op === 'ifEqual' ? leaves(op.body, path) : [[op, path]]
+    const bodies = bodiesOf(op)
+    return bodies.length > 0 ? leaves(bodies.flat(), path) : [[op, path]]
   })
 }
 
 /** Operations of a run to the end, at most. */
 export function operationsOf(program: Program): number {
   let count = 0
-  for (const op of program)
-    if (op.op === 'repeat') count += op.times * operationsOf(op.body)
-    else if (op.op === 'oneOf') count += Math.max(0, ...op.of.map(operationsOf))
-    else count += op.op === 'ifEqual' ? operationsOf(op.body) : 1
+  for (const op of program) {
+    const bodies = bodiesOf(op)
+    count += bodies.length === 0 ? 1 : timesOf(op) * Math.max(0, ...bodies.map(operationsOf))
+  }
   return count
 }
 
@@ -91,7 +96,7 @@ export function extentOf(programs: readonly Program[]): { readonly operations: n
 // ---- addresses and sizes -------------------------------------------------------------------------------------------
 
 function withAddress(op: Op, choice: number): Op {
-  if (!('addr' in op) || typeof op.addr === 'number') return op
+  if (!('addr' in op) || typeof op.addr === 'number' || 'reg' in op.addr) return op
   return { ...op, addr: op.addr.from + op.addr.step * Math.min(choice, op.addr.count - 1) } as Op
 }
 

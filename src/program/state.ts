@@ -13,20 +13,46 @@ export const SLOTS = 64
 export const LITMUS_WORDS = 16
 export const KINDS_MAX = 256
 
-export const PROGRAM_CPU = struct('program', 128 + 64 + HELD_MAX * 4 + KINDS_MAX * 4, {
+const COUNTS = 192 + HELD_MAX * 4
+const SECTIONS = COUNTS + KINDS_MAX * 4
+
+export const PROGRAM_CPU = struct('program', SECTIONS + 64, {
   regs: [0, REGISTERS * 8, laboratory], //   doubles
   held: [128, 4, laboratory], //             pages that gup returned and that are still held
   heldPages: [192, HELD_MAX * 4, laboratory], // frame * 2 + (1: pinned)
-  counts: [192 + HELD_MAX * 4, KINDS_MAX * 4, laboratory], // operations done, by kind
+  counts: [COUNTS, KINDS_MAX * 4, laboratory], // operations done, by kind
+  //                                         what operations have taken and not given back, by the program's own will:
+  spinning: [SECTIONS, 4, laboratory], //    spinlocks: preemption is off so often
+  reading: [SECTIONS + 4, 4, laboratory], // rcu_read_lock()
+  sleeping: [SECTIONS + 8, 4, laboratory], // locks whose holder may sleep
 })
 
-const SLOT = struct('slot', 4, { mm: [0, 4, laboratory] })
-const LITMUS = struct('word', 64, { value: [0, 4, laboratory], locked: [4, 4, laboratory] }) // locked: of an MCS node
+export const SLOT = struct('slot', 4, { mm: [0, 4, laboratory] })
+/**
+ * A word of a program, and what stands behind it where it is more than a word: a lock has its owner at 4 (spinlock.ts,
+ * rwsem.ts), a rwsem its waiters up to 15.
+ */
+export const LITMUS = struct('word', 64, {
+  value: [0, 4, laboratory],
+  locked: [4, 4, laboratory], //  of an MCS node
+  first: [8, 4, laboratory], //   of a rwsem: its first waiter
+  waitLock: [12, 4, laboratory], // and the lock of its waiters
+  queue: [16, 4, laboratory], //  of an MCS node: the lock that it queues for
+  holder: [20, 4, laboratory], // of an MCS lock: CPU + 1 that holds it
+  head: [24, 4, laboratory], //   rcu_head of callRcu: the link
+  func: [28, 4, laboratory], //   and the function
+  headValue: [32, 4, laboratory], // what its callback stores
+  waiters: [40, 8, laboratory], //   wait queue
+})
+
+/** RCU readers of litmus tests, see litmusRcu.ts. */
+const READER = struct('reader', 64, { sections: [0, 4, laboratory] })
 
 export interface ProgramRegions {
   readonly cpus: PhysAddr
   readonly slots: PhysAddr
   readonly words: PhysAddr
+  readonly readers: PhysAddr
 }
 
 export function placeProgramRegions(layout: Layout, cpuCount: number): ProgramRegions {
@@ -34,6 +60,7 @@ export function placeProgramRegions(layout: Layout, cpuCount: number): ProgramRe
     cpus: layout.add('program', PROGRAM_CPU, cpuCount),
     slots: layout.add('slot', SLOT, SLOTS),
     words: layout.add('word', LITMUS, LITMUS_WORDS),
+    readers: layout.add('reader', READER, cpuCount),
   }
 }
 
@@ -41,3 +68,4 @@ export const programCpu = (regions: ProgramRegions, cpu: number): PhysAddr =>
   phys(regions.cpus + cpu * PROGRAM_CPU.size)
 export const slotAt = (regions: ProgramRegions, slot: number): PhysAddr => phys(regions.slots + slot * SLOT.size)
 export const wordAt = (regions: ProgramRegions, word: number): PhysAddr => phys(regions.words + word * LITMUS.size)
+export const readerAt = (regions: ProgramRegions, cpu: number): PhysAddr => phys(regions.readers + cpu * READER.size)

@@ -10,10 +10,12 @@ import { FAULT } from '../arch/generic/mmu.js'
 import { FOLL_FAST_ONLY, FOLL_GET, FOLL_PIN } from '../mm/gupFast.js'
 import type { Kernel } from '../mm/kernel.js'
 import { Part } from '../mm/part.js'
+import type { RcuCallback } from '../sync/rcu.js'
 import type { Pick } from './fields.js'
 import { Litmus } from './litmus.js'
 import type { Op } from './op.js'
-import { HELD_MAX, PROGRAM_CPU, programCpu, slotAt, wordAt, type ProgramRegions } from './state.js'
+import type { Sections } from './sections.js'
+import { HELD_MAX, LITMUS, PROGRAM_CPU, programCpu, slotAt, wordAt, type ProgramRegions } from './state.js'
 
 /** Hears which operations a program comes to, and what it chooses. */
 export interface ProgramListener {
@@ -26,16 +28,20 @@ export interface ProgramListener {
 export class Task extends Part {
   listener: ProgramListener | null = null
   readonly litmus: Litmus
+  readonly sections: Sections
   /** Frames that get_user_pages returned last. */
   readonly pages = new Int32Array(1024)
   readonly #regions: ProgramRegions
   readonly #own: PhysAddr
+  readonly #wordCallback: number
 
   constructor(k: Kernel, regions: ProgramRegions) {
     super(k)
     this.#regions = regions
     this.#own = programCpu(regions, k.cpu.id)
     this.litmus = new Litmus(k.cpu, regions)
+    this.sections = this.litmus.sections
+    this.#wordCallback = k.rcu.register(new WordCallback(k))
   }
 
   /** The mm of the process that runs here; 0: none. */
@@ -47,6 +53,7 @@ export class Task extends Part {
 
   pick(addr: Pick): VirtAddr {
     if (typeof addr === 'number') return addr as VirtAddr
+    if ('reg' in addr) return (this.litmus.register(addr.reg) + (addr.plus ?? 0)) as VirtAddr
     return (addr.from + addr.step * (addr.count > 1 ? this.choose(addr.count, true) : 0)) as VirtAddr
   }
 
@@ -70,20 +77,33 @@ export class Task extends Part {
 
   // ---- time -------------------------------------------------------------------------------------------------------
 
-  /** Threads: the operation at hand is the last one. */
+  /** Threads: the operation at hand is the last one, unless it leaves a section open for which others wait. */
   get stopped(): boolean {
+    return this.isStopAsked && !this.sections.areOpen
+  }
+
+  /** Threads: programs are to end. */
+  get isStopAsked(): boolean {
     return this.cpu.engine.threads && load32(this.cpu.control + CONTROL.at.stop) !== 0
   }
 
   /** Waits for what another program does. A stop request ends it too, since that program may have stopped before. */
   *sleepUntil(addr: PhysAddr, until: WaitCondition, operand: number): Step<number> {
-    return yield* this.k.rcu.sleepUntil(addr, (seen, wanted) => until(seen, wanted) || this.stopped, operand)
+    return yield* this.k.rcu.sleepUntil(addr, (seen, wanted) => until(seen, wanted) || this.isStopAsked, operand)
   }
 
   /** Counts an operation of kind `kind` that ended. */
   count(kind: number): void {
     const counts = this.#own + PROGRAM_CPU.at.counts + kind * 4
     poke32(counts, peek32(counts) + 1)
+  }
+
+  /** call_rcu() with the head of word `word`: its callback stores `value` there. */
+  *callRcu(word: number, value: number): Step<number> {
+    const at = this.word(word)
+    poke32(at + LITMUS.at.headValue, value)
+    yield* this.k.rcu.callRcu(phys(at + LITMUS.at.head), this.#wordCallback)
+    return 0
   }
 
   // ---- user accesses ----------------------------------------------------------------------------------------------
@@ -129,6 +149,12 @@ export class Task extends Part {
     return true
   }
 
+  /** The frame of the `n`-th page that is held, -1 when there are not so many. */
+  heldPage(n: number): number {
+    if (n >= peek32(this.#own + PROGRAM_CPU.at.held)) return -1
+    return peek32(this.#own + PROGRAM_CPU.at.heldPages + n * 4) >>> 1
+  }
+
   /** Gives back the pages that are held: how many they were. */
   *releaseAll(): Step<number> {
     const count = peek32(this.#own + PROGRAM_CPU.at.held)
@@ -157,5 +183,14 @@ export class Task extends Part {
     yield* this.k.mms.contextSwitch(next)
     if (previous !== 0) yield* this.k.mms.mmput(previous)
     return 0
+  }
+}
+
+/** The callback of callRcu(): stores what was given to the word whose head it gets. */
+class WordCallback extends Part implements RcuCallback {
+  *rcu(head: PhysAddr): Step<void> {
+    const word = phys(head - LITMUS.at.head)
+    yield* this.cpu.storeRelease32(word, peek32(word + LITMUS.at.headValue))
+    this.cpu.wakeWaiters(word)
   }
 }

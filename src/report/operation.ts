@@ -3,7 +3,7 @@ import type { Machine } from '../boot/machine.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import { peek32 } from '../machine/image/image.js'
 import { describeOp } from '../program/describe.js'
-import { isBare, OPS, type Op, type OpName, type Program } from '../program/op.js'
+import { bodiesOf, isBare, OPS, type Op, type OpName, type Program } from '../program/op.js'
 
 /** The operation at hand of `cpu`, which runs `program`; with its arguments where the program tells which one it is. */
 export function describeCurrentOp(machine: Machine, program: Program, cpu: number): string {
@@ -18,7 +18,7 @@ export function describeCurrentOp(machine: Machine, program: Program, cpu: numbe
 /** Operations `name` at `index` of the program, or of a body in it: the image does not tell which body it is in. */
 function candidates(program: Program, name: OpName | 'start', index: number): Op[] {
   const own = program[index]
-  const bodies = program.flatMap((op) => (op.op === 'repeat' ? [op.body] : op.op === 'oneOf' ? op.of : []))
+  const bodies = program.flatMap(bodiesOf)
   const below = bodies.flatMap((body) => candidates(body, name, index))
   return own !== undefined && own.op === name ? [own, ...below] : below
 }

@@ -20,10 +20,17 @@ const RULES: Readonly<Record<string, Rules>> = {
     text: 'A page that goes back to the allocator is mapped nowhere, is referenced and pinned by nobody, and carries no flag of its use.',
     source: 'mm/page_alloc.c: free_page_is_bad(), bad_page()',
   },
-  deadlock: {
-    text: 'CPUs never wait for each other in a circle: whatever a CPU waits for, somebody who runs brings about.',
-    source: 'kernel/hung_task.c: check_hung_task(); the lock order at the head of mm/rmap.c',
-  },
+  deadlock: [
+    {
+      title: /^the programs/,
+      text: 'Programs do not wait for what none of their operations brings about: a lock that is never given back, a word or a slot that nobody fills.',
+      source: 'the scenario; kernel/hung_task.c: check_hung_task()',
+    },
+    {
+      text: 'CPUs never wait for each other in a circle: whatever a CPU waits for, somebody who runs brings about.',
+      source: 'kernel/hung_task.c: check_hung_task(); the lock order at the head of mm/rmap.c',
+    },
+  ],
   deposit: {
     text: 'Whoever makes a huge anonymous PMD deposits a PTE table with it, so that a split, which must not fail, can withdraw it.',
     source: 'mm/pgtable-generic.c: pgtable_trans_huge_deposit(), pgtable_trans_huge_withdraw()',

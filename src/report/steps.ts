@@ -16,6 +16,7 @@ import type { Program } from '../program/op.js'
 import { describeAddress, tableWordAt } from './address.js'
 import { describeEntry, hex } from './entry.js'
 import type { Names } from './names.js'
+import { isBare } from '../program/op.js'
 import { describeCurrentOp } from './operation.js'
 import { StateRecorder, type History } from './state/recorder.js'
 
@@ -153,7 +154,9 @@ export class StepTable implements ReplayRecorder {
   #noteOperation(cpu: number): void {
     const area = this.#machine.regions.cpus.cpus + cpu * CPU_AREA.size
     const { opKind, opIndex, opsDone } = CPU_AREA.at
-    const now = [opKind, opIndex, opsDone].map((field) => peek32(area + field)).join()
+    // A litmus test is one entry.
+    const isOne = isBare(this.#programs[cpu] ?? [])
+    const now = isOne ? 'all' : [opKind, opIndex, opsDone].map((field) => peek32(area + field)).join()
     if (this.#operation[cpu] === now) return
     this.#operation[cpu] = now
     this.rows.push({ kind: 'operation', cpu, text: describeCurrentOp(this.#machine, this.#programs[cpu] ?? [], cpu) })

@@ -8,6 +8,9 @@ import { SYNC_CPU_STATE } from './cpuState.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import { peek32 } from '../machine/image/guarded.js'
 
+/** How deep in rcu_read_lock() this CPU is. */
+export const rcuNesting = (cpu: Cpu): number => peek32(cpu.area + SYNC_CPU_STATE.at.rcuNesting)
+
 /** True inside an RCU reader of any kind: rcu_read_lock(), preemption off, IRQs off. */
 export function inRcuReader(cpu: Cpu): boolean {
   return cpu.preemptCount !== 0 || !cpu.irqsEnabled || peek32(cpu.area + SYNC_CPU_STATE.at.rcuNesting) !== 0
@@ -20,9 +23,8 @@ export function mightSleep(cpu: Cpu, what: string): void {
 
 /** What makes this CPU's context atomic, for findings. */
 export function describeContext(cpu: Cpu): string {
-  const rcuNesting = peek32(cpu.area + SYNC_CPU_STATE.at.rcuNesting)
   const irqs = cpu.irqsEnabled ? 'on' : 'off'
-  return `preempt_count ${cpu.preemptCount}, IRQs ${irqs}, rcu_read_lock nesting ${rcuNesting}`
+  return `preempt_count ${cpu.preemptCount}, IRQs ${irqs}, rcu_read_lock nesting ${rcuNesting(cpu)}`
 }
 
 function reportAtomic(cpu: Cpu, what: string): never {

@@ -95,6 +95,7 @@ function* rwsemDownSlowpath(cpu: Cpu, rcu: Rcu, sem: PhysAddr, writes: boolean):
   const granted = phys(node + LOCK_NODES.at.sleepGranted)
   poke32(node + LOCK_NODES.at.sleepNext, 0)
   poke32(node + LOCK_NODES.at.sleepWrites, writes ? 1 : 0)
+  poke32(node + LOCK_NODES.at.sleepOn, sem)
   poke32(granted, 0)
   yield* lockWaiters(cpu, sem)
   const first = peek32(sem + RWSEM_FIRST) === 0

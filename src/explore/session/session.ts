@@ -58,7 +58,6 @@ export class Session {
   readonly #steps: (Step<void> | null)[] = []
   /** A litmus test: it touches words only. */
   readonly bare: boolean
-  readonly #bareOperations: number
   readonly #progress: Progress
   /** Null for a scenario whose endings have no names. */
   readonly #endings: Endings | null
@@ -83,10 +82,9 @@ export class Session {
       { pick: ({ current }) => current, choose: () => 0 },
     )
     this.engine.stepLimit = maxSteps ?? stepsFor(built.programs, this.machine.geo.pageSize)
-    this.#progress = new Progress(this.engine, () => this.#operationsEnded)
+    this.#progress = new Progress(this.engine, () => this.operationsDone)
     this.#cpus = Array.from({ length: cpus }, (_, id) => this.machine.makeCpu(id, this.engine, change))
     for (const booted of this.#cpus) handlers.push(() => booted.cpu.ipi.handle())
-    this.#bareOperations = this.#programs.reduce((sum, program) => sum + program.length, 0)
     const { program } = this.machine.regions
     const reg = (cpu: number, at: number): number => Interpreter.register(program, cpu, at)
     const word = (at: number): number => Interpreter.word(program, at)
@@ -95,13 +93,9 @@ export class Session {
     snapshot(this.machine.layout.size)
   }
 
-  /** Operations that the last execution ended. A litmus test that was not stopped ends all of them. */
+  /** Operations that ended by now, in the last execution or the one at hand. */
   get operationsDone(): number {
-    return this.bare ? this.#bareOperations : this.#operationsEnded
-  }
-
-  /** By now, in the execution at hand. */
-  get #operationsEnded(): number {
+    if (this.bare) return this.#cpus.reduce((sum, { interpreter }) => sum + interpreter.bareEnded, 0)
     return this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu) - (this.bootOperations[cpu] ?? 0), 0)
   }
 

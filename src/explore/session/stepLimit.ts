@@ -3,7 +3,7 @@
  * kernel's. An execution that reaches it is given up unfinished, which the result says.
  */
 import type { Op, Program } from '../../program/op.js'
-import { bodiesOf } from '../../program/op.js'
+import { bodiesOf, timesOf } from '../../program/op.js'
 import { sizeOf } from '../../program/reduction.js'
 
 /** What programs of few operations may make. */
@@ -27,5 +27,3 @@ function bodyWeight(op: Op, pageSize: number): number {
   if (bodies.length === 0) return Math.min(PAGES_MOST, sizeOf(op, pageSize))
   return Math.max(...bodies.map((body) => weightOf(body, pageSize)))
 }
-
-const timesOf = (op: Op): number => (op.op === 'repeat' ? op.times : 1)

@@ -59,6 +59,7 @@ export const LOCK_NODES = struct('lockNodes', 128, {
   sleepNext: [64, 4, lockWord], //    next sleeper of the same lock
   sleepWrites: [68, 4, lockWord], //  1: waits to write
   sleepGranted: [72, 4, lockWord], // 1: the lock is this CPU's
+  sleepOn: [76, 4, lockWord], //      the lock that this CPU sleeps for; for reports
 })
 
 export interface CpuRegions {

@@ -1,5 +1,5 @@
 /** Operations that run other operations: the interpreter does them itself, and they count as none. */
-import { whole, type Field } from '../fields.js'
+import { optional, value, whole, type Field } from '../fields.js'
 import { operation } from '../operation.js'
 import type { Program } from '../op.js'
 import { reg } from './arguments.js'
@@ -31,7 +31,21 @@ export const CONTROL = {
     fields: { of: programs('What one is chosen of') },
   }),
   ifEqual: operation({
-    summary: 'Runs its body if the register has this value.',
-    fields: { reg, value: whole('Value of the register'), body: program('What is run then') },
+    summary: 'Runs its body if the register has this value, else `otherwise`.',
+    fields: {
+      reg,
+      value: value('Value of the register'),
+      body: program('What is run then'),
+      otherwise: optional(program('What is run if the register has another value')),
+    },
+  }),
+  repeatUntil: operation({
+    summary: 'Runs its body until the register has this value after it, and at most so often.',
+    fields: {
+      reg,
+      value: value('Value of the register that ends it'),
+      times: whole('Runs of the body at most', 0),
+      body: program('What is repeated'),
+    },
   }),
 }

@@ -2,9 +2,11 @@
 import { phys } from '../../base/units.js'
 import { FOLL_FAST_ONLY, FOLL_FORCE, FOLL_GET, FOLL_PIN, FOLL_WRITE } from '../../mm/gupFast.js'
 import { PG_DIRTY } from '../../mm/page.js'
-import { flag, whole } from '../fields.js'
+import { flag, optional, value, whole } from '../fields.js'
 import { operation } from '../operation.js'
-import { addr, pages } from './arguments.js'
+import { addr, expect, pages, reg } from './arguments.js'
+
+const EFAULT = 14
 
 const force = flag('FOLL_FORCE')
 const pin = flag('FOLL_PIN instead of FOLL_GET')
@@ -38,7 +40,7 @@ export const GUP = {
   }),
   gupWrite: operation({
     summary: 'Writes a word through a page that get_user_pages returned, as a device or ptrace does.',
-    fields: { addr, value: whole('Written value'), force, pin, hold },
+    fields: { addr, value: value('Written value'), force, pin, hold },
     *run(task, op) {
       const { k, cpu, mm } = task
       const addr = task.pick(op.addr)
@@ -51,7 +53,7 @@ export const GUP = {
       if (got !== 1) return got
       const pfn = task.pages[0] as number
       const offset = (addr - page) & (k.memmap.frameBytes - 1)
-      yield* cpu.writeOnce32(phys(k.memmap.frame(pfn) + offset), op.value)
+      yield* cpu.writeOnce32(phys(k.memmap.frame(pfn) + offset), task.litmus.value(op.value))
       k.observer.kernelAccessed(cpu, pfn, true)
       k.observer.privateWrite(cpu, mm, page, pfn)
       // As unpin_user_pages_dirty_lock(): before the reference goes.
@@ -59,6 +61,25 @@ export const GUP = {
       if (!k.folios.isAnonPage(written)) yield* k.folios.setFlag(written, PG_DIRTY)
       if (op.hold !== true || !task.hold(pfn, flags)) yield* k.gup.release(pfn, flags)
       return 0
+    },
+  }),
+  gupRead: operation({
+    summary: 'Reads a word through a page that this CPU holds, as a device does: whatever is mapped by now.',
+    fields: {
+      held: optional(whole('Which of the held pages, from 0 in the order in which they were taken; 0 unless given', 0)),
+      offset: optional(whole('Bytes into the page, a multiple of 4; 0 unless given', 0)),
+      reg: optional(reg),
+      expect,
+    },
+    *run(task, op) {
+      const { k, cpu } = task
+      const pfn = task.heldPage(op.held ?? 0)
+      if (pfn < 0) return -EFAULT
+      const offset = (op.offset ?? 0) & (k.memmap.frameBytes - 4)
+      const found = yield* cpu.readOnce32(phys(k.memmap.frame(pfn) + offset))
+      k.observer.kernelAccessed(cpu, pfn, false)
+      if (op.reg !== undefined) task.litmus.setRegister(op.reg, found)
+      return found
     },
   }),
 }

@@ -1,13 +1,13 @@
 /** Accesses to the words of litmus tests, of which the kernel knows nothing, and locks on such words (../litmus.ts). */
 import { isEqual, type Step } from '../../machine/engine/engine.js'
-import { whole } from '../fields.js'
+import { optional, value as numberOr } from '../fields.js'
 import { operation } from '../operation.js'
 import type { Op } from '../op.js'
 import type { Task } from '../task.js'
 import { reg, word } from './arguments.js'
 
-const value = whole('Stored value')
-const expected = whole('Value of the word without which nothing is stored')
+const value = numberOr('Stored value')
+const expected = numberOr('Value of the word without which nothing is stored')
 const node = { ...word, schema: { ...word.schema, description: 'Word that is the node of this CPU in the queue' } }
 const bare = true
 const waits = true
@@ -31,17 +31,17 @@ export const LITMUS = {
   }),
   fetchAdd: operation({
     summary: 'Adds `value`; the register gets what was there before.',
-    fields: { word, value: whole('Added value'), reg },
+    fields: { word, value: numberOr('Added value'), reg },
     bare,
     run,
   }),
   awaitWord: operation({
     summary: 'Waits, asleep, until the word has this value.',
-    fields: { word, value: whole('Awaited value') },
+    fields: { word, value: numberOr('Awaited value') },
     waits,
     bare,
     *run(task, op) {
-      return yield* task.sleepUntil(task.word(op.word), isEqual, op.value)
+      return yield* task.sleepUntil(task.word(op.word), isEqual, task.litmus.value(op.value))
     },
   }),
   cmpxchgWhen: operation({
@@ -70,4 +70,25 @@ export const LITMUS = {
   smpMb: operation({ summary: 'smp_mb().', fields: {}, bare, run }),
   smpRmb: operation({ summary: 'smp_rmb().', fields: {}, bare, run }),
   smpWmb: operation({ summary: 'smp_wmb().', fields: {}, bare, run }),
+  setRegister: operation({
+    summary: 'Sets the register to `value`, and `plus` if that is given.',
+    fields: { reg, value: numberOr('Value'), plus: optional(numberOr('Added value')) },
+    bare,
+    run,
+  }),
+  readSeqcountBegin: operation({
+    summary: 'read_seqcount_begin() on a word; the register gets the count.',
+    fields: { word, reg },
+    waits,
+    bare,
+    run,
+  }),
+  readSeqcountRetry: operation({
+    summary: 'read_seqcount_retry(): the register gets 1 if a writer came in since the count was `start`, else 0.',
+    fields: { word, start: numberOr('The count at the beginning'), reg },
+    bare,
+    run,
+  }),
+  writeSeqcountBegin: operation({ summary: 'write_seqcount_begin().', fields: { word }, bare, run }),
+  writeSeqcountEnd: operation({ summary: 'write_seqcount_end().', fields: { word }, bare, run }),
 }

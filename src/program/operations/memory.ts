@@ -1,5 +1,5 @@
 /** Memory of the current process: system calls, and accesses of its user. */
-import { named, optional, whole } from '../fields.js'
+import { named, optional, value, whole } from '../fields.js'
 import type { VirtAddr } from '../../base/units.js'
 import { ADVICE, type Advice } from '../flags.js'
 import { operation } from '../operation.js'
@@ -18,6 +18,7 @@ export const MEMORY = {
       flags: whole('MAP_ bits: 1 shared, 2 private, 0x10 fixed, 0x20 anonymous, …', 0),
       file: optional(file),
       offset: optional(whole('Bytes into the file; 0 unless given', 0)),
+      reg: optional(reg),
       expect,
     },
     sizes: ['len'],
@@ -25,7 +26,10 @@ export const MEMORY = {
       const offset = (op.offset ?? 0) / task.k.geo.pageSize
       if (!Number.isInteger(offset)) return -EINVAL
       const where = op.addr as VirtAddr
-      return yield* task.k.mmap.vmMmapPgoff(task.mm, where, op.len, op.prot, op.flags, task.file(op.file), offset)
+      const file = task.file(op.file)
+      const mapped = yield* task.k.mmap.vmMmapPgoff(task.mm, where, op.len, op.prot, op.flags, file, offset)
+      if (op.reg !== undefined) task.litmus.setRegister(op.reg, mapped)
+      return mapped
     },
   }),
   munmap: operation({
@@ -87,13 +91,14 @@ export const MEMORY = {
   }),
   store: operation({
     summary: "A user's store of one word at each of `pages` pages.",
-    fields: { addr, pages: pagesOrOne, value: optional(whole('Stored value; 1 unless given')), expect },
+    fields: { addr, pages: pagesOrOne, value: optional(value('Stored value; 1 unless given')), expect },
     sizes: ['pages'],
     *run(task, op) {
       const first = task.pick(op.addr)
       const count = op.pages ?? 1
+      const value = task.litmus.value(op.value ?? 1)
       for (let i = 0; i < count; i++) {
-        const result = yield* task.userStore((first + i * task.k.geo.pageSize) as VirtAddr, op.value ?? 1)
+        const result = yield* task.userStore((first + i * task.k.geo.pageSize) as VirtAddr, value)
         if (result < 0) return result
       }
       return 0

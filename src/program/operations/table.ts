@@ -13,10 +13,11 @@ import { LOCKED } from './locked.js'
 import { MEMORY } from './memory.js'
 import { PROCESS } from './process.js'
 import { RCU } from './rcu.js'
+import { SYNC } from './sync.js'
 import { SHARED } from './shared.js'
 
 /** Operations that are done by themselves, in the order of their numbers: a new one goes behind. */
-export const LEAVES = { ...MEMORY, ...GUP, ...HUGE, ...PROCESS, ...RCU, ...LITMUS, ...LOCKED, ...SHARED }
+export const LEAVES = { ...MEMORY, ...GUP, ...HUGE, ...PROCESS, ...RCU, ...LITMUS, ...LOCKED, ...SHARED, ...SYNC }
 
 const names: string[] = []
 const operations = new Map<string, Operation>()

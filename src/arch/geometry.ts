@@ -169,20 +169,15 @@ export class Geometry {
 
   // ---- levels by name, not for hot paths ----------------------------------------------------------------------------
 
-  /** log2 of the bytes that one entry of a table of `level` spans. Not for hot paths. */
+  /** log2 of the bytes that one entry of a table of `level` spans. */
   tableShift(level: LevelName): number {
     const above = LEVEL_NAMES.length - 1 - LEVEL_NAMES.indexOf(level)
     return above === 0 ? this.pageShift : this.pmdShift + this.indexBits * (above - 1)
   }
 
-  /** Entries of a table of `level`. Not for hot paths. */
+  /** Entries of a table of `level`. */
   entriesOf(level: LevelName): number {
     return level === 'pte' ? this.ptrsPerPte : this.ptrsPerTable
-  }
-
-  /** Bytes that one entry of a table of `level` spans. Not for hot paths. */
-  entrySize(level: LevelName): number {
-    return 2 ** this.tableShift(level)
   }
 }
 

@@ -14,7 +14,7 @@ const bitField = (addr: number, shift: number, bits: number): number =>
 
 /** Page-aligned addresses of both halves: edges of every level, one page to each side of them, and random ones. */
 function addresses(geometry: Geometry): number[] {
-  const edges = LEVEL_NAMES.map((level) => geometry.entrySize(level)).concat(geometry.taskSize, 2 ** 31, 2 ** 32)
+  const edges = LEVEL_NAMES.map((level) => 2 ** geometry.tableShift(level)).concat(geometry.taskSize, 2 ** 31, 2 ** 32)
   const near = edges.flatMap((edge) => [0, edge, 7 * edge, 2 * geometry.taskSize - edge]).flatMap(pageNeighbours)
   const prng = new Prng(geometry.indexBits)
   const random = Array.from({ length: 500 }, () => prng.below(2 ** 27) * 2 ** 20 + prng.below(2 ** 8) * 4096)

@@ -1,5 +1,6 @@
 /**
- * Exploration, and replay: the public calls behind `racewalk explore` and `racewalk replay`. With shards: shards.ts.
+ * The public calls behind `racewalk explore` and `racewalk replay`. Explorations in several threads are in
+ * shards/shards.ts.
  */
 import { UsageError } from '../base/errors.js'
 import type { Bug } from '../bug/bug.js'
@@ -41,21 +42,20 @@ export interface ExploreOptions {
   readonly executions?: number
   /** Asked every few executions; true ends the exploration. Time limits and Ctrl-C come in through it. */
   readonly stop?: (executions: number) => boolean
-  /** What is looked for; any finding unless given. The first other one is reported if nothing wanted turns up. */
+  /** The finding that is looked for; any unless given. The first other one is reported if the wanted is not found. */
   readonly wanted?: Wanted
   /** Make what was found smaller: fewer switches between CPUs, operations, CPUs and pages (shrink.ts). */
   readonly shrink?: boolean
   /** Turns that every execution begins with, as a token has them; the strategy goes on from there. */
   readonly after?: readonly Deviation[]
-  /** What is left of the scenario's programs, as a token has it; all of them unless given. */
+  /** The rest of the scenario's programs, as a token has it; all of them unless given. */
   readonly reduction?: Reduction | null
   /** Run each schedule twice; the first execution that is not the same again ends the exploration. */
   readonly check?: boolean
   /** Directory that keeps the exploration: continued from there, and left there to be continued (checkpoint.ts). */
   readonly resume?: string
   /**
-   * Where the code of a scenario or a bug that is not in the catalogue comes from: for shards, and for `resume` to
-   * know it.
+   * Files of a scenario or a bug that is not in the catalogue: for shards, and for `resume` to recognise it.
    */
   readonly modules?: Modules
   /** Record what every execution covers, instead of some (coverage.ts). */
@@ -85,17 +85,17 @@ export interface ExploreResult {
   readonly complete: boolean
   /** How far a systematic search came; null for sampled schedules. */
   readonly progress: SearchProgress | null
-  /** What the executions covered. */
+  /** The coverage of the executions. */
   readonly coverage: CoverageData
   /** Endings seen, with how often. */
   readonly outcomes: ReadonlyMap<string, number>
   /** With `check`: an execution that was not the same again. */
   readonly divergence: Divergence | null
-  /** What was taken over from the directory of `resume`; null when nothing was. */
+  /** The exploration that was taken over from the directory of `resume`; null when there was none. */
   readonly resumed: Resumed | null
   /** Why the directory of `resume` does not have the end of this exploration; null when it has. */
   readonly unkept: string | null
-  /** What only shards have; null in one thread. */
+  /** Results of shards alone; null in one thread. */
   readonly shards: ShardsReport | null
   /**
    * The machine as the execution that was found left it, or the last one. Another session in this thread takes the
@@ -240,7 +240,7 @@ export function resultOf(tally: Tally, plan: Plan, session: Session, shrinks: bo
   }
 }
 
-/** What a search knows of its schedules, not of those that went on beyond the limit of accesses. */
+/** The knowledge of a search of its schedules, but for those that went on beyond the limit of accesses. */
 function progressOf({ progress, unfinished }: Tally): SearchProgress | null {
   if (progress === null || unfinished === 0) return progress
   return { ...progress, bound: null, note: `${progress.note}, as far as the limit of accesses lets them go` }

@@ -1,5 +1,5 @@
 /**
- * Makes of a finding what is shown: the execution runs again in this thread, is shrunk if the options ask for it, and
+ * Prepares a finding for its report: the execution runs again in this thread, is shrunk if the options ask for it, and
  * gets its token.
  */
 import type { Finding } from '../machine/engine/finding.js'

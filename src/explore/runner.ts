@@ -32,11 +32,11 @@ export interface Plan extends StrategyChoice {
   readonly wanted: Wanted | null
   /** Every execution begins with these, and is the strategy's from there. */
   readonly after: readonly Deviation[]
-  /** What is left of the scenario's programs; null for all of them. */
+  /** The rest of the scenario's programs; null for all of them. */
   readonly reduction: Reduction | null
   /** Each schedule is run twice and compared. */
   readonly check: boolean
-  /** What each execution covers is recorded, instead of some. */
+  /** The coverage of each execution is recorded, instead of that of some. */
   readonly insight: boolean
   /** The oracles look; false for measuring what they cost. */
   readonly oracles: boolean

@@ -1,4 +1,4 @@
-/** The strategies by name, the options that they have, and the search that each stands for. */
+/** The strategies by name, with their options and their searches. */
 import { UsageError } from '../base/errors.js'
 import type { ControlledEngine } from '../machine/engine/controlled.js'
 import { PCT } from './strategy/pct.js'
@@ -28,7 +28,7 @@ export interface StrategyChoice {
 
 type OptionName = keyof StrategyOptions
 
-/** What a strategy with the option has. */
+/** The value of an option of a strategy. */
 const OPTIONS: Readonly<Record<OptionName, string>> = { depth: 'a depth', preemptions: 'a bound of preemptions' }
 
 const rowOf = (id: StrategyId): StrategyRow => STRATEGIES.find((row) => row.id === id) as StrategyRow

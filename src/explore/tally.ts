@@ -25,7 +25,7 @@ export interface Tally {
   unfinished: number
   /** Endings seen, with how often. */
   readonly outcomes: Map<string, number>
-  /** What was looked for. The stretch ends with it. */
+  /** The finding that was looked for. The stretch ends with it. */
   found: Found | null
   /** The first finding that was not looked for. */
   unwanted: Found | null
@@ -35,7 +35,7 @@ export interface Tally {
   complete: boolean
   /** How far a systematic search came; null for sampled schedules. */
   progress: SearchProgress | null
-  /** What the executions covered, as far as it was collected (Runner.collect). */
+  /** The coverage of the executions, as far as it was collected (Runner.collect). */
   coverage: CoverageData
 }
 

@@ -11,7 +11,7 @@ import { itemName } from './player/itemName.js'
 import type { Row } from './steps.js'
 import type { History, Item } from './state/recorder.js'
 
-/** One cell of the state, and what became of it. */
+/** One cell of the state, and its change. */
 export interface Changed {
   /** `mm0.pmd[0] of 0x10000`, `page[0xa] refcount`, `TLB of CPU 1: 0x10000 of mm0`. */
   readonly what: string

@@ -68,7 +68,7 @@ export class GracePeriod {
   protected *rcuStartThisGp(): Step<number> {
     const { cpu, base } = this
     const lock = phys(base + RCU.at.lock)
-    // Full barrier, by the lock: what the caller removed, before the look at gpSeq and everything that comes of it.
+    // Full barrier, by the lock: what the caller removed, before the look at gpSeq and everything that follows from it.
     // Otherwise the grace period could begin before the removal, and a reader that it does not await find the old
     // pointer. Pairs with the lock in rcuReportQsRdp() and with Rcu.ctKernelEnterState().
     yield* spinLockIrqsave(cpu, lock)

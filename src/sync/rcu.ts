@@ -133,7 +133,7 @@ export class Rcu extends GracePeriod implements IpiHandler, InterruptGuard {
     const { cpu } = this
     if (inRcuReader(cpu)) this.reportContext('synchronize_rcu() waits for the CPU that calls it')
     yield* this.sleepUntil(this.gpSeq, gpReached, yield* this.rcuStartThisGp())
-    // Full barrier: the sections that were waited for, and the removal that every CPU has seen, before what comes.
+    // Full barrier: the sections that were waited for, and the removal that every CPU has seen, before later accesses.
     // Otherwise a load here could be older than the readers' last. Pairs with rcuReportQsRdp() of all CPUs.
     yield* cpu.smpMb()
   }

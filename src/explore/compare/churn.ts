@@ -1,6 +1,6 @@
 /**
- * The cost of a design of page-table pages: the same random life of tables on one CPU, counted; and the time of one
- * allocation with its free. Both run from either tree of the build; times mean something in the free-running one only.
+ * The cost of a design of page-table pages: counts over the same random life of tables on one CPU, and the time of one
+ * allocation with its free. Both run from either tree of the build; only the free-running one gives meaningful times.
  */
 import { Prng } from '../../base/prng.js'
 import type { PhysAddr, Table } from '../../base/units.js'
@@ -104,7 +104,7 @@ class Churn {
     const gathered = this.#gathered.splice(0)
     drive(rcu.drain())
     drive(rcu.ctKernelEnter())
-    // What a gather's callback does.
+    // As the callback of a gather.
     for (const table of gathered) drive(pgalloc.__tlbRemoveTable(table))
   }
 

@@ -1,6 +1,6 @@
 /**
- * The designs of page-table pages side by side: which survive which scenario, and what they cost. The question of the
- * thread: what does it cost not to hand fragments out again after a deferred free?
+ * The designs of page-table pages side by side: the scenarios that each survives, and its cost. The comparison answers
+ * a question about fragments: the cost of not handing them out again after a deferred free.
  */
 import { Piscina } from 'piscina'
 import { allocFreeWorkerUrl } from '../../boot/threads/spawn.js'

@@ -1,12 +1,13 @@
 /**
- * The coverage of an exploration: how many executions differ in more than the order of independent accesses, which
- * operations of two CPUs overlapped, and which accesses of two CPUs came to one word in which order.
+ * The coverage of an exploration: the number of executions that differ in more than the order of independent accesses,
+ * the operations of two CPUs that overlapped, and the orders in which accesses of two CPUs came to one word.
  *
- * Recording an execution costs about as much as running it. So the first executions of an exploration are recorded, and
- * after that one in RECORDED_EVERY. The index decides, so that the same executions are recorded in every thread.
+ * Recording an execution costs about as much as running it. Therefore the first executions of an exploration are
+ * recorded, and one in RECORDED_EVERY of the rest. The index of an execution decides, so that every thread records the
+ * same ones.
  *
- * Two executions are equivalent if neighbours that do not conflict can be swapped until one is the other: what
- * Mazurkiewicz called a trace ("Concurrent Program Schemes and Their Interpretations", DAIMI PB-78, 1977). An access is
+ * Two executions are equivalent if one becomes the other by swapping neighbours that do not conflict; a class of them
+ * is a trace (Mazurkiewicz, "Concurrent Program Schemes and Their Interpretations", DAIMI PB-78, 1977). An access is
  * hashed with the access of its CPU before it and those that it conflicts with: a load with the last store to its word,
  * a store with that and all loads since. The sum of the hashes of all accesses is the same for equivalent executions,
  * and for others it differs but for a chance of 2^-53. An access that may store counts as a store; each look of a CPU
@@ -53,7 +54,7 @@ interface NumberedSite {
   cpus: number
 }
 
-/** What the CPU_AREA at `area` says, before its program begins. */
+/** The operation in the CPU_AREA at `area`, before its program begins. */
 const runningAt = (area: number): Running => ({
   kind: peek32(area + CPU_AREA.at.opKind),
   index: peek32(area + CPU_AREA.at.opIndex),
@@ -182,7 +183,7 @@ export class Coverage implements StepRecorder {
     else this.#beyond++
   }
 
-  /** What was covered since the last time. */
+  /** The coverage since the last call. */
   take(): CoverageData {
     const data = this.#data()
     this.#executions = this.#recorded = this.#beyond = 0

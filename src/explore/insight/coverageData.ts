@@ -1,8 +1,7 @@
 /** The coverage of an exploration as plain data: threads send it, and the parts of an exploration add up. */
 
 /**
- * An access by where it was made: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, class of its
- * word.
+ * An access by its place: operation (`CPU 1` in a litmus test, `interrupt` in a handler), kind, and class of its word.
  */
 export interface Site {
   readonly operation: string

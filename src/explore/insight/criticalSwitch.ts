@@ -6,8 +6,8 @@
  * growth between a switch and the next is what the turn after the first of them contributes. The switch before the turn
  * that contributes most is the critical one. No switch of a shrunk execution can be left out; this one matters most.
  *
- * Related: the points from which both failing and good executions go on are looked for by Groce and Visser, "What Went
- * Wrong: Explaining Counterexamples" (SPIN 2003).
+ * Related: Groce and Visser, "What Went Wrong: Explaining Counterexamples" (SPIN 2003), look for the points from which
+ * both failing and good executions go on.
  *
  * Deterministic: the same picks give the same answer.
  */

@@ -18,7 +18,7 @@ export interface CurveOptions {
   readonly scenario: Scenario
   readonly change: KernelChange | null
   readonly cpus: number
-  /** What is left of the scenario's programs; all of them unless given. */
+  /** The rest of the scenario's programs; all of them unless given. */
   readonly reduction?: Reduction | null
   /** The turns of the execution (ControlledEngine.picks), and what it found. */
   readonly picks: readonly number[]

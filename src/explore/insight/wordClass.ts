@@ -1,6 +1,6 @@
 /**
- * The kind of the word at an address: `page.refcount`, `pmd table`, `word 1`. Addresses change from one execution to
- * the next, since frames and structures are allocated anew; their classes are what executions can be compared by.
+ * The class of the word at an address: `page.refcount`, `pmd table`, `word 1`. Executions are compared by classes and
+ * not by addresses, since each execution allocates frames and structures anew.
  */
 import { levelName } from '../../arch/entry.js'
 import type { Machine } from '../../boot/machine.js'

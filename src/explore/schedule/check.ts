@@ -1,7 +1,7 @@
 /**
- * Checks that an execution is deterministic: its recorded picks are replayed, and every access of the second run is
- * compared with the first. Tokens, shrinking and shards rely on it. An execution is not deterministic when racewalk, or
- * a module of the user's, keeps state outside of the image or asks the host for anything.
+ * The check that an execution is deterministic replays its recorded picks, and compares every access of the second run
+ * with the first. Tokens, shrinking and shards rely on determinism. An execution is not deterministic when racewalk, or
+ * a user's module, keeps state outside of the image or asks the host for anything.
  */
 import type { Finding } from '../../machine/engine/finding.js'
 import { cpuOf } from '../../machine/engine/actions.js'

@@ -23,7 +23,7 @@ export interface Point {
   readonly cpu: number
   /** Operations of its program that this CPU had ended. */
   readonly operation: number
-  /** What it was about to do, as a 24-bit hash of the words (whatOf). */
+  /** The access that it was about to make, as a 24-bit hash of the words (whatOf). */
   readonly what: number
   /** How often it had come to such a point in this operation before. */
   readonly occurrence: number
@@ -213,7 +213,7 @@ function whatOf(what: number, layout: Layout): string {
 const ordinalEnding = (n: number): string =>
   n % 100 >= 11 && n % 100 <= 13 ? 'th' : (['th', 'st', 'nd', 'rd'][n % 10] ?? 'th')
 
-/** What access `kind` to `addr` is, whichever word of its kind it goes to. */
+/** Access `kind` to `addr` in words, which name the class of the word and not the word. */
 export const accessHash = (kind: number, addr: number, layout: Layout): number =>
   hash24(`${accessName(kind)} ${layout.kindOf(addr)}`)
 

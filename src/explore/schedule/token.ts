@@ -1,6 +1,6 @@
 /**
- * Tokens: everything that replays one execution, in one printable word: `rw2-`, the base64url form of the bytes below
- * (deflated where that is shorter), and a checksum.
+ * A token replays one execution. It is one printable word: `rw2-`, the base64url form of the bytes below (deflated
+ * where that is shorter), and a checksum.
  *
  *   byte     0: as they are, 1: deflated
  *   strings  scenario · bug, empty for none · patch, empty for none     each a length and UTF-8
@@ -26,7 +26,7 @@ export interface Token {
   readonly cpus: number
   /** Where the execution leaves the default schedule. */
   readonly deviations: readonly Deviation[]
-  /** What is left of the programs; null for all of them. */
+  /** The rest of the programs; null for all of them. */
   readonly reduction: Reduction | null
 }
 

@@ -1,7 +1,7 @@
 /**
- * Names the ending of a litmus test's execution, in the words of its scenario. The scenario's function takes longer
- * than the test, so it runs once for each ending: a decision tree over the values that it read gives the name from then
- * on. The function must depend on the values that it reads alone.
+ * The name of an ending of a litmus test, in the words of its scenario. The scenario's function takes longer than the
+ * test. It therefore runs once for each ending, and a decision tree over the values that it read gives the name from
+ * then on. The function must depend on the values that it reads alone.
  */
 import type { Scenario } from '../../scenario/scenario.js'
 

@@ -1,6 +1,6 @@
 /**
- * One machine in this thread, booted once, run thousands of times: each execution restores the booted image and runs
- * the programs under a strategy.
+ * A session is one machine in this thread, booted once and run thousands of times: each execution restores the booted
+ * image and runs the programs under a strategy.
  */
 import { assert } from '../../base/assert.js'
 import type { KernelChange } from '../../bug/patch.js'
@@ -99,12 +99,12 @@ export class Session {
     return this.#cpus.reduce((sum, _, cpu) => sum + this.#opsDone(cpu) - (this.bootOperations[cpu] ?? 0), 0)
   }
 
-  /** What each CPU runs. */
+  /** The program of each CPU. */
   get programs(): readonly Program[] {
     return this.#programs
   }
 
-  /** What is left of the scenario's programs; null for all of them. */
+  /** The rest of the scenario's programs; null for all of them. */
   get reduction(): Reduction | null {
     return this.#reduction
   }
@@ -122,7 +122,7 @@ export class Session {
     for (const { interpreter } of this.#cpus) interpreter.expectations = expectations
   }
 
-  /** Who hears of operations and choices of the programs from now on. */
+  /** The listener to operations and choices of the programs from now on. */
   set listener(listener: ProgramListener | null) {
     for (const { interpreter } of this.#cpus) interpreter.listener = listener
   }

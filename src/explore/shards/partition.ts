@@ -1,7 +1,7 @@
 /**
  * The partition of a systematic search over threads. SearchParts cuts the search into parts that are searched
- * independently, ahead of their turn too; this takes over their results in the order of the whole search. So the result
- * is that of one thread, execution after execution, unless the exploration is stopped.
+ * independently, some ahead of their turn; the partition takes over their results in the order of the whole search. The
+ * result is therefore that of one thread, execution after execution, unless the exploration is stopped.
  */
 import { RECORDED_FIRST } from '../insight/coverage.js'
 import type { NamedPart, SearchParts } from '../strategy/search.js'

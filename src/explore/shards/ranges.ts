@@ -28,7 +28,7 @@ export class Ranges implements Work {
   #size = FIRST_SIZE
   /** Order of the unit that `tally` waits for. */
   #merged = 0
-  /** What came in before its turn. */
+  /** Results that arrived before their turn. */
   readonly #early = new Map<number, Outcome>()
 
   /** Goes on after `tally`, until `limit` executions have been made. */

@@ -1,4 +1,4 @@
-/** A shard's thread: a whole machine of its own, booted when the first unit comes, that runs one unit after another. */
+/** The thread of a shard: it boots a machine of its own for the first unit, and runs one unit after another. */
 import { Runner } from '../runner.js'
 import type { SystematicSearch } from '../strategy/search.js'
 import { emptyTally, isOver } from '../tally.js'
@@ -60,7 +60,7 @@ function runParts(mine: Runner, unit: PartsUnit, dropped: () => boolean): PartsR
     do made++
     while (mine.runOne(tally) && tally.executions < unit.most && !isEnd())
     mine.collect(tally)
-    // What a part knows is not what the search knows.
+    // A part that is complete says nothing of the others.
     tally.complete = false
     parts.push({ tally, done: search.done() })
   }

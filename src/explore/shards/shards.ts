@@ -1,10 +1,10 @@
 /**
- * Exploration in several threads, each a whole machine. The coordinator hands out units of work, takes their results
- * in, and explores nothing itself, so that it hears Ctrl-C at once. The result is that of one thread: the same finding
- * in the same execution, the same counts.
+ * An exploration in several threads, each a whole machine. The coordinator hands out units of work and collects their
+ * results. It explores nothing itself, so that Ctrl-C reaches it at once. The result is that of one thread: the same
+ * finding in the same execution, and the same counts.
  *
- * A thread that dies takes its unit with it: the pool starts another thread, and the unit is done again. A unit that
- * fails twice is not the thread's fault.
+ * When a thread dies, the pool starts another thread, which repeats the unit. A unit that fails twice ends the
+ * exploration.
  */
 import { totalmem } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'

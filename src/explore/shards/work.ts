@@ -55,9 +55,9 @@ export interface Work {
   readonly tally: Tally
   /** The unit that failed, and why, if what is before it has not ended the exploration. */
   readonly fault: string | null
-  /** What was made behind a gap, when no more results come: executions, and the first finding that was looked for. */
+  /** Results behind a gap, when no more arrive: executions, and the first finding that was looked for. */
   behind(): { readonly executions: number; readonly found: Found | null }
-  /** Where a systematic search stands; null for sampled schedules. */
+  /** The state of a systematic search; null for sampled schedules. */
   keep(): object | null
   /** The next unit; null when there is none at the moment. */
   next(): WorkUnit | null

@@ -13,7 +13,7 @@ export class Budget {
     this.#of = of
   }
 
-  /** What is left of the first `share` (0 to 1) of all. */
+  /** The rest of the first `share` (0 to 1) of all. */
   until(share: number): Budget {
     return new Budget(this.#limit * share - this.#steps, this)
   }

@@ -1,16 +1,16 @@
 /**
- * Fewer operations, on fewer CPUs, of smaller sizes, and the finding stays: the same oracle and the same title, but for
- * the frames in it.
+ * Shrinks the programs of a finding to fewer operations, on fewer CPUs, of smaller sizes. The oracle of the finding and
+ * its title, but for the frames in it, stay the same.
  *
- * First the programs become flat: what the execution came to, with the addresses and branches that it chose. Then
- * operations are left out by delta debugging (fewerSwitches.ts has the source): whole CPUs, halves of programs, single
- * operations. Then sizes become smaller. Each candidate is run: under the present schedule, carried over (rebased.ts),
- * and if that does not fail, under a few that are drawn. It is taken only if it fails with no more switches than
- * before.
+ * First the programs become flat: the operations that the execution ran, with the addresses and branches that it chose.
+ * Then delta debugging leaves operations out (fewerSwitches.ts has the source): whole CPUs, halves of programs, single
+ * operations. Then sizes become smaller. Each candidate is run under the present schedule, carried over (rebased.ts),
+ * and if it does not fail, under a few schedules that are drawn. A candidate is taken if it fails with no more switches
+ * than before.
  *
  * Programs stay whole where an ending or an expected result is judged, since those rest on all of them; and where
  * CPUs wait for ever while there are operations that wait for others, since those left out may be what they wait for.
- * What programs may not be made to do besides: misuses() of program/reduction.ts.
+ * Reductions that misuse the kernel are refused: misuses() of program/reduction.ts.
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Strategy } from '../../machine/engine/controlled.js'
@@ -53,7 +53,7 @@ class Reducer {
   #failure: Failure
   #marks: readonly Mark[] = []
   #kept: Reduction = []
-  /** What the execution did already that is the programs' fault. */
+  /** Misuses of the programs before any reduction. */
   #misuses: ReadonlySet<string> = new Set()
 
   constructor(session: Session, failure: Failure, seed: number | null, budget: Budget) {

@@ -1,11 +1,12 @@
 /**
- * Fewer switches between CPUs, and still the same finding. What is left cannot lose any one of its switches.
+ * Shrinks the schedule of a finding to fewer switches between CPUs. The result is minimal: without any single one of
+ * its switches the finding is lost.
  *
  * Source: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002)
- * over stretches of one CPU. A stretch that is taken out is made up for at the end, where whoever can goes on to its
- * own end; a stretch that cannot go on is cut short. Stretches are so many points long, which are others once a CPU
- * waits less than it did; so the same is done over the places at which the schedule leaves the default one, by name
- * (rebased.ts). Each candidate is run, so nothing is believed.
+ * over _stretches_, runs of points of one CPU. A stretch that is left out is made up for at the end, where each CPU
+ * goes on to its own end; a stretch that cannot go on is cut short. The length of a stretch is a number of points, which
+ * changes when a CPU waits less than before. Delta debugging is therefore repeated over the named places at which the
+ * schedule leaves the default one (rebased.ts). Each candidate is run.
  */
 import { cpuOf, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
@@ -165,7 +166,7 @@ function fewerMarks(marks: readonly Mark[]): Mark[][] {
 
 // ---- schedules ------------------------------------------------------------------------------------------------------
 
-/** Stretches in turn; when they are over, whoever has the turn keeps it. */
+/** Stretches in turn; after the last, the CPU that has the turn keeps it. */
 class Turns implements Strategy {
   readonly #stretches: readonly Stretch[]
   readonly #choices: readonly number[]

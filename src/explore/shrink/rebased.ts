@@ -17,12 +17,12 @@ import { accessHash } from '../schedule/deviations.js'
 import { defaultAction } from '../schedule/replay.js'
 import type { Session } from '../session/session.js'
 
-/** Where the schedule leaves the default one, and for what. */
+/** A place at which the schedule leaves the default one, and the action that it takes there. */
 export interface Mark {
   readonly cpu: number
   /** Operations of its program that this CPU had ended. */
   readonly operation: number
-  /** What comes next in it; null: whatever does. */
+  /** The next access or choice in it; null: any. */
   readonly next: string | null
   readonly action: number
 }

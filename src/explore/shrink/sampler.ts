@@ -1,6 +1,6 @@
 /**
- * Draws schedules until one fails in the wanted way: for shrinking, which asks often and briefly. The seed decides all
- * draws.
+ * The sampler of shrinking draws schedules until one fails in the wanted way. It is asked often and briefly. The seed
+ * decides all draws.
  */
 import { isSameFailure, type Finding } from '../../machine/engine/finding.js'
 import type { Budget } from './budget.js'

@@ -1,15 +1,19 @@
 /**
- * Probabilistic concurrency testing: CPUs have random priorities, the highest that can go on does, and at d - 1 random
- * points the one that is running falls below all others. A bug that needs d ordering constraints is found with
+ * Probabilistic concurrency testing. CPUs have random priorities, and the CPU with the highest runs. At d - 1 random
+ * _change points_ the CPU that runs falls below all others. A bug that needs d ordering constraints is found with
  * probability at least 1 / (n · k^(d-1)) in an execution of k points on n CPUs.
  *
  * Source: Burckhardt, Kothari, Musuvathi, Nagarakatti, "A Randomized Scheduler with Probabilistic Guarantees of Finding
- * Bugs", ASPLOS 2010. Departures: each execution draws its own depth, unless one is asked for; delivering an interrupt
- * is an action with a priority of its own; in most executions only accesses to some words count as points
- * (sharedWords.ts), which makes k several times smaller but proves nothing where those are not the words that matter; k
- * is the length of the longest measured execution or of any of them, since paths that end early would see few change
- * points; and an execution that goes on for several times the expected length becomes fair (fair.ts), since strict
- * priorities would let a CPU try in vain for ever.
+ * Bugs", ASPLOS 2010. Departures:
+ *
+ * - Each execution draws its own depth d, unless the user gives one.
+ * - The delivery of an interrupt is an action with a priority of its own.
+ * - In most executions, accesses to some words alone count as points (sharedWords.ts). That makes k several times
+ *   smaller, and the bound holds for those words only.
+ * - k is the length of the longest measured execution, or of one that is drawn: paths that end early would see few
+ *   change points of the longest.
+ * - An execution that is several times as long as expected becomes fair (fair.ts), since strict priorities would let a
+ *   CPU retry in vain for ever.
  */
 import { Prng } from '../../base/prng.js'
 import { placeOf, type Actions } from '../../machine/engine/actions.js'

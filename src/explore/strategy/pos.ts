@@ -1,12 +1,12 @@
 /**
- * Partial order sampling: each access that waits to be made has a random priority, the highest goes first, and those
- * that race with it draw again. Private steps of one CPU do not wear down the chance of another order, as they do when
+ * Partial order sampling. The next access of each CPU has a random priority, the access with the highest is made, and
+ * those that race with it draw again. Private steps of a CPU do not lower the chance of another order, as they do when
  * the next CPU is drawn at every step.
  *
  * Source: Yuan, Yang, Gu, "Partial Order Aware Concurrency Sampling", CAV 2018. Two accesses race when they go to the
- * same 8 bytes. An interrupt that can be delivered is an access to nothing. Departures: in most executions only
- * accesses to some words wait (sharedWords.ts), and all others are made at once; an execution that goes on for several
- * times the expected length becomes fair (fair.ts).
+ * same 8 bytes. An interrupt that can be delivered counts as an access to no word. Departures: in most executions
+ * accesses to some words alone have priorities (sharedWords.ts), and all others are made at once; an execution that is
+ * several times as long as expected becomes fair (fair.ts).
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'

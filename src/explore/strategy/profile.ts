@@ -91,7 +91,7 @@ interface Word {
   written: boolean
 }
 
-/** Another strategy, and what the execution under it is like. */
+/** Another strategy, and the measurements of the execution under it. */
 export class Measuring implements Strategy {
   readonly recorder: AccessCounts
   /** As in Lengths. */
@@ -133,11 +133,11 @@ class AccessCounts implements StepRecorder {
   }
 
   event(): void {
-    // The handler's accesses are what counts.
+    // The accesses of its handler count.
   }
 
   end(): void {
-    // Whoever measures adds it up.
+    // Measured.add() reads the counts.
   }
 }
 

@@ -1,8 +1,10 @@
 /**
- * Random walk over schedules. Uniform choice at every point is weak where a CPU has many private steps, so each
- * execution draws one of several odds of switching; the odds cover windows from one access to a whole operation. In
- * most executions a CPU is left only before accesses to some words (sharedWords.ts). An execution that goes on for
- * several times the expected length becomes fair (fair.ts).
+ * A random walk over schedules. At each point it leaves the CPU that runs with some probability, the _odds of
+ * switching_, and draws the next action among the others. Each execution draws its odds: even odds at every point are
+ * weak where a CPU has many private steps, and the odds drawn here cover windows from one access to a whole operation.
+ *
+ * Most executions leave a CPU only before accesses to some words (sharedWords.ts). An execution that is several times
+ * as long as expected becomes fair (fair.ts).
  */
 import { Prng } from '../../base/prng.js'
 import type { Actions } from '../../machine/engine/actions.js'

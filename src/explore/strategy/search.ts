@@ -25,9 +25,9 @@ export interface Search {
 }
 
 /**
- * A search that learns from its executions. What it does in a part of its space depends on nothing outside of it, so
- * that parts can be searched in other threads. Parts, what becomes of them, and all that there is to keep are plain
- * data; which, is the business of the search and of its SearchParts.
+ * A search that learns from its executions. The search of a part of its space depends on nothing outside of the part,
+ * so that other threads can search it. Parts, their results and the state of the search are plain data, whose form only
+ * the search and its SearchParts know.
  */
 export interface SystematicSearch extends Search {
   progress(): SearchProgress
@@ -35,17 +35,17 @@ export interface SystematicSearch extends Search {
   readonly complete: boolean
   /** A number of the next execution that is the same in every thread: see markOf(). */
   readonly mark: number
-  /** Where it stands, between two executions. */
+  /** Its state, between two executions. */
   keep(): object
-  /** Goes on where another one stood. */
+  /** Goes on from the state of another search. */
   goOn(kept: object): void
   /** Searches `part`, and nothing else, from here on. */
   begin(part: object): void
-  /** What became of that by now. */
+  /** The result of the part so far. */
   done(): object
 }
 
-/** A part by a name that no other has, and how to make it. */
+/** A part with a name that no other has. */
 export interface NamedPart {
   readonly name: string
   make(): object
@@ -57,14 +57,14 @@ export interface SearchParts {
   turn(): NamedPart | null
   /**
    * Parts that will be searched later, in that order, as far as that is known and for as long as `goesOn` says so.
-   * `doneOf`: what became of those that were.
+   * `doneOf`: the results of parts that were searched.
    */
   later(doneOf: (name: string) => object | undefined, goesOn: (part: NamedPart) => boolean): void
   /** Takes over the result of the part that turn() gives, as a whole or up to some execution. */
   take(done: object): void
-  /** What became of `part`, when it is searched on after `done`. */
+  /** The result of a part whose search went on after the result `done`, with the result `more`. */
   joined(done: object, more: object): object
-  /** `part` again, from where `done` has it. */
+  /** The rest of `part` after the result `done`. */
   goingOn(part: object, done: object): object
   /** Nothing more is to be searched in it. */
   isDone(done: object): boolean

@@ -1,7 +1,7 @@
 /**
- * Runs one CPU after the other: from `first` on, each CPU runs until it has ended or waits. Interrupts are delivered
- * when no CPU can go on. An execution in which a CPU retries for ever, because another CPU has not run yet, becomes
- * fair (fair.ts).
+ * A serial execution runs one CPU after the other: from `first` on, each CPU runs until it has ended or waits.
+ * Interrupts are delivered when no CPU can go on. An execution in which a CPU retries for ever, because another CPU has
+ * not run yet, becomes fair (fair.ts).
  */
 import { actionOf, ActionKind, FIRST_EVENT } from '../../machine/engine/actions.js'
 import type { SchedulePoint } from '../../machine/engine/controlled.js'

@@ -18,7 +18,7 @@ import type { Profile, SharedWord } from './profile.js'
  */
 const ANY = 1
 const SHARED = 5
-/** What share of the shared words is some, by equal chances; never fewer than SOME_LEAST, where there are as many. */
+/** Shares of the shared words that a part of them is, by equal chances; SOME_LEAST words at least, if there are. */
 const SOME = [1 / 2, 1 / 4, 1 / 8]
 const SOME_LEAST = 2
 

@@ -1,6 +1,6 @@
 /**
- * A strategy of `--strategy` as a row: its name, what it is, which options it has, and how it is made. Names, help,
- * checks of options and `racewalk list` derive from the rows (searches.ts lists them).
+ * A strategy of `--strategy` is a row: its name, its summary, its options and its constructor. Names, help, checks of
+ * options and `racewalk list` derive from the rows (searches.ts lists them).
  */
 import type { ControlledEngine, Strategy } from '../../machine/engine/controlled.js'
 import type { Profile } from './profile.js'

@@ -1,16 +1,18 @@
 /**
- * Uniform random walk: the next CPU is drawn in proportion to the accesses it has still to make, which makes all
- * interleavings equally likely; a CPU with many private steps does not have to win a coin for each of them. And its
- * selective form: only the accesses to a few words count. Which CPU makes the next of these is drawn in proportion to
- * those that each has still to make; who comes to one out of turn is held back; all else is a random walk around them.
+ * Uniform random walk. The next CPU is drawn in proportion to the accesses that it has still to make, so that all
+ * interleavings are equally likely: a CPU with many private steps does not have to win a coin for each of them.
  *
- * Each execution draws which: all accesses, or those to one, two or four of the words over which CPUs conflict, or to
- * all of them. How many accesses a CPU makes is what the measured executions had (Profile).
+ * In the _selective_ form, only the accesses to a few words count. The CPU that makes the next of these is drawn in
+ * proportion to those that each CPU has still to make. A CPU that comes to one out of turn is held back, and all other
+ * accesses are a random walk around them.
  *
- * Source: Zhao, Wolff, Mathur, Roychoudhury, "Selectively Uniform Concurrency Testing", ASPLOS 2025. Departures: its
- * words are drawn anew for each execution; the walk between the accesses that count draws its odds of switching; a CPU
- * that waits is not drawn, and if all others are held back for one that waits, the draw is made again; an interrupt is
- * one access.
+ * Each execution draws its form: all accesses count, or those to one, two, four or all of the words over which CPUs
+ * conflict. The measured executions tell how many accesses a CPU makes (Profile).
+ *
+ * Source: Zhao, Wolff, Mathur, Roychoudhury, "Selectively Uniform Concurrency Testing", ASPLOS 2025. Departures: each
+ * execution draws its own words; the walk between the accesses that count draws its odds of switching; a CPU that waits
+ * is not drawn, and the draw is repeated when all others are held back for a CPU that waits; an interrupt is one
+ * access.
  */
 import { lowestBit } from '../../base/bits.js'
 import { Prng } from '../../base/prng.js'

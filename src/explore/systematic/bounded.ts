@@ -1,13 +1,15 @@
 /**
- * Every schedule, those with the fewest preemptions first: all without one, then all with at most one, and so on. The
- * first finding has as few as any, and a bound that was gone through is a statement: nothing is found with so few.
+ * Iterative preemption bounding runs every schedule, those with the fewest preemptions first: all schedules without a
+ * preemption, then all with at most one, and so on. The first finding therefore has as few preemptions as any, and a
+ * bound that was searched to its end is a statement: no schedule with so few preemptions breaks a rule.
  *
- * A preemption is to leave a CPU that could go on, for another CPU or for an interrupt. A choice of the program or the
- * hardware other than the first costs as much. When a CPU cannot go on, who is next costs nothing, and all are tried.
+ * A _preemption_ is a switch away from a CPU that could go on, to another CPU or to an interrupt. A choice of the
+ * program or the hardware other than the first costs as much. A switch away from a CPU that cannot go on costs nothing,
+ * and each CPU and interrupt is tried in its place.
  *
  * Source: Musuvathi, Qadeer, "Iterative Context Bounding for Systematic Testing of Multithreaded Programs", PLDI 2007
- * (CHESS). Departure: each bound is gone through depth first, and the executions of smaller bounds are run again on the
- * way instead of being remembered. So memory holds the branches of one execution and no more, whatever the bound.
+ * (CHESS). Departure: each bound is searched depth first, and the executions of smaller bounds are run again on the way
+ * instead of being remembered. Memory therefore holds the branches of one execution, whatever the bound.
  */
 import { assert } from '../../base/assert.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'
@@ -22,16 +24,16 @@ export interface BoundedBranch {
   taken: number
   /** Ways to go; way 0 is the default. */
   readonly ways: number
-  /** What a way other than 0 costs: 0 or 1. */
+  /** Cost of a way other than 0: 0 or 1. */
   readonly cost: number
 }
 
 /** The schedules of one bound that begin alike. */
 export interface BoundedPart {
   readonly bound: number
-  /** How they begin: the ways taken, branch after branch. */
+  /** Their common beginning: the ways taken, branch after branch. */
   readonly way: readonly number[]
-  /** What an earlier search left of it: the branches that follow in its last execution. Null at the beginning. */
+  /** Rest of an earlier search: the branches that follow in its last execution. Null at the beginning. */
   readonly rest: readonly BoundedBranch[] | null
 }
 

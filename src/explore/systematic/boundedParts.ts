@@ -1,5 +1,6 @@
 /**
- * The parts of a search by bounds: a part is all schedules that begin with one way at one branch (bounded.ts).
+ * The parts of a search by bounds (bounded.ts). A part is all schedules that begin with the same ways at the same
+ * branches.
  */
 import { BoundedSearch, type BoundedBranch, type BoundedDone, type BoundedPart } from './bounded.js'
 import type { NamedPart, SearchParts } from '../strategy/search.js'

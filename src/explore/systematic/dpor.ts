@@ -1,7 +1,7 @@
 /**
- * Exhaustive search up to equivalence: optimal dynamic partial order reduction. Each execution is analysed for races
- * when it has ended; for each race, a sequence that begins with the second event in place of the first is planned at
- * the state before the first. Sleep sets keep what was explored from being explored again.
+ * Optimal dynamic partial order reduction searches all executions up to equivalence. Each execution is analysed for
+ * races when it has ended. For each race, a sequence that begins with the second event in place of the first is planned
+ * at the state before the first. Sleep sets keep explored sequences from being explored again.
  *
  * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction",
  * JACM 2017 (POPL 2014), algorithm Optimal-DPOR. Beyond it: an access that waits is one event, made when its condition
@@ -21,11 +21,11 @@
  * That takes away nothing within the bound, but with it go races from which others within the bound would have been
  * planned. So a state below which something was given up explores every action that is not asleep there; where nothing
  * was, the reduction is the optimal one. (Coons, Musuvathi, McKinley, "Bounded Partial-Order Reduction", OOPSLA 2013,
- * have the problem and another answer.) test/explore/preemptions.test.ts holds that against every schedule there is.
+ * have the problem and another answer.) test/explore/preemptions.test.ts compares the result with every schedule.
  *
- * What is explored below a state depends on the way there, on what is asleep there, and on nothing else. So a search
- * can be of such a part, and threads can have parts ahead of their turn (dporParts.ts). What a part would plan before
- * its own states is handed back.
+ * The executions below a state depend on the way to it and on the events that are asleep there, and on nothing else. A
+ * search can therefore be of such a part, and threads search parts ahead of their turn (dporParts.ts). Plans of a part
+ * for states before its own are handed back.
  */
 import { assert } from '../../base/assert.js'
 import { lowestBit } from '../../base/bits.js'
@@ -51,7 +51,7 @@ export interface DporPart {
   readonly way: readonly Node[]
   /** Steps that follow as they were planned, and beside which others may be planned. */
   readonly chain: number
-  /** What an earlier search left of the part; null at the beginning. */
+  /** Rest of an earlier search of the part; null at the beginning. */
   readonly rest: DporRest | null
 }
 
@@ -60,17 +60,17 @@ export interface DporRest {
   readonly nodes: readonly Node[]
   /** Those of them that are not the part's own: up to the last of the chain. */
   readonly outer: number
-  /** What is planned beside the first step of the part's own. */
+  /** Branches that are planned beside the first step of the part's own. */
   readonly planned: readonly Branch[]
 }
 
-/** What is to be planned in place of event `first`, before the part. */
+/** A sequence that is to be planned in place of event `first`, before the part. */
 export interface DporPlan {
   readonly first: number
   readonly sequence: readonly Effect[]
 }
 
-/** What became of a part. */
+/** The result of a part. */
 export interface DporDone {
   /** The chain could not be followed: nothing of this counts. */
   readonly off: boolean
@@ -162,12 +162,12 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     this.#plannedFirst().splice(0, Infinity, ...rest.planned)
   }
 
-  /** What is planned beside the first step of the part's own, if it came to that. */
+  /** Branches that are planned beside the first step of the part's own; none before that step. */
   #plannedFirst(): Branch[] {
     return this.#off ? [] : this.#tree.plannedAt(this.#outerEvents)
   }
 
-  /** What became of it by now. */
+  /** Its result so far. */
   done(): DporDone {
     const { explored, pruned, beyond, nodes } = this.#tree
     const from = base(this.#part.way)
@@ -284,7 +284,7 @@ export class DporSearch implements SystematicSearch, Strategy, Tracer {
     throw this.#pruneBehind()
   }
 
-  /** What is planned at the state at hand cannot be done; other branches of it may. */
+  /** The planned event is not possible at the state at hand; other branches of it may be. */
   #pruneBehind(): Pruned {
     this.#depth++
     return this.#prune()

@@ -1,9 +1,9 @@
 /**
- * The parts of a search up to equivalence: a part is all executions below a planned sequence (dpor.ts).
+ * The parts of a search up to equivalence (dpor.ts). A part is all executions below a planned sequence.
  *
- * A sequence to the end of a wakeup tree stays as it is until its turn: sequences that are added branch off to its
- * right. The actions that were explored to its left are asleep then, and their effects are known once they were
- * explored. So most planned sequences can be explored ahead of their turn; the others are explored when it comes.
+ * A sequence that leads to a leaf of a wakeup tree does not change before its turn, since sequences that are added
+ * branch off to its right. The actions to its left are asleep at its turn, and their effects are known once they were
+ * explored. Most planned sequences can therefore be explored ahead of their turn, and the others at it.
  */
 import { assert } from '../../base/assert.js'
 import { actionName } from '../../machine/engine/actions.js'
@@ -18,7 +18,7 @@ export class DporParts implements SearchParts {
   readonly #bound: number
   /** The last node, or all there is, is to be explored as it stands. */
   #begun = true
-  /** What was planned after its step cannot be followed: all of it is left to whoever explores it. */
+  /** The plan after its step cannot be followed: the part is left to a search that explores it as a whole. */
   #wrong = false
 
   constructor(preemptions: number | null) {
@@ -95,7 +95,7 @@ export class DporParts implements SearchParts {
   }
 
   /**
-   * What is after `before` and `last`; `chain`: steps that are planned after it, null for all that is planned there.
+   * The part after `before` and `last`; `chain`: steps that are planned after it, null for all plans there.
    */
   #part(before: readonly Node[], last: Node | null, chain: readonly Branch[] | null): NamedPart {
     const steps = (chain ?? []).map(({ event }) => event)

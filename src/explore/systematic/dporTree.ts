@@ -1,7 +1,7 @@
 /**
- * The tree of a search up to equivalence: the decisions of the execution at hand, and at the state before each of them
- * the actions that were explored, those that are asleep and those that are planned. It runs nothing (dpor.ts does), and
- * is plain data but for its methods.
+ * The tree of a search up to equivalence (dpor.ts). It has the decisions of the execution at hand, and at the state
+ * before each of them the actions that were explored, the actions that are asleep and the sequences that are planned.
+ * It runs nothing, and is plain data but for its methods.
  */
 import { actionsIn, masksWithout, type ActionMasks } from '../../machine/engine/actions.js'
 import { dependent, effectOf, unknownEffect, type Effect } from './effect.js'
@@ -20,7 +20,7 @@ export interface StepNode {
   proc: number
   /** Its step, as its first execution had it; null before. */
   event: Effect | null
-  /** What is planned after the step, beside what is being explored there. */
+  /** Sequences that are planned after the step, beside the one that is being explored. */
   next: Branch[]
   /** Processes whose step need not be explored here, as the event it would be. */
   readonly sleep: Sleeper[]
@@ -44,7 +44,7 @@ export type Node = StepNode | ChoiceNode
 /** Where the search stands, between two executions. */
 export interface TreeData {
   readonly nodes: readonly Node[]
-  /** What is planned beside the first event. */
+  /** Sequences that are planned beside the first event. */
   readonly first: readonly Branch[]
   /** Executions that were analysed, those given up as equivalent to others, and those given up because of the bound. */
   readonly explored: number
@@ -76,7 +76,7 @@ export class DporTree {
     while (this.nodes.length > decisions) if (this.nodes.pop()?.kind === 'step') this.steps.pop()
   }
 
-  /** What is asleep and planned at the state after the last event. */
+  /** Processes that are asleep and sequences that are planned at the state after the last event. */
   frontier(): { sleep: Sleeper[]; planned: Branch[] } {
     const last = this.steps[this.steps.length - 1]
     if (last === undefined) return { sleep: [], planned: [] }
@@ -84,7 +84,7 @@ export class DporTree {
     return { sleep: event === null ? [] : sleep.filter((other) => !dependent(other, event)), planned: next }
   }
 
-  /** What is planned beside the event that is being explored at state `at`. */
+  /** Sequences that are planned beside the event that is being explored at state `at`. */
   plannedAt(at: number): Branch[] {
     return at === 0 ? this.#first : (this.steps[at - 1] as StepNode).next
   }

@@ -1,6 +1,6 @@
 /**
- * The effect of an event: all that decides which other events depend on it. Plain data, so that plans are sent to
- * threads and stored in files.
+ * The effect of an event: all that decides which other events depend on it. Effects are plain data, so that plans are
+ * sent to threads and stored in files.
  */
 import { cpuOf, isInterrupt } from '../../machine/engine/actions.js'
 

@@ -1,16 +1,16 @@
 /**
- * The number of preemptions that the executions of a class need: the least number over all orders of their events that
- * are equivalent.
+ * The number of preemptions that the executions of a class need: the least number over all equivalent orders of their
+ * events.
  *
- * A preemption is to leave a CPU that could go on, for another CPU or for an interrupt; a choice other than the first
- * counts as one (as in bounded.ts). Of an execution that is not over, leaving a CPU after the last event that is known
- * of it does not count. So the number only grows while the execution does. Proof: take an order of the longer execution
- * with the fewest preemptions, and leave out the events that the shorter one does not have. What happens before an
- * event that is left is left too, so it is an order of the shorter one. Where it leaves a CPU after an event that is
- * not the last one of that CPU, the longer order leaves it there as well, since what comes next on the CPU comes later
- * in both; and if what comes next waits for a word, the stores to that word which were left out are not before it, so
- * it could go on in both or in neither. Hence giving up an execution that needs more than the bound gives up only what
- * needs more than the bound.
+ * A preemption is a switch away from a CPU that could go on, to another CPU or to an interrupt; a choice other than the
+ * first counts as one (as in bounded.ts). While an execution is not over, a switch away from a CPU after its last known
+ * event does not count. The number therefore only grows as the execution gets longer. Proof: take an order of the
+ * longer execution with the fewest preemptions, and drop the events that the shorter execution does not have. The
+ * shorter execution has every event that happens before one of its own, so the rest is an order of it. If that order
+ * switches away from a CPU after an event other than the last one of the CPU, the longer order does so too, since the
+ * next event of the CPU comes later in both. If that next event waits for a word, none of the dropped stores to the
+ * word is before it, so the CPU could go on in both orders or in neither. An execution that needs more preemptions than
+ * the bound can therefore be given up with all its continuations.
  */
 import { isGoOn, isInterrupt } from '../../machine/engine/actions.js'
 import type { Event, Trace } from './trace.js'
@@ -196,8 +196,8 @@ class Orders {
   }
 
   /**
-   * Of the events of one CPU: what each goes on with. An interrupt handler is one level deeper than what it comes
-   * into.
+   * The next event of the same coroutine, for each event of one CPU. An interrupt handler is one level deeper than the
+   * coroutine that it interrupts.
    */
   #follow(list: readonly number[], unmade: Event | undefined): void {
     const { events } = this.#trace
@@ -207,14 +207,14 @@ class Orders {
       const at = list[i] as number
       const event = events[at] as Event
       this.#goesOnWith[at] = byLevel[levelOf(event)] ?? null
-      // What comes later and deeper belongs to another handler.
+      // Later events that are deeper belong to another handler.
       byLevel.length = event.depth + 1
       if (isGoOn(event.proc)) byLevel[event.depth] = event
     }
   }
 }
 
-/** Of the coroutine that goes on after it: the program, or an interrupt handler. */
+/** Level of the coroutine that goes on after the event: the program, or an interrupt handler. */
 const levelOf = ({ depth, proc }: Event): number => depth + (isInterrupt(proc) ? 1 : 0)
 
 /** Events of each CPU that came, and the CPU of the last one. */

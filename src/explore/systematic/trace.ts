@@ -1,14 +1,14 @@
 /**
- * An execution as systematic search sees it: its events, which of them depend on each other, and the races among them.
+ * The trace of an execution, for systematic search: its events, the dependencies between them, and their races.
  *
- * An event is one step of a CPU: the access it was about to make and all that it does until its next one, or the moment
- * it takes an interrupt. Two events depend on each other when they are of one CPU, when both go to a word and one
- * writes it, or when one raises the interrupt that the other takes. Executions that order all dependent events alike
- * are equivalent.
+ * An _event_ is one step of a CPU, from an access to the next, or the moment at which the CPU takes an interrupt.
  *
- * What is seen of an event is its access and its stores. State that CPUs share without accesses (what oracles note
- * about frames, translations in TLBs that another CPU's instruction purges) is not: executions that differ in it alone
- * count as equivalent.
+ * Two events are _dependent_ when they are of one CPU, when both access a word and one writes it, or when one raises
+ * the interrupt that the other takes. Executions that order all dependent events alike are equivalent.
+ *
+ * The trace sees the access and the stores of an event. It does not see state that CPUs share without accesses: notes
+ * of oracles about frames, and translations in a TLB that another CPU's instruction purges. Executions that differ in
+ * such state alone count as equivalent.
  */
 import { lowestBit } from '../../base/bits.js'
 import { accessWidth, mayWrite } from '../../machine/cpu/access.js'
@@ -25,7 +25,7 @@ export interface Event extends Effect {
   readonly width: 0 | 4 | 8
   /** The two words at `addr` as it found them. */
   readonly before: readonly [number, number]
-  /** What it waited for; null when it could be made at any time. */
+  /** The condition that it waited for; null when it could be made at any time. */
   readonly until: WaitCondition | null
   readonly operand: number
   /** Whether its CPU took interrupts when it came, and whether its CPU could have gone on. */

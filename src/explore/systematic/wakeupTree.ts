@@ -1,6 +1,6 @@
 /**
- * A wakeup tree: sequences of events that still have to be explored from one state of an execution, as a tree whose
- * branches are kept in the order in which they came.
+ * A _wakeup tree_ holds the sequences of events that still have to be explored from one state of an execution. Its
+ * branches stay in the order in which they were added.
  *
  * Source: Abdulla, Aronis, Jonsson, Sagonas, "Source Sets: A Foundation for Optimal Dynamic Partial Order Reduction",
  * JACM 2017, section 7.

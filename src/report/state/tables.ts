@@ -13,7 +13,7 @@ import { entrySpan } from '../address.js'
 import { describeEntry, hex } from '../entry.js'
 import { NO_FRAMES, type Put } from './cell.js'
 
-/** What becomes of each table, and the entries of those that no address space leads to. */
+/** The state of each table, and the entries of tables that no address space leads to. */
 const TABLES = { group: 'tables', order: 1 << 20 }
 const UNLINKED = { group: 'not linked', order: TABLES.order + 1 }
 /** Address spaces that cannot lead to more tables than this are cut off: a broken tree may lead to itself. */

@@ -12,7 +12,7 @@ import type { Layout, Region } from '../machine/image/layout.js'
 /** Nothing is asked. */
 export const ANYONE = 0
 /** The guards of the word are asked. */
-export const ASK = 1
+const ASK = 1
 /** Nothing is asked of CPU n at PRIVATE + n, and of others what ASK says. */
 export const PRIVATE = 2
 const PRIVATE_MAX = 0xff

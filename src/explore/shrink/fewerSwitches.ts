@@ -4,9 +4,9 @@
  *
  * Source: delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002)
  * over _stretches_, runs of points of one CPU. A stretch that is left out is made up for at the end, where each CPU
- * goes on to its own end; a stretch that cannot go on is cut short. The length of a stretch is a number of points, which
- * changes when a CPU waits less than before. Delta debugging is therefore repeated over the named places at which the
- * schedule leaves the default one (rebased.ts). Each candidate is run.
+ * goes on to its own end; a stretch that cannot go on is cut short. The length of a stretch is a number of points,
+ * which changes when a CPU waits less than before. Delta debugging is therefore repeated over the named places at which
+ * the schedule leaves the default one (rebased.ts). Each candidate is run.
  */
 import { cpuOf, isGoOn } from '../../machine/engine/actions.js'
 import type { SchedulePoint, Strategy } from '../../machine/engine/controlled.js'

@@ -28,6 +28,7 @@ import {
   pteNone,
   ptePresent,
   pteProtnone,
+  pteSame,
   pteWrite,
 } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -125,7 +126,7 @@ export class FaultHandler extends FileFault {
   ): Step<number> {
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return 0
-    if ((yield* this.cpu.readOnce64(ptep)) !== pte) {
+    if (!pteSame((yield* this.cpu.readOnce64(ptep)) as PteWord, pte)) {
       yield* this.k.tables.pteUnmapUnlock(ptep)
       return 0
     }

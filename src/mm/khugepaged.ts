@@ -188,12 +188,20 @@ export class Khugepaged extends Part {
       else {
         const folio = yield* this.k.folios.compoundHead(this.k.memmap.page(ptePfn(pte)))
         yield* this.k.collapseScan.tallyPte(tally, pte, folio)
-        if (tally.result === Scan.succeed && !isListed(list, folio))
+        if (tally.result === Scan.succeed && !this.isListed(list, folio))
           tally.result = yield* this.isolateFolio(list, folio)
       }
       if (tally.result !== Scan.succeed) return tally.result
     }
     return tally.verdict()
+  }
+
+  /** Part of __collapse_huge_page_isolate(): only a large folio has more than one entry, and may be on the list. */
+  protected isListed(list: PhysAddr, folio: PhysAddr): boolean {
+    if (!this.k.folios.isLarge(folio)) return false
+    let at = peek32(list + PAGE.at.lruNext)
+    while (at !== 0 && at !== folio) at = peek32(at + PAGE.at.lruNext)
+    return at !== 0
   }
 
   /**
@@ -325,12 +333,6 @@ export class Khugepaged extends Part {
     yield* mms.mmapReadUnlock(mm)
     return allowed
   }
-}
-
-function isListed(list: PhysAddr, folio: PhysAddr): boolean {
-  let at = peek32(list + PAGE.at.lruNext)
-  while (at !== 0 && at !== folio) at = peek32(at + PAGE.at.lruNext)
-  return at !== 0
 }
 
 /** Results after which madvise_collapse() tries the next range. */

@@ -9,7 +9,7 @@
  * lock of a PTE table its entries. The PMD lock is taken before the PTE lock.
  */
 import { phys, type Pfn, type PhysAddr, type PteWord, type Table, type VirtAddr } from '../base/units.js'
-import { emptyEntry, entryTable, pmdBad, pmdLeaf, pmdNone, pmdPresent } from '../arch/entry.js'
+import { emptyEntry, entryTable, pmdBad, pmdLeaf, pmdNone, pmdPresent, pmdSame } from '../arch/entry.js'
 import { type UpperLevel, Level } from '../arch/level.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, poke32, poke64 } from '../machine/image/guarded.js'
@@ -185,7 +185,7 @@ export class PageTables extends Part {
   }
 
   protected *pmdUnchanged(pmdp: PhysAddr, pmd: PteWord): Step<boolean> {
-    return (yield* this.cpu.readOnce64(pmdp)) === pmd
+    return pmdSame((yield* this.cpu.readOnce64(pmdp)) as PteWord, pmd)
   }
 
   *pteUnmapUnlock(ptep: PhysAddr): Step<void> {

@@ -5,7 +5,7 @@
  * notification of shared files.
  */
 import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
-import { pteMkdirty, pteMkwrite, pteMkyoung, ptePfn, pteSpecial } from '../arch/entry.js'
+import { pteMkdirty, pteMkwrite, pteMkyoung, ptePfn, pteSame, pteSpecial } from '../arch/entry.js'
 import type { Step } from '../machine/engine/engine.js'
 import { peek32 } from '../machine/image/guarded.js'
 import { AnonFault } from './anonFault.js'
@@ -77,7 +77,7 @@ export abstract class WpFault extends AnonFault {
     const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
     const copy = prepared === 0 ? yield* this.allocCopy(ptePfn(pte)) : NO_PAGE
     const ptep = copy === NO_PAGE ? phys(0) : yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
-    const same = ptep !== 0 && (yield* this.cpu.readOnce64(ptep)) === pte
+    const same = ptep !== 0 && pteSame((yield* this.cpu.readOnce64(ptep)) as PteWord, pte)
     if (same) yield* this.replace(mm, vma, addr, ptep, old, this.k.memmap.page(copy), unshare)
     if (ptep !== 0) yield* this.k.tables.pteUnmapUnlock(ptep)
     if (copy !== NO_PAGE && !same) yield* this.k.folios.folioPut(this.k.memmap.page(copy), 1)

@@ -12,7 +12,7 @@ import type { Cpu } from '../../machine/cpu/cpu.js'
 import type { Step } from '../../machine/engine/engine.js'
 import { Level, type UpperLevel } from '../level.js'
 import type { ArchHost } from '../host.js'
-import { emptyEntry, pmdMkinvalid, pteAccessible, pteWrprotect, tableEntry } from '../entry.js'
+import { emptyEntry, pmdMkinvalid, pteAccessible, pteSame, pteWrprotect, tableEntry } from '../entry.js'
 
 export class PtOps {
   /** CONFIG_HAVE_MOVE_PMD: a pointer to a table may be moved to another entry. */
@@ -165,7 +165,7 @@ export class PtOps {
     for (;;) {
       const next = pteWrprotect(old)
       const seen = (yield* this.cpu.cmpxchg64(entry, old, next)) as PteWord
-      if (seen === old) return this.k.observer.entryChanged(this.cpu, level, mm, addr, entry, old, next)
+      if (pteSame(seen, old)) return this.k.observer.entryChanged(this.cpu, level, mm, addr, entry, old, next)
       old = seen
     }
   }
@@ -179,7 +179,7 @@ export class PtOps {
     dirty: boolean,
   ): Step<boolean> {
     const old = (yield* this.cpu.readOnce64(entry)) as PteWord
-    if (old === next) return false
+    if (pteSame(old, next)) return false
     if (dirty) yield* this.exchange(level, this.k.mmOf(vma), addr, entry, next)
     return true
   }

@@ -11,9 +11,29 @@ import { peek32 } from '../../machine/image/guarded.js'
 import { Level } from '../../arch/level.js'
 import { MM_CONTEXT } from '../../arch/context.js'
 import { Mmu } from '../../arch/generic/mmu.js'
-import { entryTable, PAGE_ACCESSED, PAGE_DIRTY, PAGE_PRESENT, PAGE_PTE, PAGE_READ, PAGE_WRITE, ptePfn } from './pte.js'
+import {
+  entryTable,
+  PAGE_ACCESSED,
+  PAGE_DIRTY,
+  PAGE_PRESENT,
+  PAGE_PTE,
+  PAGE_READ,
+  PAGE_WRITE,
+  ptePfn,
+  pteSame,
+} from './pte.js'
 
 const FAULT = phys(0)
+
+// Unexported, and applied within asUintN(): so V8 keeps entries in machine words (isa/x86_64/pte.ts).
+const asUintN = BigInt.asUintN
+const PRESENT = PAGE_PRESENT
+const LEAF = PAGE_PTE
+const LOADABLE = PAGE_READ
+const STORABLE = PAGE_READ | PAGE_WRITE
+const WRITE = PAGE_WRITE
+const LOADED = PAGE_ACCESSED
+const STORED = PAGE_ACCESSED | PAGE_DIRTY
 
 export class PowerpcMmu extends Mmu {
   protected override *walk(mm: number, addr: VirtAddr, vpn: number, write: boolean): Step<PhysAddr> {
@@ -26,22 +46,27 @@ export class PowerpcMmu extends Mmu {
       const at = phys(table + index * 8)
       const entry = (yield* this.cpu.readOnce64(at)) as PteWord
       observer.tableWalked(this.cpu, level, at)
-      if ((entry & PAGE_PRESENT) === 0n) return FAULT
-      if ((entry & PAGE_PTE) === 0n) {
+      if (asUintN(64, entry & PRESENT) === 0n) return FAULT
+      if (asUintN(64, entry & LEAF) === 0n) {
         table = memmap.table(entryTable(entry))
         level--
         continue
       }
-      if ((entry & PAGE_READ) === 0n || (write && (entry & PAGE_WRITE) === 0n)) return FAULT
-      const marked = entry | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
+      if (!permits(entry, write)) return FAULT
+      const used = (write ? asUintN(64, entry | STORED) : asUintN(64, entry | LOADED)) as PteWord
       // Changed since it was read: look again.
-      if (marked !== entry && (yield* this.cpu.cmpxchg64(at, entry, marked)) !== entry) continue
+      if (!pteSame(used, entry) && !pteSame((yield* this.cpu.cmpxchg64(at, entry, used)) as PteWord, entry)) continue
       return this.fill(mm, vpn, entry, level === Level.pmd ? geo.hpagePmdNr : 1, stamp, write)
     }
   }
 
   protected fill(mm: number, vpn: number, entry: PteWord, pages: number, stamp: number, write: boolean): PhysAddr {
-    const flags = ((entry & PAGE_WRITE) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
+    const flags = (asUintN(64, entry & WRITE) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
     return this.k.tlbs[this.cpu.id]?.fill(vpn - (vpn % pages), ptePfn(entry), pages, flags, stamp, mm) ?? FAULT
   }
+}
+
+/** What the walker asks of a leaf. */
+function permits(entry: PteWord, write: boolean): boolean {
+  return write ? asUintN(64, entry & STORABLE) === STORABLE : asUintN(64, entry & LOADABLE) === LOADABLE
 }

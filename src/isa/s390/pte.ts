@@ -103,7 +103,7 @@ export function pteModify(pte: PteWord, prot: bigint): PteWord {
   return next as PteWord
 }
 
-export const pteNone = (pte: PteWord): boolean => pte === PTE_EMPTY
+export const pteNone = (pte: PteWord): boolean => pteSame(pte, PTE_EMPTY)
 export const ptePresent = (pte: PteWord): boolean => has(pte, PAGE_PRESENT)
 export const pteProtnone = (pte: PteWord): boolean => asUintN(64, pte & 0x11n) === 0x1n
 export const pteWrite = (pte: PteWord): boolean => has(pte, PAGE_WRITE)
@@ -166,7 +166,7 @@ export function pmdModify(pmd: PteWord, prot: bigint, _hpagePmdNr: number): PteW
 export const pmdMkinvalid = (pmd: PteWord, _hpagePmdNr: number): PteWord =>
   asUintN(64, pmd | SEGMENT_INVALID) as PteWord
 
-export const pmdNone = (pmd: PteWord): boolean => pmd === PMD_EMPTY
+export const pmdNone = (pmd: PteWord): boolean => pteSame(pmd, PMD_EMPTY)
 export const pmdPresent = (pmd: PteWord): boolean => has(pmd, SEGMENT_PRESENT)
 export const pmdLeaf = (pmd: PteWord): boolean => asUintN(64, pmd & 0x401n) === 0x401n
 export const pmdTransHuge = pmdLeaf

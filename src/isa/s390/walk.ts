@@ -32,6 +32,14 @@ import { S390_CPU_STATE } from './cpuState.js'
 
 const FAULT = phys(0)
 
+// Unexported, and applied within asUintN(): so V8 keeps entries in machine words (isa/x86_64/pte.ts).
+const asUintN = BigInt.asUintN
+const UPPER_INVALID = REGION_INVALID
+const UPPER_PROTECT = SEGMENT_PROTECT
+const INVALID = PAGE_INVALID
+const LARGE = PAGE_LARGE
+const PROTECT = PAGE_PROTECT
+
 export class S390Mmu extends Mmu {
   /** Of s390 enable_sacf_uaccess(). IRQs are off against an interrupt that changes the registers in between. */
   override *userAccessBegin(): Step<void> {
@@ -77,14 +85,14 @@ export class S390Mmu extends Mmu {
     let table = peek32(area + S390_CPU_STATE.at.asceTop)
     let level = peek32(area + S390_CPU_STATE.at.asceLevel)
     if (mm === 0 || addr >= geo.upperSize(level) * geo.ptrsPerTable) return FAULT // ASCE-type exception
-    let protectedAbove = 0n
+    let protectedAbove = false
     for (; ; level--) {
       const at = phys(table + geo.upperIndex(level, addr) * 8)
       const entry = (yield* this.cpu.readOnce64(at)) as PteWord
       observer.tableWalked(this.cpu, level, at)
-      if ((entry & REGION_INVALID) !== 0n) return FAULT
+      if (asUintN(64, entry & UPPER_INVALID) !== 0n) return FAULT
       if (tableType(entry) !== level) this.specification(addr, at, `the entry says level ${tableType(entry)}`)
-      protectedAbove |= entry & SEGMENT_PROTECT
+      protectedAbove ||= asUintN(64, entry & UPPER_PROTECT) !== 0n
       if (level === Level.pmd && pmdLeaf(entry))
         return this.fill(mm, vpn, pmdPfn(entry, geo.hpagePmdNr), geo.hpagePmdNr, protectedAbove, stamp, write)
       table = memmap.table(entryTable(entry))
@@ -93,9 +101,9 @@ export class S390Mmu extends Mmu {
     const at = phys(table + geo.pteIndex(addr) * 8)
     const pte = (yield* this.cpu.readOnce64(at)) as PteWord
     observer.tableWalked(this.cpu, Level.pte, at)
-    if ((pte & PAGE_INVALID) !== 0n) return FAULT
-    if ((pte & PAGE_LARGE) !== 0n) this.specification(addr, at, 'bit 52 of a valid PTE is set')
-    return this.fill(mm, vpn, ptePfn(pte), 1, protectedAbove | (pte & PAGE_PROTECT), stamp, write)
+    if (asUintN(64, pte & INVALID) !== 0n) return FAULT
+    if (asUintN(64, pte & LARGE) !== 0n) this.specification(addr, at, 'bit 52 of a valid PTE is set')
+    return this.fill(mm, vpn, ptePfn(pte), 1, protectedAbove || asUintN(64, pte & PROTECT) !== 0n, stamp, write)
   }
 
   protected fill(
@@ -103,11 +111,11 @@ export class S390Mmu extends Mmu {
     vpn: number,
     pfn: number,
     pages: number,
-    isProtected: bigint,
+    isProtected: boolean,
     stamp: number,
     write: boolean,
   ): PhysAddr {
-    const flags = isProtected === 0n ? TLB_WRITE | TLB_DIRTY : 0
+    const flags = isProtected ? 0 : TLB_WRITE | TLB_DIRTY
     const first = vpn - (vpn % pages)
     const at = this.k.tlbs[this.cpu.id]?.fill(first, pfn, pages, flags, stamp, mm) ?? FAULT
     return write && flags === 0 ? FAULT : at

@@ -192,9 +192,10 @@ const FLUSH_ON_CHANGE = (1n << 63n) | 0x19en
  * present. The accessed bit does not count: a TLB that keeps it only delays the next setting.
  */
 export function pteNeedsFlush(old: PteWord, pte: PteWord): boolean {
-  if ((old & 1n) === 0n) return false
-  const changed = old ^ pte
-  return (changed & old & FLUSH_ON_CLEAR) !== 0n || (changed & FLUSH_ON_CHANGE) !== 0n
+  if (asUintN(64, old & 1n) === 0n) return false
+  const changed = asUintN(64, old ^ pte)
+  const lost = asUintN(64, changed & old)
+  return asUintN(64, lost & FLUSH_ON_CLEAR) !== 0n || asUintN(64, changed & FLUSH_ON_CHANGE) !== 0n
 }
 
 // ---- pmd: what differs from a pte

@@ -23,7 +23,17 @@ import {
   PAGE_USER,
   pmdPfn,
   ptePfn,
+  pteSame,
 } from './pte.js'
+
+// Unexported, and applied within asUintN(): so V8 keeps entries in machine words (pte.ts).
+const asUintN = BigInt.asUintN
+const LOADABLE = PAGE_PRESENT | PAGE_USER
+const STORABLE = LOADABLE | PAGE_RW
+const RW = PAGE_RW
+const PSE = PAGE_PSE
+const LOADED = PAGE_ACCESSED
+const STORED = PAGE_ACCESSED | PAGE_DIRTY
 
 export class X86Mmu extends Mmu {
   /**
@@ -46,13 +56,13 @@ export class X86Mmu extends Mmu {
     const stamp = this.cpu.clock
     const leafp = phys(table + this.k.geo.pteIndex(addr) * 8)
     for (;;) {
-      const leaf = yield* this.cpu.readOnce64(leafp)
+      const leaf = (yield* this.cpu.readOnce64(leafp)) as PteWord
       this.k.observer.tableWalked(this.cpu, Level.pte, leafp)
       if (!usable(leaf, write)) return phys(0)
-      const marked = leaf | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
-      if (marked !== leaf && (yield* this.cpu.cmpxchg64(leafp, leaf, marked)) !== leaf) continue
-      const flags = ((marked & PAGE_RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
-      return this.k.tlbs[this.cpu.id]?.fill(vpn, ptePfn(leaf as PteWord), 1, flags, stamp, mm) ?? phys(0)
+      const used = (write ? asUintN(64, leaf | STORED) : asUintN(64, leaf | LOADED)) as PteWord
+      if (!pteSame(used, leaf) && !pteSame((yield* this.cpu.cmpxchg64(leafp, leaf, used)) as PteWord, leaf)) continue
+      const flags = (asUintN(64, leaf & RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
+      return this.k.tlbs[this.cpu.id]?.fill(vpn, ptePfn(leaf), 1, flags, stamp, mm) ?? phys(0)
     }
   }
 
@@ -61,30 +71,30 @@ export class X86Mmu extends Mmu {
     // The translation is as old as the walk's first read: an oracle that compares times needs the earlier end.
     const stamp = this.cpu.clock
     const pgdp = phys(peek32(mm + MM_CONTEXT.at.pgd) + geo.pgdIndex(addr) * 8)
-    const pgd = yield* this.cpu.readOnce64(pgdp)
+    const pgd = (yield* this.cpu.readOnce64(pgdp)) as PteWord
     observer.tableWalked(this.cpu, Level.pgd, pgdp)
     if (!usable(pgd, write)) return phys(0)
-    const pudp = phys(memmap.table(entryTable(pgd as PteWord)) + geo.pudIndex(addr) * 8)
-    const pud = yield* this.cpu.readOnce64(pudp)
+    const pudp = phys(memmap.table(entryTable(pgd)) + geo.pudIndex(addr) * 8)
+    const pud = (yield* this.cpu.readOnce64(pudp)) as PteWord
     observer.tableWalked(this.cpu, Level.pud, pudp)
     if (!usable(pud, write)) return phys(0)
-    const pmdp = phys(memmap.table(entryTable(pud as PteWord)) + geo.pmdIndex(addr) * 8)
+    const pmdp = phys(memmap.table(entryTable(pud)) + geo.pmdIndex(addr) * 8)
     for (;;) {
-      const pmd = yield* this.cpu.readOnce64(pmdp)
+      const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
       observer.tableWalked(this.cpu, Level.pmd, pmdp)
       if (!usable(pmd, write)) return phys(0)
-      const huge = (pmd & PAGE_PSE) !== 0n
-      const leafp = huge ? pmdp : phys(memmap.table(entryTable(pmd as PteWord)) + geo.pteIndex(addr) * 8)
-      const leaf = huge ? pmd : yield* this.cpu.readOnce64(leafp)
+      const huge = asUintN(64, pmd & PSE) !== 0n
+      const leafp = huge ? pmdp : phys(memmap.table(entryTable(pmd)) + geo.pteIndex(addr) * 8)
+      const leaf = huge ? pmd : ((yield* this.cpu.readOnce64(leafp)) as PteWord)
       if (!huge) observer.tableWalked(this.cpu, Level.pte, leafp)
       if (!usable(leaf, write)) return phys(0)
-      const marked = leaf | PAGE_ACCESSED | (write ? PAGE_DIRTY : 0n)
-      if (marked !== leaf && (yield* this.cpu.cmpxchg64(leafp, leaf, marked)) !== leaf) continue
-      const flags = ((marked & PAGE_RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
+      const used = (write ? asUintN(64, leaf | STORED) : asUintN(64, leaf | LOADED)) as PteWord
+      if (!pteSame(used, leaf) && !pteSame((yield* this.cpu.cmpxchg64(leafp, leaf, used)) as PteWord, leaf)) continue
+      const flags = (asUintN(64, leaf & RW) !== 0n ? TLB_WRITE : 0) | (write ? TLB_DIRTY : 0)
       const pages = huge ? geo.hpagePmdNr : 1
-      const pfn = huge ? pmdPfn(leaf as PteWord, geo.hpagePmdNr) : ptePfn(leaf as PteWord)
+      const pfn = huge ? pmdPfn(leaf, geo.hpagePmdNr) : ptePfn(leaf)
       const first = vpn - (vpn % pages)
-      if (!huge) this.remember(addr, memmap.table(entryTable(pmd as PteWord)), mm)
+      if (!huge) this.remember(addr, memmap.table(entryTable(pmd)), mm)
       return this.k.tlbs[this.cpu.id]?.fill(first, pfn, pages, flags, stamp, mm) ?? phys(0)
     }
   }
@@ -96,6 +106,5 @@ export class X86Mmu extends Mmu {
 
 /** Present, for users, and writable if need be: what the walker asks of an entry at any level. */
 function usable(entry: bigint, write: boolean): boolean {
-  const needed = PAGE_PRESENT | PAGE_USER | (write ? PAGE_RW : 0n)
-  return (entry & needed) === needed
+  return write ? asUintN(64, entry & STORABLE) === STORABLE : asUintN(64, entry & LOADABLE) === LOADABLE
 }

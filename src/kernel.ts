@@ -11,6 +11,9 @@ export { defineBug, defineMutant } from './bug/bug.js'
 export type { Bug } from './bug/bug.js'
 export { definePatch } from './bug/patch.js'
 export type { Patch, PatchParts } from './bug/patch.js'
+export { defineOp, field } from './program/defineOp.js'
+export type { MakeOp } from './program/defineOp.js'
+export type { Task } from './program/task.js'
 export { MAINLINE } from './subsystem/index.js'
 
 // ---- units, and the word that makes a function a kernel function

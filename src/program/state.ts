@@ -2,6 +2,7 @@
  * The state of programs in the image: registers, pages they hold, counts of operations, slots for processes, litmus
  * words.
  */
+import { UsageError } from '../base/errors.js'
 import { phys, type PhysAddr } from '../base/units.js'
 import type { Layout } from '../machine/image/layout.js'
 import { laboratory } from '../machine/image/guard.js'
@@ -48,11 +49,29 @@ export const LITMUS = struct('word', 64, {
 /** RCU readers of litmus tests, see litmusRcu.ts. */
 const READER = struct('reader', 64, { sections: [0, 4, laboratory] })
 
+/** Words for operations of users' modules, each with a line of its own: of 32 bits, and from byte 32 on of 64. */
+const OWN = struct('own', 64, {
+  value: [0, 4, laboratory],
+  word1: [4, 4, laboratory],
+  word2: [8, 4, laboratory],
+  word3: [12, 4, laboratory],
+  word4: [16, 4, laboratory],
+  word5: [20, 4, laboratory],
+  word6: [24, 4, laboratory],
+  word7: [28, 4, laboratory],
+  wide0: [32, 8, laboratory],
+  wide1: [40, 8, laboratory],
+  wide2: [48, 8, laboratory],
+  wide3: [56, 8, laboratory],
+})
+const OWN_WORDS = 64
+
 export interface ProgramRegions {
   readonly cpus: PhysAddr
   readonly slots: PhysAddr
   readonly words: PhysAddr
   readonly readers: PhysAddr
+  readonly own: PhysAddr
 }
 
 export function placeProgramRegions(layout: Layout, cpuCount: number): ProgramRegions {
@@ -61,6 +80,7 @@ export function placeProgramRegions(layout: Layout, cpuCount: number): ProgramRe
     slots: layout.add('slot', SLOT, SLOTS),
     words: layout.add('word', LITMUS, LITMUS_WORDS),
     readers: layout.add('reader', READER, cpuCount),
+    own: layout.add('own', OWN, OWN_WORDS),
   }
 }
 
@@ -69,3 +89,9 @@ export const programCpu = (regions: ProgramRegions, cpu: number): PhysAddr =>
 export const slotAt = (regions: ProgramRegions, slot: number): PhysAddr => phys(regions.slots + slot * SLOT.size)
 export const wordAt = (regions: ProgramRegions, word: number): PhysAddr => phys(regions.words + word * LITMUS.size)
 export const readerAt = (regions: ProgramRegions, cpu: number): PhysAddr => phys(regions.readers + cpu * READER.size)
+
+/** Word `n` of users' modules. Throws UsageError for one that there is not. */
+export function ownWordAt(regions: ProgramRegions, n: number): PhysAddr {
+  if (Number.isInteger(n) && n >= 0 && n < OWN_WORDS) return phys(regions.own + n * OWN.size)
+  throw new UsageError(`ownWord(${n})`, `operations of one's own have words 0 to ${OWN_WORDS - 1}`)
+}

@@ -15,7 +15,7 @@ import type { Pick } from './fields.js'
 import { Litmus } from './litmus.js'
 import type { Op } from './op.js'
 import type { Sections } from './sections.js'
-import { HELD_MAX, LITMUS, PROGRAM_CPU, programCpu, slotAt, wordAt, type ProgramRegions } from './state.js'
+import { HELD_MAX, LITMUS, PROGRAM_CPU, ownWordAt, programCpu, slotAt, wordAt, type ProgramRegions } from './state.js'
 
 /** Hears which operations a program comes to, and what it chooses. */
 export interface ProgramListener {
@@ -73,6 +73,11 @@ export class Task extends Part {
 
   word(word: number): PhysAddr {
     return wordAt(this.#regions, word)
+  }
+
+  /** Word `n` of those that operations of users' modules have, with 64 bytes: 0 to 63. */
+  ownWord(n: number): PhysAddr {
+    return ownWordAt(this.#regions, n)
   }
 
   // ---- time -------------------------------------------------------------------------------------------------------

@@ -37,12 +37,18 @@ export function compile(file: string, purpose: Purpose): CompiledModule {
     program.getSyntacticDiagnostics().map((diagnostic) => said(ts, diagnostic)),
   )
   const complaints = ts.getPreEmitDiagnostics(program).map((diagnostic) => said(ts, diagnostic))
-  const broken = purpose === 'kernel' ? sources.flatMap((source) => kernelRules(ts, program, source)) : []
+  const broken = sources
+    .filter(({ text }) => isKernelCode(ts, text, purpose))
+    .flatMap((source) => kernelRules(ts, program, source))
   refuse(file, [...complaints, ...broken])
   const paths = new Set(sources.map(({ fileName }) => fileName))
   const units = sources.map((source) => unitOf(ts, source, paths, purpose))
   return { file, hash: hashOf(sources.map(({ text }) => text)), units }
 }
+
+/** A scenario is plain data, but for files that define operations, with what racewalk/kernel has for that. */
+const isKernelCode = (ts: TypeScript, text: string, purpose: Purpose): boolean =>
+  purpose === 'kernel' || ts.preProcessFile(text).importedFiles.some(({ fileName }) => fileName === 'racewalk/kernel')
 
 /** 12 hexadecimal digits that change with any of `texts`. */
 function hashOf(texts: readonly string[]): string {
@@ -131,7 +137,8 @@ function unitOf(ts: TypeScript, source: ts.SourceFile, own: ReadonlySet<string>,
   const packages = names.filter((name) => !imports.some(([imported]) => imported === name))
   const places = placesOf(path, map)
   const lowered = (form: 'controlled' | 'free'): string => lowerForLoad(code, places, form)
-  const forms =
-    purpose === 'scenario' ? { controlled: code } : { controlled: lowered('controlled'), free: lowered('free') }
+  const forms = isKernelCode(ts, text, purpose)
+    ? { controlled: lowered('controlled'), free: lowered('free') }
+    : { controlled: code, free: code }
   return { path, imports: Object.fromEntries(imports), packages, forms, map }
 }

@@ -19,7 +19,7 @@ export interface Unit {
   readonly imports: Readonly<Record<string, string>>
   /** Names of packages that it imports. */
   readonly packages: readonly string[]
-  /** Bodies of CommonJS modules; a scenario has the controlled form only. */
+  /** Bodies of CommonJS modules; the forms of plain data are the same. */
   readonly forms: Readonly<Partial<Record<Form, string>>>
   /** Source map, version 3, from either form to the user's lines. */
   readonly map: string

@@ -13,6 +13,7 @@ import { checkBug, checkPatch } from './check.js'
 import type { CompiledModule, Purpose } from './compiled.js'
 import { compile } from './compile.js'
 import { evaluate } from './evaluate.js'
+import { definingOperations } from './ownOperations.js'
 import { setOrigin, type Origin } from './origin.js'
 import { shown } from './places.js'
 import { surfacesOf, type Surfaces } from './surfaces.js'
@@ -67,7 +68,7 @@ export function loaded<T extends object>(
   check: (value: unknown, module: CompiledModule) => T,
 ): T {
   const key = `${origin.file} ${origin.hash}`
-  const value = check(values.get(key) ?? evaluate(module, surfaces), module)
+  const value = check(values.get(key) ?? definingOperations(origin.path, () => evaluate(module, surfaces)), module)
   values.set(key, value)
   setOrigin(value, origin)
   return value

@@ -35,13 +35,14 @@ class CpuThread implements CpuControl {
     this.#close = close
   }
 
-  async boot({ memory, config, cpu, change, seed }: CpuBoot): Promise<void> {
+  async boot({ memory, config, cpu, change, operations, seed }: CpuBoot): Promise<void> {
     const machine = new Machine(config, memory)
     if (this.#perturbed)
       this.#engine = new PerturbEngine(seed, cpu, phys(machine.regions.cpus.cpus + cpu * CPU_AREA.size))
     this.#machine = machine
     // Loaded by those who need it: the bugs, and what looks them up, are a third of a thread's start.
     const chosen = change === null ? null : await (await import('./change.js')).changeOf(change)
+    if (operations !== null) await (await import('../module/ownOperations.js')).loadOwnOperations(operations)
     this.#cpu = machine.makeCpu(cpu, this.#engine, chosen)
   }
 

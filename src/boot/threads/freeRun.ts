@@ -17,6 +17,7 @@ import type { MachineConfig } from '../config.js'
 import { CpuThreads } from './cpuThreads.js'
 import { Machine, type FileSpec } from '../machine.js'
 import { blame } from '../module/blame.js'
+import { ownOperationsIn } from '../module/ownOperations.js'
 import type { ChangeOrder, CpuEnd, CpuReport } from './protocol.js'
 import { cpuWorkerUrl } from './spawn.js'
 import { Watch, type Progress, type Stopped, type Watched } from './watch.js'
@@ -119,7 +120,8 @@ async function runThreads(machine: Machine, change: ChangeOrder | null, options:
   const watch = new Watch(machine, watchOptions(options))
   const { cpus } = machine.config
   const threads = options.threads ?? new CpuThreads(cpus, options.entry ?? cpuWorkerUrl(perturb))
-  const order = { config: machine.config, memory: machine.memory, change, seed }
+  const operations = ownOperationsIn(options.programs)
+  const order = { config: machine.config, memory: machine.memory, change, operations, seed }
   let watched: Watched = { seconds: 0, stopped: 'fault', stall: null, fault: null, panicBy: -1 }
   try {
     await threads.all(cpus, (cpu, id) => cpu.boot({ ...order, cpu: id }))

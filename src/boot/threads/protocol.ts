@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Finding } from '../../machine/engine/finding.js'
 import type { Mismatch } from '../../program/interpret.js'
 import type { Program } from '../../program/op.js'
+import type { OwnOperations } from '../module/ownOperations.js'
 import type { MachineConfig } from '../config.js'
 
 /** Handed to a pool thread; the thread serves CpuControl on `port` until close(). */
@@ -28,6 +29,8 @@ export interface CpuBoot {
   readonly config: MachineConfig
   readonly cpu: number
   readonly change: ChangeOrder | null
+  /** Operations of users' modules that programs have; null for none. */
+  readonly operations: OwnOperations | null
   readonly seed: number
 }
 

@@ -78,6 +78,7 @@ const KERNEL = {
   tableFree: 'rcu',
   thp: 'always',
   failNowait: 0,
+  readAhead: 0,
   ptReclaim: false,
   perVmaLock: false,
   maxMapCount: 65_530,

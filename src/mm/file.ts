@@ -2,8 +2,8 @@
  * Files and shared memory, as far as mappings need them: a page cache indexed by page offset.
  *
  * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup(), mm/vmscan.c __remove_mapping() (v6.12). Left
- * out: truncation, writeback, read-ahead that nobody asks for, and large folios; but for fault-around, lookups are done
- * under the i_pages lock instead of lockless. A cached page stays until its file goes or reclaim takes it (reclaim.ts).
+ * out: truncation, writeback and large folios; but for fault-around, lookups are done under the i_pages lock instead of
+ * lockless. A cached page stays until its file goes or reclaim takes it (reclaim.ts).
  *
  * The contents of a file are made up from its number and the page offset, so that a page from elsewhere shows.
  */
@@ -17,7 +17,7 @@ import { lockdepAssertHeld, spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
 import { FILE, SYSV_SEGMENT, VMA } from './mmStruct.js'
-import { NO_PAGE, PAGE, PG_DIRTY, PG_LOCKED, PG_LRU, PG_UPTODATE } from './page.js'
+import { NO_PAGE, PAGE, PG_DIRTY, PG_LOCKED, PG_LRU, PG_READAHEAD, PG_UPTODATE } from './page.js'
 
 const NO_FILE = phys(0)
 
@@ -155,34 +155,23 @@ export class Files extends Part {
     this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     const file = phys(peek32(vma + VMA.at.file))
     if (pgoff >= peek32(file + FILE.at.pages)) return phys(0)
-    return yield* this.pageOrRead(file, pgoff)
+    return yield* this.pageOrRead(file, pgoff, 0)
   }
 
-  /** Part of filemap_fault(): the page, which is read if it is not cached; 0 without memory. */
-  protected *pageOrRead(file: PhysAddr, index: number): Step<PhysAddr> {
+  /**
+   * Part of filemap_fault() and read_pages(): the page, referenced, which is read with `flags` if it is not cached; 0
+   * without memory.
+   */
+  *pageOrRead(file: PhysAddr, index: number, flags: number): Step<PhysAddr> {
     const cached = yield* this.filemapGetPage(file, index, phys(0))
     if (cached !== 0) return cached
     const pfn = yield* this.k.pages.allocPage(FrameKind.data)
     if (pfn === NO_PAGE) return phys(0)
-    yield* this.readPage(file, index, pfn)
+    yield* this.readPage(file, index, pfn, flags)
     const page = this.k.memmap.page(pfn)
     const winner = yield* this.filemapGetPage(file, index, page)
     if (winner !== page) yield* this.k.folios.folioPut(page, 1)
     return winner
-  }
-
-  /**
-   * force_page_cache_readahead(): reads pages `first` … `first` + `count` - 1 into the cache, as far as the file and
-   * memory reach. Shared memory has nothing to read them from.
-   */
-  *forcePageCacheReadahead(file: PhysAddr, first: number, count: number): Step<void> {
-    if (peek32(file + FILE.at.zeroed) !== 0) return
-    const end = Math.min(first + count, peek32(file + FILE.at.pages))
-    for (let index = first; index < end; index++) {
-      const page = yield* this.pageOrRead(file, index)
-      if (page === 0) return
-      yield* this.k.folios.folioPut(page, 1)
-    }
   }
 
   /**
@@ -197,12 +186,18 @@ export class Files extends Part {
       if (folio === 0) continue
       // Reclaim takes a page out of the cache under its lock: locked and still in the cache, it stays.
       if (yield* folios.folioTrylock(folio)) {
-        if ((yield* this.isCached(file, index, folio)) && (yield* folios.testFlag(folio, PG_UPTODATE))) return folio
+        if ((yield* this.isCached(file, index, folio)) && (yield* this.isReady(folio))) return folio
         yield* folios.folioUnlock(folio)
       }
       yield* folios.folioPut(folio, 1)
     }
     return phys(0)
+  }
+
+  /** Part of next_uptodate_folio(): a page that is to start a read-ahead is left to a fault of its own. */
+  protected *isReady(folio: PhysAddr): Step<boolean> {
+    const flags = yield* this.cpu.readOnce32(phys(folio + PAGE.at.flags))
+    return (flags & (PG_UPTODATE | PG_READAHEAD)) === PG_UPTODATE
   }
 
   /** filemap_get_entry(): a cached page that is not locked, with a reference. Found lockless, so looked at twice. */
@@ -286,7 +281,7 @@ export class Files extends Part {
   }
 
   /** Fills a new page and makes it one of the file; nobody else knows it yet. */
-  protected *readPage(file: PhysAddr, index: number, pfn: Pfn): Step<void> {
+  protected *readPage(file: PhysAddr, index: number, pfn: Pfn, flags: number): Step<void> {
     const page = this.k.memmap.page(pfn)
     if (peek32(file + FILE.at.zeroed) !== 0) yield* this.k.pages.clearPage(pfn)
     else yield* this.fillPage(pfn, fileByte(peek32(file + FILE.at.id), index))
@@ -294,7 +289,7 @@ export class Files extends Part {
     pokeF64(page + PAGE.at.index, index)
     // Write barrier: the contents before the flag, and so before the entry that maps the page (P2).
     yield* this.cpu.smpWmb()
-    yield* this.k.folios.setFlag(page, PG_UPTODATE | PG_LRU)
+    yield* this.k.folios.setFlag(page, flags | PG_UPTODATE | PG_LRU)
   }
 
   protected *fillPage(pfn: Pfn, byte: number): Step<void> {

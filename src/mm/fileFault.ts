@@ -22,11 +22,17 @@ export abstract class FileFault extends WpFault {
   /** do_fault(). */
   protected *doFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, flags: number): Step<number> {
     if ((flags & FAULT_FLAG_WRITE) === 0) return yield* this.doReadFault(mm, vma, addr, pmdp)
+    if (yield* this.readsAhead(vma, addr)) return 0
     const page = yield* this.__doFault(vma, addr)
     if (page === 0) return VM_FAULT_SIGBUS
     return (peek32(vma + VMA.at.flags) & VM_SHARED) !== 0
       ? yield* this.doSharedFault(mm, vma, addr, pmdp, page)
       : yield* this.doCowFault(mm, vma, addr, pmdp, page)
+  }
+
+  /** Part of __do_fault(): true: VM_FAULT_RETRY, as more pages were read than the one. */
+  protected *readsAhead(vma: PhysAddr, addr: VirtAddr): Step<boolean> {
+    return yield* this.k.readahead.faultReadsAhead(vma, this.k.rmap.linearPageIndex(vma, addr))
   }
 
   /** __do_fault(): the page, with a reference; 0: SIGBUS. */
@@ -37,6 +43,7 @@ export abstract class FileFault extends WpFault {
   /** do_read_fault(): maps what the cache has around the address, or reads the one page. */
   protected *doReadFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr): Step<number> {
     if (this.faultAroundPages > 1 && (yield* this.doFaultAround(mm, vma, addr, pmdp))) return 0
+    if (yield* this.readsAhead(vma, addr)) return 0
     const page = yield* this.__doFault(vma, addr)
     if (page === 0) return VM_FAULT_SIGBUS
     yield* this.finishFault(mm, vma, addr, pmdp, page, false)

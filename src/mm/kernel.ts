@@ -50,6 +50,7 @@ import type { PageTables } from './pageTables.js'
 import type { PageVmaMapped } from './pageVmaMapped.js'
 import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
+import type { Readahead } from './readahead.js'
 import type { Reclaim } from './reclaim.js'
 import type { RemapFilePages } from './remapFilePages.js'
 import type { Retract } from './retract.js'
@@ -76,6 +77,8 @@ export interface KernelConfig {
   readonly pgalloc: string
   /** Percentage of GFP_NOWAIT allocations (table batches) that fail; a choice of the engine in each case. */
   readonly failNowait: number
+  /** Pages that a device reads ahead of faults that miss (its read_ahead_kb); 0: only the page itself. */
+  readonly readAhead: number
   /**
    * CONFIG_PT_RECLAIM (v6.14): MADV_DONTNEED frees the tables it empties, which others may be walking under mmap_lock.
    */
@@ -145,6 +148,7 @@ export interface PartClasses {
   readonly Migrate: typeof Migrate
   readonly CollapseScan: typeof CollapseScan
   readonly Khugepaged: typeof Khugepaged
+  readonly Readahead: typeof Readahead
   readonly Reclaim: typeof Reclaim
   readonly Retract: typeof Retract
   readonly Userfault: typeof Userfault
@@ -215,6 +219,7 @@ export class Kernel {
   readonly migrate: Migrate
   readonly collapseScan: CollapseScan
   readonly khugepaged: Khugepaged
+  readonly readahead: Readahead
   readonly reclaim: Reclaim
   readonly retract: Retract
   readonly userfault: Userfault
@@ -275,6 +280,7 @@ export class Kernel {
     this.migrate = new parts.Migrate(this)
     this.collapseScan = new parts.CollapseScan(this)
     this.khugepaged = new parts.Khugepaged(this)
+    this.readahead = new parts.Readahead(this)
     this.reclaim = new parts.Reclaim(this)
     this.retract = new parts.Retract(this)
     this.userfault = new parts.Userfault(this)

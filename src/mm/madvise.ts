@@ -30,6 +30,8 @@ import {
   VM_MAYSHARE,
   VM_MAYWRITE,
   VM_MERGEABLE,
+  VM_RAND_READ,
+  VM_SEQ_READ,
   VM_NOHUGEPAGE,
   VM_READ,
   VM_SHARED,
@@ -64,9 +66,6 @@ export const MADV_DONTNEED_LOCKED = 24
 export const MADV_COLLAPSE = 25
 export const MADV_GUARD_INSTALL = 102
 export const MADV_GUARD_REMOVE = 103
-
-export const VM_SEQ_READ = 0x8000
-export const VM_RAND_READ = 0x10000
 
 /** Flags that advice sets and clears; all other advice is about pages. */
 const FLAG_CHANGES: ReadonlyMap<number, { readonly set: number; readonly clear: number }> = new Map([
@@ -332,7 +331,11 @@ export class Madvise extends MadviseCold {
   /** madvise_willneed(), of a file. Upstream gives mmap_lock away meanwhile: reading may take long. */
   protected *madviseWillneed(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     const first = this.k.rmap.linearPageIndex(vma, start)
-    yield* this.k.files.forcePageCacheReadahead(phys(peek32(vma + VMA.at.file)), first, this.k.geo.pagesIn(end - start))
+    yield* this.k.readahead.forcePageCacheReadahead(
+      phys(peek32(vma + VMA.at.file)),
+      first,
+      this.k.geo.pagesIn(end - start),
+    )
   }
 
   // ---- MADV_POPULATE ------------------------------------------------------------------------------------------------

@@ -155,6 +155,7 @@ export const PG_ANON_EXCLUSIVE = 1 << 6
 export const PG_HEAD = 1 << 7 //     first page of a large folio
 export const PG_TABLE = 1 << 8 //    page type: page table
 export const PG_BUDDY = 1 << 9 //    first page of a free block
+export const PG_READAHEAD = 1 << 12 // cached pages: the fault that finds it reads the pages behind
 export const PG_ACTIVE = 1 << 11 //  page tables: a fragment was given back with pte_free_defer()
 export const PG_RESERVED = 1 << 10 // never freed: frame 0, the zero pages
 

@@ -32,6 +32,7 @@ import { Mseal } from '../mm/mseal.js'
 import { PageAllocator, placeZone } from '../mm/pageAllocator.js'
 import { PageTables } from '../mm/pageTables.js'
 import { PageVmaMapped } from '../mm/pageVmaMapped.js'
+import { Readahead } from '../mm/readahead.js'
 import { Reclaim } from '../mm/reclaim.js'
 import { RemapFilePages } from '../mm/remapFilePages.js'
 import { Retract } from '../mm/retract.js'
@@ -77,6 +78,7 @@ export const mm = defineSubsystem({
     Migrate,
     CollapseScan,
     Khugepaged,
+    Readahead,
     Reclaim,
     Retract,
     Userfault,

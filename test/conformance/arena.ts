@@ -97,7 +97,7 @@ export class Arena {
   readonly #pages: number
   readonly #form: Form
 
-  /** Over the current mm of `kernel`, whose file 0 is the recording's: it was written before, and so it is cached. */
+  /** Over the current mm of `kernel`, whose file 0 is the recording's. */
   constructor(form: Form, kernel: Kernel, base: VirtAddr, pages: number) {
     this.#form = form
     this.k = kernel
@@ -105,8 +105,6 @@ export class Arena {
     this.#geo = kernel.geo
     this.#base = base
     this.#pages = pages
-    const file = kernel.files.fileAt(0)
-    form.drive(kernel.files.forcePageCacheReadahead(file, 0, form.peek32(file + vm.FILE.at.pages)))
   }
 
   // ---- calls ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ import { STEP_FILES, stepText } from '../input/recordings.js'
 import { Arena } from './arena.js'
 import { FORMS, type Form } from './form.js'
 
+/** Of the device that the recordings' file is on, in pages; they show that it is more than 66. */
+const READ_AHEAD = 1024
+
 /** A quick look takes a quarter of them. */
 const FILES = IS_QUICK ? STEP_FILES.filter((_, at) => at % 4 === 0) : STEP_FILES
 
@@ -45,7 +48,7 @@ describe.each(FORMS)('The recordings of a real kernel, run by %s', (_, form) => 
 
 function bootFor(form: Form, recording: MmSteps): Machine {
   const config = fullMachine(1, 8192)
-  const machine = new form.Machine({ ...config, kernel: { ...config.kernel, thp: 'madvise' } })
+  const machine = new form.Machine({ ...config, kernel: { ...config.kernel, thp: 'madvise', readAhead: READ_AHEAD } })
   machine.boot([], null, [recording.mode === 'thp' ? 2048 : 48])
   return machine
 }

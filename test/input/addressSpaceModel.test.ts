@@ -334,7 +334,7 @@ describe('against the real kernel, over the mm-steps', () => {
         check(state, line)
       }
     }
-    expect(states).toBe(2838)
-    expect(sameBoundaries).toBe(2807)
+    expect(states).toBe(3021)
+    expect(sameBoundaries).toBe(2988)
   })
 })

@@ -1,5 +1,4 @@
 /** Flags of VMAs by the two-letter names that smaps has for them; those that a log or a snapshot can tell. */
-import { VM_RAND_READ, VM_SEQ_READ } from '../../mm/madvise.js'
 import { VM_LOCKONFAULT } from '../../mm/mlock.js'
 import * as vm from '../../mm/mmStruct.js'
 
@@ -13,8 +12,8 @@ export const VM_FLAG_NAMES: Readonly<Record<string, number>> = {
   dc: vm.VM_DONTCOPY,
   wf: vm.VM_WIPEONFORK,
   dd: vm.VM_DONTDUMP,
-  sr: VM_SEQ_READ,
-  rr: VM_RAND_READ,
+  sr: vm.VM_SEQ_READ,
+  rr: vm.VM_RAND_READ,
   mg: vm.VM_MERGEABLE,
   sl: vm.VM_SEALED,
   dp: vm.VM_DROPPABLE,

@@ -56,9 +56,8 @@ export const GUP = {
       yield* cpu.writeOnce32(phys(k.memmap.frame(pfn) + offset), task.litmus.value(op.value))
       k.observer.kernelAccessed(cpu, pfn, true)
       k.observer.privateWrite(cpu, mm, page, pfn)
-      // As unpin_user_pages_dirty_lock(): before the reference goes.
-      const written = k.memmap.page(pfn)
-      if (!k.folios.isAnonPage(written)) yield* k.folios.setFlag(written, PG_DIRTY)
+      // As unpin_user_pages_dirty_lock(): before the reference goes. Reclaim drops what is clean.
+      yield* k.folios.setFlag(yield* k.folios.compoundHead(k.memmap.page(pfn)), PG_DIRTY)
       if (op.hold !== true || !task.hold(pfn, flags)) yield* k.gup.release(pfn, flags)
       return 0
     },

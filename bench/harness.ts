@@ -1,7 +1,10 @@
 /**
- * The part that every bench shares: rounds of tinybench in which the ways compared take turns, medians, and the ratio
- * of the first way to the second, taken in one run. Parameters have a smoke value, with which the tests run each bench
- * once.
+ * The part that every bench shares: a warm-up that ends when the rate holds, rounds of tinybench in which the ways
+ * compared take turns, medians, and the ratio of the first way to the second, taken in one run. Parameters have a smoke
+ * value, with which the tests run each bench once.
+ *
+ * V8 compiles the kernel piece by piece, in some loads for seconds: a bench with a warm-up of fixed length measures how
+ * far the compiler has come.
  */
 import Table from 'cli-table3'
 import { Bench } from 'tinybench'
@@ -35,10 +38,37 @@ export const SMOKE = process.env['RACEWALK_BENCH'] === 'smoke'
 const ROUNDS = SMOKE ? 1 : 5
 const ROUND_MS = SMOKE ? 5 : 200
 
+/** Successive rounds whose rates have to agree, how closely, and the rounds after which a warm-up ends anyhow. */
+const STEADY_ROUNDS = 4
+const STEADY_WITHIN = 0.05
+const WARM_UP_MOST = SMOKE ? 1 : 25
+
+/** The rates of a warm-up, first to last, hold: the last few agree, or there were as many as there may be. */
+export function isWarm(rates: readonly number[]): boolean {
+  if (rates.length >= WARM_UP_MOST) return true
+  const last = rates.slice(-STEADY_ROUNDS)
+  return last.length === STEADY_ROUNDS && Math.max(...last) <= (1 + STEADY_WITHIN) * Math.min(...last)
+}
+
+/** Runs a way until its rate holds. */
+function warmUp({ run }: Way): void {
+  for (const rates: number[] = []; !isWarm(rates);) {
+    const start = performance.now()
+    let runs = 0
+    let elapsed = 0
+    for (; elapsed < ROUND_MS; elapsed = performance.now() - start) {
+      run()
+      runs++
+    }
+    rates.push(runs / elapsed)
+  }
+}
+
 export async function ask(question: Question): Promise<Answer> {
   const samples = question.ways.map((): number[] => [])
+  question.ways.forEach(warmUp)
   for (let round = 0; round < ROUNDS; round++) {
-    const bench = new Bench({ time: ROUND_MS, warmupTime: round === 0 ? ROUND_MS : 20 })
+    const bench = new Bench({ time: ROUND_MS, warmupTime: SMOKE ? ROUND_MS : 20 })
     for (const way of question.ways) bench.add(way.name, way.run)
     await bench.run()
     bench.tasks.forEach((task, i) => {

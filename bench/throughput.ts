@@ -1,14 +1,17 @@
 /**
  * How does throughput grow from 1 to 8 CPUs, each a thread? Two loads: each CPU in memory of its own (stores, pins and
- * drops 16 pages), and all CPUs pinning the same page. Free-running, oracles off; median of rounds in which the numbers
- * of CPUs take turns. More CPUs than cores share them: then the question is what the sharing costs.
+ * drops 16 pages), and all CPUs pinning the same page. Free-running, oracles off; after a warm-up until the rate holds,
+ * the median of rounds in which the numbers of CPUs take turns. The threads of each number stay for all rounds. More
+ * CPUs than cores share them: then the question is what the sharing costs.
  */
 import { availableParallelism } from 'node:os'
 import Table from 'cli-table3'
 import { fullMachine } from '../src/boot/config.js'
+import { CpuThreads } from '../src/boot/threads/cpuThreads.js'
 import { freeRun } from '../src/boot/threads/freeRun.js'
+import { cpuWorkerUrl } from '../src/boot/threads/spawn.js'
 import type { Program } from '../src/program/op.js'
-import { median, SMOKE } from './harness.js'
+import { isWarm, median, SMOKE } from './harness.js'
 
 const ROUNDS = SMOKE ? 1 : 5
 const ROUND_MS = SMOKE ? 50 : 1000
@@ -32,8 +35,8 @@ const LOADS: readonly { readonly name: string; readonly program: (cpu: number) =
   { name: 'one page: gup_fast and put', program: () => [{ op: 'gup', addr: ARENA, pages: 1, fastOnly: true }] },
 ]
 
-/** Operations a second of `cpus` CPUs that run `program` for one round. */
-async function rate(cpus: number, program: (cpu: number) => Program): Promise<number> {
+/** Operations a second of `cpus` CPUs, in `threads`, that run `program` for one round. */
+async function rate(threads: CpuThreads, cpus: number, program: (cpu: number) => Program): Promise<number> {
   const result = await freeRun({
     machine: { ...fullMachine(cpus), oracles: false, ringLength: 0 },
     boot: [
@@ -43,6 +46,7 @@ async function rate(cpus: number, program: (cpu: number) => Program): Promise<nu
     ],
     programs: Array.from({ length: cpus }, (_, cpu) => program(cpu)),
     durationMs: ROUND_MS,
+    threads,
   })
   if (result.finding !== null || result.fault !== null) throw new Error(result.finding?.title ?? result.fault ?? '')
   const operations = Object.values(result.operations).reduce((sum, count) => sum + count, 0)
@@ -54,10 +58,13 @@ const table = new Table({
   style: { head: [], border: [] },
 })
 for (const { name, program } of LOADS) {
-  const rates = CPUS.map((): number[] => [])
+  const runs = CPUS.map((cpus) => ({ cpus, threads: new CpuThreads(cpus, cpuWorkerUrl(false)), rates: [] as number[] }))
+  for (const { threads, cpus } of runs)
+    for (const rates: number[] = []; !isWarm(rates);) rates.push(await rate(threads, cpus, program))
   for (let round = 0; round < ROUNDS; round++)
-    for (const [i, cpus] of CPUS.entries()) rates[i]?.push(await rate(cpus, program))
-  const medians = rates.map(median)
+    for (const { threads, cpus, rates } of runs) rates.push(await rate(threads, cpus, program))
+  await Promise.all(runs.map(({ threads }) => threads.destroy()))
+  const medians = runs.map(({ rates }) => median(rates))
   CPUS.forEach((cpus, i) => {
     const share = (medians[i] as number) / (medians[0] as number)
     table.push([i === 0 ? name : '', cpus, (medians[i] as number).toFixed(0), share.toFixed(2)])

@@ -1,5 +1,5 @@
 /** Bugs of TLB flushes: forgotten, put off, sent to too few, or made before the change. */
-import { TlbFlush } from '../arch/generic/tlbFlush.js'
+import { IpiFlush } from '../isa/x86_64/ipiFlush.js'
 import { phys, type PhysAddr, type Table, type VirtAddr } from '../base/units.js'
 import { CPU_AREA } from '../machine/cpu/area.js'
 import type { Step } from '../machine/engine/engine.js'
@@ -40,7 +40,7 @@ export const zapZapTlb = defineBug({
 // ---- Bugs around reclaim: flushes that wait for a whole batch, and tables that go while the reverse map is walked.
 
 /** A DSB: it completes the TLBIs of the CPU that executes it, and of no other. */
-class WaitsForItsOwn extends TlbFlush {
+class WaitsForItsOwn extends IpiFlush {
   override *archFlushTlbBatchedPending(): Step<void> {
     yield* this.archTlbbatchFlush()
   }
@@ -182,7 +182,7 @@ export const tableFreeNonconcurrent = defineBug({
   parts: { MmuGather: FreesWhenAlone },
 })
 
-class FlushesRangesOfPages extends TlbFlush {
+class FlushesRangesOfPages extends IpiFlush {
   override *flushTlbRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     yield* this.flushTlbMmRange(this.k.mmOf(vma), start, end, false)
   }
@@ -200,7 +200,7 @@ export const freedTablesFlag = defineBug({
   parts: { TlbFlush: FlushesRangesOfPages },
 })
 
-class ComesBackUnflushed extends TlbFlush {
+class ComesBackUnflushed extends IpiFlush {
   protected override *catchUp(): Step<void> {}
 }
 
@@ -212,7 +212,7 @@ export const lazyNoCatchUp = defineMutant({
   parts: { TlbFlush: ComesBackUnflushed },
 })
 
-class TakesAnyForTheNext extends TlbFlush {
+class TakesAnyForTheNext extends IpiFlush {
   protected override isNext(): boolean {
     return true
   }

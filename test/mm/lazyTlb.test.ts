@@ -5,6 +5,7 @@ import { PAGE_ACCESSED } from '../../dist/src/isa/x86_64/pte.js'
 import { virt, type PhysAddr } from '../../dist/src/base/units.js'
 import { smallMachine, withPgalloc } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
+import type { IpiFlush } from '../../dist/src/isa/x86_64/ipiFlush.js'
 import { TLB_DIRTY, TLB_ENTRY } from '../../dist/src/machine/cpu/tlb.js'
 import { drive } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
@@ -103,7 +104,7 @@ describe('a CPU in a kernel thread that has borrowed an address space', () => {
     const lab = new Lab()
     lab.run(1, { op: 'exit', lazy: true })
     // The interrupt that comes when the tables are freed.
-    drive(lab.of(1).kernel.tlbFlush.flushTlbAll())
+    drive((lab.of(1).kernel.tlbFlush as IpiFlush).flushTlbAll())
     lab.run(0, { op: 'exit' })
     expect([peek32(lab.mm + MM.at.mmUsers), peek32(lab.mm + MM.at.inUse)]).toEqual([0, 1])
     lab.run(1, { op: 'exec' })

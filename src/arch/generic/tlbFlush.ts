@@ -1,25 +1,24 @@
 /**
- * TLB flushes and the switch of address spaces.
+ * TLB flushes by broadcast and the switch of address spaces, which architectures share. An architecture that flushes by
+ * interrupt overrides the flushes (isa/x86_64/ipiFlush.ts).
  *
- * Source: arch/x86/mm/tlb.c (v6.12) for the interrupt style; the broadcast style stands for INVLPGB and for arm64's
- * TLBI, completion included: when the call returns, no CPU is still inside an access that used an old translation.
+ * Source: arch/x86/mm/tlb.c (v6.12) for the switch. Broadcasts stand for INVLPGB and for arm64's TLBI, completion
+ * included: when the call returns, no CPU is still inside an access that used an old translation.
  *
  * Contract: called after the page tables were changed; on return no CPU uses a translation older than the change.
  *
- * A kernel thread keeps the tables of the process before it loaded (lazy TLB). It makes no user accesses, so stale
- * pages in its TLB harm nobody, and a flush does not interrupt it. mm.tlbGen counts the flushes asked for: a CPU whose
- * own generation is behind flushes everything before its process is back. But its hardware may walk those tables at any
- * time, so where tables were unlinked it is interrupted, and loads none at all. Broadcasts reach it like any other CPU.
+ * A kernel thread keeps the tables of the process before it loaded (lazy TLB). mm.tlbGen counts the flushes that were
+ * asked for: a CPU whose own generation is behind flushes everything before its process is back.
  *
- * Left out: ASIDs (a switch between processes empties the TLB, so nothing is carried over that could be stale), the
- * full-flush ceiling of 33 pages.
+ * Left out: ASIDs (a switch between processes empties the TLB, so nothing is carried over that could be stale).
  */
+import { assert } from '../../base/assert.js'
 import { phys, type PhysAddr, type VirtAddr } from '../../base/units.js'
 import { CPU_AREA } from '../../machine/cpu/area.js'
 import type { Cpu } from '../../machine/cpu/cpu.js'
-import type { IpiCondition, IpiHandler } from '../../machine/cpu/ipi.js'
+import type { IpiHandler } from '../../machine/cpu/ipi.js'
 import { isZero, type Step } from '../../machine/engine/engine.js'
-import { peek32, peek64, peekF64, poke32, poke64, pokeF64 } from '../../machine/image/guarded.js'
+import { peek32, peekF64, poke32, pokeF64 } from '../../machine/image/guarded.js'
 import type { Layout } from '../../machine/image/layout.js'
 import { always, ownCpu, privateBut, type Guard } from '../../machine/image/guard.js'
 import { struct } from '../../machine/image/struct.js'
@@ -55,23 +54,18 @@ export function placeFlushInfo(layout: Layout, cpuCount: number): PhysAddr {
   return layout.add('flushInfo', FLUSH_INFO, cpuCount)
 }
 
-export class TlbFlush implements IpiCondition {
+export class TlbFlush {
   /** ARCH_WANT_BATCHED_UNMAP_TLB_FLUSH. */
   readonly batchesUnmaps: boolean = true
   protected readonly k: ArchHost
   protected readonly cpu: Cpu
-  readonly #flushFunction: number
   readonly #emptyFunction: number
-  readonly #flushAllFunction: number
 
   constructor(k: ArchHost) {
     this.k = k
     this.cpu = k.cpu
-    const flush: IpiHandler = { ipi: (info) => this.flushTlbFunc(phys(info)) }
     const nothing: IpiHandler = { ipi: () => this.tlbRemoveTableSmpSync() }
-    this.#flushFunction = k.cpu.ipi.register(flush)
     this.#emptyFunction = k.cpu.ipi.register(nothing)
-    this.#flushAllFunction = k.cpu.ipi.register({ ipi: () => this.flushTlbAll() })
   }
 
   *flushTlbRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
@@ -88,12 +82,11 @@ export class TlbFlush implements IpiCondition {
   }
 
   /**
-   * tlb_flush() of a gather, in which tables were unlinked or not. Broadcast: without, entries of the last level alone
-   * are invalidated, as arm64, powerpc and INVLPGB do; by interrupt there is no such form.
+   * tlb_flush() of a gather, in which tables were unlinked or not. Without, entries of the last level alone are
+   * invalidated, as arm64, powerpc and INVLPGB do.
    */
   *tlbFlush(mm: PhysAddr, start: VirtAddr, end: VirtAddr, freedTables: boolean): Step<void> {
-    if (freedTables || this.k.config.flushStyle === 'ipi')
-      return yield* this.flushTlbMmRange(mm, start, end, freedTables)
+    if (freedTables) return yield* this.flushTlbMmRange(mm, start, end, true)
     const { pageSize } = this.k.geo
     const [vpn, endVpn] = [Math.floor(start / pageSize), Math.ceil(end / pageSize)]
     this.cpu.preemptDisable()
@@ -110,77 +103,17 @@ export class TlbFlush implements IpiCondition {
     const vpn = Math.floor(start / pageSize)
     const endVpn = Math.ceil(end / pageSize)
     this.cpu.preemptDisable()
-    if (this.k.config.flushStyle === 'ipi') yield* this.flushByInterrupt(mm, vpn, endVpn, freedTables)
-    else {
-      // Full barrier: the table change before TLBs are emptied.
-      yield* this.cpu.smpMb()
-      yield* this.flushByBroadcast(mm, vpn, endVpn)
-    }
+    yield* this.flushPages(mm, vpn, endVpn, freedTables)
     this.cpu.preemptEnable()
     this.k.observer.tlbFlushed(this.cpu, mm, vpn, endVpn)
   }
 
-  protected *flushByInterrupt(mm: PhysAddr, vpn: number, end: number, freedTables: boolean): Step<void> {
-    const info = this.batch
-    const gen = yield* this.incMmTlbGen(mm)
-    poke32(info + FLUSH_INFO.at.mm, mm)
-    pokeF64(info + FLUSH_INFO.at.vpn, vpn)
-    pokeF64(info + FLUSH_INFO.at.end, end)
-    poke32(info + FLUSH_INFO.at.gen, gen)
-    const mask = phys(mm + MM_CONTEXT.at.cpumask)
-    yield* this.cpu.ipi.callMany(mask, this.#flushFunction, info, true, freedTables ? null : this)
-    this.cpu.localIrqSave()
-    yield* this.flushTlbFunc(info)
-    yield* this.cpu.localIrqRestore()
-  }
-
-  /**
-   * inc_mm_tlb_gen(). Full barrier: the table change before the generation; the generation before the looks at the mask
-   * and at who is lazy. Otherwise a CPU that walks the old table could be missed: one that sets its bit, or leaves lazy
-   * mode, and does not see the new generation is seen here. Pairs with the barriers in switchMmIrqsOff().
-   */
-  protected *incMmTlbGen(mm: PhysAddr): Step<number> {
-    return yield* this.cpu.atomicAddReturn32(phys(mm + MM_CONTEXT.at.tlbGen), 1)
-  }
-
-  /** tlb_is_not_lazy(): whom a flush interrupts that unlinked no tables. */
-  *tlbIsNotLazy(target: number): Step<boolean> {
-    return (yield* this.cpu.readOnce32(phys(this.cpu.areaOf(target) + CPU_STATE.at.isLazy))) === 0
-  }
-
-  /**
-   * flush_tlb_func(), in the interrupt, or IRQs off. Requests may come out of order: one that is not the next is taken
-   * for all of them up to now, by a full flush; a range alone would leave what the others asked for and say that it is
-   * done.
-   */
-  *flushTlbFunc(info: PhysAddr): Step<void> {
-    const { area } = this.cpu
-    const mm = peek32(info + FLUSH_INFO.at.mm)
-    if (peek32(area + CPU_STATE.at.currentMm) !== mm) return
-    if (peek32(area + CPU_STATE.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
-    const local = peek32(area + CPU_STATE.at.tlbGen)
-    const gen = peek32(info + FLUSH_INFO.at.gen)
-    if (((gen - local) | 0) <= 0) return
-    const now = yield* this.cpu.readOnce32(phys(mm + MM_CONTEXT.at.tlbGen))
-    const isNext = this.isNext(local, gen, now)
-    const vpn = isNext ? peekF64(info + FLUSH_INFO.at.vpn) : 0
-    const end = isNext ? peekF64(info + FLUSH_INFO.at.end) : Number.MAX_SAFE_INTEGER
-    this.k.tlbs[this.cpu.id]?.flushRange(mm, vpn, end)
-    poke32(area + CPU_STATE.at.tlbGen, now)
-  }
-
-  /** The flush that made `gen` is the only one between this CPU's generation `local` and `now`. */
-  protected isNext(local: number, gen: number, now: number): boolean {
-    return gen === ((local + 1) | 0) && gen === now
-  }
-
-  /** The whole TLB, in the interrupt, or IRQs off. */
-  *flushTlbAll(): Step<void> {
-    const { area } = this.cpu
-    const mm = peek32(area + CPU_STATE.at.currentMm)
-    if (mm === 0) return
-    if (peek32(area + CPU_STATE.at.isLazy) !== 0) return yield* this.switchMmIrqsOff(phys(0))
-    yield* this.flushUpToNow(mm)
+  /** Part of flush_tlb_mm_range(): pages `vpn` … `end` - 1 of `mm`, on all CPUs. */
+  protected *flushPages(mm: PhysAddr, vpn: number, end: number, _freedTables: boolean): Step<void> {
+    assert(this.k.config.flushStyle === 'broadcast', 'flushes by interrupt are the part of an architecture')
+    // Full barrier: the table change before TLBs are emptied.
+    yield* this.cpu.smpMb()
+    yield* this.flushByBroadcast(mm, vpn, end)
   }
 
   /** Every translation, as all flushes of `mm` that were asked for until now would have it. */
@@ -216,28 +149,21 @@ export class TlbFlush implements IpiCondition {
 
   // ---- batched unmaps (arch_tlbbatch_*) ---------------------------------------------------------------------------
 
-  /** arch_tlbbatch_should_defer(): worth while, and possible. By interrupt: when others have to be interrupted. */
-  *archTlbbatchShouldDefer(mm: PhysAddr): Step<boolean> {
-    if (this.k.config.flushStyle === 'broadcast') return true
-    const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
-    return (mask & ~(1n << BigInt(this.cpu.id))) !== 0n
+  /** arch_tlbbatch_should_defer(): worth while, and possible. */
+  *archTlbbatchShouldDefer(_mm: PhysAddr): Step<boolean> {
+    return true
+  }
+
+  /** arch_tlbbatch_add_pending(): the page at `addr` was unmapped. */
+  *archTlbbatchAddPending(mm: PhysAddr, addr: VirtAddr): Step<void> {
+    yield* this.post(mm, Math.floor(addr / this.k.geo.pageSize))
+    yield* this.cpu.writeOnce32(phys(this.batch + FLUSH_INFO.at.flushRequired), 1)
   }
 
   /**
-   * arch_tlbbatch_add_pending(): the page at `addr` was unmapped. By interrupt: notes who may have it. Broadcast:
-   * begins the invalidation and does not wait for it (TLBI without DSB, INVLPGB without TLBSYNC). TLBs may go on using
-   * the translation until this very CPU waits; here they do so to the last moment.
+   * Begins the invalidation of an unmapped page and does not wait for it (TLBI without DSB, INVLPGB without TLBSYNC).
+   * TLBs may go on using the translation until this very CPU waits; here they do so to the last moment.
    */
-  *archTlbbatchAddPending(mm: PhysAddr, addr: VirtAddr): Step<void> {
-    const { batch } = this
-    if (this.k.config.flushStyle === 'ipi') {
-      yield* this.incMmTlbGen(mm)
-      const mask = yield* this.cpu.readOnce64(phys(mm + MM_CONTEXT.at.cpumask))
-      poke64(batch + FLUSH_INFO.at.batchMask, peek64(batch + FLUSH_INFO.at.batchMask) | mask)
-    } else yield* this.post(mm, Math.floor(addr / this.k.geo.pageSize))
-    yield* this.cpu.writeOnce32(phys(batch + FLUSH_INFO.at.flushRequired), 1)
-  }
-
   protected *post(mm: PhysAddr, vpn: number): Step<void> {
     const { batch } = this
     if (peek32(batch + FLUSH_INFO.at.posted) === POSTED_MAX) yield* this.awaitPosted()
@@ -264,13 +190,7 @@ export class TlbFlush implements IpiCondition {
     this.cpu.preemptDisable()
     // Full barrier: the cleared entries before TLBs are emptied; see flushTlbMmRange().
     yield* this.cpu.smpMb()
-    if (this.k.config.flushStyle === 'ipi') {
-      yield* this.cpu.ipi.callMany(phys(batch + FLUSH_INFO.at.batchMask), this.#flushAllFunction, 0, true, this)
-      this.cpu.localIrqSave()
-      yield* this.flushTlbAll()
-      yield* this.cpu.localIrqRestore()
-      poke64(batch + FLUSH_INFO.at.batchMask, 0n)
-    } else yield* this.awaitPosted()
+    yield* this.awaitPosted()
     this.cpu.preemptEnable()
     yield* this.cpu.writeOnce32(phys(batch + FLUSH_INFO.at.flushRequired), 0)
   }

@@ -13,6 +13,7 @@ import { addExplore } from './explore.js'
 import { addGuide } from './guide.js'
 import { addInit } from './init.js'
 import { addList } from './list.js'
+import { addRecord } from './record.js'
 import { addReplay } from './replay.js'
 import { addRun } from './run.js'
 import { addStress } from './stress.js'
@@ -48,7 +49,18 @@ function makeProgram(invocation: Invocation): Command {
       getErrHasColors: () => hasColours && err.isTerminal,
       outputError: (text, write) => write(text.replace(/^error: /, 'racewalk: ')),
     })
-  for (const add of [addList, addStress, addExplore, addReplay, addRun, addCompare, addInit, addGuide, addDemo])
+  for (const add of [
+    addList,
+    addStress,
+    addExplore,
+    addReplay,
+    addRun,
+    addRecord,
+    addCompare,
+    addInit,
+    addGuide,
+    addDemo,
+  ])
     add(program, invocation)
   for (const command of program.commands) {
     command.exitOverride().copyInheritedSettings(program)

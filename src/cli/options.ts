@@ -36,6 +36,10 @@ function parseSeed(text: string): number {
 }
 
 export const jsonOption = (): Option => new Option('--json', 'print one JSON document and nothing else')
+export const pauseOption = (): Option =>
+  new Option('--pause <TIME>', 'hold each process for so long for its snapshots, as in 250ms')
+    .argParser(parseDuration)
+    .default(250, '250ms')
 export const bugOption = (): Option =>
   new Option('--bug <ID>', 'with this bug in the kernel: see racewalk list; or a file that exports one')
 export const patchOption = (): Option =>

@@ -129,11 +129,10 @@ export class AddressSpaceModel {
 
   // ---- stacks -----------------------------------------------------------------------------------------------------
 
-  /** The page at which a stack must begin for start … end to be mapped, when there is one with nothing in between. */
-  stackAbove(start: number, end: number): number | undefined {
-    const above = this.#list.find((vma) => vma.end > start)
-    if (above === undefined || above.start <= start || above.start >= end) return undefined
-    return above.hidden.includes('gd') ? start : undefined
+  /** Nothing is mapped at `addr`, and what is mapped above it is a stack, which may grow down to it. */
+  isBelowStack(addr: number): boolean {
+    const above = this.#list.find((vma) => vma.end > addr)
+    return above !== undefined && above.start > addr && above.hidden.includes('gd')
   }
 
   /** The stack above `start` has grown down to it. */

@@ -9,6 +9,7 @@
 import { AddressSpaceModel } from './addressSpaceModel.js'
 import type { ModelStart } from './startList.js'
 import { within } from './vmaList.js'
+import { grownFor } from './grownStack.js'
 import { parseMaps, type MapsEntry, type MapsVma } from './maps.js'
 import { refuse } from './place.js'
 import { pidOf, processModel, type AddressSpace, type ProcessModel } from './processes.js'
@@ -48,12 +49,18 @@ export interface Recording {
 
 /** Throws UsageError that names file and line when log or snapshots are malformed or do not belong together. */
 export function buildRecording(files: RecordingFiles): Recording {
-  const log = parseStrace(files.log, files.file)
+  const log = parseStrace(files.log, files.file, leaderOf(files))
   const processes = processModel(log)
   const marks = marksOf(processes)
   checkNames(files, marks, log)
   const ofPrograms = processes.spaces.flatMap((space) => recordedProgram(space, marks, files))
   return { log, processes, spaces: [...ofPrograms, ...recordedForks(ofPrograms, processes, marks, files)] }
+}
+
+/** Where the snapshots are of one process, it is the first of the log. */
+function leaderOf({ maps }: RecordingFiles): number | undefined {
+  const pids = new Set([...maps.keys()].map((name) => Number(name.split('.')[0])))
+  return pids.size === 1 ? [...pids][0] : undefined
 }
 
 interface Mark {
@@ -114,7 +121,11 @@ function recordedForks(
     const final = snapshot(files, space.leader, 1)
     if (parent === undefined || last === undefined || final === undefined) continue
     const model = new AddressSpaceModel(parent.start, parent.known)
-    for (const event of parent.events) if (event.n < began.at) model.apply(event)
+    for (const event of parent.events) {
+      if (event.n >= began.at) break
+      grownFor(event, model, parent.final)
+      model.apply(event)
+    }
     const events = between(space, began.at, last.event.n)
     const { futureLocked: _notInherited, ...inherited } = model.told(attachedIn(final))
     known.push({ space, pid: space.leader, from: 'fork', start: model.forked(), known: inherited, events, final })

@@ -2,7 +2,8 @@
  * An strace log to typed events in effect order.
  *
  * The log is that of `strace -f -y -tt -T -o FILE` with at least `-e
- * trace=memory,clone,clone3,fork,vfork,execve,exit_group`; other calls in it are kept as text. Source for the format:
+ * trace=memory,clone,clone3,fork,vfork,execve,exit_group`; other calls in it are kept as text. Times, durations and the
+ * paths of descriptors may lack, and threads may be named as on a terminal (`[pid N]`). Source for the format:
  * strace 6.1's own output and its manual, "Filtering" and "Output format". Events come in the order in which their
  * calls took effect, as far as a log can tell: effectOrder.ts.
  *
@@ -22,15 +23,21 @@ export interface StraceLog {
   readonly events: readonly LogEvent[]
 }
 
-/** Parses `text`; `file` is its name for complaints. Throws UsageError that names the line. */
-export function parseStrace(text: string, file: string): StraceLog {
+/**
+ * Parses `text`; `file` is its name for complaints, `leader` the first process where no line names it. Throws
+ * UsageError that names the line.
+ */
+export function parseStrace(text: string, file: string, leader?: number): StraceLog {
   const { lines, cut } = splitLines(text)
-  const reader = new LogReader(file)
+  const reader = new LogReader(file, leader)
   lines.forEach((line, index) => reader.read(line, cut && index === lines.length - 1))
   return { file, lineCount: lines.length, events: effectOrder(reader.finish()) }
 }
 
-const LINE = /^(\d+) +(\d\d):(\d\d):(\d\d)\.(\d{6}) (.*)$/
+/** The thread (`-f`, to a file or to a terminal), the time (`-t`, `-tt`, `-ttt`); both may lack. Then the rest. */
+const LINE = /^(?:(\d+) +|\[pid +(\d+)\] )?(?:(\d\d):(\d\d):(\d\d)(?:\.(\d{6}))? |(\d{9,})\.(\d{6}) )?(\S.*)$/
+/** What strace says of itself in a log of a terminal. */
+const REMARK = /^(?:strace: Process (\d+) (?:attached|detached)|\[ Process PID=\d+ .*\])$/
 const UNFINISHED = /^([\w?]+)\((.*?)\s*<(?:unfinished|pid changed to \d+) \.\.\.>$/
 const RESUMED = /^<\.\.\. ([\w?]+) resumed>(.*)$/
 const CALL = /^([\w?]+)\((.*)\)\s+= (.+)$/
@@ -41,11 +48,13 @@ const SUPERSEDED = /^\+\+\+ superseded by execve in pid (\d+) \+\+\+$/
 const SIGNAL = /^--- (?:stopped by )?(SIG\w+)(?: \{.*\})? ---$/
 
 const RULE =
-  'expected `TID HH:MM:SS.ssssss call(...) = result <seconds>`, `<... call resumed>...`, ' +
+  'expected `TID TIME call(...) = result <seconds>`, `<... call resumed>...`, ' +
   '`--- SIGNAL ---` or `+++ exited with N +++`'
-const REMEDY =
-  'record with: strace -f -y -tt -T -e trace=memory,clone,clone3,fork,vfork,execve,exit_group -o FILE PROGRAM'
+const REMEDY = 'record it with: racewalk record -o NAME -- PROGRAM'
 const CUT_REMEDY = 'take the whole file, or record it again and let the program come to its end'
+
+/** The thread of lines that name none. */
+const UNNAMED = 0
 
 const DAY = 24 * 3600 * 1_000_000 // µs
 
@@ -72,20 +81,31 @@ class LogReader {
   readonly #alive = new Set<number>()
   /** Last line of each thread. */
   readonly #lastLine = new Map<number, number>()
+  /** The thread of lines without one, once a line names it; and the threads that others made. */
+  #main: number | undefined
+  #hasUnnamed = false
+  readonly #made = new Set<number>()
   #line = 0
   #latest = 0 // µs; the latest time seen
 
-  constructor(file: string) {
+  readonly #leader: number | undefined
+
+  /** `leader`: the first process, for a log whose lines name none. */
+  constructor(file: string, leader?: number) {
     this.#file = file
+    this.#leader = leader
   }
 
   /** `cut`: the file ends in the middle of this line, or at least before its newline. */
   read(text: string, cut: boolean): void {
     this.#line++
+    const remark = REMARK.exec(text)
+    if (remark?.[1] !== undefined) this.#made.add(Number(remark[1]))
+    if (remark !== null) return
     const match = LINE.exec(text)
-    const tid = Number(match?.[1])
-    const rest = match?.[6]
+    const rest = match?.[9]
     if (match === null || rest === undefined) this.#notALine(text, cut)
+    const tid = this.#threadOf(match[1] ?? match[2])
     this.#lastLine.set(tid, this.#line)
     const stamp = { line: this.#line, endLine: this.#line, tid, startTime: this.#time(match) }
     if (!this.#readBracketed(rest, stamp) && !this.#readCall(rest, stamp)) this.#notALine(text, cut)
@@ -99,7 +119,15 @@ class LogReader {
     }
     for (const tid of this.#alive) this.#endsWith(tid)
     this.#checkChildren()
-    return this.#events
+    return this.#hasUnnamed ? this.#events.map((event) => this.#named(event)) : this.#events
+  }
+
+  /** Events of lines without a thread are of the one that the log names later, or that the caller knows. */
+  #named(event: UnorderedEvent): UnorderedEvent {
+    const main = this.#main ?? this.#leader
+    if (event.tid !== UNNAMED) return event
+    if (main !== undefined) return { ...event, tid: main }
+    refuse(this.#at(event.line), 'no line says which thread it is of', 'strace -f writes it', REMEDY)
   }
 
   /** Lines in --- and +++. Says whether it was one. */
@@ -160,13 +188,13 @@ class LogReader {
     const [, name, text, resultText = ''] = CALL.exec(rest) ?? []
     const result = RESULT.exec(resultText)
     if (name === undefined || text === undefined || result === null) return false
-    if (result[3] === undefined && result[1] !== '?') return false // no <seconds>: cut there, or recorded without -T
     this.#events.push(this.#event(name, text, callResult(result, stamp.startTime), stamp))
     return true
   }
 
   #event(name: string, text: string, result: CallResult, stamp: Stamp): UnorderedEvent {
     const childTid = succeeded(result) ? result.result : undefined
+    if (childTid !== undefined && /^(?:clone3?|v?fork)$/.test(name)) this.#made.add(childTid)
     const call = decodeArgs(name, text, this.#at(stamp.line), childTid)
     if (call === undefined) return { kind: 'other', ...stamp, ...result, name, args: text }
     if (call.name === 'munmap' && call.args.length === 0 && result.errno === 'EINVAL') {
@@ -199,10 +227,25 @@ class LogReader {
   }
 
   /**
+   * The thread of a line. Lines of a log of a terminal have none while there is one thread: the first that a line names
+   * and no call made.
+   */
+  #threadOf(text: string | undefined): number {
+    if (text === undefined) {
+      this.#hasUnnamed = true
+      return UNNAMED
+    }
+    const tid = Number(text)
+    if (this.#hasUnnamed && this.#main === undefined && !this.#made.has(tid)) this.#main = tid
+    return tid === this.#main ? UNNAMED : tid
+  }
+
+  /**
    * Time of day in µs, past midnight counted on. Lines may be a little out of order, so a step back is not a new day.
    */
   #time(match: RegExpExecArray): number {
-    const [hours, minutes, seconds, micros] = match.slice(2, 6).map(Number)
+    if (match[7] !== undefined) return Number(match[7]) * 1_000_000 + Number(match[8])
+    const [hours, minutes, seconds, micros] = match.slice(3, 7).map((text) => Number(text ?? 0))
     let time = (((hours ?? 0) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)) * 1_000_000 + (micros ?? 0)
     while (time < this.#latest - DAY / 2) time += DAY
     this.#latest = Math.max(this.#latest, time)

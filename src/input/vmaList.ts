@@ -95,6 +95,8 @@ function mergeAround(list: VmaList, start: number, end: number): VmaList {
 
 /** Whether nothing that the kernel compares keeps them apart. */
 export function mergeable(low: Vma, high: Vma): boolean {
+  // A SysV segment has vm_ops->close: no merge removes a VMA of it.
+  if (low.file?.startsWith('/SYSV') === true) return false
   return low.end === high.start && low.offset + (low.end - low.start) === high.offset && sameKind(low, high)
 }
 

@@ -326,7 +326,7 @@ describe('a log that was cut', () => {
     expect(complaint(() => parseStrace(text, 'ls.strace'))).toBe(
       [
         'ls.strace: line 17: the file ends in the middle of a line: "4864  23:51:01.520919 mmap(0x7f2c2140a000, 24576, PROT_READ|…"',
-        '  expected `TID HH:MM:SS.ssssss call(...) = result <seconds>`, `<... call resumed>...`, `--- SIGNAL ---` or `+++ exited with N +++`',
+        '  expected `TID TIME call(...) = result <seconds>`, `<... call resumed>...`, `--- SIGNAL ---` or `+++ exited with N +++`',
         '  take the whole file, or record it again and let the program come to its end',
       ].join('\n'),
     )
@@ -344,14 +344,57 @@ describe('a log that was cut', () => {
   })
 })
 
+describe('a log', () => {
+  const whole = (...lines: string[]): string => lines.map((line) => `${line}\n`).join('')
+  const calls = (text: string, leader?: number): unknown =>
+    parseStrace(text, 'F', leader).events.map((event) => [event.tid, event.kind, 'name' in event ? event.name : ''])
+  const thread = (tid: number): unknown => [
+    [tid, 'call', 'brk'],
+    [tid, 'end', ''],
+  ]
+
+  it.each([
+    ['-tt -T', '7 23:51:01.347125 brk(NULL) = 0x1 <0.000001>', '7 23:51:01.347126 +++ exited with 0 +++'],
+    ['-ttt', '7 1795984637.485142 brk(NULL) = 0x1', '7 1795984637.485143 +++ exited with 0 +++'],
+    ['-t', '7 23:51:01 brk(NULL) = 0x1', '7 23:51:01 +++ exited with 0 +++'],
+    ['no times', '7 brk(NULL) = 0x1', '7 +++ exited with 0 +++'],
+    ['a terminal', '[pid     7] brk(NULL) = 0x1', '[pid     7] +++ exited with 0 +++'],
+  ])('may be of strace with %s', (_, ...lines) => {
+    expect(calls(whole(...lines))).toEqual(thread(7))
+  })
+
+  it('of a terminal names its first thread when there is another, and not before', () => {
+    const text = whole(
+      'brk(NULL) = 0x1',
+      'strace: Process 9 attached',
+      '[pid     7] fork( <unfinished ...>',
+      '[pid     9] +++ exited with 0 +++',
+      '[pid     7] <... fork resumed>) = 9',
+      '+++ exited with 0 +++',
+    )
+    expect(calls(text)).toEqual([
+      [7, 'call', 'brk'],
+      [7, 'call', 'fork'],
+      [9, 'end', ''],
+      [7, 'end', ''],
+    ])
+  })
+
+  it('that names no thread at all is of the process that its snapshots are of', () => {
+    const text = whole('brk(NULL) = 0x1', '+++ exited with 0 +++')
+    expect(calls(text, 7)).toEqual(thread(7))
+    expect(complaint(() => parseStrace(text, 'F'))).toContain('F: line 1: no line says which thread it is of')
+  })
+})
+
 describe('a foreign file', () => {
   it('is refused at the first line that is not one of strace, with what to do instead', () => {
     const message = complaint(() => parseStrace('{"version": 1}\n', 'x.json'))
     expect(message).toBe(
       [
         'x.json: line 1: not an strace line: "{\\"version\\": 1}"',
-        '  expected `TID HH:MM:SS.ssssss call(...) = result <seconds>`, `<... call resumed>...`, `--- SIGNAL ---` or `+++ exited with N +++`',
-        '  record with: strace -f -y -tt -T -e trace=memory,clone,clone3,fork,vfork,execve,exit_group -o FILE PROGRAM',
+        '  expected `TID TIME call(...) = result <seconds>`, `<... call resumed>...`, `--- SIGNAL ---` or `+++ exited with N +++`',
+        '  record it with: racewalk record -o NAME -- PROGRAM',
       ].join('\n'),
     )
   })
@@ -359,9 +402,6 @@ describe('a foreign file', () => {
   it.each([
     ['an empty file', '', 1, 'the file is empty'],
     ['bytes', '\u0000\u001b[2J\n', 1, 'not an strace line: "\\u0000\\u001b[2J"'],
-    ['a log without -f', '23:51:01.347125 brk(NULL) = 0x1 <0.000001>\n', 1, 'not an strace line'],
-    ['a log without -T', '7 23:51:01.347125 brk(NULL) = 0x1\n', 1, 'not an strace line'],
-    ['a log without -tt', '7 brk(NULL) = 0x1 <0.000001>\n', 1, 'not an strace line'],
     ['a blank line', '7 23:51:01.347125 brk(NULL) = 0x1 <0.000001>\n\n', 2, 'not an strace line: ""'],
     ['too few arguments', '7 23:51:01.347125 mmap(NULL, 1) = 0x1 <0.000001>\n', 1, 'mmap with 2 arguments'],
     ['an odd argument', '7 23:51:01.347125 munmap(here, 1) = 0 <0.000001>\n', 1, 'argument 1 of munmap is "here"'],

@@ -10,6 +10,7 @@ import { constants } from 'node:os'
 import { succeeded, type Call, type CallNamed, type FlagSet, type LogEvent } from '../../input/straceEvent.js'
 import type { AddressSpaceModel } from '../../input/addressSpaceModel.js'
 import { mappedUntil, within } from '../../input/vmaList.js'
+import { rangeOf } from '../../input/changedBy.js'
 import { ADVICE, MAP, MREMAP, PROT, type Advice, type Op } from '../../program/op.js'
 import type { Labels } from './labels.js'
 import type { FileTable } from './fileTable.js'
@@ -66,34 +67,14 @@ const errnoOf = (name: string): number => (constants.errno as Readonly<Record<st
 
 // ---- calls that are not made ----------------------------------------------------------------------------------------
 
-/** The memory that a call is about, if what is mapped there decides its answer. */
-export function rangeOf(call: Call): { readonly start: number; readonly end: number } | undefined {
-  switch (call.name) {
-    case 'mprotect':
-    case 'pkey_mprotect':
-    case 'madvise':
-    case 'mseal':
-    case 'remap_file_pages':
-    case 'mbind':
-    case 'set_vma_name':
-    case 'mlock':
-    case 'mlock2':
-    case 'munlock':
-    case 'munmap':
-      return { start: pageDown(call.args.addr), end: pageUp(call.args.addr + call.args.length) }
-    case 'mremap':
-      return { start: call.args.oldAddr, end: call.args.oldAddr + pageUp(call.args.oldLength) }
-    default:
-      return undefined
-  }
-}
-
 function reasonAgainst(call: Call, model: AddressSpaceModel): string | undefined {
   const range = rangeOf(call)
   if (range !== undefined && call.name !== 'munmap' && model.isUnknown(range.start, range.end))
     return 'what is mapped there is not known'
   if (call.name === 'madvise' && call.args.advice === 'MADV_COLLAPSE')
     return 'its answer depends on pages that were touched, which the log does not show'
+  const isLabel = call.name === 'mbind' || call.name === 'set_vma_name'
+  if (isLabel && call.errno !== undefined) return `what ${call.name} checks is not modelled (${call.errno})`
   return call.errno === undefined ? undefined : reasonOfFailure(call, call.errno, range, model)
 }
 

@@ -7,15 +7,17 @@
  * a call succeeded that needs one mapping (mremap), what it was about is left alone.
  */
 import { AddressSpaceModel } from '../../input/addressSpaceModel.js'
+import { grownFor } from '../../input/grownStack.js'
 import type { RecordedSpace } from '../../input/recording.js'
 import { succeeded, type Call, type LogEvent } from '../../input/straceEvent.js'
 import type { Vma } from '../../input/vmaList.js'
 import type { Op, Program } from '../../program/op.js'
-import { rangeOf, tellCall } from './callOps.js'
+import { tellCall } from './callOps.js'
 import { FileTable } from './fileTable.js'
 import { Labels } from './labels.js'
 import { startOps } from './startOps.js'
 import { surveyOf } from './survey.js'
+import type { Heap } from '../../input/startList.js'
 
 /** A call of the log that is not replayed. */
 export interface Omitted {
@@ -33,6 +35,8 @@ export interface RecordingPrograms {
   readonly lines: readonly (readonly number[])[]
   readonly files: FileTable
   readonly labels: Labels
+  /** The program break at the start. */
+  readonly heap: Heap | undefined
   /** The address space at the end, as the log tells. */
   readonly model: AddressSpaceModel
   readonly calls: number
@@ -56,8 +60,8 @@ const TURN = 0
 export function recordingPrograms(recorded: RecordedSpace, threadCpus: number): RecordingPrograms {
   const [files, labels] = [new FileTable(), new Labels()]
   const survey = surveyOf(recorded)
-  const { mayTouch, room } = survey
-  const model = new AddressSpaceModel(recorded.start, recorded.known)
+  const { mayTouch, room, known } = survey
+  const model = new AddressSpaceModel(recorded.start, known)
   const boot = startOps(model, { files, labels, mayTouch })
   const background = backgroundPrograms([...model.list])
   const threads = new Threads(threadCpus)
@@ -67,7 +71,7 @@ export function recordingPrograms(recorded: RecordedSpace, threadCpus: number): 
     const told = tellCall(event, { model, files, labels, slot: cpu, mayTouch })
     if (told !== null && 'reason' in told) omitted.push(omit(event, told.reason, model))
     else {
-      const grown = told === null ? undefined : grownFor(event, model)
+      const grown = told === null ? undefined : grownFor(event, model, recorded.final)
       if (told !== null) threads.add(cpu, event.line, told.ops, grown)
       model.apply(event)
     }
@@ -80,6 +84,7 @@ export function recordingPrograms(recorded: RecordedSpace, threadCpus: number): 
     files,
     labels,
     model,
+    heap: known.heap,
     calls: threads.calls,
     omitted,
     room,
@@ -96,14 +101,6 @@ function omit(event: LogEvent, reason: string, model: AddressSpaceModel): Omitte
 /** It failed at one of several mappings; what it did to those before is not known. */
 const stopsHalfWay = ({ name, errno }: Call): boolean =>
   (name === 'mprotect' || name === 'pkey_mprotect') && errno === 'EACCES'
-
-/** A stack that had to grow before the call: the page that it begins with then. */
-function grownFor(event: LogEvent, model: AddressSpaceModel): number | undefined {
-  const range = event.kind === 'call' && succeeded(event) && event.name !== 'munmap' ? rangeOf(event) : undefined
-  const start = range === undefined ? undefined : model.stackAbove(range.start, range.end)
-  if (start !== undefined) model.grow(start)
-  return start
-}
 
 /** The programs of the threads, each on the CPU that it has. */
 class Threads {

@@ -66,7 +66,7 @@ async function runProcess(space: RecordedSpace, options: RunRecordingOptions): P
   const threads = Math.max(1, new Set(space.events.map((event) => event.tid)).size)
   const cpus = checkCpus(options.cpus ?? Math.min(threads + BACKGROUND_CPUS, CPUS_MAX))
   const programs = recordingPrograms(space, Math.min(threads, cpus - BACKGROUND_CPUS))
-  const run = await runSpace(space, programs, options)
+  const run = await runSpace(programs, options)
   const { calls, omitted } = programs
   const { pid } = space
   // At once: the next run attaches this thread to another image.
@@ -110,12 +110,8 @@ function checkCpus(cpus: number): number {
   )
 }
 
-function runSpace(
-  space: RecordedSpace,
-  programs: RecordingPrograms,
-  options: RunRecordingOptions,
-): Promise<FreeRunResult> {
-  const { heap } = space.known
+function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Promise<FreeRunResult> {
+  const { heap } = programs
   return freeRun({
     machine: machineFor(programs),
     boot: programs.boot,

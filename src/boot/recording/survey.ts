@@ -8,10 +8,13 @@
 import { AddressSpaceModel } from '../../input/addressSpaceModel.js'
 import type { RecordedSpace } from '../../input/recording.js'
 import { succeeded, type Call, type LogEvent } from '../../input/straceEvent.js'
+import type { ModelStart } from '../../input/startList.js'
 import { runAround } from '../../input/vmaList.js'
 
 export interface Survey {
   readonly mayTouch: (start: number, end: number) => boolean
+  /** What is known at the start, with the break that the log tells first. */
+  readonly known: ModelStart
   readonly room: {
     readonly vmas: number
     readonly sharedPages: number
@@ -28,7 +31,8 @@ interface Range {
 const PAGE = 4096
 
 export function surveyOf(recorded: RecordedSpace): Survey {
-  const model = new AddressSpaceModel(recorded.start, recorded.known)
+  const known = withBreak(recorded)
+  const model = new AddressSpaceModel(recorded.start, known)
   const untouchable: Range[] = []
   let [vmas, sharedPages, sharedFiles, populated] = [model.list.length, 0, 0, 0]
   for (const event of recorded.events) {
@@ -44,7 +48,17 @@ export function surveyOf(recorded: RecordedSpace): Survey {
     vmas = Math.max(vmas, model.list.length)
   }
   const mayTouch = (start: number, end: number): boolean => !untouchable.some((at) => at.start < end && start < at.end)
-  return { mayTouch, room: { vmas, sharedPages, sharedFiles, populated } }
+  return { mayTouch, known, room: { vmas, sharedPages, sharedFiles, populated } }
+}
+
+/** A recording that begins at execve asks for the break later, and has not moved it by then. */
+function withBreak({ start, known, events }: RecordedSpace): ModelStart {
+  if (known.heap !== undefined) return known
+  const named = start.find(({ path }) => path === '[heap]')
+  const first = events.find((event) => event.kind === 'call' && event.name === 'brk')
+  if (first?.kind !== 'call' || first.name !== 'brk' || first.args.addr !== undefined || first.result === undefined)
+    return known
+  return { ...known, heap: { start: named?.start ?? first.result, end: first.result } }
 }
 
 function add(ranges: Range[], { start, end }: Range): void {

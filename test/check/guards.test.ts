@@ -3,6 +3,7 @@ import { phys, type Pfn, type PhysAddr } from '../../dist/src/base/units.js'
 import { smallMachine } from '../../dist/src/boot/config.js'
 import { Machine, type BootedCpu } from '../../dist/src/boot/machine.js'
 import { Level } from '../../dist/src/arch/level.js'
+import { explore } from '../../dist/src/explore/explore.js'
 import type { Cpu } from '../../dist/src/machine/cpu/cpu.js'
 import type { Engine } from '../../dist/src/machine/engine/engine.js'
 import { SoloEngine } from '../../dist/src/machine/engine/solo.js'
@@ -10,6 +11,8 @@ import * as image from '../../dist/src/machine/image/image.js'
 import { peek32, peek64, peekF64, poke32, pokeF64 } from '../../dist/src/machine/image/guarded.js'
 import { ANON_VMA, FILE, MM, VMA } from '../../dist/src/mm/mmStruct.js'
 import { PAGE } from '../../dist/src/mm/page.js'
+import { MAP, PROT } from '../../dist/src/program/op.js'
+import { defineScenario, load, store } from '../../dist/src/scenario/scenario.js'
 import { RCU, RCU_CPU } from '../../dist/src/sync/rcuLayout.js'
 import { lockdepAssertHeld } from '../../dist/src/sync/spinlock.js'
 import { rwsemAssertHeld, rwsemAssertHeldWrite } from '../../dist/src/sync/rwsem.js'
@@ -272,5 +275,26 @@ describe('unguarded-access of page-table entries', () => {
     expectFinding(ORACLE, 'unguarded write', () => lab.linkTable(0, table))
     hold(pmdLock)
     lab.linkTable(0, table)
+  })
+})
+
+// The last user of the file behind shared memory takes its pages from the cache, with no lock of the file.
+describe.each(['x86-64', 's390', 'powerpc'] as const)('the end of shared anonymous memory, %s', (arch) => {
+  it('is silent about the pages that are cached then', () => {
+    const scenario = defineScenario({
+      id: 'end-of-shared-memory',
+      summary: 'the mapping goes while another CPU uses its pages',
+      arch,
+      cpus: 2,
+      build: (s) => {
+        const [at, len] = [s.page(0), 2 * s.pageSize]
+        const flags = MAP.shared | MAP.anonymous | MAP.fixed
+        return {
+          boot: [{ op: 'mmap', addr: at, len, prot: PROT.read | PROT.write, flags }, store(at, 1, 2)],
+          programs: [[{ op: 'munmap', addr: at, len }], [load(at), store(at + s.pageSize)]],
+        }
+      },
+    })
+    expect(explore({ scenario, seed: 1, executions: 50 }).finding).toBeNull()
   })
 })

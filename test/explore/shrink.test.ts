@@ -1,14 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { bugById, bugs } from '../../dist/src/bug/index.js'
-import { Budget } from '../../dist/src/explore/shrink/budget.js'
-import { explore, planOf, replay, type ExploreResult } from '../../dist/src/explore/explore.js'
-import { fewerSwitches } from '../../dist/src/explore/shrink/fewerSwitches.js'
-import { present } from '../../dist/src/explore/present.js'
+import { bugById } from '../../dist/src/bug/index.js'
+import { explore, replay, type ExploreResult } from '../../dist/src/explore/explore.js'
 import { decodeToken } from '../../dist/src/explore/schedule/token.js'
-import { isSameFailure } from '../../dist/src/machine/engine/finding.js'
 import type { Op, Program } from '../../dist/src/program/op.js'
-import { IS_QUICK } from '../budget.js'
-import { withoutBug } from '../race/withoutBug.js'
 import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 import {
   defineScenario,
@@ -20,7 +14,8 @@ import {
   storeSmall,
 } from '../../dist/src/scenario/scenario.js'
 
-// What is drawn here is drawn with fixed seeds, so these tests cannot fail by chance.
+// What is drawn here is drawn with fixed seeds, so these tests cannot fail by chance. That each bug of the corpus stays
+// what it is when it is shrunk is in race/bugs.test.ts.
 
 /** khugepaged against gup_fast on one huge range; everything else, on the other range, has nothing to do with it. */
 const noisy = defineScenario({
@@ -157,36 +152,5 @@ describe('switches', () => {
     const { finding } = explore({ ...options, executions: 8000, shrink: true })
     expect(finding?.switches?.before).toBeGreaterThan(20)
     expect(finding?.switches?.after).toBeLessThanOrEqual(7)
-  })
-})
-
-describe('every bug of the corpus', () => {
-  /** The rarest takes 3,141 with this seed. */
-  const EXECUTIONS = 8000
-  const seed = 1
-  /** No bug needs more than 6, as far as is known. */
-  const SWITCHES_MAX = 7
-  /** Of the reduced programs, on fixed code. */
-  const FIXED_EXECUTIONS = 60
-
-  it.each(IS_QUICK ? bugs.filter((_, at) => at % 8 === 0) : bugs)('$id is shrunk, and stays that bug', (bug) => {
-    const scenario = scenarioById(bug.scenarios[0] as string)
-    const { finding: found, session } = explore({ scenario, bug, seed, executions: EXECUTIONS })
-    if (found === null) throw new Error('not found')
-    const picks = session.engine.picks
-    const alone = fewerSwitches(session, { finding: found, picks, switches: Infinity }, new Budget(1_500_000))
-
-    const finding = present({ ...found, finding: found, picks }, planOf({ scenario, bug, seed }), session, true)
-    expect(isSameFailure(finding, found)).toBe(true)
-    expect(finding.switches?.after).toBeLessThanOrEqual(Math.min(alone.switches, SWITCHES_MAX))
-    expect(finding.token.length).toBeLessThanOrEqual(200)
-    const { reduction } = session
-
-    const again = replay(decodeToken(finding.token), scenario, bug)
-    expect(again).toMatchObject({ exact: true, finding: { oracle: finding.oracle, title: finding.title } })
-
-    // What is left is at fault only with the bug: nothing that fixed code could not be asked to do.
-    const fixed = explore({ scenario: withoutBug(scenario, bug), reduction, seed, executions: FIXED_EXECUTIONS })
-    expect(fixed.finding).toBeNull()
   })
 })

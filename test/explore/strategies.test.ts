@@ -115,9 +115,7 @@ describe('the default', () => {
 
 describe('shrinking', () => {
   it.each([
-    ['fork-vs-gup', 'fork-gupfast'],
     ['gup-vs-collapse', 'gup-collapse-pmd'],
-    ['attach-vs-invalidate', 's390-no-flush-wait'],
     ['table-torture@s390-list-node', null],
   ])('keeps the finding of %s (%s) with fewer switches, and the token replays to it', (name, bugName) => {
     const scenario = scenarioById(name)

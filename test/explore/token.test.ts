@@ -1,10 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Prng } from '../../dist/src/base/prng.js'
-import { bugById } from '../../dist/src/bug/index.js'
-import { explore } from '../../dist/src/explore/explore.js'
 import { decodeToken, encodeToken, type Token } from '../../dist/src/explore/schedule/token.js'
 import type { Kept } from '../../dist/src/program/reduction.js'
-import { scenarioById } from '../../dist/src/scenario/catalog/index.js'
 
 const SEED = 5
 const SMALL: Token = {
@@ -53,17 +50,6 @@ describe(`a token (seed ${SEED})`, () => {
 
   it('is one word', () => {
     expect(encodeToken(SMALL)).toMatch(/^rw2-[\w-]+$/)
-  })
-
-  it('has at most 200 characters for a typical finding', () => {
-    for (const [name, bugName] of [
-      ['gup-vs-collapse', 'gup-collapse-pmd'],
-      ['fork-vs-gup', 'fork-gupfast'],
-      ['mremap-vs-touch', 'mremap-tlb'],
-    ] as const) {
-      const { finding } = explore({ scenario: scenarioById(name), bug: bugById(bugName), shrink: true })
-      expect(finding?.token.length, name).toBeLessThanOrEqual(200)
-    }
   })
 
   it('does not survive the change of any one character', () => {

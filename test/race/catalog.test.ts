@@ -5,7 +5,9 @@ import { executions } from '../budget.js'
 
 // Fixed code survives. The budget is a smoke test of each scenario; the long runs are `npm run bench` and the README's.
 const SEED = 11
-const EXECUTIONS = executions(1500)
+const EXECUTIONS = executions(1000)
+/** An execution of these is as long as several of another. */
+const LONG = /mixed|torture/
 
 describe(`the catalogue on mainline, controlled (seed ${SEED}, ${EXECUTIONS} executions each)`, () => {
   for (const scenario of scenarios.filter(({ id }) => !['message-passing-reversed', 'gup-fast-miniature'].includes(id)))
@@ -13,7 +15,7 @@ describe(`the catalogue on mainline, controlled (seed ${SEED}, ${EXECUTIONS} exe
       const result = explore({
         scenario,
         seed: SEED,
-        executions: scenario.id === 'mixed' ? EXECUTIONS / 3 : EXECUTIONS,
+        executions: LONG.test(scenario.id) ? EXECUTIONS / 4 : EXECUTIONS,
       })
       expect(result.finding).toBeNull()
     })

@@ -126,16 +126,10 @@ export default definePatch({ parts: { PtOps: (Base) => class extends Base { isS3
   })
 
   it('runs free in the threads, and perturbed', async () => {
-    const broken = await loadPatch(
-      file(patch(NEVER_LOOKS).replace(/\}\)\s*$/, "  config: { flushStyle: 'broadcast' },\n})\n")),
-    )
+    const broken = await loadPatch(file(patch(NEVER_LOOKS)))
+    const scenario = scenarioById('gup-vs-dontneed-broadcast')
     for (const perturb of [false, true]) {
-      const { finding, fault } = await stress({
-        scenario: scenarioById('gup-vs-split'),
-        patch: broken,
-        perturb,
-        durationMs: 30_000,
-      })
+      const { finding, fault } = await stress({ scenario, patch: broken, perturb, durationMs: 300_000 })
       expect(fault).toBeNull()
       expect(finding).not.toBeNull()
     }
@@ -172,9 +166,9 @@ export default defineBug({
   config: { flushStyle: 'broadcast' },
 })`
     const bug = await loadBug(file(code))
-    const scenario = scenarioById('gup-vs-split')
-    expect(explore({ scenario, bug, executions: 5000 }).finding).not.toBeNull()
-    expect((await stress({ scenario, bug, durationMs: 30_000 })).finding).not.toBeNull()
+    expect(explore({ scenario: scenarioById('gup-vs-split'), bug, executions: 5000 }).finding).not.toBeNull()
+    const scenario = scenarioById('gup-vs-dontneed-broadcast')
+    expect((await stress({ scenario, bug, durationMs: 300_000 })).finding).not.toBeNull()
   })
 })
 

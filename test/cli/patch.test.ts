@@ -106,7 +106,15 @@ describe('a patch', async () => {
   })
 
   it('runs in threads', async () => {
-    const { code, out } = await racewalk('stress', 'gup-vs-split', '--patch', trusting, '--duration', '30s', '--json')
+    const { code, out } = await racewalk(
+      'stress',
+      'gup-vs-dontneed-broadcast',
+      '--patch',
+      trusting,
+      '--duration',
+      '5m',
+      '--json',
+    )
     expect(code).toBe(1)
     expect(JSON.parse(out)).toMatchObject({
       patch: { file: shown(trusting) },
@@ -119,8 +127,8 @@ describe('a patch', async () => {
   it('that throws is at fault itself, in both engines, with the line in its source', async () => {
     for (const args of [
       ['explore', 'gup-vs-split'],
-      ['stress', 'gup-vs-split', '--duration', '30s'],
-      ['stress', 'gup-vs-split', '--perturb', '--duration', '30s'],
+      ['stress', 'gup-vs-split', '--duration', '5m'],
+      ['stress', 'gup-vs-split', '--perturb', '--duration', '5m'],
     ]) {
       const { code, err } = await racewalk(...args, '--patch', throwing)
       expect(err).toMatch(
@@ -172,7 +180,7 @@ describe('a scenario and a bug from files', async () => {
   })
 
   it('run in threads, and on another architecture', async () => {
-    expect((await racewalk('stress', scenario, '--bug', bug, '--duration', '30s', '--json')).code).toBe(1)
+    expect((await racewalk('stress', scenario, '--bug', bug, '--duration', '5m', '--json')).code).toBe(1)
     const other = await racewalk('explore', `${scenario}@s390`, '--executions', '20', '--json')
     expect(document(other)).toMatchObject({ scenario: 'pin-vs-unmap@s390', arch: 's390', findings: [] })
   })

@@ -14,9 +14,9 @@ import { executions, IS_QUICK } from '../budget.js'
 import { withoutBug } from './withoutBug.js'
 
 // Each bug both ways: with it the explorer finds it within the budget; without it the same seed finds nothing in three
-// times as many executions as the bug took. What was found is shrunk, and stays that bug. The seed is fixed, so the search is deterministic and cannot miss by
-// chance; the budget is some ten times what the median seed needs (bench/bugs.ts), so that a change of the model that
-// moves the schedule does not break the test.
+// times as many executions as the bug took. What was found is shrunk, and stays that bug. The seed is fixed, so the
+// search is deterministic and cannot miss by chance; the budget is some ten times what the median seed needs
+// (bench/bugs.ts), so that a change of the model that moves the schedule does not break the test.
 const SEED = 1
 const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['pmdp-inval-addr', 'fault-vs-split', 300],

@@ -1,12 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { fullMachine } from '../../dist/src/boot/config.js'
-import { CpuThreads } from '../../dist/src/boot/threads/cpuThreads.js'
 import { freeRun, type Progress } from '../../dist/src/boot/threads/freeRun.js'
-import { cpuWorkerUrl } from '../../dist/src/boot/threads/spawn.js'
 import type { Program } from '../../dist/src/program/op.js'
 import { scenarioById, scenarios } from '../../dist/src/scenario/catalog/index.js'
 import { defineScenario, mapAnonymous, store } from '../../dist/src/scenario/scenario.js'
 import { stress } from '../../dist/src/scenario/stress.js'
+import { crewOf } from '../boot/crew.js'
 
 // Fixed code survives real concurrency. Short runs: a smoke test of each scenario; a miss is likely where a window is
 // narrow, and finding those is what the controlled engine and --perturb are for. The threads of one run stay for the
@@ -14,19 +13,6 @@ import { stress } from '../../dist/src/scenario/stress.js'
 const SEED = 5
 const stressed = scenarios.filter((scenario) => scenario.exploreOnly !== true)
 const CLEAN = { finding: null, fault: null, stopped: 'duration' }
-
-/** Threads for all runs of one describe(). */
-function crewOf(cpus: number, perturb = false): { readonly cpus: number; readonly threads: CpuThreads } {
-  let threads: CpuThreads
-  beforeAll(() => void (threads = new CpuThreads(cpus, cpuWorkerUrl(perturb))))
-  afterAll(() => threads.destroy())
-  return {
-    cpus,
-    get threads() {
-      return threads
-    },
-  }
-}
 
 // The threads do 100,000 to 300,000 operations a second together, so what one in 6,000 operations shows is missed in a
 // run with a chance below 5 %.

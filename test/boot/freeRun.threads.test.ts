@@ -199,9 +199,7 @@ describe('a free run in which one CPU gets nowhere', () => {
   it('names the word that no program of those that get on stores', async () => {
     const result = await run([swap, waitForever], unfair(400))
     expect(result).toMatchObject({ stopped: 'finding', fault: null, finding: { oracle: 'stall', cpu: 1 } })
-    expect(result.finding?.details).toEqual([
-      expect.stringMatching(/^CPU 1 in awaitWord waits for word\[0x3\] \(/),
-    ])
+    expect(result.finding?.details).toEqual([expect.stringMatching(/^CPU 1 in awaitWord waits for word\[0x3\] \(/)])
   })
 
   it('is silent while the word may yet come, and about a CPU whose program has ended', async () => {

@@ -88,14 +88,49 @@ export class Observer extends LockWatcher implements TlbWatcher {
 
   // ---- data -------------------------------------------------------------------------------------------------------
 
-  /** A user's load or store went to frame `pfn` for `addr` in `mm`, through a translation filled at clock `stamp`. */
-  userAccessed(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _stamp: number, _write: boolean): void {}
+  /**
+   * A user's load or store is about to go to frame `pfn` for `addr` in `mm`. Interrupts are off, and a flush waits,
+   * until userAccessed().
+   */
+  userAccesses(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _write: boolean): void {}
+  /**
+   * It went there, through a translation filled at clock `stamp`, and loaded or stored `value` (31 bits).
+   */
+  userAccessed(
+    _cpu: Cpu,
+    _mm: number,
+    _addr: number,
+    _pfn: number,
+    _stamp: number,
+    _write: boolean,
+    _value: number,
+  ): void {}
   /** The kernel is about to read or write the data of frame `pfn` (copy, clear, write through a pin). */
   kernelAccessed(_cpu: Cpu, _pfn: number, _write: boolean): void {}
-  /** The kernel wrote to page `addr` of `mm` for its user, through frame `pfn` that gup returned for writing. */
-  privateWrite(_cpu: Cpu, _mm: number, _addr: number, _pfn: number): void {}
+  /** The kernel is about to call gup for a write of its user's, with deviceWrites() and privateWrite() to follow. */
+  deviceAsks(_cpu: Cpu): void {}
+  /** It is about to write the word at `addr` of `mm`, through frame `pfn`, of which it has a reference or a pin. */
+  deviceWrites(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _pinned: boolean): void {}
+  /** It wrote `value` there. */
+  privateWrite(_cpu: Cpu, _mm: number, _addr: number, _pfn: number, _pinned: boolean, _value: number): void {}
   /** Frame `pfn` now holds new contents for page `addr` of `mm`: zeroes, or a copy of frame `from` (-1: none). */
   contentsCreated(_cpu: Cpu, _pfn: number, _from: number): void {}
+
+  /** Frame `to` takes the place of frame `from`, whose contents it has got: migration and collapse. */
+  contentsMoved(_cpu: Cpu, _to: number, _from: number): void {}
+  /** MADV_FREE of start … end of `mm` has made the entries clean and flushed them; mmap_lock is held. */
+  contentsFreed(_cpu: Cpu, _mm: number, _start: number, _end: number): void {}
+  /**
+   * A call is about to take away what start … end (bytes) of `mm` holds: to unmap it, to discard it, or to move it to
+   * `to` (-1: not). Until contentsGivenUp() by this CPU a user may find the old contents or the new ones.
+   */
+  contentsGivingUp(_cpu: Cpu, _mm: number, _start: number, _end: number, _to: number): void {}
+  /** It has; `moved`: each entry has arrived at its new address. */
+  contentsGivenUp(_cpu: Cpu, _moved: boolean): void {}
+  /** start … end of `child` hold what those of `parent` held at some time since the tick `stamp`. */
+  contentsForked(_cpu: Cpu, _parent: number, _child: number, _start: number, _end: number, _stamp: number): void {}
+  /** Pages `first` … `end` - 1 of `file` go, and their contents with them. */
+  fileContentsGone(_cpu: Cpu, _file: number, _first: number, _end: number): void {}
 
   // ---- get_user_pages ---------------------------------------------------------------------------------------------
 

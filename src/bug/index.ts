@@ -1,6 +1,7 @@
 /** Every bug that can be switched on, oldest number first, then the mutants. */
 import { nearest } from '../base/names.js'
 import type { Bug } from './bug.js'
+import * as contents from './contents.js'
 import * as fragments from './fragments.js'
 import * as gup from './gup.js'
 import * as locks from './locks.js'
@@ -93,6 +94,14 @@ export const bugs: readonly Bug[] = [
   locks.slotUnlocked,
   locks.pgtableListUnlocked,
   thp.zapMigrationEntry,
+  contents.cowReuseShared,
+  contents.cowFilePage,
+  contents.dirtyLostZap,
+  contents.dirtyLostMprotect,
+  contents.dirtyLostMigration,
+  contents.dirtyLostSplit,
+  contents.dirtyLostCollapse,
+  contents.pmdModifyDirty,
 ]
 
 /**

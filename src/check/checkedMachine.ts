@@ -18,8 +18,8 @@ export interface CheckedMachine {
   readonly layout: Layout
   readonly regions: { readonly shadow: PhysAddr; readonly rcu: PhysAddr; readonly kernel: KernelRegions }
   readonly config: {
-    readonly cpus: number
     readonly frames: number
+    readonly cpus: number
     readonly kernel: Pick<KernelConfig, 'mms' | 'filePages'>
     /** 'full': keep the stack of each allocation and free, too. Costs microseconds each; not in threads. */
     readonly sites?: 'full'

@@ -7,15 +7,26 @@
  * huge pages), tables that hang in two places, A1 (a writable entry of an anonymous page implies exclusive), rss
  * counters, and the deposited tables of each PMD table: as many as huge entries (D1), and empty (D2).
  */
-import { peek32 } from '../machine/image/image.js'
+import type { PteWord } from '../base/units.js'
+import { peek32, peek64 } from '../machine/image/image.js'
 import { Panic } from '../machine/engine/finding.js'
 import { Level } from '../arch/level.js'
 import { LRU_LAZYFREE } from '../mm/lru.js'
 import { MM } from '../mm/mmStruct.js'
 import { PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE } from '../mm/page.js'
 import type { CheckedMachine } from './checkedMachine.js'
-import { hugeFrame, briefAt, isEmptyWord, isInvalidated, isWritable, pteFrame, tableFrame } from '../arch/entry.js'
-import { TABLE_DEPOSITED, TABLE_SHADOW, type Shadow } from './shadow.js'
+import {
+  hugeFrame,
+  briefAt,
+  isEmptyWord,
+  isInvalidated,
+  isWritable,
+  pmdDirty,
+  pteDirty,
+  pteFrame,
+  tableFrame,
+} from '../arch/entry.js'
+import { SHADOW, TABLE_DEPOSITED, TABLE_SHADOW, type Shadow } from './shadow.js'
 import type { Sites } from './sites.js'
 import { hex } from './violation.js'
 
@@ -32,6 +43,8 @@ export class Expected {
   readonly #deposits: Int32Array
   /** By frame: pages of tables that an mm keeps for the tables to come. */
   readonly kept: Uint8Array
+  /** By frame, of those that were written: an entry that maps it is dirty. */
+  readonly dirty: Uint8Array
   readonly #machine: CheckedMachine
   readonly #shadow: Shadow
   readonly #sites: Sites
@@ -53,6 +66,7 @@ export class Expected {
     this.tables = new Uint8Array(tables)
     this.#deposits = new Int32Array(shadow.frames)
     this.kept = new Uint8Array(shadow.frames)
+    this.dirty = new Uint8Array(shadow.frames)
   }
 
   collect(): void {
@@ -61,6 +75,7 @@ export class Expected {
     this.entire.fill(0)
     this.tables.fill(0)
     this.kept.fill(0)
+    this.dirty.fill(0)
     this.#countDeposits()
     const { mms, pageCache } = this.#machine.regions.kernel
     const { config } = this.#machine
@@ -142,6 +157,7 @@ export class Expected {
     if (this.#shadow.isReserved(pfn)) return
     this.#mappable(pfn, at)
     this.maps[pfn] = (this.maps[pfn] as number) + 1
+    if (this.#isWritten(pfn) && pteDirty(wordAt(at))) this.dirty[pfn] = 1
     const head = this.#addRef(pfn)
     if (!this.#isAnon(head)) {
       this.#rssFile++
@@ -161,9 +177,14 @@ export class Expected {
     this.#mappable(pfn, at)
     this.entire[pfn] = (this.entire[pfn] as number) + 1
     this.#addRef(pfn)
+    if (pmdDirty(wordAt(at))) this.dirty.fill(1, pfn, pfn + hugePages)
     this.#rssAnon += hugePages
     if (isWritable(Level.pmd, low)) this.#checkExclusive(this.#machine.memmap.page(pfn), at)
     return 1
+  }
+
+  #isWritten(pfn: number): boolean {
+    return peek32(this.#shadow.of(pfn) + SHADOW.at.written) !== 0
   }
 
   #mappable(pfn: number, at: number): void {
@@ -233,5 +254,6 @@ export function finding(oracle: string, title: string, address: number, details:
   throw new Panic({ oracle, title, cpu: -1, address, details, stack: [] })
 }
 
+const wordAt = (at: number): PteWord => BigInt.asUintN(64, peek64(at)) as PteWord
 const describe = (at: number): string => `it is 0x${hexWord(peek32(at + 4))}_${hexWord(peek32(at))}`
 const hexWord = (word: number): string => (word >>> 0).toString(16).padStart(8, '0')

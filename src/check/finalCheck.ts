@@ -14,6 +14,8 @@ import { GUP_PIN_COUNTING_BIAS, PAGE, PAGE_MAPPING_ANON, PG_ANON_EXCLUSIVE, PG_H
 import { MM } from '../mm/mmStruct.js'
 import { ZONE } from '../mm/pageAllocator.js'
 import type { CheckedMachine } from './checkedMachine.js'
+import { DirtyKept } from './dirtyKept.js'
+import { EndContents } from './endContents.js'
 import { Expected, finding } from './expected.js'
 import { SHADOW, Shadow, TABLE_FREED, TABLE_SHADOW } from './shadow.js'
 import { Sites } from './sites.js'
@@ -49,12 +51,16 @@ class FinalChecker {
   readonly #shadow: Shadow
   readonly #sites: Sites
   readonly #expected: Expected
+  readonly #contents: EndContents
+  readonly #dirty: DirtyKept
 
   constructor(machine: CheckedMachine) {
     this.#machine = machine
     this.#shadow = new Shadow(machine)
     this.#sites = new Sites(machine, this.#shadow)
     this.#expected = new Expected(machine, this.#shadow, this.#sites)
+    this.#dirty = new DirtyKept(machine, this.#shadow, this.#sites)
+    this.#contents = new EndContents(machine, this.#shadow, this.#sites)
   }
 
   check(extra: ExtraReferences): Finding | null {
@@ -63,6 +69,7 @@ class FinalChecker {
       this.#expected.collect()
       this.#checkFrames(extra)
       this.#checkReuse()
+      this.#contents.check()
       return null
     } catch (error) {
       if (error instanceof Panic) return error.finding
@@ -142,6 +149,7 @@ class FinalChecker {
     const page = this.#machine.memmap.page(pfn)
     this.#expect(pfn, PAGE.at.mapcount, (this.#expected.maps[pfn] as number) - 1, 'mapcount (minus one)')
     this.#checkPins(pfn)
+    this.#dirty.check(pfn, this.#expected)
     if ((peek32(page + PAGE.at.compoundHead) & 1) !== 0)
       return this.#expect(pfn, PAGE.at.refcount, 0, 'references of a tail')
     if ((peek32(page + PAGE.at.flags) & PG_HEAD) === 0) return this.#checkSmall(pfn, extra)

@@ -50,6 +50,8 @@ export class FrameState {
     poke32(at + AT.generation, peek32(at + AT.generation) + 1)
     poke32(at + AT.writable, 0)
     poke32(at + AT.birth, 0)
+    poke32(at + AT.loose, 0)
+    poke32(at + AT.written, 0)
     // Mappings of an earlier owner explain nothing.
     poke32(at + AT.mapMm, 0)
     poke32(at + AT.hugeMm, 0)

@@ -12,6 +12,7 @@ import type { AccessWatcher } from '../machine/cpu/accessWatcher.js'
 import type { Cpu } from '../machine/cpu/cpu.js'
 import type { CheckedKernel, CheckedMachine } from './checkedMachine.js'
 import { Contents, DiscardKept } from './discardKept.js'
+import { Written } from './dirtyKept.js'
 import { EntryLegal } from './entryLegal.js'
 import { FrameState } from './frameState.js'
 import { GupIdentity } from './gupIdentity.js'
@@ -27,6 +28,7 @@ import { Shadow } from './shadow.js'
 import { Sites } from './sites.js'
 import { TableState } from './tableState.js'
 import { TlbStale } from './tlbStale.js'
+import { UserContents } from './userContents.js'
 import { ZeroPage } from './zeroPage.js'
 
 export class Oracles extends Observer implements AccessWatcher {
@@ -48,6 +50,8 @@ export class Oracles extends Observer implements AccessWatcher {
   readonly #owners: Owners
   readonly #entryLocks: EntryLocks
   readonly #oops: Oops
+  readonly #user: UserContents
+  readonly #written: Written
 
   constructor(machine: CheckedMachine, words: Words) {
     super()
@@ -71,6 +75,8 @@ export class Oracles extends Observer implements AccessWatcher {
     this.#owners = new Owners(machine, shadow)
     this.#entryLocks = new EntryLocks(machine, shadow, this.#held)
     this.#oops = new Oops(machine, words)
+    this.#written = new Written(machine, shadow)
+    this.#user = new UserContents(machine, shadow, sites, this.#contents)
   }
 
   /** The kernel of the CPU that this observer watches; before the first event. */
@@ -236,9 +242,26 @@ export class Oracles extends Observer implements AccessWatcher {
 
   // ---- data -------------------------------------------------------------------------------------------------------
 
-  override userAccessed(cpu: Cpu, mm: number, addr: number, pfn: number, _stamp: number, write: boolean): void {
+  override userAccesses(cpu: Cpu, mm: number, addr: number, pfn: number, write: boolean): void {
+    if (cpu.engine.threads) this.#user.accesses(cpu, mm, addr, pfn, write)
+  }
+
+  override userAccessed(
+    cpu: Cpu,
+    mm: number,
+    addr: number,
+    pfn: number,
+    _stamp: number,
+    write: boolean,
+    value: number,
+  ): void {
     this.#frames.userAccessed(cpu, mm, addr, pfn, write)
     this.#zero.accessed(cpu, pfn, write)
+    if (write) {
+      this.#shadow.touch()
+      this.#written.stored(pfn)
+    }
+    this.#user.accessed(cpu, mm, addr, pfn, write, value)
   }
 
   override kernelAccessed(cpu: Cpu, pfn: number, write: boolean): void {
@@ -246,12 +269,48 @@ export class Oracles extends Observer implements AccessWatcher {
     this.#zero.accessed(cpu, pfn, write)
   }
 
-  override privateWrite(cpu: Cpu, mm: number, addr: number, pfn: number): void {
+  override deviceAsks(cpu: Cpu): void {
+    this.#user.deviceAsks(cpu)
+  }
+
+  override deviceWrites(cpu: Cpu, mm: number, addr: number, pfn: number, pinned: boolean): void {
+    this.#user.deviceWrites(cpu, mm, addr, pfn, pinned)
+  }
+
+  override privateWrite(cpu: Cpu, mm: number, addr: number, pfn: number, pinned: boolean, value: number): void {
+    this.#shadow.touch()
     this.#zero.privateWrite(cpu, mm, addr, pfn)
+    this.#written.stored(pfn)
+    this.#user.deviceWrote(cpu, mm, addr, pfn, pinned, value)
   }
 
   override contentsCreated(_cpu: Cpu, pfn: number, from: number): void {
     this.#contents.contentsCreated(pfn, from)
+    this.#user.contentsCreated(pfn, from)
+  }
+
+  override contentsMoved(_cpu: Cpu, to: number, from: number): void {
+    this.#written.moved(to, from)
+  }
+
+  override contentsFreed(_cpu: Cpu, mm: number, start: number, end: number): void {
+    this.#written.freed(mm, start, end)
+  }
+
+  override contentsGivingUp(cpu: Cpu, mm: number, start: number, end: number, to: number): void {
+    this.#user.givingUp(cpu, mm, start, end, to)
+  }
+
+  override contentsGivenUp(cpu: Cpu, moved: boolean): void {
+    this.#user.givenUp(cpu, moved)
+  }
+
+  override contentsForked(cpu: Cpu, parent: number, child: number, start: number, end: number, stamp: number): void {
+    this.#user.forked(cpu, parent, child, start, end, stamp)
+  }
+
+  override fileContentsGone(cpu: Cpu, file: number, first: number, end: number): void {
+    this.#user.fileGone(cpu, file, first, end)
   }
 
   // ---- get_user_pages ---------------------------------------------------------------------------------------------

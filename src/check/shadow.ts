@@ -21,9 +21,11 @@ import type { Layout } from '../machine/image/layout.js'
 import { struct } from '../machine/image/struct.js'
 import { FrameKind } from '../arch/observer.js'
 import type { CheckedMachine } from './checkedMachine.js'
+import { placeStoredWords } from './storedWords.js'
 
 export const SHADOW = struct('shadow', 128, {
   state: [0, 4, laboratory], //      FrameKind
+  written: [4, 4, laboratory], //    1: a user or a device has stored to it, see dirtyKept.ts
   writable: [8, 4, laboratory], //   1: was mapped writable since it was allocated
   generation: [12, 4, laboratory], // allocations so far
   allocCpu: [16, 4, laboratory], //  CPU + 1, 0: never; kind of its operation << 8
@@ -37,6 +39,7 @@ export const SHADOW = struct('shadow', 128, {
   gets: [48, 4, laboratory], //      references that gup returned and that were not given back yet
   pins: [52, 4, laboratory], //      likewise, pins
   birth: [56, 4, laboratory], //     when a user could first write the contents; 0: not yet
+  loose: [60, 4, laboratory], //     1: a device has written it through a mere reference, see userContents.ts
   //  mapped by PTEs (maps …), and from here as a huge page (huge …): see mappings.ts
   maps: [64, 4, laboratory],
   unmapClock: [68, 4, laboratory], // not before the last time a mapping went
@@ -60,7 +63,10 @@ export const TABLE_SHADOW = struct('tableShadow', 16, {
 /** More locks than a CPU ever holds at once: khugepaged holds those of all the folios that a huge page has room for. */
 export const LOCKS_HELD_MAX = 560
 
-const SHADOW_CONTROL = struct('shadowControl', 64, { changed: [0, 4, laboratory] })
+const SHADOW_CONTROL = struct('shadowControl', 64, {
+  changed: [0, 4, laboratory],
+  givenUp: [4, 4, laboratory], // calls so far that began to take contents away, see userContents.ts
+})
 /** Classes of locks: those of the kernel's order, and those that lockGraph.ts gives out. A set of them is a word. */
 export const LOCK_CLASSES = 31
 
@@ -78,7 +84,14 @@ export const SHADOW_CPU = struct('shadowCpu', 2560, {
   held: [8, 128, laboratory], //      by class: how many
   last: [136, 128, laboratory], //    by class: the one it took last
   locks: [264, 4, laboratory], //     locks that it holds, see heldLocks.ts
+  givingUp: [268, 4, laboratory], //  the mm whose contents its call takes away or moves, see userContents.ts
   lockList: [272, 4 * LOCKS_HELD_MAX, laboratory], // each one's address, plus 1 when held to read
+  //  … in these two ranges, doubles:
+  giveStart: [2512, 8, laboratory],
+  giveEnd: [2520, 8, laboratory],
+  giveStart2: [2528, 8, laboratory],
+  giveEnd2: [2536, 8, laboratory],
+  giveStamp: [2544, 4, laboratory], // when it began
 })
 
 /**
@@ -115,6 +128,7 @@ export function placeShadow(layout: Layout, frames: number, fragments: number): 
   const tables = layout.add('tableShadow', TABLE_SHADOW, frames * fragments)
   assert(tables - shadow === frames * SHADOW.size, 'the shadow of tables follows that of frames')
   layout.add('objectShadow', OBJECT_SHADOW, Math.ceil(control / OBJECT_BYTES))
+  placeStoredWords(layout, frames)
   return shadow
 }
 
@@ -221,6 +235,11 @@ export class Shadow {
   /** Address of the OBJECT_SHADOW of the structure at `object`. */
   object(object: number): number {
     return this.#objectBase + (object >>> 6) * OBJECT_SHADOW.size
+  }
+
+  /** Address of a word that counts the calls that took contents away. */
+  get givenUp(): number {
+    return this.#base - CONTROL_BEFORE + SHADOW_CONTROL.at.givenUp
   }
 
   /** Address of the SHADOW_CPU of `cpu`. */

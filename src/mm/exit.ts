@@ -15,6 +15,7 @@ export class Exit extends Part {
   *exitMmap(mm: PhysAddr): Step<void> {
     const stamp = this.k.observer.callBegins(this.cpu)
     yield* this.k.mms.mmapWriteLock(mm)
+    this.k.observer.contentsGivingUp(this.cpu, mm, 0, this.k.geo.taskSize, -1)
     const first = this.k.mmap.detachAll(mm)
     if (first !== 0) {
       // The tree goes first: whoever gets the lock next finds nothing mapped, as in a new mm.
@@ -22,6 +23,7 @@ export class Exit extends Part {
       yield* this.k.mmap.unmapRegion(mm, first, 0, this.k.mmap.tablesEnd, true)
       yield* this.k.mmap.removeVmas(first)
     }
+    this.k.observer.contentsGivenUp(this.cpu, false)
     this.k.observer.callReturns(this.cpu, 'unmap', mm, 0, this.k.geo.taskSize, stamp)
     yield* this.k.mms.mmapWriteUnlock(mm)
   }

@@ -70,6 +70,7 @@ export class Files extends Part {
     assert(count >= 0, 'fput() without getFile()')
     if (count > 0) return
     this.k.observer.objectOwned(this.cpu, file)
+    this.k.observer.fileContentsGone(this.cpu, file, 0, peek32(file + FILE.at.pages))
     for (let index = 0; index < peek32(file + FILE.at.pages); index++) yield* this.dropPage(this.slotOf(file, index))
     const lock = phys(this.k.regions.tables + TABLES.at.fileLock)
     yield* spinLock(this.cpu, lock)

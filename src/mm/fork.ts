@@ -67,10 +67,11 @@ export class Fork extends Part {
     // Nested: nobody else knows the child.
     yield* this.k.mms.mmapWriteLock(mm)
     for (const field of INHERITED) pokeF64(mm + field, peekF64(oldMm + field))
+    const stamp = this.k.observer.callBegins(this.cpu)
     // Levels are inherited where they grow.
     let error = (yield* this.k.upper.reach(mm, peekF64(oldMm + MM.at.asceLimit))) ? 0 : -ENOMEM
     for (let vma = this.k.vmas.findVma(oldMm, 0); vma !== 0 && error === 0; vma = this.k.vmas.next(vma))
-      if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.dupVma(mm, oldMm, vma)
+      if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.dupVma(mm, oldMm, vma, stamp)
     yield* this.k.mms.mmapWriteUnlock(mm)
     yield* this.flushParent(oldMm)
     yield* this.k.mms.mmapWriteUnlock(oldMm)
@@ -85,8 +86,8 @@ export class Fork extends Part {
     yield* this.k.tlbFlush.flushTlbMm(mm)
   }
 
-  /** Part of dup_mmap(). */
-  protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr): Step<number> {
+  /** Part of dup_mmap(). `stamp`: when it began. */
+  protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr, stamp: number): Step<number> {
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return -ENOMEM
     const flags = peek32(copy + VMA.at.flags)
@@ -99,7 +100,11 @@ export class Fork extends Part {
       return -ENOMEM
     }
     if (peek32(oldMm + MM.at.stackVma) === vma) poke32(mm + MM.at.stackVma, copy)
-    return wipe ? 0 : yield* this.copyPageRange(copy, vma)
+    if (wipe) return 0
+    const error = yield* this.copyPageRange(copy, vma)
+    const [start, end] = [peekF64(copy + VMA.at.start), peekF64(copy + VMA.at.end)]
+    if (error === 0) this.k.observer.contentsForked(this.cpu, oldMm, mm, start, end, stamp)
+    return error
   }
 
   // ---- copy_page_range() --------------------------------------------------------------------------------------------

@@ -262,7 +262,10 @@ export class Khugepaged extends Part {
     for (let i = 0; i < this.k.geo.hpagePmdNr; i++) {
       const pte = (yield* this.cpu.readOnce64(phys(first + i * 8))) as PteWord
       if (this.k.collapseScan.isHole(pte)) yield* this.k.pages.clearPage((pfn + i) as Pfn)
-      else yield* this.k.pages.copyPage((pfn + i) as Pfn, ptePfn(pte))
+      else {
+        yield* this.k.pages.copyPage((pfn + i) as Pfn, ptePfn(pte))
+        this.k.observer.contentsMoved(this.cpu, pfn + i, ptePfn(pte))
+      }
     }
   }
 

@@ -240,7 +240,10 @@ export class Madvise extends MadviseCold {
         return 0
       case MADV_FREE:
         if (locked || file) return -EINVAL
+        this.k.observer.contentsGivingUp(this.cpu, mm, start, end, -1)
         yield* this.adviseFolios(mm, vma, start, end, 'free')
+        this.k.observer.contentsFreed(this.cpu, mm, start, end)
+        this.k.observer.contentsGivenUp(this.cpu, false)
         return 0
       case MADV_COLD:
       case MADV_PAGEOUT:

@@ -121,8 +121,10 @@ export class Migrate extends Part {
   /** Part of __migrate_folio(). */
   protected *copyContents(dst: PhysAddr, src: PhysAddr): Step<void> {
     const [to, from] = [this.k.memmap.pfnOf(dst), this.k.memmap.pfnOf(src)]
-    for (let i = 0; i < this.k.folios.folioNrPages(src); i++)
+    for (let i = 0; i < this.k.folios.folioNrPages(src); i++) {
       yield* this.k.pages.copyPage((to + i) as Pfn, (from + i) as Pfn)
+      this.k.observer.contentsMoved(this.cpu, to + i, from + i)
+    }
   }
 
   /**

@@ -192,11 +192,13 @@ export class Mmap extends UnmappedArea {
     const stamp = this.k.observer.callBegins(this.cpu)
     const end = start + this.pageAlign(len)
     yield* this.k.mms.mmapWriteLock(mm)
+    this.k.observer.contentsGivingUp(this.cpu, mm, start, end, -1)
     const first = this.isRange(start, len) ? yield* this.vmsGatherMunmapVmas(mm, start, end) : -EINVAL
     if (first > 0) {
       yield* this.k.mms.mmapWriteDowngrade(mm)
       yield* this.vmsCompleteMunmapVmas(mm, phys(first), start, end)
     }
+    this.k.observer.contentsGivenUp(this.cpu, false)
     if (first >= 0) this.k.observer.callReturns(this.cpu, 'unmap', mm, start, end, stamp)
     if (first > 0) yield* this.k.mms.mmapReadUnlock(mm)
     else yield* this.k.mms.mmapWriteUnlock(mm)
@@ -216,8 +218,10 @@ export class Mmap extends UnmappedArea {
 
   /** do_vmi_align_munmap() without giving the lock away. 0 or a negative errno. mmap_lock for write. */
   *doVmiAlignMunmap(mm: PhysAddr, start: number, end: number): Step<number> {
+    this.k.observer.contentsGivingUp(this.cpu, mm, start, end, -1)
     const first = yield* this.vmsGatherMunmapVmas(mm, start, end)
     if (first > 0) yield* this.vmsCompleteMunmapVmas(mm, phys(first), start, end)
+    this.k.observer.contentsGivenUp(this.cpu, false)
     return Math.min(first, 0)
   }
 

@@ -200,7 +200,9 @@ export class Mremap extends MoveTables {
     // The source may be part of the copy by now.
     const source = this.k.vmas.vmaLookup(mm, addr)
     const locks = merged !== 0 && this.needRmapLocks(source, copy)
+    this.k.observer.contentsGivingUp(this.cpu, mm, addr, addr + oldLen, newAddr)
     const moved = yield* this.movePageTables(source, addr, copy, newAddr, oldLen, locks)
+    this.k.observer.contentsGivenUp(this.cpu, moved === oldLen)
     if (moved < oldLen) return yield* this.moveBack(asked, source, copy, moved)
     if ((flags & MREMAP_DONTUNMAP) !== 0) yield* this.dontunmapComplete(source, copy, addr, addr + oldLen)
     // A source of length 0 duplicates a shared mapping and stays.

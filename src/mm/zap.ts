@@ -36,9 +36,11 @@ export class Zap extends Part {
    */
   *zapPageRangeSingle(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<void> {
     this.k.mms.mmapAssertLocked(mm)
+    this.k.observer.contentsGivingUp(this.cpu, mm, start, end, -1)
     yield* this.k.gather.tlbGatherMmu(mm, false)
     yield* this.unmapPageRange(vma, start, end, this.k.config.ptReclaim)
     yield* this.k.gather.tlbFinishMmu()
+    this.k.observer.contentsGivenUp(this.cpu, false)
   }
 
   /**
@@ -55,9 +57,12 @@ export class Zap extends Part {
       const from = Math.max(start as number, addressOf(first)) as VirtAddr
       const to = Math.min(end as number, addressOf(first + count)) as VirtAddr
       if (from >= to) continue
+      // A private mapping loses pages of its own, too.
+      this.k.observer.contentsGivingUp(this.cpu, this.k.mmOf(vma), from, to, -1)
       yield* this.k.gather.tlbGatherMmu(this.k.mmOf(vma), false)
       yield* this.unmapPageRange(vma, from, to)
       yield* this.k.gather.tlbFinishMmu()
+      this.k.observer.contentsGivenUp(this.cpu, false)
     }
     yield* upRead(this.cpu, lock)
   }

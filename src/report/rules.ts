@@ -20,6 +20,17 @@ const RULES: Readonly<Record<string, Rules>> = {
     text: 'A page that goes back to the allocator is mapped nowhere, is referenced and pinned by nobody, and carries no flag of its use.',
     source: 'mm/page_alloc.c: free_page_is_bad(), bad_page()',
   },
+  contents: [
+    {
+      title: /private mapping/,
+      text: 'A private mapping of a file shares pages with the page cache to read them alone: its first store goes to a copy of its own.',
+      source: 'mm/memory.c: do_wp_page(), do_cow_fault(), wp_page_copy(); mmap(2), MAP_PRIVATE',
+    },
+    {
+      text: 'What a process has stored is there until it stores again, through fork, COW, huge pages, migration, mremap() and reclaim, and no other process sees it through private memory. The same holds of shared memory and files for all who map them.',
+      source: 'mm/memory.c: do_wp_page(), copy_present_page(); mm/gup.c: gup_must_unshare(); fork(2), mmap(2)',
+    },
+  ],
   deadlock: [
     {
       title: /^the programs/,
@@ -34,6 +45,10 @@ const RULES: Readonly<Record<string, Rules>> = {
   deposit: {
     text: 'Whoever makes a huge anonymous PMD deposits a PTE table with it, so that a split, which must not fail, can withdraw it.',
     source: 'mm/pgtable-generic.c: pgtable_trans_huge_deposit(), pgtable_trans_huge_withdraw()',
+  },
+  'dirty-lost': {
+    text: 'A page that was stored to is dirty, by an entry that maps it or by its folio, until write-back has taken what was stored. Reclaim drops clean pages.',
+    source: 'mm/memory.c: zap_present_folio_ptes(); mm/rmap.c: try_to_unmap_one(); mm/vmscan.c: shrink_folio_list()',
   },
   'discard-kept': {
     text: 'After MADV_DONTNEED a private anonymous page in the range reads as zeroes: nothing of what was there before the call is left.',

@@ -17,7 +17,7 @@ describe('frame-state', () => {
       const { observer, cpu } = lab
       const page = lab.anonPage()
       observer.kernelAccessed(cpu, page, true)
-      observer.userAccessed(cpu, lab.mm, 0, page, 0, true)
+      observer.userAccessed(cpu, lab.mm, 0, page, 0, true, 0)
       lab.free(page)
       observer.pagesAllocated(cpu, page, 0, FrameKind.data)
       observer.kernelAccessed(cpu, page, false)
@@ -28,13 +28,15 @@ describe('frame-state', () => {
       const page = lab.anonPage()
       lab.free(page)
       expectFinding('frame-state', 'KASAN: use-after-free', () => observer.kernelAccessed(cpu, page, false))
-      expectFinding('frame-state', 'KASAN: use-after-free', () => observer.userAccessed(cpu, lab.mm, 0, page, 0, false))
+      expectFinding('frame-state', 'KASAN: use-after-free', () =>
+        observer.userAccessed(cpu, lab.mm, 0, page, 0, false, 0),
+      )
     })
 
     it('reports user accesses that reach a page table', () => {
       const table = lab.table(Level.pte)
       expectFinding('frame-state', 'use-after-free', () =>
-        lab.observer.userAccessed(lab.cpu, lab.mm, 0, table, 0, true),
+        lab.observer.userAccessed(lab.cpu, lab.mm, 0, table, 0, true, 0),
       )
     })
 

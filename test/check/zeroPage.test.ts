@@ -12,7 +12,7 @@ describe('zero-page', () => {
   it('lets the zero pages be read and mapped read-only', () => {
     const { zeroPfn, hugeZeroPfn } = lab.kernel.pages
     lab.observer.kernelAccessed(lab.cpu, hugeZeroPfn, false)
-    lab.observer.userAccessed(lab.cpu, lab.mm, 0, zeroPfn, 0, false)
+    lab.observer.userAccessed(lab.cpu, lab.mm, 0, zeroPfn, 0, false, 0)
     lab.map(table, 0, zeroPfn, readOnly(zeroPfn))
     lab.gup(zeroPfn, 0)
   })
@@ -21,7 +21,7 @@ describe('zero-page', () => {
     const { zeroPfn, hugeZeroPfn } = lab.kernel.pages
     expectFinding('zero-page', 'write to the zero page', () => lab.observer.kernelAccessed(lab.cpu, hugeZeroPfn, true))
     expectFinding('zero-page', 'write to the zero page', () =>
-      lab.observer.userAccessed(lab.cpu, lab.mm, 0, zeroPfn, 0, true),
+      lab.observer.userAccessed(lab.cpu, lab.mm, 0, zeroPfn, 0, true, 0),
     )
     expectFinding('zero-page', 'gup returned the zero page', () => lab.gup(zeroPfn, 0, { write: true }))
   })
@@ -36,7 +36,9 @@ describe('zero-page', () => {
     lab.map(table, 1, page, readOnly(page))
     lab.gup(page, PAGE_SIZE)
     expectFinding('zero-page', 'page cache', () => lab.gup(page, PAGE_SIZE, { write: true }))
-    expectFinding('zero-page', 'into the page cache', () => lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page))
+    expectFinding('zero-page', 'into the page cache', () =>
+      lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page, false, 0),
+    )
   })
 
   it('lets pages of files be written through shared mappings, which map them writable', () => {
@@ -44,13 +46,13 @@ describe('zero-page', () => {
     lab.map(table, 1, page)
     lab.map(table, 1, page, readOnly(page))
     lab.gup(page, PAGE_SIZE, { write: true })
-    lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page)
+    lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page, false, 0)
   })
 
   it('lets anonymous pages be written', () => {
     const page = lab.anonPage()
     lab.map(table, 1, page, readOnly(page))
     lab.gup(page, PAGE_SIZE, { write: true })
-    lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page)
+    lab.observer.privateWrite(lab.cpu, lab.mm, PAGE_SIZE, page, false, 0)
   })
 })

@@ -99,6 +99,14 @@ const CASES: readonly [bug: string, scenario: string, executions: number][] = [
   ['zone-unlocked', 'gup-vs-dontneed', 5],
   ['slot-unlocked', 'fork-vs-gup', 5],
   ['zap-migration-entry', 'split-vs-zap', 1000],
+  ['cow-reuse-shared', 'fork-vs-store', 200],
+  ['cow-file-page', 'store-vs-reclaim', 200],
+  ['dirty-lost-zap', 'store-vs-reclaim', 500],
+  ['dirty-lost-mprotect', 'store-vs-reclaim', 200],
+  ['dirty-lost-migration', 'compaction-vs-gup', 500],
+  ['dirty-lost-split', 'split-vs-migrate', 500],
+  ['dirty-lost-collapse', 'collapse-vs-munmap', 1000],
+  ['pmd-modify-dirty', 'numa-vs-dontneed', 500],
   ['pgtable-list-unlocked', 'fragment-vs-gup', 5],
 ]
 

@@ -91,9 +91,10 @@ export abstract class Mmu {
     const offset = (addr - vpn * geo.pageSize) & (memmap.frameBytes - 1)
     const at = phys(memmap.frame(pfn) + offset)
     let result = 0
+    observer.userAccesses(this.cpu, mm, addr, pfn, write)
     if (write) yield* this.cpu.writeOnce32(at, value)
     else result = (yield* this.cpu.readOnce32(at)) & 0x7fff_ffff
-    observer.userAccessed(this.cpu, mm, addr, pfn, stamp, write)
+    observer.userAccessed(this.cpu, mm, addr, pfn, stamp, write, write ? value : result)
     return result
   }
 

@@ -95,7 +95,6 @@ const NOT_PRESENT_PROTNONE = asUintN(64, ~(PAGE_PRESENT | PAGE_PROTNONE))
 const CHG =
   FIELD | DIRTY_BITS | PAGE_PCD | PAGE_PWT | PAGE_SPECIAL | PAGE_ACCESSED | PAGE_SOFT_DIRTY | PAGE_UFFD_WP | PAGE_PSE
 const NOT_CHG = asUintN(64, ~CHG)
-const PMD_CHG = CHG & NOT_DIRTY
 
 // ---- pte: build and take apart
 
@@ -220,10 +219,10 @@ export function pmdPfn(pmd: PteWord, hpagePmdNr: number): Pfn {
   return ((high & 0xfffff) * 0x100000 + ((low & fieldMask) >>> 12)) as Pfn
 }
 
-/** As pteModify(), for a huge leaf. v7.0 drops the hardware's dirty bit here and keeps the saved one; so does this. */
+/** As pteModify(), for a huge leaf. From v6.6 on upstream lost the hardware's dirty bit here, until f7491d7c81db. */
 export function pmdModify(pmd: PteWord, prot: bigint, hpagePmdNr: number): PteWord {
   const field = asUintN(64, pmdWordMask(hpagePmdNr) & FIELD)
-  return settleDirty(pmd, withProtection(pmd, asUintN(64, pmd & PMD_CHG), prot, field))
+  return settleDirty(pmd, withProtection(pmd, asUintN(64, pmd & CHG), prot, field))
 }
 
 /**

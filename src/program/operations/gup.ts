@@ -46,6 +46,7 @@ export const GUP = {
       const addr = task.pick(op.addr)
       const flags = (op.pin === true ? FOLL_PIN : FOLL_GET) | FOLL_WRITE | (op.force === true ? FOLL_FORCE : 0)
       const page = k.geo.pageAlignDown(addr)
+      k.observer.deviceAsks(cpu)
       const got =
         op.force === true
           ? yield* k.gup.getUserPages(mm, page, 1, flags, task.pages, 0)
@@ -53,9 +54,11 @@ export const GUP = {
       if (got !== 1) return got
       const pfn = task.pages[0] as number
       const offset = (addr - page) & (k.memmap.frameBytes - 1)
-      yield* cpu.writeOnce32(phys(k.memmap.frame(pfn) + offset), task.litmus.value(op.value))
+      const value = task.litmus.value(op.value)
+      k.observer.deviceWrites(cpu, mm, addr, pfn, op.pin === true)
+      yield* cpu.writeOnce32(phys(k.memmap.frame(pfn) + offset), value)
       k.observer.kernelAccessed(cpu, pfn, true)
-      k.observer.privateWrite(cpu, mm, page, pfn)
+      k.observer.privateWrite(cpu, mm, addr, pfn, op.pin === true, value)
       // As unpin_user_pages_dirty_lock(): before the reference goes. Reclaim drops what is clean.
       yield* k.folios.setFlag(yield* k.folios.compoundHead(k.memmap.page(pfn)), PG_DIRTY)
       if (op.hold !== true || !task.hold(pfn, flags)) yield* k.gup.release(pfn, flags)

@@ -6,6 +6,7 @@ import type { KernelConfig } from '../../mm/kernel.js'
 import { pgallocDesign, pgallocDesigns } from '../../isa/designs.js'
 import { ARCHITECTURES } from '../../isa/index.js'
 import type { Scenario } from '../scenario.js'
+import * as contents from './contents.js'
 import * as gup from './gup.js'
 import * as lazy from './lazy.js'
 import * as litmus from './litmus.js'
@@ -80,6 +81,8 @@ export const scenarios: readonly Scenario[] = [
   s390.leaveVsPurge,
   s390.exitVsExec,
   mixed,
+  contents.forkVsStore,
+  contents.storeVsReclaim,
   litmus.messagePassing,
   litmus.messagePassingBroken,
   litmus.storeBuffering,

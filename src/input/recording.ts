@@ -11,6 +11,8 @@ import type { ModelStart } from './startList.js'
 import { within } from './vmaList.js'
 import { grownFor } from './grownStack.js'
 import { parseMaps, type MapsEntry, type MapsVma } from './maps.js'
+import type { LogLines } from './logLines.js'
+import { isAboutMemory } from './memoryCalls.js'
 import { refuse } from './place.js'
 import { pidOf, processModel, type AddressSpace, type ProcessModel } from './processes.js'
 import { parseStrace, type StraceLog } from './strace.js'
@@ -19,7 +21,7 @@ import type { LogEvent, SnapshotMark } from './straceEvent.js'
 export interface RecordingFiles {
   /** Name of the log, for complaints. */
   readonly file: string
-  readonly log: string
+  readonly log: string | LogLines
   /** Text of each snapshot, by its file name `PID.K.maps`. */
   readonly maps: ReadonlyMap<string, string>
 }
@@ -49,7 +51,7 @@ export interface Recording {
 
 /** Throws UsageError that names file and line when log or snapshots are malformed or do not belong together. */
 export function buildRecording(files: RecordingFiles): Recording {
-  const log = parseStrace(files.log, files.file, leaderOf(files))
+  const log = parseStrace(files.log, files.file, { leader: leaderOf(files), isWanted: isAboutMemory })
   const processes = processModel(log)
   const marks = marksOf(processes)
   checkNames(files, marks, log)

@@ -12,7 +12,8 @@
  * anywhere, also between two lines, is refused.
  */
 import { effectOrder, type UnorderedEvent } from './effectOrder.js'
-import { excerpt, refuse, splitLines, type Place } from './place.js'
+import { linesOfText, type LogLines } from './logLines.js'
+import { excerpt, refuse, type Place } from './place.js'
 import { decodeArgs } from './straceArgs.js'
 import { succeeded, type CallResult, type LogEvent } from './straceEvent.js'
 
@@ -24,14 +25,20 @@ export interface StraceLog {
 }
 
 /**
- * Parses `text`; `file` is its name for complaints, `leader` the first process where no line names it. Throws
- * UsageError that names the line.
+ * Parses `log`; `file` is its name for complaints. Throws UsageError that names the line.
  */
-export function parseStrace(text: string, file: string, leader?: number): StraceLog {
-  const { lines, cut } = splitLines(text)
-  const reader = new LogReader(file, leader)
-  lines.forEach((line, index) => reader.read(line, cut && index === lines.length - 1))
-  return { file, lineCount: lines.length, events: effectOrder(reader.finish()) }
+export function parseStrace(log: string | LogLines, file: string, options: ParseOptions = {}): StraceLog {
+  const reader = new LogReader(file, options)
+  const lines = typeof log === 'string' ? linesOfText(log) : log
+  lines.forEach((line, cut) => reader.read(line, cut))
+  return { file, lineCount: reader.lineCount, events: effectOrder(reader.finish()) }
+}
+
+export interface ParseOptions {
+  /** The first process, for a log whose lines name none. */
+  readonly leader?: number | undefined
+  /** Whether calls of this name, which are kept as text, are wanted; all are unless given. */
+  readonly isWanted?: (name: string) => boolean
 }
 
 /** The thread (`-f`, to a file or to a terminal), the time (`-t`, `-tt`, `-ttt`); both may lack. Then the rest. */
@@ -89,11 +96,16 @@ class LogReader {
   #latest = 0 // µs; the latest time seen
 
   readonly #leader: number | undefined
+  readonly #isWanted: (name: string) => boolean
 
-  /** `leader`: the first process, for a log whose lines name none. */
-  constructor(file: string, leader?: number) {
+  constructor(file: string, { leader, isWanted = () => true }: ParseOptions) {
     this.#file = file
     this.#leader = leader
+    this.#isWanted = isWanted
+  }
+
+  get lineCount(): number {
+    return this.#line
   }
 
   /** `cut`: the file ends in the middle of this line, or at least before its newline. */
@@ -188,7 +200,8 @@ class LogReader {
     const [, name, text, resultText = ''] = CALL.exec(rest) ?? []
     const result = RESULT.exec(resultText)
     if (name === undefined || text === undefined || result === null) return false
-    this.#events.push(this.#event(name, text, callResult(result, stamp.startTime), stamp))
+    const event = this.#event(name, text, callResult(result, stamp.startTime), stamp)
+    if (event.kind !== 'other' || this.#isWanted(name)) this.#events.push(event)
     return true
   }
 
@@ -211,6 +224,7 @@ class LogReader {
     this.#alive.delete(stamp.tid)
     if (call === undefined) return
     const { name, text, line, startTime } = call
+    if (!this.#isWanted(name)) return
     this.#events.push({ kind: 'other', ...stamp, line, startTime, name, args: text, result: undefined })
   }
 

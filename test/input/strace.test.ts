@@ -347,7 +347,11 @@ describe('a log that was cut', () => {
 describe('a log', () => {
   const whole = (...lines: string[]): string => lines.map((line) => `${line}\n`).join('')
   const calls = (text: string, leader?: number): unknown =>
-    parseStrace(text, 'F', leader).events.map((event) => [event.tid, event.kind, 'name' in event ? event.name : ''])
+    parseStrace(text, 'F', leader === undefined ? {} : { leader }).events.map((event) => [
+      event.tid,
+      event.kind,
+      'name' in event ? event.name : '',
+    ])
   const thread = (tid: number): unknown => [
     [tid, 'call', 'brk'],
     [tid, 'end', ''],

@@ -9,6 +9,7 @@
 import { constants } from 'node:os'
 import { succeeded, type Call, type CallNamed, type FlagSet, type LogEvent } from '../../input/straceEvent.js'
 import type { AddressSpaceModel } from '../../input/addressSpaceModel.js'
+import { MEMORY_CALLS, UNMODELLED } from '../../input/memoryCalls.js'
 import { mappedUntil, within } from '../../input/vmaList.js'
 import { rangeOf } from '../../input/changedBy.js'
 import { ADVICE, MAP, MREMAP, PROT, type Advice, type Op } from '../../program/op.js'
@@ -21,18 +22,6 @@ export type Told = { readonly ops: readonly [Op, ...Op[]] } | { readonly reason:
 const PAGE = 4096
 const pageUp = (n: number): number => Math.ceil(n / PAGE) * PAGE
 const pageDown = (n: number): number => Math.floor(n / PAGE) * PAGE
-
-/** Calls that change mappings in a way that nothing here knows. */
-const UNMODELLED: ReadonlySet<string> = new Set(
-  'map_shadow_stack io_setup io_destroy set_mempolicy_home_node migrate_pages move_pages'.split(' '),
-)
-/** Calls that are about memory, by which a call that never returned is told from others. */
-const MEMORY_CALLS: ReadonlySet<string> = new Set(
-  (
-    'mmap munmap mprotect pkey_mprotect madvise mremap brk mlock mlock2 munlock mlockall munlockall mseal ' +
-    'remap_file_pages shmat shmdt process_madvise mbind'
-  ).split(' '),
-)
 
 export interface Context {
   /** The address space before the call. */

@@ -9,12 +9,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { UsageError } from '../../base/errors.js'
 import { compareMaps } from '../../input/compareMaps.js'
+import { linesOfFile } from '../../input/logLines.js'
 import { buildRecording, type RecordedSpace, type Recording } from '../../input/recording.js'
 import { peek32, pokeF64 } from '../../machine/image/image.js'
 import { FILE, MM } from '../../mm/mmStruct.js'
 import { CPUS_MAX, FRAMES_MAX, fullMachine, type MachineConfig } from '../config.js'
 import { dumpMaps } from './dumpMaps.js'
+import { CpuThreads } from '../threads/cpuThreads.js'
 import { freeRun, type FreeRunResult } from '../threads/freeRun.js'
+import { cpuWorkerUrl } from '../threads/spawn.js'
 import type { Machine } from '../machine.js'
 import { recordingPrograms, type Omitted, type RecordingPrograms } from './recordingPrograms.js'
 import type { RecordedProcess, RunRecordingOptions, RunRecordingResult } from './runRecording.types.js'
@@ -29,10 +32,16 @@ const FRAMES = 65_536
 export async function runRecording(options: RunRecordingOptions): Promise<RunRecordingResult> {
   const recording = readRecording(options.file)
   const results: ProcessRun[] = []
-  for (const space of recording.spaces) {
-    results.push(await runProcess(space, options))
-    const { run } = results[results.length - 1] as ProcessRun
-    if (run.finding !== null || run.fault !== null || isInterrupted(options)) break
+  const most = Math.max(1, ...recording.spaces.map((space) => cpusFor(space, options)))
+  const threads = new CpuThreads(most, cpuWorkerUrl(false))
+  try {
+    for (const space of recording.spaces) {
+      const result = await runProcess(space, threads, options)
+      results.push(result)
+      if (result.run.finding !== null || result.run.fault !== null || isInterrupted(options)) break
+    }
+  } finally {
+    await threads.destroy()
   }
   const last = results.at(-1)
   if (last === undefined) throw new UsageError(`${options.file} records no process from snapshot 0 to snapshot 1`)
@@ -62,11 +71,19 @@ interface ProcessRun {
   readonly differences: Differences
 }
 
-async function runProcess(space: RecordedSpace, options: RunRecordingOptions): Promise<ProcessRun> {
-  const threads = Math.max(1, new Set(space.events.map((event) => event.tid)).size)
-  const cpus = checkCpus(options.cpus ?? Math.min(threads + BACKGROUND_CPUS, CPUS_MAX))
-  const programs = recordingPrograms(space, Math.min(threads, cpus - BACKGROUND_CPUS))
-  const run = await runSpace(programs, options)
+const threadsOf = ({ events }: RecordedSpace): number => Math.max(1, new Set(events.map((event) => event.tid)).size)
+
+const cpusFor = (space: RecordedSpace, options: RunRecordingOptions): number =>
+  checkCpus(options.cpus ?? Math.min(threadsOf(space) + BACKGROUND_CPUS, CPUS_MAX))
+
+async function runProcess(
+  space: RecordedSpace,
+  cpuThreads: CpuThreads,
+  options: RunRecordingOptions,
+): Promise<ProcessRun> {
+  const threads = threadsOf(space)
+  const programs = recordingPrograms(space, Math.min(threads, cpusFor(space, options) - BACKGROUND_CPUS))
+  const run = await runSpace(programs, cpuThreads, options)
   const { calls, omitted } = programs
   const { pid } = space
   // At once: the next run attaches this thread to another image.
@@ -99,7 +116,7 @@ function readRecording(file: string): Recording {
       'the snapshots PID.K.maps of a log NAME.strace are in NAME.maps beside it',
     )
   const maps = new Map(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]))
-  return buildRecording({ file, log: readFileSync(file, 'utf8'), maps })
+  return buildRecording({ file, log: linesOfFile(file), maps })
 }
 
 function checkCpus(cpus: number): number {
@@ -110,7 +127,11 @@ function checkCpus(cpus: number): number {
   )
 }
 
-function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Promise<FreeRunResult> {
+function runSpace(
+  programs: RecordingPrograms,
+  threads: CpuThreads,
+  options: RunRecordingOptions,
+): Promise<FreeRunResult> {
   const { heap } = programs
   return freeRun({
     machine: machineFor(programs),
@@ -119,6 +140,7 @@ function runSpace(programs: RecordingPrograms, options: RunRecordingOptions): Pr
     files: programs.files.specs(),
     patch: options.patch ?? null,
     repeat: false,
+    threads,
     compares: true,
     prepare: (machine) => {
       if (heap !== undefined) setBreak(machine, heap.start, heap.end)

@@ -122,18 +122,30 @@ function gupOne(machine: Machine, { kernel, cpu }: BootedCpu): Question {
  * atomics of gup_fast and nothing else. -1 where any of them says no.
  */
 function walkByHand(machine: Machine, pgd: number, queue: number, addr: VirtAddr): number {
-  const { geo, memmap } = machine
+  const pmdp = pmdpByHand(machine, pgd, addr)
+  const page = referByHand(machine, pmdp, load64(pmdp) as PteWord, addr)
+  return page < 0 || load32(queue) !== 0 ? -1 : putByHand(page)
+}
+
+/** Address of the PMD entry of `addr`. */
+function pmdpByHand({ geo, memmap }: Machine, pgd: number, addr: VirtAddr): number {
   const top = load64(pgd + geo.pgdIndex(addr) * 8) as PteWord
   const pud = load64(memmap.frame(ptePfn(top)) + geo.pudIndex(addr) * 8) as PteWord
-  const pmdp = memmap.frame(ptePfn(pud)) + geo.pmdIndex(addr) * 8
-  const pmd = load64(pmdp) as PteWord
+  return memmap.frame(ptePfn(pud)) + geo.pmdIndex(addr) * 8
+}
+
+/** The struct page of the page at `addr`, with a reference; -1: the entries changed since `pmd` was read. */
+function referByHand({ geo, memmap }: Machine, pmdp: number, pmd: PteWord, addr: VirtAddr): number {
   const ptep = memmap.frame(ptePfn(pmd)) + geo.pteIndex(addr) * 8
   const pte = load64(ptep) as PteWord
   const page = memmap.page(ptePfn(pte))
   const head = load32(page + PAGE.at.compoundHead)
   if (addUnless32(page + PAGE.at.refcount, 1, 0) === 0) return -1
   if (load32(page + PAGE.at.compoundHead) !== head || load64(pmdp) !== pmd || load64(ptep) !== pte) return -1
-  if (load32(queue) !== 0) return -1
+  return page
+}
+
+function putByHand(page: number): number {
   load32(page + PAGE.at.compoundHead)
   return add32(page + PAGE.at.refcount, -1)
 }
@@ -143,7 +155,7 @@ function gupMany(machine: Machine, { kernel, cpu }: BootedCpu): Question {
   const pgd = image.peek32(kernel.mms.currentMm() + MM.at.pgd)
   const queue = cpu.area + CPU_AREA.at.callQueue
   return {
-    question: 'gup_fast and put of 512 pages, per page / hand-written walk of one',
+    question: 'gup_fast and put of 512 pages, per page / hand-written walk of the table',
     batch: 512,
     ways: [
       {
@@ -154,9 +166,13 @@ function gupMany(machine: Machine, { kernel, cpu }: BootedCpu): Question {
         },
       },
       {
-        name: 'one walk by hand, 512 times',
+        name: 'the same atomics by hand',
         run: () => {
-          for (let i = 0; i < 512; i++) walkByHand(machine, pgd, queue, (ARENA + i * 4096) as VirtAddr)
+          const pmdp = pmdpByHand(machine, pgd, ARENA)
+          const pmd = load64(pmdp) as PteWord
+          for (let i = 0; i < 512; i++) pages[i] = referByHand(machine, pmdp, pmd, (ARENA + i * 4096) as VirtAddr)
+          load32(queue)
+          for (let i = 0; i < 512; i++) putByHand(pages[i] as number)
         },
       },
     ],
@@ -168,7 +184,7 @@ function fault(machine: Machine, { kernel, interpreter }: BootedCpu): Question {
   const at = ARENA + HUGE
   const frame = kernel.memmap.frame(kernel.memmap.frameCount - 1)
   return {
-    question: 'a write fault and its zap, per page / the least atomics, and clearing the page',
+    question: 'a write fault and its zap, per page / as many atomics, and clearing the page',
     batch: 16,
     ways: [
       {
@@ -181,7 +197,10 @@ function fault(machine: Machine, { kernel, interpreter }: BootedCpu): Question {
       {
         name: 'by hand',
         run: () => {
-          for (let i = 0; i < 16; i++) faultByHand(machine, frame)
+          for (let i = 0; i < 16; i++) {
+            byHand(machine, FAULT)
+            image.fillBytes(frame, 0, 4096)
+          }
         },
       },
     ],
@@ -193,40 +212,41 @@ const LOCK = 8
 const COUNT = 9
 const ENTRY = 10
 
-/**
- * What a fault and its zap cannot do without: mmap_lock for read and the table's lock, the zone's lock to allocate and
- * to free, a cleared page with its count, the entry stored and taken out, the last reference dropped.
- */
-function faultByHand(machine: Machine, frame: number): void {
+/** Atomics of an operation, by instruction, as a controlled run of it counts its accesses. */
+interface Accesses {
+  readonly load64: number
+  readonly load32: number
+  readonly store32: number
+  readonly add32: number
+  readonly cmpxchg32: number
+  readonly and32: number
+  readonly xchg64: number
+}
+
+/** A fault and its zap, of a page; besides, a page is cleared. */
+const FAULT: Accesses = { load64: 19, load32: 4, store32: 2, add32: 5, cmpxchg32: 3, and32: 5, xchg64: 2 }
+/** A PMD split, a folio split and a collapse, of an entry; besides, a page is copied. */
+const COLLAPSE: Accesses = { load64: 11, load32: 1, store32: 3, add32: 1, cmpxchg32: 3, and32: 4, xchg64: 3 }
+
+function byHand(machine: Machine, accesses: Accesses): void {
   const word = (index: number): number => wordAt(machine.regions.program, index)
   const [lock, count, entry] = [word(LOCK), word(COUNT), word(ENTRY)]
-  add32(count, 1)
-  lockByHand(lock)
-  image.fillBytes(frame, 0, 4096)
-  store32(count, 1)
-  lockByHand(lock)
-  xchg64(entry, 0x67n)
-  add32(count, -1)
-  lockByHand(lock)
-  xchg64(entry, 0n)
-  add32(count, -1)
-  lockByHand(lock)
+  for (let i = 0; i < accesses.load64; i++) load64(entry)
+  for (let i = 0; i < accesses.load32; i++) load32(count)
+  for (let i = 0; i < accesses.store32; i++) store32(count, 1)
+  for (let i = 0; i < accesses.add32; i++) add32(count, 1)
+  for (let i = 0; i < accesses.cmpxchg32; i++) cmpxchg32(lock, 0, 1)
+  for (let i = 0; i < accesses.and32; i++) and32(lock, 0)
+  for (let i = 0; i < accesses.xchg64; i++) xchg64(entry, 0x67n)
 }
 
-function lockByHand(lock: number): void {
-  cmpxchg32(lock, 0, 1)
-  store32(lock, 0)
-}
-
-/** Each of 512 entries is made a migration entry and back, then cleared; each page is copied, its counts change. */
 function splitAndCollapse(machine: Machine, { kernel, interpreter }: BootedCpu): Question {
   const at = ARENA + 2 * HUGE
   const last = kernel.memmap.frameCount - 1
   const [from, to] = [kernel.memmap.frame(last - 1), kernel.memmap.frame(last)]
-  const [count, entry] = [wordAt(machine.regions.program, COUNT), wordAt(machine.regions.program, ENTRY)]
   drive(interpreter.execute({ op: 'store', addr: at }))
   return {
-    question: 'a PMD split, a folio split and a collapse / their atomics on 512 entries, and copying 512 pages',
+    question: 'a PMD split, a folio split and a collapse / as many atomics, and copying 512 pages',
     batch: 1,
     ways: [
       {
@@ -240,8 +260,7 @@ function splitAndCollapse(machine: Machine, { kernel, interpreter }: BootedCpu):
         name: 'by hand',
         run: () => {
           for (let i = 0; i < 512; i++) {
-            for (let change = 0; change < 4; change++) xchg64(entry, 0x67n)
-            for (let change = 0; change < 4; change++) add32(count, 1)
+            byHand(machine, COLLAPSE)
             image.copyBytes(to, from, 4096)
           }
         },

@@ -44,17 +44,29 @@ export class EntryLegal {
   }
 
   entryChanged(cpu: Cpu, level: number, mm: number, addr: number, entry: number, before: bigint, after: bigint): void {
+    const reason = this.#fault(mm, level, before as PteWord, after as PteWord)
+    if (reason === null) return
+    const frame = this.#frameOf(level, after)
+    violation(cpu, ORACLE, `Bad page map: illegal ${levelName(level)}`, entry, [
+      reason,
+      `${hex(addr)} of mm ${hex(mm)}: ${hex(before)} → ${hex(after)}`,
+      ...(frame >= 0 ? this.#sites.describe(frame) : []),
+    ])
+  }
+
+  /** The rule that the change breaks, null: none. */
+  #fault(mm: number, level: number, before: PteWord, after: PteWord): string | null {
     const { hugePages, frames, tables } = this.#shadow
     // Entries for tables have numbers of tables in the place of frames.
     const limit = level > Level.pte && tableFrame(brief(after)) >= 0 ? tables : frames
-    const reason =
-      illegalEntry(level, judged(level, before as PteWord, after as PteWord), limit, hugePages) ??
-      illegalChange(level, before as PteWord, after as PteWord, hugePages) ??
-      (this.#arch.inUse?.(phys(mm)) === true ? illegalInUse(level, before as PteWord, after as PteWord) : null)
-    if (reason !== null) this.#report(cpu, level, reason, mm, addr, entry, before, after)
+    const illegal =
+      illegalEntry(level, judged(level, before, after), limit, hugePages) ??
+      illegalChange(level, before, after, hugePages) ??
+      (this.#arch.inUse?.(phys(mm)) === true ? illegalInUse(level, before, after) : null)
+    if (illegal !== null) return illegal
     const frame = this.#frameOf(level, after)
-    if (frame < 0 || this.#shadow.isData(frame) || this.#shadow.isReserved(frame)) return
-    this.#report(cpu, level, 'it names a frame that is no page', mm, addr, entry, before, after)
+    if (frame < 0 || this.#shadow.isData(frame) || this.#shadow.isReserved(frame)) return null
+    return 'it names a frame that is no page'
   }
 
   /** The frame that a leaf maps, or that a migration entry waits for; -1: none. */
@@ -64,24 +76,6 @@ export class EntryLegal {
     const frame = level === Level.pte ? pteFrame(low) : hugeFrame(low, this.#shadow.hugePages)
     if (frame >= 0) return frame
     return isMigrationEntry(entry as PteWord) ? swpOffsetPfn(entry as PteWord) : -1
-  }
-
-  #report(
-    cpu: Cpu,
-    level: number,
-    reason: string,
-    mm: number,
-    addr: number,
-    entry: number,
-    before: bigint,
-    after: bigint,
-  ): never {
-    const frame = this.#frameOf(level, after)
-    violation(cpu, ORACLE, `Bad page map: illegal ${levelName(level)}`, entry, [
-      reason,
-      `${hex(addr)} of mm ${hex(mm)}: ${hex(before)} → ${hex(after)}`,
-      ...(frame >= 0 ? this.#sites.describe(frame) : []),
-    ])
   }
 }
 

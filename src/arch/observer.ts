@@ -24,6 +24,10 @@ export class Observer extends LockWatcher implements TlbWatcher {
    * objectShared() the guards of its fields (machine/image/guard.ts) are not asked for.
    */
   objectOwned(_cpu: Cpu, _object: number): void {}
+  /** As objectOwned(), of a structure that has just left its allocator. */
+  objectAllocated(_cpu: Cpu, _object: number): void {}
+  /** As objectShared(), of a structure that is about to enter its allocator; accessors touch it no more. */
+  objectFreed(_cpu: Cpu, _object: number): void {}
   /** It is about to be linked where others find it, or to be given back. */
   objectShared(_cpu: Cpu, _object: number): void {}
   /**

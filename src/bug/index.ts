@@ -11,6 +11,7 @@ import * as s390 from './s390.js'
 import * as tables from './tables.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
+import * as vmas from './vmas.js'
 
 export type { Bug } from './bug.js'
 
@@ -78,6 +79,10 @@ export const bugs: readonly Bug[] = [
   rcu.expReaderIgnored,
   tlb.lazyNoCatchUp,
   tlb.tlbGenPartial,
+  vmas.stackRot,
+  vmas.mapleNoGracePeriod,
+  vmas.vmaDetachedIgnored,
+  vmas.vmaNoWriteLock,
   locks.mmapReadUnlocked,
   locks.mmapWriteUnlocked,
   locks.mmapWriteAsRead,

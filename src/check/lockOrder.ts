@@ -142,6 +142,7 @@ export class LockOrder {
     if (lock >= memmap.base && lock < memmap.page(memmap.frameCount)) return this.#inPage(lock)
     const mm = lock - kernel.mms
     if (mm >= 0 && mm < config.kernel.mms * MM.size) return inMm(mm % MM.size)
+    if (lock >= kernel.vmas && lock < kernel.mapleNodes) return 'vmaLock'
     if (lock >= kernel.anonVmas && lock < kernel.files)
       return (lock - kernel.anonVmas) % ANON_VMA.size === 0 ? 'anonVmaRwsem' : null
     if (lock >= kernel.files && lock < kernel.pageCache) return inFile((lock - kernel.files) % FILE.size)

@@ -29,6 +29,7 @@ import { Sites } from './sites.js'
 import { TableState } from './tableState.js'
 import { TlbStale } from './tlbStale.js'
 import { UserContents } from './userContents.js'
+import { ObjectLife } from './objectLife.js'
 import { ZeroPage } from './zeroPage.js'
 
 export class Oracles extends Observer implements AccessWatcher {
@@ -52,6 +53,7 @@ export class Oracles extends Observer implements AccessWatcher {
   readonly #oops: Oops
   readonly #user: UserContents
   readonly #written: Written
+  readonly #life: ObjectLife
 
   constructor(machine: CheckedMachine, words: Words) {
     super()
@@ -77,6 +79,7 @@ export class Oracles extends Observer implements AccessWatcher {
     this.#oops = new Oops(machine, words)
     this.#written = new Written(machine, shadow)
     this.#user = new UserContents(machine, shadow, sites, this.#contents)
+    this.#life = new ObjectLife(machine, shadow)
   }
 
   /** The kernel of the CPU that this observer watches; before the first event. */
@@ -88,6 +91,7 @@ export class Oracles extends Observer implements AccessWatcher {
 
   accesses(cpu: Cpu, kind: number, addr: number): void {
     this.#oops.accesses(cpu, kind, addr)
+    this.#life.accesses(cpu, kind, addr)
   }
 
   peeks(cpu: Cpu, addr: number): void {
@@ -135,6 +139,16 @@ export class Oracles extends Observer implements AccessWatcher {
 
   override objectOwned(cpu: Cpu, object: number): void {
     this.#owners.own(cpu, object)
+  }
+
+  override objectAllocated(cpu: Cpu, object: number): void {
+    this.#life.freed(object, false)
+    this.#owners.own(cpu, object)
+  }
+
+  override objectFreed(_cpu: Cpu, object: number): void {
+    this.#life.freed(object, true)
+    this.#owners.share(object)
   }
 
   override objectShared(_cpu: Cpu, object: number): void {

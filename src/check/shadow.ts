@@ -103,6 +103,7 @@ export const OBJECT_SHADOW = struct('objectShadow', 32, {
   writeOp: [8, 4, laboratory],
   writeClock: [12, 4, laboratory],
   writeStack: [16, 4, laboratory],
+  freed: [20, 4, laboratory], //   1: it was given back to its allocator (VMAs, nodes of maple trees)
 })
 /** As many CPUs as a machine can have. */
 const SHADOW_CPUS = 64

@@ -42,8 +42,8 @@ export class AnonVmas extends Part {
    * two faults may be here at once, and page_table_lock decides whose anon_vma it is.
    */
   *anonVmaPrepare(vma: PhysAddr): Step<number> {
-    this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     if ((yield* this.cpu.readOnce32(phys(vma + VMA.at.anonVma))) !== 0) return 0
+    this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
     const found = yield* this.findMergeableAnonVma(vma)
     const anonVma = found !== 0 ? found : yield* this.takeSlot()
     if (anonVma === 0) return -ENOMEM

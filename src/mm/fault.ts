@@ -10,10 +10,11 @@
  *   fileFault.ts   nothing there yet, files and shared memory
  *   fault.ts       which of them it is; NUMA hints
  *
- * Left out: per-VMA locks (faults take mmap_lock for read, upstream's fallback, so more is excluded than upstream only
- * where a VMA changes), swap-in, uffd, KSM, multi-size folios, and write notification of shared files.
+ * Faults lock their VMA alone where the machine has per-VMA locks (vmaLock.ts), and mmap_lock for read otherwise, so
+ * that more is excluded than upstream only where a VMA changes. Left out: swap-in, uffd, KSM, multi-size folios, and
+ * write notification of shared files.
  */
-import type { PhysAddr, PteWord, VirtAddr } from '../base/units.js'
+import { phys, type PhysAddr, type PteWord, type VirtAddr } from '../base/units.js'
 import {
   isMigrationEntry,
   isSwapPmd,
@@ -42,18 +43,28 @@ import { VM_EXEC, VM_READ, VM_SHARED, VM_WRITE, VMA } from './mmStruct.js'
 export class FaultHandler extends FileFault {
   /**
    * do_user_addr_fault(): a fault of this CPU's user code at `addr`: 0 to try the access again, or VM_FAULT_SIGSEGV,
-   * SIGBUS, OOM. Takes and releases mmap_lock for read.
+   * SIGBUS, OOM. Takes and releases the lock of the VMA, or mmap_lock for read.
    */
   *doUserAddrFault(addr: VirtAddr, write: boolean): Step<number> {
     const mm = this.k.mms.currentMm()
     if (mm === 0) return VM_FAULT_SIGSEGV
+    const locked = this.k.config.perVmaLock ? yield* this.k.vmaLock.lockVmaUnderRcu(mm, addr) : phys(0)
+    if (locked !== 0) {
+      const result = yield* this.faultIn(mm, locked, addr, write)
+      yield* this.k.vmaLock.vmaEndRead(locked)
+      return result
+    }
     const vma = yield* this.k.stackGrowth.lockMmAndFindVma(mm, addr)
-    const needed = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC
-    let result = VM_FAULT_SIGSEGV
-    if (vma !== 0 && (peek32(vma + VMA.at.flags) & needed) !== 0)
-      result = yield* this.handleMmFault(mm, vma, addr, write ? FAULT_FLAG_WRITE : 0)
+    const result = vma === 0 ? VM_FAULT_SIGSEGV : yield* this.faultIn(mm, vma, addr, write)
     yield* this.k.mms.mmapReadUnlock(mm)
     return result
+  }
+
+  /** Part of do_user_addr_fault(): access_error(), then handle_mm_fault(). */
+  protected *faultIn(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, write: boolean): Step<number> {
+    const needed = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC
+    if ((peek32(vma + VMA.at.flags) & needed) === 0) return VM_FAULT_SIGSEGV
+    return yield* this.handleMmFault(mm, vma, addr, write ? FAULT_FLAG_WRITE : 0)
   }
 
   /**

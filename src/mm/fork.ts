@@ -88,6 +88,7 @@ export class Fork extends Part {
 
   /** Part of dup_mmap(). `stamp`: when it began. */
   protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr, stamp: number): Step<number> {
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return -ENOMEM
     const flags = peek32(copy + VMA.at.flags)

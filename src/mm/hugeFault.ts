@@ -37,7 +37,7 @@ import { pageProt } from './splitHugePmd.js'
 export class HugeFault extends Part {
   /** thp_vma_allowable_order() for a fault: may the huge range at `haddr` be mapped huge? Caller: mmap_lock. */
   thpVmaAllowableOrder(vma: PhysAddr, haddr: VirtAddr): boolean {
-    this.k.mms.mmapAssertLocked(this.k.mmOf(vma))
+    this.k.vmaLock.assertFaultLocked(this.k.mmOf(vma))
     const { thp } = this.k.config
     if (thp === 'never') return false
     if (thp === 'madvise' && (peek32(vma + VMA.at.flags) & VM_HUGEPAGE) === 0) return false

@@ -61,6 +61,7 @@ import type { SplitFolio } from './splitFolio.js'
 import type { StackGrowth } from './stackGrowth.js'
 import type { TlbBatch } from './tlbBatch.js'
 import type { Userfault } from './userfault.js'
+import type { VmaLock } from './vmaLock.js'
 import type { Vmas } from './vma.js'
 import type { Zap } from './zap.js'
 
@@ -154,6 +155,7 @@ export interface PartClasses {
   readonly Userfault: typeof Userfault
   readonly Mms: typeof Mms
   readonly MapleTree: typeof MapleTree
+  readonly VmaLock: typeof VmaLock
   readonly Vmas: typeof Vmas
   readonly Files: typeof Files
   readonly Mmap: typeof Mmap
@@ -225,6 +227,7 @@ export class Kernel {
   readonly userfault: Userfault
   readonly mms: Mms
   readonly maple: MapleTree
+  readonly vmaLock: VmaLock
   readonly vmas: Vmas
   readonly files: Files
   readonly mmap: Mmap
@@ -286,6 +289,7 @@ export class Kernel {
     this.userfault = new parts.Userfault(this)
     this.mms = new parts.Mms(this)
     this.maple = new parts.MapleTree(this)
+    this.vmaLock = new parts.VmaLock(this)
     this.vmas = new parts.Vmas(this)
     this.files = new parts.Files(this)
     this.mmap = new parts.Mmap(this)

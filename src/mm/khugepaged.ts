@@ -107,6 +107,7 @@ export class Khugepaged extends Part {
     if (state !== Scan.succeed) return state
     const vma = this.k.vmas.vmaLookup(mm, haddr)
     const anonVma = phys(peek32(vma + VMA.at.anonVma))
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     // For write: no rmap walk is in the table that is about to be detached, and none begins.
     yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
     const table = yield* this.detachTable(vma, haddr, pmdp)

@@ -202,7 +202,7 @@ export class MigrationEntries extends Part implements RmapVisitor {
    * the entry is something else by now. Caller: mmap_lock for read, no spinlock. The fault is tried again afterwards.
    */
   *migrationEntryWait(mm: PhysAddr, pmdp: PhysAddr, addr: VirtAddr): Step<void> {
-    this.k.mms.mmapAssertLocked(mm)
+    this.k.vmaLock.assertFaultLocked(mm)
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     if (ptep === 0) return
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord

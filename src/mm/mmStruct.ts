@@ -1,10 +1,9 @@
 /**
  * mm_struct, vm_area_struct and anon_vma in the image, with the lock that guards each field.
  *
- * Source: include/linux/mm_types.h, rmap.h (v6.12). Departures: a VMA
- * belongs to one anon_vma shared by its whole fork family instead of a chain of them (an rmap walk then visits more
- * VMAs than upstream, never fewer); there are no per-VMA locks: faults take mmap_lock for read, as up to v6.3 and as
- * upstream's fallback still does.
+ * Source: include/linux/mm_types.h, rmap.h (v6.12). Departures: a VMA belongs to one anon_vma shared by its whole fork
+ * family instead of a chain of them (an rmap walk then visits more VMAs than upstream, never fewer); without perVmaLock
+ * faults take mmap_lock for read, as up to v6.3 and as upstream's fallback still does.
  */
 import { MM_CONTEXT } from '../arch/context.js'
 import { assert } from '../base/assert.js'
@@ -83,6 +82,8 @@ export const MM = struct('mm', 320, {
   tlbFlushPending: [192, 4, atomic], // gathers and protection changes in flight
   tlbFlushBatched: [200, 4, atomic], // batched unmaps not known to be flushed (mm/tlbBatch.ts)
   writeProtectSeq: [196, 4, atomic], // seqcount: fork is write-protecting (mmap_lock held for write)
+  // versions of the locks of its VMAs, from 1; 0: a kernel without them (mmap_lock for write, by accessors)
+  mmLockSeq: [236, 4, atomic],
   defFlags: [204, 4, mmapLocked], //   VM_ bits that new mappings get: mlockall(MCL_FUTURE)
   //  PTE tables that share pages (pgalloc/):
   pgtableList: [208, 8, pgtableListLocked], // s390: pages with a part to hand out (context lock)
@@ -99,6 +100,18 @@ function mmapLockOf(vma: number): number {
   return wordAt(vma + VMA.at.mm) + MM.at.mmapLock
 }
 
+/** The VMA's own lock is held: faults of a kernel with per-VMA locks hold nothing else. */
+function holdsVmaLock(holder: Holder, vma: number): boolean {
+  return holder.holds(vma + VMA.at.vmLock)
+}
+
+/** Holds mmap_lock for write, and has called vma_start_write() where VMAs have locks. */
+function holdsVmaToWrite(holder: Holder, vma: number): boolean {
+  if (!holder.holdsToWrite(mmapLockOf(vma))) return false
+  const seq = wordAt(wordAt(vma + VMA.at.mm) + MM.at.mmLockSeq)
+  return seq === 0 || wordAt(vma + VMA.at.vmLockSeq) === seq
+}
+
 /** The lock of the anon_vma; 0 without one. */
 function anonVmaLockOf(vma: number): number {
   return wordAt(vma + VMA.at.anonVma)
@@ -109,24 +122,30 @@ function iMmapRwsemOf(vma: number): number {
   return wordAt(vma + VMA.at.file)
 }
 
-const vmaMmapLocked: Guard = lockedBy('mmap_lock of the mm', mmapLockOf)
+const vmaLocked: Guard = guard(
+  'written under mmap_lock after vma_start_write(); read under mmap_lock or the lock of the VMA',
+  (holder, vma) => holder.holds(mmapLockOf(vma)) || holdsVmaLock(holder, vma),
+  holdsVmaToWrite,
+  mmapLockOf,
+)
 const anonVmaLocked: Guard = lockedBy('the lock of the anon_vma', anonVmaLockOf)
 const iMmapLocked: Guard = lockedBy('i_mmap_rwsem of the file', iMmapRwsemOf)
 const vmaSlot: Guard = lockedBy('the lock of the VMA table', (_vma, places) => places.base('tables') + VMA_LOCK)
 
-/** One of the locks under which a walker finds the VMA: by its mm, by an anonymous folio, by its file. */
+/** One of the locks under which a walker finds the VMA: by its mm, by an anonymous folio, by its file, or its own. */
 function holdsOneOfThree(holder: Holder, vma: number): boolean {
-  return holder.holds(mmapLockOf(vma)) || holder.holds(anonVmaLockOf(vma)) || holder.holds(iMmapRwsemOf(vma))
+  if (holder.holds(mmapLockOf(vma)) || holdsVmaLock(holder, vma)) return true
+  return holder.holds(anonVmaLockOf(vma)) || holder.holds(iMmapRwsemOf(vma))
 }
 
 /** Who walks a reverse map holds the lock of its list and nothing else. */
 const range: Guard = guard(
-  'written under mmap_lock and, where the VMA is on their lists, the locks of the anon_vma and of the file; ' +
-    'read under one of the three',
+  'written under mmap_lock after vma_start_write() and, where the VMA is on their lists, the locks of the anon_vma ' +
+    'and of the file; read under one of the three, or the lock of the VMA',
   holdsOneOfThree,
   (holder, vma) => {
     const [anonVma, file] = [anonVmaLockOf(vma), wordAt(vma + VMA.at.fileLinked) === 0 ? 0 : iMmapRwsemOf(vma)]
-    if (!holder.holdsToWrite(mmapLockOf(vma))) return false
+    if (!holdsVmaToWrite(holder, vma)) return false
     return (anonVma === 0 || holder.holdsToWrite(anonVma)) && (file === 0 || holder.holdsToWrite(file))
   },
   mmapLockOf,
@@ -134,8 +153,6 @@ const range: Guard = guard(
 
 /** It is in no tree any more, so it is its owner's. */
 const detachedOnly: Guard = guard('of who has taken the VMA out of its tree', never, never)
-
-const vmaFlags: Guard = lockedBy('mmap_lock of the mm', mmapLockOf)
 
 /** Faults set it under mmap_lock for read and page_table_lock, by an accessor: none that was seen once is stable. */
 const setOnce: Guard = guard(
@@ -145,7 +162,7 @@ const setOnce: Guard = guard(
     anonVmaLockOf(vma) === 0
       ? holder.holdsToWrite(mmapLockOf(vma)) || holder.holds(wordAt(vma + VMA.at.mm) + MM.at.pageTableLock)
       : holdsOneOfThree(holder, vma),
-  (holder, vma) => holder.holdsToWrite(mmapLockOf(vma)),
+  holdsVmaToWrite,
   mmapLockOf,
 )
 
@@ -161,7 +178,7 @@ export const VMA = struct('vma', 128, {
   start: [0, 8, range], // doubles, bytes, page aligned
   end: [8, 8, range], //   exclusive
   pgoff: [16, 8, range], // page offset of start in the mapping; anonymous: the linear index it was created with
-  flags: [24, 4, vmaFlags], // VM_ bits
+  flags: [24, 4, vmaLocked], // VM_ bits
   mm: [28, 4, constant],
   nextDetached: [32, 4, detachedOnly], // of those that leave the tree together
   file: [40, 4, constant], // address of the file, 0: anonymous
@@ -178,9 +195,15 @@ export const VMA = struct('vma', 128, {
   nextFree: [60, 4, vmaSlot],
   //  mmap_lock:
   // inherited anonVma: which of the child's VMAs inherited it (upstream: its own anon_vma), else 0
-  anonForked: [64, 4, vmaMmapLocked],
+  anonForked: [64, 4, vmaLocked],
   // what else keeps it apart from neighbours (upstream: policy, name, protection key); 0: nothing
-  label: [84, 4, vmaMmapLocked],
+  label: [84, 4, vmaLocked],
+  //  per-VMA locks, in kernels that have them:
+  vmLock: [88, 16, lockWord], //     rwsem: read by faults, taken for write for a moment by vma_start_write()
+  vmLockSeq: [104, 4, atomic], //    mm.mmLockSeq when it was last locked for write
+  detached: [36, 4, vmaLocked], //   1: it has left its tree
+  rcuNext: [112, 4, atomic], //      rcu_head
+  rcuFunc: [116, 4, atomic],
 })
 
 export const VM_READ = 0x1

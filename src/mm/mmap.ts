@@ -170,7 +170,7 @@ export class Mmap extends UnmappedArea {
     const shmem = file === 0 && (flags & VM_SHARED) !== 0
     const mapped = shmem ? yield* this.k.files.shmemZeroSetup((end - at) / this.k.geo.pageSize) : file
     if (shmem && mapped === 0) {
-      yield* this.k.vmas.vmaFree(vma)
+      yield* this.k.vmas.vmAreaFree(vma)
       return -ENOMEM
     }
     if (file !== 0) yield* this.k.files.getFile(file)
@@ -259,6 +259,12 @@ export class Mmap extends UnmappedArea {
    * them by `nextDetached`. Caller: masPreallocate().
    */
   protected *detach(mm: PhysAddr, start: number, end: number): Step<PhysAddr> {
+    for (let at = start; at < end && this.k.config.perVmaLock;) {
+      const vma = this.k.vmas.findVmaIntersection(mm, at, end)
+      if (vma === 0) break
+      yield* this.k.vmaLock.vmaStartWrite(vma)
+      at = peekF64(vma + VMA.at.end)
+    }
     const first = this.chain(mm, start, end)
     yield* this.k.maple.masStorePrealloc(mm, start, end, NO_VMA)
     return first

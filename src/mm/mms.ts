@@ -119,6 +119,7 @@ export class Mms extends Part {
     }
     poke32(mm + MM.at.mmUsers, 1)
     poke32(mm + MM.at.mmCount, 1)
+    poke32(mm + MM.at.mmLockSeq, this.k.config.perVmaLock ? 1 : 0)
     this.k.pgalloc.initMm(mm)
     pokeF64(mm + MM.at.mmapBase, peekF64(mm + MM.at.asceLimit))
     this.k.observer.objectShared(this.cpu, mm)
@@ -241,10 +242,12 @@ export class Mms extends Part {
   }
 
   *mmapWriteUnlock(mm: PhysAddr): Step<void> {
+    yield* this.k.vmaLock.vmaEndWriteAll(mm)
     yield* upWrite(this.cpu, phys(mm + MM.at.mmapLock))
   }
 
   *mmapWriteDowngrade(mm: PhysAddr): Step<void> {
+    yield* this.k.vmaLock.vmaEndWriteAll(mm)
     yield* downgradeWrite(this.cpu, phys(mm + MM.at.mmapLock))
   }
 

@@ -193,6 +193,7 @@ export class Mremap extends MoveTables {
     const { mm, addr, oldLen, newAddr, newLen, flags } = asked
     // As many as the move may cut off.
     if (this.k.vmas.mapCount(mm) >= this.k.config.maxMapCount - 3) return -ENOMEM
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     const stamp = this.k.observer.callBegins(this.cpu)
     const merged = yield* this.copyByMerge(mm, vma, addr, newAddr, newLen)
     const copy = merged !== 0 ? merged : yield* this.copyVma(mm, vma, addr, newAddr, newLen)

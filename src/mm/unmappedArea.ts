@@ -42,7 +42,7 @@ export abstract class UnmappedArea extends Part {
     return missing === 0 ? at + pmdSize : at + missing
   }
 
-  /** unmapped_area_topdown(): the highest free room below mmapBase; failing that, the lowest above it. */
+  /** vm_unmapped_area(): the highest free room below mmapBase; failing that, the lowest above it. */
   protected vmUnmappedArea(mm: PhysAddr, len: number): number {
     const base = peekF64(mm + MM.at.mmapBase)
     const below = this.searchDown(mm, len, base)
@@ -52,7 +52,7 @@ export abstract class UnmappedArea extends Part {
   /** A negative number when there is none. What grows down keeps its guard gap. */
   protected searchDown(mm: PhysAddr, len: number, limit: number): number {
     for (let below = limit; ;) {
-      const at = this.k.maple.emptyAreaRev(mm, this.k.geo.pageSize, below, len)
+      const at = this.k.maple.masEmptyAreaRev(mm, this.k.geo.pageSize, below, len)
       const next = at < 0 ? 0 : this.k.vmas.findVma(mm, at)
       if (next === 0 || this.vmStartGap(next) >= at + len) return at
       below = this.vmStartGap(next)
@@ -61,7 +61,7 @@ export abstract class UnmappedArea extends Part {
 
   protected searchUp(mm: PhysAddr, len: number, start: number): number {
     for (let from = start; ;) {
-      const at = this.k.maple.emptyArea(mm, from, this.k.geo.taskSize, len)
+      const at = this.k.maple.masEmptyArea(mm, from, this.k.geo.taskSize, len)
       const next = at < 0 ? 0 : this.k.vmas.findVma(mm, at)
       if (next === 0) return at < 0 ? -ENOMEM : at
       if (this.vmStartGap(next) >= at + len) return at

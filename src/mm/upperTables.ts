@@ -88,10 +88,11 @@ export class UpperTables extends Part {
   // ---- allocation -------------------------------------------------------------------------------------------------
 
   /**
-   * mm_alloc_pmd(): the PMD entry for `addr`, with the tables above it allocated; 0 without memory. Caller: mmap_lock.
+   * mm_alloc_pmd(): the PMD entry for `addr`, with the tables above it allocated; 0 without memory. Caller:
+   * mmap_lock, or that of a VMA.
    */
   *mmAllocPmd(mm: PhysAddr, addr: VirtAddr): Step<PhysAddr> {
-    this.k.mms.mmapAssertLocked(mm)
+    this.k.vmaLock.assertFaultLocked(mm)
     const pgd = yield* this.allocLevel(mm, this.pgdOffset(mm, addr), addr, Level.pgd)
     if (pteNone(pgd)) return NO_ENTRY
     const pud = yield* this.allocLevel(mm, this.pudOffset(pgd, addr), addr, Level.pud)

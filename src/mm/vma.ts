@@ -12,6 +12,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { downWrite, upWrite } from '../sync/rwsem.js'
 import { spinLock, spinUnlock } from '../sync/spinlock.js'
+import type { Kernel } from './kernel.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
 import { ENOMEM, FILE, MM, POISON_FREE, VMA } from './mmStruct.js'
@@ -30,12 +31,19 @@ interface MergePlan {
 }
 
 export class Vmas extends Part {
+  readonly #freeCallback: number
+
+  constructor(k: Kernel) {
+    super(k)
+    this.#freeCallback = k.rcu.register({ rcu: (head) => this.__vmAreaFree(phys(head - VMA.at.rcuNext)) })
+  }
+
   // ---- finding: mmap_lock held --------------------------------------------------------------------------------------
 
   /** find_vma(): the first VMA that ends behind `addr`, or 0. */
   findVma(mm: PhysAddr, addr: number): PhysAddr {
     this.k.mms.mmapAssertLocked(mm)
-    return this.k.maple.find(mm, addr)
+    return this.k.maple.masFind(mm, addr)
   }
 
   /** vma_lookup(): the VMA that contains `addr`, or 0. */
@@ -53,15 +61,15 @@ export class Vmas extends Part {
   /** find_vma_prev(): the last VMA that starts before `addr`, or 0. */
   findVmaPrev(mm: PhysAddr, addr: number): PhysAddr {
     this.k.mms.mmapAssertLocked(mm)
-    return this.k.maple.findBelow(mm, addr)
+    return this.k.maple.masPrev(mm, addr)
   }
 
-  /** vma_next(), of a VMA in the tree. */
+  /** The VMA behind `vma`, which is in the tree; 0: none. */
   next(vma: PhysAddr): PhysAddr {
     return this.findVma(this.k.mmOf(vma), peekF64(vma + VMA.at.end))
   }
 
-  /** vma_prev(), of a VMA in the tree. */
+  /** The VMA before `vma`, which is in the tree; 0: none. */
   prev(vma: PhysAddr): PhysAddr {
     return this.findVmaPrev(this.k.mmOf(vma), peekF64(vma + VMA.at.start))
   }
@@ -74,7 +82,7 @@ export class Vmas extends Part {
     yield* spinLock(this.cpu, phys(tables + TABLES.at.vmaLock))
     const vma = this.takeSlot()
     if (vma !== 0) {
-      this.k.observer.objectOwned(this.cpu, vma)
+      this.k.observer.objectAllocated(this.cpu, vma)
       fillBytes(vma, 0, VMA.size)
       poke32(vma + VMA.at.inUse, 1)
       poke32(vma + VMA.at.mm, mm)
@@ -97,15 +105,21 @@ export class Vmas extends Part {
     return phys(vmas + used * VMA.size)
   }
 
-  /** Caller: nobody can find the VMA any more. It is poisoned, so that one who kept its address notices. */
-  *vmaFree(vma: PhysAddr): Step<void> {
+  /** vm_area_free(): a VMA that is in no tree. Faults that find it under RCU may still look at its lock. */
+  *vmAreaFree(vma: PhysAddr): Step<void> {
+    if (this.k.config.perVmaLock) yield* this.k.rcu.callRcu(phys(vma + VMA.at.rcuNext), this.#freeCallback)
+    else yield* this.__vmAreaFree(vma)
+  }
+
+  /** __vm_area_free(): nobody knows the VMA any more. It is poisoned, so that one who kept its address notices. */
+  protected *__vmAreaFree(vma: PhysAddr): Step<void> {
     const { tables } = this.k.regions
     fillBytes(vma, POISON_FREE, VMA.size)
     yield* spinLock(this.cpu, phys(tables + TABLES.at.vmaLock))
     poke32(vma + VMA.at.inUse, 0)
     poke32(vma + VMA.at.nextFree, peek32(tables + TABLES.at.freeVma))
     poke32(tables + TABLES.at.freeVma, vma)
-    this.k.observer.objectShared(this.cpu, vma)
+    this.k.observer.objectFreed(this.cpu, vma)
     yield* spinUnlock(this.cpu, phys(tables + TABLES.at.vmaLock))
   }
 
@@ -128,7 +142,7 @@ export class Vmas extends Part {
     yield* this.k.anonVmas.unlinkAnonVmas(vma)
     const file = phys(peek32(vma + VMA.at.file))
     if (file !== 0) yield* this.k.files.fput(file)
-    yield* this.vmaFree(vma)
+    yield* this.vmAreaFree(vma)
   }
 
   /** vma_link(): puts `vma` into the tree of its mm and on the list of its file: 0 or -ENOMEM. mmap_lock for write. */
@@ -142,17 +156,22 @@ export class Vmas extends Part {
   protected *vmaIterStore(vma: PhysAddr): Step<void> {
     const mm = this.k.mmOf(vma)
     const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     this.k.observer.objectShared(this.cpu, vma)
     yield* this.k.maple.masStorePrealloc(mm, start, end, vma)
     this.countMaps(mm, 1)
     yield* this.vmaLinkFile(vma)
   }
 
-  /** vma_mark_detached(): `vma` is about to leave the tree of its mm, or has left it. mmap_lock for write. */
+  /**
+   * vma_mark_detached(): `vma` is about to leave the tree of its mm, or has left it. mmap_lock for write, and
+   * vma_start_write() was called.
+   */
   vmaMarkDetached(vma: PhysAddr): void {
     const mm = this.k.mmOf(vma)
     this.k.mms.mmapAssertWriteLocked(mm)
     this.k.observer.objectOwned(this.cpu, vma)
+    poke32(vma + VMA.at.detached, 1)
     this.countMaps(mm, -1)
   }
 
@@ -237,6 +256,7 @@ export class Vmas extends Part {
       yield* this.removeVma(fresh)
       return -ENOMEM
     }
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
     const [pgoff, middle] = [peekF64(vma + VMA.at.pgoff), this.pgoffOf(vma, addr)]
     if (newBelow) this.vmaSetRange(fresh, start, addr, pgoff)
@@ -259,6 +279,7 @@ export class Vmas extends Part {
   *extendDown(vma: PhysAddr, start: number): Step<number> {
     const [mm, anonVma] = [this.k.mmOf(vma), phys(peek32(vma + VMA.at.anonVma))]
     if ((yield* this.k.maple.masPreallocate(mm)) !== 0) return -ENOMEM
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     yield* this.k.anonVmas.anonVmaLockWrite(anonVma)
     const end = peekF64(vma + VMA.at.end)
     this.resize(vma, start, end, this.pgoffOf(vma, start))
@@ -307,6 +328,7 @@ export class Vmas extends Part {
     if (merged !== 0) return merged
     if (peekF64(vma + VMA.at.start) < start && (yield* this.splitVma(vma, start, true)) !== 0) return NO_VMA
     if (peekF64(vma + VMA.at.end) > end && (yield* this.splitVma(vma, end, false)) !== 0) return NO_VMA
+    yield* this.k.vmaLock.vmaStartWrite(vma)
     return vma
   }
 
@@ -331,11 +353,13 @@ export class Vmas extends Part {
     if (left) {
       const donor = right && peek32(next + VMA.at.anonVma) !== 0 ? next : middle
       if ((yield* this.k.maple.masPreallocate(mm)) !== 0) return NO_VMA
+      yield* this.startWriteAll([prev, middle, right ? next : NO_VMA])
       yield* this.dupAnonVma(prev, donor)
       yield* this.commitMerge(planLeft(range, right, atEnd))
       return prev
     }
     if (!right || (yield* this.k.maple.masPreallocate(mm)) !== 0) return NO_VMA
+    yield* this.startWriteAll([middle, next])
     yield* this.dupAnonVma(next, middle)
     yield* this.commitMerge(this.planRight(range, atStart))
     return next
@@ -363,6 +387,7 @@ export class Vmas extends Part {
     if (!left && !right) return NO_VMA
     const target = left ? prev : next
     if ((yield* this.k.maple.masPreallocate(this.k.mmOf(target))) !== 0) return NO_VMA
+    yield* this.startWriteAll(left && right ? [prev, next] : [target])
     if (left && right) yield* this.dupAnonVma(target, next)
     if (anonOf !== 0) yield* this.dupAnonVma(target, anonOf)
     const [start, pgoff] = left
@@ -371,6 +396,11 @@ export class Vmas extends Part {
     const end = right ? peekF64(next + VMA.at.end) : range.end
     yield* this.commitMerge({ target, start, end, pgoff, adjusted: NO_VMA, removed: left && right ? [next] : [] })
     return target
+  }
+
+  /** Part of vma_merge_existing_range() and vma_merge_new_range(): locks what a merge changes or removes. */
+  protected *startWriteAll(vmas: readonly PhysAddr[]): Step<void> {
+    for (const vma of vmas) if (vma !== 0) yield* this.k.vmaLock.vmaStartWrite(vma)
   }
 
   /** dup_anon_vma(): before `dst` takes over pages of `src`. */

@@ -186,6 +186,10 @@ const RULES: Readonly<Record<string, Rules>> = {
     source:
       'Documentation/locking/lockdep-design.rst; Documentation/mm/process_addrs.rst; include/linux/mmap_lock.h: mmap_assert_locked()',
   },
+  'object-life': {
+    text: 'VMAs and nodes of maple trees that others find under RCU are freed after a grace period, and nobody uses one from then on.',
+    source: 'lib/maple_tree.c: ma_free_rcu(); kernel/fork.c: vm_area_free(); mm/memory.c: lock_vma_under_rcu()',
+  },
   'zero-page': {
     text: 'A write for one process never reaches a page that others see: the zero page is mapped for reading only, and a private mapping of a file is copied before it is written to, by gup with FOLL_FORCE too.',
     source: 'mm/memory.c: do_wp_page(), wp_page_copy(); mm/gup.c: can_follow_write_pte()',

@@ -43,6 +43,7 @@ import { StackGrowth } from '../mm/stackGrowth.js'
 import { TlbBatch } from '../mm/tlbBatch.js'
 import { UpperTables } from '../mm/upperTables.js'
 import { Userfault } from '../mm/userfault.js'
+import { VmaLock } from '../mm/vmaLock.js'
 import { Vmas } from '../mm/vma.js'
 import { Zap } from '../mm/zap.js'
 import { RcuExpedited } from '../sync/expedited.js'
@@ -84,6 +85,7 @@ export const mm = defineSubsystem({
     Userfault,
     Mms,
     MapleTree,
+    VmaLock,
     Vmas,
     Files,
     Mmap,

@@ -24,6 +24,7 @@ export type LockName = (typeof NAMES)[number]
 /** Outermost first. */
 const NAMES = [
   'mmapLock',
+  'vmaLock',
   'folioLock',
   'iMmapRwsem',
   'anonVmaRwsem',
@@ -41,6 +42,7 @@ type Row = Omit<LockClass, 'name'>
 
 const ROWS: Readonly<Record<LockName, Row>> = {
   mmapLock: { kind: 'sleeping', nesting: 'fork: parent, then the child nobody knows yet', guards: 'the vmas of an mm' },
+  vmaLock: { kind: 'sleeping', nesting: null, guards: 'a vma against change while a fault is in it' },
   folioLock: { kind: 'sleeping', nesting: null, guards: 'a folio against splitting and migration' },
   iMmapRwsem: { kind: 'sleeping', nesting: null, guards: 'the tree of vmas that map a file' },
   anonVmaRwsem: {

@@ -162,11 +162,11 @@ describe.each([
       const [low, high] = [random.below(space), random.below(space)]
       const asked = [Math.min(low, high), Math.max(low, high), len] as const
       const found = [
-        k.maple.find(mm, addr),
-        k.maple.findBelow(mm, addr),
+        k.maple.masFind(mm, addr),
+        k.maple.masPrev(mm, addr),
         drive(k.maple.masWalk(mm, phys(addr))),
-        k.maple.emptyArea(mm, ...asked),
-        k.maple.emptyAreaRev(mm, ...asked),
+        k.maple.masEmptyArea(mm, ...asked),
+        k.maple.masEmptyAreaRev(mm, ...asked),
       ]
       const right = [
         model.find(addr),

@@ -58,9 +58,9 @@ export class BigNode {
     return Math.ceil(this.count / (this.leaf ? MAPLE_RANGE64_SLOTS : MAPLE_ARANGE64_SLOTS))
   }
 
-  /** mab_mas_cp(): fills `node`, the `part`th of `parts`, with its share. */
+  /** Part of mab_mas_cp(): fills `node`, the `part`th of `parts`, with its share. */
   fill(node: number, part: number, parts: number): void {
-    const [from, to] = [this.#cut(part, parts), this.#cut(part + 1, parts)]
+    const [from, to] = [this.cut(part, parts), this.cut(part + 1, parts)]
     poke32(node + MAPLE_NODE.at.end, to - from)
     for (let i = from; i < to; i++) {
       pokeF64(pivotAt(node, i - from), this.#pivots[i] as number)
@@ -71,14 +71,14 @@ export class BigNode {
 
   /** The end of the `part`th share. */
   endOf(part: number, parts: number): number {
-    return this.#pivots[this.#cut(part + 1, parts) - 1] as number
+    return this.#pivots[this.cut(part + 1, parts) - 1] as number
   }
 
-  /** mab_max_gap(), in the `part`th share. */
+  /** Part of mab_mas_cp(): the largest gap in the `part`th share. */
   maxGap(part: number, parts: number): number {
-    const [from, to] = [this.#cut(part, parts), this.#cut(part + 1, parts)]
+    const [from, to] = [this.cut(part, parts), this.cut(part + 1, parts)]
     let largest = 0
-    for (let i = from; i < to; i++) largest = Math.max(largest, this.#gapOf(i))
+    for (let i = from; i < to; i++) largest = Math.max(largest, this.gapOf(i))
     return largest
   }
 
@@ -87,13 +87,13 @@ export class BigNode {
     return this.#slots[0] as number
   }
 
-  #gapOf(i: number): number {
+  protected gapOf(i: number): number {
     if (!this.leaf) return this.#gaps[i] as number
     if (this.#slots[i] !== 0) return 0
     return (this.#pivots[i] as number) - (i === 0 ? this.min : (this.#pivots[i - 1] as number))
   }
 
-  #cut(part: number, parts: number): number {
+  protected cut(part: number, parts: number): number {
     return Math.floor((part * this.count) / parts)
   }
 }

@@ -25,32 +25,32 @@ export class MaState {
    * the root, or in the leaf if that comes first. Caller: the tree of `mm` is not empty; holds its mmap_lock.
    */
   walk(mm: number, addr: number, below: boolean, depth = Infinity): void {
-    this.begin(mm, addr, below)
-    for (let level = 0; !this.leaf && level < depth; level++) this.descend(addr, below)
+    this.masStart(mm, addr, below)
+    for (let level = 0; !this.leaf && level < depth; level++) this.masDescend(addr, below)
   }
 
   /** mas_start(): as walk(), in the root. */
-  begin(mm: number, addr: number, below: boolean): void {
+  masStart(mm: number, addr: number, below: boolean): void {
     this.min = 0
     this.max = Infinity
-    this.#enter(peek32(mm + MM.at.mmMt), addr, below)
+    this.enter(peek32(mm + MM.at.mmMt), addr, below)
   }
 
   /** mas_descend(): goes on in the node that the slot leads to. */
-  descend(addr: number, below: boolean): void {
+  masDescend(addr: number, below: boolean): void {
     const enode = this.slot
     this.min = this.start
     this.max = this.end
-    this.#enter(enode, addr, below)
+    this.enter(enode, addr, below)
   }
 
-  #enter(enode: number, addr: number, below: boolean): void {
+  protected enter(enode: number, addr: number, below: boolean): void {
     this.node = mteToNode(enode)
     this.leaf = mteIsLeaf(enode)
-    this.#find(addr, below)
+    this.find(addr, below)
   }
 
-  #find(addr: number, below: boolean): void {
+  protected find(addr: number, below: boolean): void {
     let [offset, start] = [0, this.min]
     let end = peekF64(pivotAt(this.node, 0))
     while (below ? end < addr : end <= addr) {

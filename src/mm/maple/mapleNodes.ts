@@ -24,7 +24,7 @@ export abstract class MapleNodes extends Part {
   constructor(k: Kernel) {
     super(k)
     this.#own = phys(k.regions.mapleCpus + k.cpu.id * MAPLE_CPU.size)
-    this.#freeCallback = k.rcu.register({ rcu: (head) => this.freeNode(head - MAPLE_NODE.at.rcuNext) })
+    this.#freeCallback = k.rcu.register({ rcu: (head) => this.mtFreeRcu(head - MAPLE_NODE.at.rcuNext) })
   }
 
   /** Boot, one CPU: every CPU has a filled sheaf. */
@@ -88,9 +88,9 @@ export abstract class MapleNodes extends Part {
   }
 
   /** mas_pop_node(): a node of this CPU's alone, for the tree of `mm`. Caller: has reserved it. */
-  protected popNode(mm: PhysAddr): number {
+  protected masPopNode(mm: PhysAddr): number {
     const node = this.pop()
-    this.k.observer.objectOwned(this.cpu, node)
+    this.k.observer.objectAllocated(this.cpu, node)
     poke32(node + MAPLE_NODE.at.dead, 0)
     poke32(node + MAPLE_NODE.at.mm, mm)
     poke32(node + MAPLE_NODE.at.rcuFunc, 0)
@@ -103,10 +103,10 @@ export abstract class MapleNodes extends Part {
   }
 
   /** mt_free_rcu(): nobody can be in the node any more. A full sheaf gives some of its nodes back. */
-  protected *freeNode(node: number): Step<void> {
+  protected *mtFreeRcu(node: number): Step<void> {
     this.k.observer.objectOwned(this.cpu, node)
     fillBytes(node, POISON_FREE, MAPLE_NODE.size)
-    this.k.observer.objectShared(this.cpu, node)
+    this.k.observer.objectFreed(this.cpu, node)
     if (peek32(this.#own + MAPLE_CPU.at.count) === SHEAF_NODES) yield* this.giveBack()
     this.push(node)
   }

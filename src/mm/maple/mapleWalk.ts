@@ -20,7 +20,7 @@ export abstract class MapleWalk extends MapleNodes {
   // ---- mmap_lock held, in some mode ---------------------------------------------------------------------------------
 
   /** mas_find(): the entry at `addr`, or the first behind it; 0: none. */
-  find(mm: PhysAddr, addr: number): PhysAddr {
+  masFind(mm: PhysAddr, addr: number): PhysAddr {
     const root = peek32(mm + MM.at.mmMt)
     for (let from = addr; root !== 0;) {
       let enode = root
@@ -47,7 +47,7 @@ export abstract class MapleWalk extends MapleNodes {
   }
 
   /** mas_prev(): the entry of what lies just below `addr`, or the last before that; 0: none. */
-  findBelow(mm: PhysAddr, addr: number): PhysAddr {
+  masPrev(mm: PhysAddr, addr: number): PhysAddr {
     const mas = this.#mas
     if (peek32(mm + MM.at.mmMt) === 0) return phys(0)
     for (let from = addr; from > 0; from = mas.min) {
@@ -59,50 +59,50 @@ export abstract class MapleWalk extends MapleNodes {
   }
 
   /** mas_empty_area(): the lowest address from `min` on where `len` bytes below `max` are free; -1: none. */
-  emptyArea(mm: PhysAddr, min: number, max: number, len: number): number {
+  masEmptyArea(mm: PhysAddr, min: number, max: number, len: number): number {
     const mas = this.#mas
     if (peek32(mm + MM.at.mmMt) === 0) return max - min >= len ? min : -1
     for (let from = min; max - from >= len; from = mas.max) {
-      mas.begin(mm, from, false)
-      while (this.#gapRight(mas, from, max, len)) {
+      mas.masStart(mm, from, false)
+      while (this.gapRight(mas, from, max, len)) {
         from = Math.max(from, mas.start)
         if (mas.leaf) return from
-        mas.descend(from, false)
+        mas.masDescend(from, false)
       }
     }
     return -1
   }
 
   /** mas_empty_area_rev(): the highest address from `min` on where `len` bytes below `max` are free; -1: none. */
-  emptyAreaRev(mm: PhysAddr, min: number, max: number, len: number): number {
+  masEmptyAreaRev(mm: PhysAddr, min: number, max: number, len: number): number {
     const mas = this.#mas
     if (peek32(mm + MM.at.mmMt) === 0) return max - min >= len ? max - len : -1
     for (let to = max; to - min >= len; to = mas.min) {
-      mas.begin(mm, to, true)
-      while (this.#gapLeft(mas, min, to, len)) {
+      mas.masStart(mm, to, true)
+      while (this.gapLeft(mas, min, to, len)) {
         to = Math.min(to, mas.end)
         if (mas.leaf) return to - len
-        mas.descend(to, true)
+        mas.masDescend(to, true)
       }
     }
     return -1
   }
 
   /** Goes right in the node to a slot that has `len` free bytes in `from` … `max`, as far as the node can tell. */
-  #gapRight(mas: MaState, from: number, max: number, len: number): boolean {
-    do if (this.#room(mas, from, max) >= len) return true
+  protected gapRight(mas: MaState, from: number, max: number, len: number): boolean {
+    do if (this.room(mas, from, max) >= len) return true
     while (mas.right())
     return false
   }
 
   /** As gapRight(), to the left. */
-  #gapLeft(mas: MaState, min: number, to: number, len: number): boolean {
-    do if (this.#room(mas, min, to) >= len) return true
+  protected gapLeft(mas: MaState, min: number, to: number, len: number): boolean {
+    do if (this.room(mas, min, to) >= len) return true
     while (mas.left())
     return false
   }
 
-  #room(mas: MaState, min: number, max: number): number {
+  protected room(mas: MaState, min: number, max: number): number {
     const within = Math.min(mas.end, max) - Math.max(mas.start, min)
     if (mas.leaf) return mas.slot === 0 ? within : 0
     return Math.min(within, mas.gap)

@@ -18,6 +18,7 @@ import * as tables from './tables.js'
 import { tableTorture, tableTortureIpi } from './tableTorture.js'
 import * as thp from './thp.js'
 import * as tlb from './tlb.js'
+import * as vmas from './vmas.js'
 
 /** Those of page tables that share a page: the same with each design. */
 export const tableScenarios: readonly Scenario[] = [
@@ -80,6 +81,9 @@ export const scenarios: readonly Scenario[] = [
   s390.attachVsInvalidate,
   s390.leaveVsPurge,
   s390.exitVsExec,
+  vmas.faultVsMunmapRcu,
+  vmas.faultVsProtectRcu,
+  vmas.faultVsStackGrowth,
   mixed,
   contents.forkVsStore,
   contents.storeVsReclaim,

@@ -15,6 +15,7 @@ const PUBLIC = ['src/index.ts', 'src/kernel.ts', 'src/vitest.ts']
 const WITHOUT_CALLER: Readonly<Record<string, string>> = {
   'PageAllocator.freeCount': 'tests count the free frames of a machine at rest',
   pteWord: 'tests write entries as numbers',
+  'Task.ownWord': "for operations of users' own",
 }
 
 interface Source {

@@ -14,6 +14,8 @@ const RAW: Readonly<Record<string, readonly string[]>> = {
   'isa/x86_64/word.ts': ['peek32'],
   'isa/s390/word.ts': ['peek32'],
   'isa/powerpc/word.ts': ['peek32'],
+  // … and at a maple tree.
+  'mm/maple/mapleLook.ts': ['peek32', 'peekF64'],
   // Answers to the final check, when nobody runs.
   'isa/s390/debts.ts': ['load32'],
   'isa/s390/reuse.ts': ['peek32'],

@@ -201,7 +201,7 @@ export const pmdModifyDirty = defineBug({
   id: 'pmd-modify-dirty',
   number: 'other',
   year: 2026,
-  upstream: { fixed: 'f7491d7c81db' },
+  upstream: { introduced: 'bb3aadf7d446', fixed: 'f7491d7c81db' },
   summary: 'on x86-64, mprotect or a NUMA hint of a huge page loses the dirty bit that the hardware has set',
   symptom: 'a huge page that was freed lazily and written again looks clean, and reclaim drops what was written',
   scenarios: ['numa-vs-dontneed'],

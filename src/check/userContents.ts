@@ -5,7 +5,8 @@
  * The place of a word in private memory is its address in the mm: whichever frame holds it, and whoever else maps that,
  * fork, COW, split, collapse, migration and reclaim leave it what it is; mremap() takes it along, and munmap() and
  * MADV_ end it. The place of a word in a page of the page cache is in its file. What a load has shown counts like what
- * was stored. A store for a private mapping never goes to the page cache.
+ * was stored, but for private pages that reclaim may drop after the load. A store for a private mapping never goes
+ * to the page cache.
  *
  * A device that writes through a pin writes for the process that pinned the page: a pinned anonymous page stays that
  * process's own. Through a mere reference (FOLL_GET) the write may reach whoever got the page by a fork meanwhile, so
@@ -123,7 +124,7 @@ export class UserContents {
     const known = peek32(at + AT.known) !== 0 && !this.#isLoose(pfn)
     const expected = peek32(at + AT.value)
     if (known && expected !== value) return this.#report(cpu, at, mm, addr, pfn, value)
-    if (!known) this.#learn(cpu, at, value)
+    if (!known && this.#stays(place, mm, pfn)) this.#learn(cpu, at, value)
     this.#words.unlock(at)
   }
 
@@ -133,6 +134,11 @@ export class UserContents {
       return this.#version !== UNSURE && peek32(at + AT.version) === this.#version && this.#words.isOf(at, place)
     if (!this.#words.isOf(at, place)) this.#words.take(at, place)
     return true
+  }
+
+  /** What a load has found there stays: reclaim may drop a private page to which nobody has stored since MADV_FREE. */
+  #stays({ space }: Place, mm: number, pfn: number): boolean {
+    return space !== mm || this.#shadow.isReserved(pfn) || peek32(this.#shadow.of(pfn) + SHADOW.at.written) !== 0
   }
 
   #learn(cpu: Cpu, at: number, value: number): void {

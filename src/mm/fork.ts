@@ -71,11 +71,24 @@ export class Fork extends Part {
     // Levels are inherited where they grow.
     let error = (yield* this.k.upper.reach(mm, peekF64(oldMm + MM.at.asceLimit))) ? 0 : -ENOMEM
     for (let vma = this.k.vmas.findVma(oldMm, 0); vma !== 0 && error === 0; vma = this.k.vmas.next(vma))
-      if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.dupVma(mm, oldMm, vma, stamp)
+      if ((peek32(vma + VMA.at.flags) & VM_DONTCOPY) === 0) error = yield* this.dupVma(mm, oldMm, vma)
     yield* this.k.mms.mmapWriteUnlock(mm)
     yield* this.flushParent(oldMm)
+    if (error === 0) this.noteForked(mm, oldMm, stamp)
     yield* this.k.mms.mmapWriteUnlock(oldMm)
     return error
+  }
+
+  /**
+   * Tells the oracles which contents the child has. Behind the flush: until then the parent's threads may store through
+   * a translation of before to a page that the child has by now.
+   */
+  protected noteForked(mm: PhysAddr, oldMm: PhysAddr, stamp: number): void {
+    for (let vma = this.k.vmas.findVma(oldMm, 0); vma !== 0; vma = this.k.vmas.next(vma)) {
+      if ((peek32(vma + VMA.at.flags) & (VM_DONTCOPY | VM_WIPEONFORK)) !== 0) continue
+      const [start, end] = [peekF64(vma + VMA.at.start), peekF64(vma + VMA.at.end)]
+      this.k.observer.contentsForked(this.cpu, oldMm, mm, start, end, stamp)
+    }
   }
 
   /**
@@ -86,8 +99,8 @@ export class Fork extends Part {
     yield* this.k.tlbFlush.flushTlbMm(mm)
   }
 
-  /** Part of dup_mmap(). `stamp`: when it began. */
-  protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr, stamp: number): Step<number> {
+  /** Part of dup_mmap(). */
+  protected *dupVma(mm: PhysAddr, oldMm: PhysAddr, vma: PhysAddr): Step<number> {
     yield* this.k.vmaLock.vmaStartWrite(vma)
     const copy = yield* this.k.vmas.vmAreaDup(vma, mm)
     if (copy === 0) return -ENOMEM
@@ -102,10 +115,7 @@ export class Fork extends Part {
     }
     if (peek32(oldMm + MM.at.stackVma) === vma) poke32(mm + MM.at.stackVma, copy)
     if (wipe) return 0
-    const error = yield* this.copyPageRange(copy, vma)
-    const [start, end] = [peekF64(copy + VMA.at.start), peekF64(copy + VMA.at.end)]
-    if (error === 0) this.k.observer.contentsForked(this.cpu, oldMm, mm, start, end, stamp)
-    return error
+    return yield* this.copyPageRange(copy, vma)
   }
 
   // ---- copy_page_range() --------------------------------------------------------------------------------------------

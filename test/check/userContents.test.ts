@@ -53,7 +53,13 @@ describe('contents', () => {
     expect(details[1]).toContain('7 was stored there last')
   })
 
-  it('reports what a load has shown and the next one does not', () => {
+  it('reports what a load has shown and the next one does not, in a page that was stored to', () => {
+    poke32(lab.frame(page), 7)
+    load()
+    poke32(lab.frame(page), 8)
+    load()
+    store(7)
+    giveUp(PAGE_SIZE, 2 * PAGE_SIZE)
     load()
     poke32(lab.frame(page), 9)
     expectFinding('contents', 'not stored there', () => load())

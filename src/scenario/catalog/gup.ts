@@ -136,7 +136,8 @@ export const gupVsFolioSplit = defineScenario({
   build: (s) => {
     const at = s.huge(0)
     const last = at + s.hugeSize - s.pageSize
-    const mapped: Program = [store(at), { op: 'splitPmd', addr: at }]
+    // A split keeps no page that holds only zeroes.
+    const mapped: Program = [store(at), store(last), { op: 'splitPmd', addr: at }]
     const again = s.repeated ? [...renew(s, at), ...mapped] : []
     return {
       boot: [mapAnonymous(at, s.hugeSize), ...mapped],

@@ -70,9 +70,10 @@ export const cowFilePage = defineMutant({
 // ---- dirty bits -----------------------------------------------------------------------------------------------------
 
 class ZapsDirtyAsClean extends Zap {
-  protected override *zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+  protected override *zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, evenCows: boolean): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
-    if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte)) return yield* super.zapPte(mm, addr, ptep)
+    if (pteNone(pte) || !ptePresent(pte) || pteSpecial(pte) || (!evenCows && this.isCow(pte)))
+      return yield* super.zapPte(mm, addr, ptep, evenCows)
     const old = yield* this.k.ops.ptepGetAndClearFull(mm, addr, ptep, this.k.gather.fullmm)
     this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
     const page = this.k.memmap.page(ptePfn(old))

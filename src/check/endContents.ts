@@ -61,18 +61,21 @@ export class EndContents {
   }
 
   #checkFile(at: number, file: number, index: number): void {
-    if (peek32(file + FILE.at.id) === 0 || index >= peek32(file + FILE.at.pages)) return
-    const page = peek32(peek32(file + FILE.at.cache) + 4 * index)
+    if (peek32(file + FILE.at.id) === 0 || index >= peek32(file + FILE.at.size)) return
+    const slot = peek32(file + FILE.at.cache) + 4 * index
+    const page = peek32(slot)
     const pfn = page === 0 ? NONE : this.#machine.memmap.pfnOf(page)
-    const found = pfn === NONE ? this.#onDisk(file, index) : this.#wordOf(pfn, at)
+    const found = pfn === NONE ? this.#onDisk(file, index, slot) : this.#wordOf(pfn, at)
     if (found === peek32(at + AT.value)) return
     const where = `page ${index} of file ${peek32(file + FILE.at.id)}`
     this.#report(at, pfn === NONE ? `${where} has left the page cache` : `${where} holds ${found}`, pfn)
   }
 
-  /** What a page that is read anew holds; shared memory has nothing to read it from. */
-  #onDisk(file: number, index: number): number {
-    if (peek32(file + FILE.at.zeroed) !== 0) return 0
+  /** What a page that is read anew holds: zeroes for a hole, and of shared memory, which has nothing to read from. */
+  #onDisk(file: number, index: number, slot: number): number {
+    const { pageCache, pageHoles } = this.#machine.regions.kernel
+    const isHole = peek32(pageHoles + (slot - pageCache)) !== 0
+    if (isHole || peek32(file + FILE.at.zeroed) !== 0) return 0
     return Math.imul(fileByte(peek32(file + FILE.at.id), index), 0x0101_0101) & VALUE
   }
 

@@ -162,6 +162,8 @@ export class LockOrder {
 
 function inFile(offset: number): LockName {
   if (offset === FILE.at.hugeLock) return 'folioLock'
+  if (offset === FILE.at.inodeRwsem) return 'inodeRwsem'
+  if (offset === FILE.at.invalidateLock) return 'invalidateLock'
   return offset === FILE.at.rwsem ? 'iMmapRwsem' : 'pageCacheLock'
 }
 

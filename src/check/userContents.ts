@@ -3,10 +3,10 @@
  * memory. Each load is compared with what was stored last at its place, and at the end the whole memory is.
  *
  * The place of a word in private memory is its address in the mm: whichever frame holds it, and whoever else maps that,
- * fork, COW, split, collapse, migration and reclaim leave it what it is; mremap() takes it along, and munmap() and
- * MADV_ end it. The place of a word in a page of the page cache is in its file. What a load has shown counts like what
- * was stored, but for private pages that reclaim may drop after the load. A store for a private mapping never goes
- * to the page cache.
+ * fork, COW, split, collapse, migration and reclaim leave it what it is; mremap() takes it along, and munmap(), MADV_
+ * and truncation end it. The place of a word in a page of the page cache is in its file, until truncation or a hole
+ * takes the page away. What a load has shown counts like what was stored, but for private pages that reclaim may drop
+ * after the load. A store for a private mapping never goes to the page cache.
  *
  * A device that writes through a pin writes for the process that pinned the page: a pinned anonymous page stays that
  * process's own. Through a mere reference (FOLL_GET) the write may reach whoever got the page by a fork meanwhile, so

@@ -2,8 +2,8 @@
  * Files and shared memory, as far as mappings need them: a page cache indexed by page offset.
  *
  * Source: mm/filemap.c filemap_fault(), mm/shmem.c shmem_zero_setup(), mm/vmscan.c __remove_mapping() (v6.12). Left
- * out: truncation, writeback and large folios; but for fault-around, lookups are done under the i_pages lock instead of
- * lockless. A cached page stays until its file goes or reclaim takes it (reclaim.ts).
+ * out: writeback and large folios; but for fault-around, lookups are done under the i_pages lock instead of lockless. A
+ * cached page stays until its file goes, truncation cuts it off (truncate.ts), or reclaim takes it (reclaim.ts).
  *
  * The contents of a file are made up from its number and the page offset, so that a page from elsewhere shows.
  */
@@ -13,6 +13,7 @@ import { phys, type Pfn, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import { FrameKind } from '../arch/observer.js'
+import { downRead, upRead } from '../sync/rwsem.js'
 import { lockdepAssertHeld, spinLock, spinUnlock } from '../sync/spinlock.js'
 import { Part } from './part.js'
 import { TABLES } from './mms.js'
@@ -27,6 +28,7 @@ export class Files extends Part {
     const { regions, config } = this.k
     fillBytes(regions.files, 0, FILE.size * config.files)
     fillBytes(regions.pageCache, 0, 4 * config.filePages)
+    fillBytes(regions.pageHoles, 0, 4 * config.filePages)
   }
 
   // ---- life -------------------------------------------------------------------------------------------------------
@@ -105,6 +107,7 @@ export class Files extends Part {
     fillBytes(file, 0, FILE.size)
     poke32(file + FILE.at.id, id)
     poke32(file + FILE.at.pages, pages)
+    poke32(file + FILE.at.size, pages)
     poke32(file + FILE.at.cache, cache)
     poke32(file + FILE.at.refcount, 1)
     poke32(file + FILE.at.zeroed, zeroed ? 1 : 0)
@@ -161,11 +164,21 @@ export class Files extends Part {
 
   /**
    * Part of filemap_fault() and read_pages(): the page, referenced, which is read with `flags` if it is not cached; 0
-   * without memory.
+   * without memory, or beyond the end of the file. Under the invalidate lock, which keeps truncation from cutting off
+   * what is read meanwhile.
    */
   *pageOrRead(file: PhysAddr, index: number, flags: number): Step<PhysAddr> {
     const cached = yield* this.filemapGetPage(file, index, phys(0))
     if (cached !== 0) return cached
+    if (this.isShmem(file)) return yield* this.readInto(file, index, flags)
+    const lock = phys(file + FILE.at.invalidateLock)
+    yield* downRead(this.cpu, this.k.rcu, lock)
+    const page = yield* this.readInto(file, index, flags)
+    yield* upRead(this.cpu, lock)
+    return page
+  }
+
+  protected *readInto(file: PhysAddr, index: number, flags: number): Step<PhysAddr> {
     const pfn = yield* this.k.pages.allocPage(FrameKind.data)
     if (pfn === NO_PAGE) return phys(0)
     yield* this.readPage(file, index, pfn, flags)
@@ -213,7 +226,8 @@ export class Files extends Part {
     return phys(0)
   }
 
-  protected *isCached(file: PhysAddr, index: number, folio: PhysAddr): Step<boolean> {
+  /** True while page `index` of `file` is this one: a fault asks under the folio lock. */
+  *isCached(file: PhysAddr, index: number, folio: PhysAddr): Step<boolean> {
     return (yield* this.cpu.readOnce32(this.slotOf(file, index))) === folio
   }
 
@@ -253,10 +267,64 @@ export class Files extends Part {
   /** The cached page, referenced; if there is none, `fresh` becomes it, and its reference is the cache's. */
   protected *filemapGetPage(file: PhysAddr, index: number, fresh: PhysAddr): Step<PhysAddr> {
     yield* this.lockPages(file)
-    const page = yield* this.pageOrFresh(file, this.slotOf(file, index), fresh)
+    const isInside = index < peek32(file + FILE.at.size)
+    const page = isInside ? yield* this.pageOrFresh(file, this.slotOf(file, index), fresh) : phys(0)
     yield* this.unlockPages(file)
     return page
   }
+
+  // ---- truncation (truncate.ts) -------------------------------------------------------------------------------------
+
+  isShmem(file: PhysAddr): boolean {
+    return peek32(file + FILE.at.zeroed) !== 0
+  }
+
+  /** i_size_write(): the size before. From then on nobody adds a page beyond it to the cache. */
+  *iSizeWrite(file: PhysAddr, pages: number): Step<number> {
+    yield* this.lockPages(file)
+    const before = peek32(file + FILE.at.size)
+    poke32(file + FILE.at.size, pages)
+    yield* this.unlockPages(file)
+    return before
+  }
+
+  /** Part of find_lock_entries(): the cached page, beyond the end of the file too, with a reference; 0: none. */
+  *findLockEntry(file: PhysAddr, index: number): Step<PhysAddr> {
+    yield* this.lockPages(file)
+    const page = yield* this.pageOrFresh(file, this.slotOf(file, index), phys(0))
+    yield* this.unlockPages(file)
+    return page
+  }
+
+  /** filemap_remove_folio(): false when it was gone already. Caller: the folio lock; the cache's reference is left. */
+  *filemapRemoveFolio(file: PhysAddr, index: number, folio: PhysAddr): Step<boolean> {
+    yield* this.lockPages(file)
+    const slot = this.slotOf(file, index)
+    const cached = (yield* this.cpu.plainRead32(slot)) === folio
+    if (cached) {
+      yield* this.cpu.writeOnce32(slot, 0)
+      poke32(folio + PAGE.at.mapping, 0)
+      this.k.observer.fileContentsGone(this.cpu, file, index, index + 1)
+    }
+    yield* this.unlockPages(file)
+    return cached
+  }
+
+  /** Page `index` of an ordinary file reads as zeroes from now on. Caller: the invalidate lock. */
+  *makeHole(file: PhysAddr, index: number): Step<void> {
+    if (!this.isShmem(file)) yield* this.cpu.plainWrite32(this.holeOf(file, index), 1)
+  }
+
+  protected *isHole(file: PhysAddr, index: number): Step<boolean> {
+    return (yield* this.cpu.plainRead32(this.holeOf(file, index))) !== 0
+  }
+
+  protected holeOf(file: PhysAddr, index: number): PhysAddr {
+    const { pageCache, pageHoles } = this.k.regions
+    return phys(pageHoles + (this.slotOf(file, index) - pageCache))
+  }
+
+  // ---- the page cache -----------------------------------------------------------------------------------------------
 
   /** Part of filemap_get_folio() and filemap_add_folio(), i_pages held. */
   protected *pageOrFresh(file: PhysAddr, slot: PhysAddr, fresh: PhysAddr): Step<PhysAddr> {
@@ -284,7 +352,7 @@ export class Files extends Part {
   /** Fills a new page and makes it one of the file; nobody else knows it yet. */
   protected *readPage(file: PhysAddr, index: number, pfn: Pfn, flags: number): Step<void> {
     const page = this.k.memmap.page(pfn)
-    if (peek32(file + FILE.at.zeroed) !== 0) yield* this.k.pages.clearPage(pfn)
+    if (this.isShmem(file) || (yield* this.isHole(file, index))) yield* this.k.pages.clearPage(pfn)
     else yield* this.fillPage(pfn, fileByte(peek32(file + FILE.at.id), index))
     poke32(page + PAGE.at.mapping, file)
     pokeF64(page + PAGE.at.index, index)

@@ -11,7 +11,7 @@ import type { Step } from '../machine/engine/engine.js'
 import { peek32, peekF64 } from '../machine/image/guarded.js'
 import { downRead, downReadTrylock, upRead } from '../sync/rwsem.js'
 import { FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_SIGBUS } from './faultFlags.js'
-import { FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
+import { ENOMEM, FILE, MM, VM_SHARED, VMA } from './mmStruct.js'
 import { NO_PAGE, PAGE } from './page.js'
 import { WpFault } from './wpFault.js'
 
@@ -58,7 +58,7 @@ export abstract class FileFault extends WpFault {
 
   /**
    * finish_fault(): maps `page` of the vma's file, whose reference becomes the mapping's or is dropped because the
-   * entry is taken, or the table gone.
+   * entry is taken, the table gone, or the page no longer the file's.
    */
   *finishFault(
     mm: PhysAddr,
@@ -71,6 +71,11 @@ export abstract class FileFault extends WpFault {
     // The folio lock, which filemap_fault() takes and finish_fault() still holds: against the range becoming huge.
     const folio = phys(peek32(vma + VMA.at.file) + FILE.at.hugeLock)
     yield* downRead(this.cpu, this.k.rcu, folio)
+    if (!(yield* this.isStillCached(vma, addr, page))) {
+      yield* upRead(this.cpu, folio)
+      yield* this.k.folios.folioPut(page, 1)
+      return 'taken'
+    }
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
     if (free) {
@@ -84,6 +89,12 @@ export abstract class FileFault extends WpFault {
     yield* upRead(this.cpu, folio)
     if (!free) yield* this.k.folios.folioPut(page, 1)
     return free ? 'mapped' : ptep === 0 ? 'gone' : 'taken'
+  }
+
+  /** Part of filemap_fault(): truncation may have cut the page off before the fault had its lock. */
+  protected *isStillCached(vma: PhysAddr, addr: VirtAddr, page: PhysAddr): Step<boolean> {
+    const file = phys(peek32(vma + VMA.at.file))
+    return yield* this.k.files.isCached(file, this.k.rmap.linearPageIndex(vma, addr), page)
   }
 
   // ---- fault-around -------------------------------------------------------------------------------------------------
@@ -169,12 +180,25 @@ export abstract class FileFault extends WpFault {
 
   // ---- copy on the first write --------------------------------------------------------------------------------------
 
-  /** do_cow_fault(): `page` comes with a reference, which is dropped. */
+  /**
+   * do_cow_fault(): `page` comes with a reference, which is dropped. Copied and mapped under the folio lock, so that
+   * truncation finds the copy in its second pass.
+   */
   protected *doCowFault(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
     const prepared = yield* this.k.anonVmas.anonVmaPrepare(vma)
-    const copy = prepared === 0 ? yield* this.allocCopy(this.k.memmap.pfnOf(page)) : NO_PAGE
+    const folio = phys(peek32(vma + VMA.at.file) + FILE.at.hugeLock)
+    yield* downRead(this.cpu, this.k.rcu, folio)
+    const cached = yield* this.isStillCached(vma, addr, page)
+    const result = cached && prepared === 0 ? yield* this.copyAndMap(mm, vma, addr, pmdp, page) : prepared
+    yield* upRead(this.cpu, folio)
     yield* this.k.folios.folioPut(page, 1)
-    if (copy === NO_PAGE) return VM_FAULT_OOM
+    return result === 0 ? 0 : VM_FAULT_OOM
+  }
+
+  /** Part of do_cow_fault(): 0, or an error when there is no memory. */
+  protected *copyAndMap(mm: PhysAddr, vma: PhysAddr, addr: VirtAddr, pmdp: PhysAddr, page: PhysAddr): Step<number> {
+    const copy = yield* this.allocCopy(this.k.memmap.pfnOf(page))
+    if (copy === NO_PAGE) return -ENOMEM
     const ptep = yield* this.k.tables.pteOffsetMapLock(mm, pmdp, addr)
     const free = ptep !== 0 && pteNone((yield* this.cpu.readOnce64(ptep)) as PteWord)
     if (free) yield* this.mapNewAnon(mm, vma, addr, ptep, this.k.memmap.page(copy), true)

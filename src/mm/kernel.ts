@@ -52,6 +52,7 @@ import type { UpperTables } from './upperTables.js'
 import type { Pgalloc } from './pgalloc/pgalloc.js'
 import type { Readahead } from './readahead.js'
 import type { Reclaim } from './reclaim.js'
+import type { Truncate } from './truncate.js'
 import type { RemapFilePages } from './remapFilePages.js'
 import type { Retract } from './retract.js'
 import type { Rmap } from './rmap.js'
@@ -114,6 +115,7 @@ export interface KernelRegions {
   readonly anonVmas: PhysAddr
   readonly files: PhysAddr
   readonly pageCache: PhysAddr
+  readonly pageHoles: PhysAddr
   readonly tables: PhysAddr
   readonly flushInfo: PhysAddr
   readonly lruLazyfree: PhysAddr
@@ -151,6 +153,7 @@ export interface PartClasses {
   readonly Khugepaged: typeof Khugepaged
   readonly Readahead: typeof Readahead
   readonly Reclaim: typeof Reclaim
+  readonly Truncate: typeof Truncate
   readonly Retract: typeof Retract
   readonly Userfault: typeof Userfault
   readonly Mms: typeof Mms
@@ -223,6 +226,7 @@ export class Kernel {
   readonly khugepaged: Khugepaged
   readonly readahead: Readahead
   readonly reclaim: Reclaim
+  readonly truncate: Truncate
   readonly retract: Retract
   readonly userfault: Userfault
   readonly mms: Mms
@@ -285,6 +289,7 @@ export class Kernel {
     this.khugepaged = new parts.Khugepaged(this)
     this.readahead = new parts.Readahead(this)
     this.reclaim = new parts.Reclaim(this)
+    this.truncate = new parts.Truncate(this)
     this.retract = new parts.Retract(this)
     this.userfault = new parts.Userfault(this)
     this.mms = new parts.Mms(this)

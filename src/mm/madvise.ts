@@ -274,7 +274,7 @@ export class Madvise extends MadviseCold {
     return result
   }
 
-  /** madvise_remove(), without the part of the file system: mmap_lock is given away as for it. */
+  /** madvise_remove(): mmap_lock is given away while the hole is punched. */
   protected *madviseRemove(mm: PhysAddr, vma: PhysAddr, start: VirtAddr, end: VirtAddr): Step<number> {
     const flags = peek32(vma + VMA.at.flags)
     const file = phys(peek32(vma + VMA.at.file))
@@ -283,7 +283,7 @@ export class Madvise extends MadviseCold {
     const [first, pages] = [this.k.vmas.pgoffOf(vma, start), (end - start) / this.k.geo.pageSize]
     yield* this.k.files.getFile(file)
     yield* this.k.mms.mmapReadUnlock(mm)
-    yield* this.k.zap.unmapMappingPages(file, first, pages)
+    yield* this.k.truncate.vfsFallocate(file, first, pages)
     yield* this.k.files.fput(file)
     yield* this.k.mms.mmapReadLock(mm)
     return 0

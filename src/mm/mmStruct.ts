@@ -21,6 +21,7 @@ import {
   type Holder,
 } from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
+import { FILE_HUGE_LOCK } from './page.js'
 
 /** Offsets in TABLES (mms.ts), which is made of these structures and holds them to its own. */
 export const VMA_LOCK = 64
@@ -255,7 +256,7 @@ const fileLife: Guard = guard(
 )
 
 /** A file, as far as mappings need it: a page cache indexed by page offset. */
-export const FILE = struct('file', 64, {
+export const FILE = struct('file', 128, {
   rwsem: [0, 16, lockWord], //    i_mmap_rwsem
   id: [16, 4, fileLife],
   pages: [20, 4, fileLife], //    length in pages: an access beyond it is SIGBUS
@@ -263,9 +264,12 @@ export const FILE = struct('file', 64, {
   refcount: [28, 4, atomic], // VMAs that map it, and whoever opened it (atomic); 0: the slot is free
   lock: [32, 8, lockWord], //     i_pages
   firstVma: [44, 4, ownLock('i_mmap_rwsem of the file', 0)], // i_mmap: VMAs that map it (rwsem)
-  hugeLock: [48, 16, lockWord], // rwsem: the folio lock of the huge page that is made of this file
+  hugeLock: [FILE_HUGE_LOCK, 16, lockWord], // rwsem: the folio lock of the huge page that is made of this file
   // 1: shared memory, whose pages start as zeroes; 2: a SysV segment, which is that too; 0: as the file's contents
   zeroed: [40, 4, fileLife],
+  inodeRwsem: [64, 16, lockWord], //     i_rwsem
+  invalidateLock: [80, 16, lockWord], // rwsem
+  size: [96, 4, ownLock('i_pages of the file', 32)], // i_size in pages: an access beyond it is SIGBUS, too
 })
 
 /** FILE.zeroed of a segment of SysV shared memory. */
@@ -276,6 +280,7 @@ export const ENOMEM = 12
 export const EAGAIN = 11
 export const EFAULT = 14
 export const EBUSY = 16
+export const EFBIG = 27
 export const EEXIST = 17
 export const EINVAL = 22
 export const EACCES = 13

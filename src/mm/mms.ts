@@ -11,7 +11,16 @@ import { phys, type PhysAddr } from '../base/units.js'
 import type { Step } from '../machine/engine/engine.js'
 import { fillBytes, peek32, peekF64, poke32, pokeF64 } from '../machine/image/guarded.js'
 import type { Layout } from '../machine/image/layout.js'
-import { guard, lockWord, ownLock, wordAt, type Guard, type Holder, type Places } from '../machine/image/guard.js'
+import {
+  atomic,
+  guard,
+  lockWord,
+  ownLock,
+  wordAt,
+  type Guard,
+  type Holder,
+  type Places,
+} from '../machine/image/guard.js'
 import { struct } from '../machine/image/struct.js'
 import {
   downgradeWrite,
@@ -81,13 +90,18 @@ function mayUseSlot(holder: Holder, slot: number): boolean {
 
 /** One slot of the page cache: address of a struct page, 0 for none. */
 const CACHE_SLOT = struct('pageCache', 4, { page: [0, 4, cacheSlot] })
+/** By slot, 1: the page was cut off or punched out of an ordinary file, and reads as zeroes. */
+const HOLE = struct('pageHole', 4, { hole: [0, 4, atomic] })
 
 /** Places the tables of everything that address spaces are made of. */
 export function placeAddressSpaces(
   layout: Layout,
   config: Pick<KernelConfig, 'mms' | 'vmas' | 'anonVmas' | 'files' | 'filePages'>,
   cpus: number,
-): Record<'tables' | 'mms' | 'vmas' | 'mapleNodes' | 'mapleCpus' | 'anonVmas' | 'files' | 'pageCache', PhysAddr> {
+): Record<
+  'tables' | 'mms' | 'vmas' | 'mapleNodes' | 'mapleCpus' | 'anonVmas' | 'files' | 'pageCache' | 'pageHoles',
+  PhysAddr
+> {
   return {
     tables: layout.add('tables', TABLES, 1),
     mms: layout.add('mm', MM, config.mms),
@@ -97,6 +111,7 @@ export function placeAddressSpaces(
     anonVmas: layout.add('anonVma', ANON_VMA, config.anonVmas),
     files: layout.add('file', FILE, config.files),
     pageCache: layout.add('pageCache', CACHE_SLOT, config.filePages),
+    pageHoles: layout.add('pageHole', HOLE, config.filePages),
   }
 }
 

@@ -77,11 +77,20 @@ function endsFile(holder: Holder, page: number): boolean {
   return mapping !== 0 && (mapping & PAGE_MAPPING_ANON) === 0 && holder.owns(mapping)
 }
 
-/** Whoever has a reference alone asks whether the folio is anonymous, which the end of a file does not change. */
+/** hugeLock in FILE (mmStruct.ts), which holds it to its own. */
+export const FILE_HUGE_LOCK = 48
+
+/** Truncation takes the page from the cache under its lock, whoever has a reference. */
+function truncates(holder: Holder, page: number): boolean {
+  const mapping = wordAt(page + PAGE.at.mapping)
+  return mapping !== 0 && (mapping & PAGE_MAPPING_ANON) === 0 && holder.holdsToWrite(mapping + FILE_HUGE_LOCK)
+}
+
+/** Whoever has a reference alone asks whether the folio is anonymous, which neither of these changes. */
 const mapped: Guard = guard(
-  'written by the owner of the folio or the last user of its file; stable while it has references or an entry names it',
+  'written by the owner, the last user of its file, or truncation under its lock; else stable while it has references',
   mayAskNature,
-  endsFile,
+  (holder, page) => endsFile(holder, page) || truncates(holder, page),
 )
 
 /** A lock of a page table, in one of the struct pages from `base`. */

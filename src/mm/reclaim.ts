@@ -65,8 +65,11 @@ export class Reclaim extends Part implements RmapVisitor {
   protected *shrinkFolio(folio: PhysAddr): Step<boolean> {
     const { folios } = this.k
     const anon = folios.isAnon(folio)
+    const mapping = yield* this.cpu.readOnce32(phys(folio + PAGE.at.mapping))
+    // Truncation has taken it from its file: it goes with its last reference.
+    if (mapping === 0) return false
     // While a range of a file is becoming a huge page, its folio lock is the file's.
-    const huge = anon ? phys(0) : phys(peek32(folio + PAGE.at.mapping) + FILE.at.hugeLock)
+    const huge = anon ? phys(0) : phys(mapping + FILE.at.hugeLock)
     if (huge !== 0 && !(yield* downReadTrylock(this.cpu, huge))) return false
     const locked = yield* folios.folioTrylock(folio)
     const gone = locked && (yield* anon ? this.shrinkAnon(folio) : this.shrinkFileFolio(folio))
@@ -76,6 +79,7 @@ export class Reclaim extends Part implements RmapVisitor {
   }
 
   protected *shrinkFileFolio(folio: PhysAddr): Step<boolean> {
+    if (peek32(folio + PAGE.at.mapping) === 0) return false
     yield* this.tryToUnmap(folio, TTU_BATCH_FLUSH)
     if ((yield* this.k.folios.folioMapcount(folio)) > 0) return false
     return yield* this.k.files.removeMapping(phys(peek32(folio + PAGE.at.mapping)), folio)

@@ -46,9 +46,9 @@ export class Zap extends Part {
   /**
    * unmap_mapping_pages(): pages `first` … `first` + `count` - 1 of `file` are mapped nowhere, for a moment: what
    * truncation does first. No mmap_lock and no folio lock; that of the file's list keeps the VMAs, and their tables as
-   * far as VMAs do.
+   * far as VMAs do. `evenCows`: private copies of the pages go as well.
    */
-  *unmapMappingPages(file: PhysAddr, first: number, count: number): Step<void> {
+  *unmapMappingPages(file: PhysAddr, first: number, count: number, evenCows: boolean): Step<void> {
     const lock = phys(file + FILE.at.rwsem)
     yield* downRead(this.cpu, this.k.rcu, lock)
     for (let vma = phys(peek32(file + FILE.at.firstVma)); vma !== 0; vma = phys(peek32(vma + VMA.at.fileNext))) {
@@ -58,11 +58,11 @@ export class Zap extends Part {
       const to = Math.min(end as number, addressOf(first + count)) as VirtAddr
       if (from >= to) continue
       // A private mapping loses pages of its own, too.
-      this.k.observer.contentsGivingUp(this.cpu, this.k.mmOf(vma), from, to, -1)
+      if (evenCows) this.k.observer.contentsGivingUp(this.cpu, this.k.mmOf(vma), from, to, -1)
       yield* this.k.gather.tlbGatherMmu(this.k.mmOf(vma), false)
-      yield* this.unmapPageRange(vma, from, to)
+      yield* this.unmapPageRange(vma, from, to, false, evenCows)
       yield* this.k.gather.tlbFinishMmu()
-      this.k.observer.contentsGivenUp(this.cpu, false)
+      if (evenCows) this.k.observer.contentsGivenUp(this.cpu, false)
     }
     yield* upRead(this.cpu, lock)
   }
@@ -80,8 +80,8 @@ export class Zap extends Part {
     }
   }
 
-  /** unmap_page_range(). */
-  *unmapPageRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr, reclaim = false): Step<void> {
+  /** unmap_page_range(). Not `evenCows`: anonymous pages stay (zap_details). */
+  *unmapPageRange(vma: PhysAddr, start: VirtAddr, end: VirtAddr, reclaim = false, evenCows = true): Step<void> {
     const mm = this.k.mmOf(vma)
     for (let addr = start; addr < end;) {
       const next = this.k.geo.pmdAddrEnd(addr, end)
@@ -90,13 +90,20 @@ export class Zap extends Part {
         addr = yield* this.k.upper.behindMissing(mm, addr, end)
         continue
       }
-      yield* this.zapPmd(vma, pmdp, addr, next, reclaim)
+      yield* this.zapPmd(vma, pmdp, addr, next, reclaim, evenCows)
       addr = next
     }
   }
 
   /** Part of zap_pmd_range(). */
-  protected *zapPmd(vma: PhysAddr, pmdp: PhysAddr, addr: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
+  protected *zapPmd(
+    vma: PhysAddr,
+    pmdp: PhysAddr,
+    addr: VirtAddr,
+    end: VirtAddr,
+    reclaim: boolean,
+    evenCows: boolean,
+  ): Step<void> {
     // Peeked at without a lock: what is decided from it is checked again under one. Empty means nothing is here, and it
     // stays so for this call: nobody may let a live huge entry pass through empty under mmap_lock for read (I1).
     const pmd = (yield* this.cpu.readOnce64(pmdp)) as PteWord
@@ -106,14 +113,21 @@ export class Zap extends Part {
         if (yield* this.k.huge.zapHugePmd(vma, pmdp, addr)) return
       } else yield* this.k.splitHugePmd.splitHugePmd(vma, pmdp, addr, false, phys(0))
     }
-    yield* this.zapPteRange(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize)
+    yield* this.zapPteRange(vma, pmdp, addr, end, reclaim && end - addr === this.k.geo.pmdSize, evenCows)
   }
 
   /**
    * zap_pte_range(). Drops the lock when the batch is full, flushes, releases, and goes on. With `reclaim`, which a
    * whole table's range has, the empty table goes as well.
    */
-  protected *zapPteRange(vma: PhysAddr, pmdp: PhysAddr, from: VirtAddr, end: VirtAddr, reclaim: boolean): Step<void> {
+  protected *zapPteRange(
+    vma: PhysAddr,
+    pmdp: PhysAddr,
+    from: VirtAddr,
+    end: VirtAddr,
+    reclaim: boolean,
+    evenCows: boolean,
+  ): Step<void> {
     const { pageSize } = this.k.geo
     const mm = this.k.mmOf(vma)
     let [dropped, pmd] = [false, PMD_EMPTY]
@@ -123,7 +137,7 @@ export class Zap extends Part {
       yield* this.k.tlbBatch.flushTlbBatchedPending(mm)
       let ptep = first
       while (addr < end && !this.k.gather.pagesFull) {
-        yield* this.zapPte(mm, addr, ptep)
+        yield* this.zapPte(mm, addr, ptep, evenCows)
         addr = (addr + pageSize) as VirtAddr
         ptep = phys(ptep + 8)
       }
@@ -194,9 +208,9 @@ export class Zap extends Part {
   // ---- entries ------------------------------------------------------------------------------------------------------
 
   /** Part of zap_pte_range(). */
-  protected *zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr): Step<void> {
+  protected *zapPte(mm: PhysAddr, addr: VirtAddr, ptep: PhysAddr, evenCows: boolean): Step<void> {
     const pte = (yield* this.cpu.readOnce64(ptep)) as PteWord
-    if (pteNone(pte)) return
+    if (pteNone(pte) || (!evenCows && this.isCow(pte))) return
     if (!ptePresent(pte)) return yield* this.zapNonPresent(mm, addr, ptep, pte)
     const old = yield* this.k.ops.ptepGetAndClearFull(mm, addr, ptep, this.k.gather.fullmm)
     this.k.gather.tlbFlushPteRange(addr, this.k.geo.pageSize)
@@ -206,6 +220,13 @@ export class Zap extends Part {
     yield* this.k.rmap.folioRemoveRmapPte(page)
     this.countRss(mm, page, -1)
     yield* this.releasePage(page)
+  }
+
+  /** Not should_zap_folio(): an anonymous page, present or on its way to another frame. */
+  protected isCow(pte: PteWord): boolean {
+    if (!ptePresent(pte))
+      return isMigrationEntry(pte) && this.k.folios.isAnonPage(this.k.memmap.page(swpOffsetPfn(pte)))
+    return !pteSpecial(pte) && this.k.folios.isAnonPage(this.k.memmap.page(ptePfn(pte)))
   }
 
   /**

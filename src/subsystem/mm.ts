@@ -34,6 +34,7 @@ import { PageTables } from '../mm/pageTables.js'
 import { PageVmaMapped } from '../mm/pageVmaMapped.js'
 import { Readahead } from '../mm/readahead.js'
 import { Reclaim } from '../mm/reclaim.js'
+import { Truncate } from '../mm/truncate.js'
 import { RemapFilePages } from '../mm/remapFilePages.js'
 import { Retract } from '../mm/retract.js'
 import { Rmap } from '../mm/rmap.js'
@@ -81,6 +82,7 @@ export const mm = defineSubsystem({
     Khugepaged,
     Readahead,
     Reclaim,
+    Truncate,
     Retract,
     Userfault,
     Mms,

@@ -23,8 +23,10 @@ export type LockName = (typeof NAMES)[number]
 
 /** Outermost first. */
 const NAMES = [
+  'inodeRwsem',
   'mmapLock',
   'vmaLock',
+  'invalidateLock',
   'folioLock',
   'iMmapRwsem',
   'anonVmaRwsem',
@@ -41,8 +43,10 @@ const NAMES = [
 type Row = Omit<LockClass, 'name'>
 
 const ROWS: Readonly<Record<LockName, Row>> = {
+  inodeRwsem: { kind: 'sleeping', nesting: null, guards: 'the size of a file' },
   mmapLock: { kind: 'sleeping', nesting: 'fork: parent, then the child nobody knows yet', guards: 'the vmas of an mm' },
   vmaLock: { kind: 'sleeping', nesting: null, guards: 'a vma against change while a fault is in it' },
+  invalidateLock: { kind: 'sleeping', nesting: null, guards: 'a file against pages being read in while others go' },
   folioLock: { kind: 'sleeping', nesting: null, guards: 'a folio against splitting and migration' },
   iMmapRwsem: { kind: 'sleeping', nesting: null, guards: 'the tree of vmas that map a file' },
   anonVmaRwsem: {

@@ -21,6 +21,7 @@ describe("a scenario of the guide's", () => {
   it.each([
     ['reader.ts', 100, ['00', '01', '11']],
     ['waits.ts', 100, ['together 1, callback 1']],
+    ['cut.ts', 100, []],
     ['mine.ts', 50, []],
   ])('%s runs and finds nothing on fixed code', async (name, executions, endings) => {
     const result = explore({ scenario: await loadScenario(example(name)), executions })

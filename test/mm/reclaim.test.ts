@@ -49,7 +49,7 @@ describe.each(GEOMETRIES)('reclaim of pages of a file, %s', (_name, config) => {
     p.write(0, 7)
     p.write(1, 8)
     p.munmap(0, 1)
-    drive(p.k.zap.unmapMappingPages(p.k.files.fileAt(0), 1, 1))
+    drive(p.k.zap.unmapMappingPages(p.k.files.fileAt(0), 1, 1, true))
     expect([p.frameOf(1), shrink(p)]).toEqual([-1, 0])
     p.mmap(0, 1, RW, MAP_FIXED | MAP_SHARED, 0)
     expect([p.read(0), p.read(1)]).toEqual([7, 8])

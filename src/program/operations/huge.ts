@@ -9,7 +9,7 @@ import { VMA } from '../../mm/mmStruct.js'
 import { optional, whole } from '../fields.js'
 import { operation } from '../operation.js'
 import type { Task } from '../task.js'
-import { addr, file, page, pagesOrOne } from './arguments.js'
+import { addr, expect, file, page, pagesOrOne } from './arguments.js'
 
 export const HUGE = {
   splitPmd: operation({
@@ -74,8 +74,24 @@ export const HUGE = {
     fields: { file, page, pages: pagesOrOne },
     sizes: ['pages'],
     *run({ k }, op) {
-      yield* k.zap.unmapMappingPages(k.files.fileAt(op.file), op.page, op.pages ?? 1)
+      yield* k.zap.unmapMappingPages(k.files.fileAt(op.file), op.page, op.pages ?? 1, true)
       return 0
+    },
+  }),
+  ftruncate: operation({
+    summary: 'ftruncate(): a file has so many pages afterwards. Those beyond go from all mappings and from the cache.',
+    fields: { file, pages: whole('Pages that are left', 0), expect },
+    *run({ k }, op) {
+      return yield* k.truncate.doTruncate(k.files.fileAt(op.file), op.pages)
+    },
+  }),
+  punchHole: operation({
+    summary:
+      'fallocate(FALLOC_FL_PUNCH_HOLE): pages of a file go from all mappings and from the cache, and are zeroes.',
+    fields: { file, page, pages: pagesOrOne, expect },
+    sizes: ['pages'],
+    *run({ k }, op) {
+      return yield* k.truncate.vfsFallocate(k.files.fileAt(op.file), op.page, op.pages ?? 1)
     },
   }),
   reclaim: operation({
